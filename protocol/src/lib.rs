@@ -1,0 +1,14 @@
+//! The WebSocket protocol without I/O: HTTP upgrade, frames, masks, UTF-8.
+//!
+//! Owns: what bytes on the wire mean, for both roles (the server's and the load generator's).
+//! Must not know: sockets, threads, clocks, rooms.
+//! Invariant: no input makes anything in here panic, and no complete frame makes the data path allocate; what a
+//! peer can make a [`frame::Decoder`] hold is bounded by [`frame::Rules::max_message`].
+
+#![deny(unsafe_code)]
+
+pub mod close;
+pub mod frame;
+pub mod mask;
+pub mod upgrade;
+pub mod utf8;
