@@ -86,13 +86,17 @@ impl Decoder {
     /// Heap bytes held for an incomplete frame or message.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| partial.heap_bytes())
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.heap_bytes())
     }
 
     /// Whether the input so far ended between two messages.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.partial.as_ref().is_none_or(|partial| partial.is_idle())
+        self.partial
+            .as_ref()
+            .is_none_or(|partial| partial.is_idle())
     }
 
     /// Everything that [`take_message`] leaves: control frames, fragments, long lengths, splits, violations.
@@ -156,7 +160,10 @@ impl Decoder {
         input: &mut &'i mut [u8],
     ) -> Result<Ready<'i>, Violation> {
         loop {
-            let begun = self.partial.as_mut().and_then(|partial| partial.arriving.take());
+            let begun = self
+                .partial
+                .as_mut()
+                .and_then(|partial| partial.arriving.take());
             let mut arriving = match begun {
                 Some(arriving) => arriving,
                 None => {
@@ -191,7 +198,10 @@ impl Decoder {
                 partial.lent = Lent::Control;
                 return Ok(Ready::BufferedControl(head.opcode));
             };
-            partial.open = Some(Open { kind, len: partial.buffer.len() });
+            partial.open = Some(Open {
+                kind,
+                len: partial.buffer.len(),
+            });
             if head.fin {
                 partial.finish_text()?;
                 partial.lent = Lent::Message;
@@ -207,7 +217,10 @@ impl Decoder {
         input: &mut &mut [u8],
     ) -> Result<Option<Head>, Violation> {
         let open = self.partial.as_ref().and_then(|partial| partial.open);
-        let before = self.partial.as_ref().map_or(0, |partial| partial.header().len());
+        let before = self
+            .partial
+            .as_ref()
+            .map_or(0, |partial| partial.header().len());
         if before == 0 {
             if let Some((head, len)) = Head::read(rules, open, input)? {
                 take_front(input, len);
@@ -295,20 +308,31 @@ fn judge(opcode: Opcode, payload: &[u8]) -> Result<(), Violation> {
         }
         Opcode::Continuation | Opcode::Binary | Opcode::Ping | Opcode::Pong => return Ok(()),
     };
-    if utf8::is_valid(text) { Ok(()) } else { Err(Violation::InvalidUtf8) }
+    if utf8::is_valid(text) {
+        Ok(())
+    } else {
+        Err(Violation::InvalidUtf8)
+    }
 }
 
 /// The item that a judged payload makes.
 fn item(opcode: Opcode, payload: &[u8]) -> Item<'_> {
     match opcode {
-        Opcode::Text => Item::Message { kind: MessageKind::Text, payload },
-        Opcode::Binary | Opcode::Continuation => {
-            Item::Message { kind: MessageKind::Binary, payload }
-        }
+        Opcode::Text => Item::Message {
+            kind: MessageKind::Text,
+            payload,
+        },
+        Opcode::Binary | Opcode::Continuation => Item::Message {
+            kind: MessageKind::Binary,
+            payload,
+        },
         Opcode::Ping => Item::Ping(payload),
         Opcode::Pong => Item::Pong(payload),
         Opcode::Close => match payload.split_first_chunk::<2>() {
-            None => Item::Close { code: None, reason: "" },
+            None => Item::Close {
+                code: None,
+                reason: "",
+            },
             Some((&code, reason)) => Item::Close {
                 code: Some(CloseCode(u16::from_be_bytes(code))),
                 reason: std::str::from_utf8(reason).unwrap_or_default(),

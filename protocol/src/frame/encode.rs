@@ -47,7 +47,10 @@ pub fn header(fin: bool, opcode: Opcode, len: usize, mask: Option<MaskKey>) -> H
         bytes[at..at + 4].copy_from_slice(&key);
         at += 4;
     }
-    Header { bytes, len: at as u8 }
+    Header {
+        bytes,
+        len: at as u8,
+    }
 }
 
 /// Size on the wire of an unmasked frame with `payload` bytes of payload.

@@ -111,7 +111,12 @@ impl Head {
         } else {
             (None, rest)
         };
-        let head = Self { fin, opcode, len, key };
+        let head = Self {
+            fin,
+            opcode,
+            len,
+            key,
+        };
         Ok(Some((head, bytes.len() - rest.len())))
     }
 }

@@ -46,7 +46,10 @@ pub(super) struct Partial {
 impl Partial {
     /// All that is left of a decoder after `violation`.
     pub(super) fn dead_of(violation: Violation) -> Self {
-        Self { dead: Some(violation), ..Self::default() }
+        Self {
+            dead: Some(violation),
+            ..Self::default()
+        }
     }
 
     /// The violation that ended the decoder.
@@ -110,7 +113,11 @@ impl Partial {
         let start = self.buffer.len();
         self.grow(
             payload.len(),
-            if head.fin { start - taken + head.len } else { limit },
+            if head.fin {
+                start - taken + head.len
+            } else {
+                limit
+            },
         );
         match head.key {
             Some(key) => mask::unmask_to_vec(payload, key, taken, &mut self.buffer),
@@ -135,7 +142,8 @@ impl Partial {
         let needed = len + more;
         if needed > capacity {
             let wanted = needed.max(2 * capacity).max(FIRST_CAPACITY);
-            self.buffer.reserve_exact(wanted.min(most).max(needed) - len);
+            self.buffer
+                .reserve_exact(wanted.min(most).max(needed) - len);
         }
     }
 }
