@@ -1,0 +1,260 @@
+//! Why a request is refused.
+//!
+//! Owns the one total table from what a client did (or what the server can't give it) to a status and a line that
+//! tells a person what to do about it. Must not know how an answer is written.
+
+use super::Status;
+
+/// Why a request is refused, by the parser or by the server that asked it. Copy, small, and good as a metric label
+/// through `Debug`; `Display` is the [explanation](Self::explanation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// A TLS ClientHello. No HTTP answer makes sense: [`write_refusal`](super::write_refusal) writes nothing, the
+    /// caller closes and logs.
+    TlsOnPlainPort,
+    /// No end of head within [`MAX_HEAD`](super::MAX_HEAD) bytes (RFC 6585 section 5).
+    HeadTooLarge,
+    /// More than [`MAX_FIELDS`](super::MAX_FIELDS) field lines (RFC 6585 section 5).
+    TooManyFields,
+    /// [`parse_request`](super::parse_request) was given a head without its end.
+    IncompleteHead,
+    /// The first line is not `method SP target SP version` (RFC 9112 section 3).
+    BadRequestLine,
+    /// The target is not a path or an absolute http URI (RFC 9112 section 3.2).
+    BadTarget,
+    /// HTTP/1.0, HTTP/0.9, or a major version other than 1, HTTP/2 with prior knowledge included.
+    HttpVersion,
+    /// CR without LF or LF without CR (RFC 9112 section 2.2).
+    BareLineBreak,
+    /// NUL or another control byte but HTAB (RFC 9110 section 5.5).
+    ControlByte,
+    /// A field continues on a line that begins with white space (obs-fold, RFC 9112 section 5.2), or white space
+    /// stands before the first field (section 2.2).
+    FoldedField,
+    /// White space between a field's name and its colon (RFC 9112 section 5.1).
+    SpaceBeforeColon,
+    /// A line that is not `name: value` (RFC 9112 section 5).
+    BadField,
+    /// No Host (RFC 9112 section 3.2).
+    NoHost,
+    /// More than one Host (RFC 9112 section 3.2).
+    RepeatedHost,
+    /// A Host that is not `host[:port]` (RFC 9110 section 7.2).
+    BadHost,
+    /// Any Transfer-Encoding (RFC 9112 section 6.1): no request here has content.
+    TransferEncoding,
+    /// Content-Length repeated, a list, or not digits (RFC 9112 section 6.3).
+    BadContentLength,
+    /// A Content-Length above zero.
+    RequestBody,
+    /// Origin repeated or not ASCII (RFC 6454 section 7.3).
+    BadOrigin,
+    /// A method other than GET and HEAD.
+    MethodNotAllowed,
+    /// A WebSocket handshake with a method other than GET (RFC 6455 section 4.2.1, item 1).
+    UpgradeNeedsGet,
+    /// `Upgrade: websocket` without `Connection: Upgrade`, or a `Sec-WebSocket-Key` without `Upgrade: websocket`
+    /// (RFC 6455 section 4.2.1, items 3 to 5).
+    HalfUpgrade,
+    /// A WebSocket version other than 13, or none (RFC 6455 section 4.4).
+    WebSocketVersion,
+    /// More than one Sec-WebSocket-Version (RFC 6455 section 11.3.5).
+    RepeatedVersion,
+    /// No Sec-WebSocket-Key (RFC 6455 section 4.2.1, item 5).
+    NoKey,
+    /// More than one Sec-WebSocket-Key (RFC 6455 section 11.3.1).
+    RepeatedKey,
+    /// A Sec-WebSocket-Key that is not the base64 of 16 bytes (RFC 6455 section 4.2.1, item 5).
+    BadKey,
+    /// A Sec-WebSocket-Protocol with something that is not a token (RFC 6455 section 4.1, item 10).
+    BadProtocol,
+
+    /// The server's: a plain request for something that only a WebSocket can have.
+    UpgradeRequired,
+    /// The server's: nothing has this path.
+    NotFound,
+    /// The server's: a path under `/rooms/` whose segment is no [`room_name`](super::room_name()).
+    BadRoomName,
+    /// The server's: Origin is not among those allowed.
+    OriginNotAllowed,
+    /// The server's: a ticket is needed and there is none.
+    NoTicket,
+    /// The server's: the ticket is not, or no longer, good.
+    BadTicket,
+    /// The server's: the head was not complete in time.
+    HeadTimeout,
+    /// The server's: every connection it may have is taken.
+    ServerFull,
+    /// The server's: it is about to stop.
+    Draining,
+}
+
+impl Refusal {
+    /// Every one of them.
+    pub const ALL: [Self; 37] = [
+        Self::TlsOnPlainPort,
+        Self::HeadTooLarge,
+        Self::TooManyFields,
+        Self::IncompleteHead,
+        Self::BadRequestLine,
+        Self::BadTarget,
+        Self::HttpVersion,
+        Self::BareLineBreak,
+        Self::ControlByte,
+        Self::FoldedField,
+        Self::SpaceBeforeColon,
+        Self::BadField,
+        Self::NoHost,
+        Self::RepeatedHost,
+        Self::BadHost,
+        Self::TransferEncoding,
+        Self::BadContentLength,
+        Self::RequestBody,
+        Self::BadOrigin,
+        Self::MethodNotAllowed,
+        Self::UpgradeNeedsGet,
+        Self::HalfUpgrade,
+        Self::WebSocketVersion,
+        Self::RepeatedVersion,
+        Self::NoKey,
+        Self::RepeatedKey,
+        Self::BadKey,
+        Self::BadProtocol,
+        Self::UpgradeRequired,
+        Self::NotFound,
+        Self::BadRoomName,
+        Self::OriginNotAllowed,
+        Self::NoTicket,
+        Self::BadTicket,
+        Self::HeadTimeout,
+        Self::ServerFull,
+        Self::Draining,
+    ];
+
+    /// The status it is answered with ([`TlsOnPlainPort`](Self::TlsOnPlainPort) is not answered; it counts as 400).
+    pub const fn status(self) -> Status {
+        match self {
+            Self::TlsOnPlainPort
+            | Self::IncompleteHead
+            | Self::BadRequestLine
+            | Self::BadTarget
+            | Self::BareLineBreak
+            | Self::ControlByte
+            | Self::FoldedField
+            | Self::SpaceBeforeColon
+            | Self::BadField
+            | Self::NoHost
+            | Self::RepeatedHost
+            | Self::BadHost
+            | Self::TransferEncoding
+            | Self::BadContentLength
+            | Self::RequestBody
+            | Self::BadOrigin
+            | Self::RepeatedVersion
+            | Self::NoKey
+            | Self::RepeatedKey
+            | Self::BadKey
+            | Self::BadProtocol => Status::BadRequest400,
+            Self::HeadTooLarge | Self::TooManyFields => Status::HeadTooLarge431,
+            Self::HttpVersion => Status::VersionNotSupported505,
+            Self::MethodNotAllowed | Self::UpgradeNeedsGet => Status::MethodNotAllowed405,
+            Self::HalfUpgrade | Self::WebSocketVersion | Self::UpgradeRequired => {
+                Status::UpgradeRequired426
+            }
+            Self::NotFound | Self::BadRoomName => Status::NotFound404,
+            Self::OriginNotAllowed => Status::Forbidden403,
+            Self::NoTicket | Self::BadTicket => Status::Unauthorized401,
+            Self::HeadTimeout => Status::RequestTimeout408,
+            Self::ServerFull | Self::Draining => Status::Unavailable503,
+        }
+    }
+
+    /// One line, without a line break, that says what was wrong and what to do. Never holds a byte of the request.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::TlsOnPlainPort => {
+                "This port speaks plain HTTP, not TLS: use ws:// or http:// here."
+            }
+            Self::HeadTooLarge => {
+                "The request head is over 8192 bytes: send fewer or shorter header fields."
+            }
+            Self::TooManyFields => "The request has over 100 header fields: send fewer.",
+            Self::IncompleteHead => "The request head has no end: finish it with an empty line.",
+            Self::BadRequestLine => {
+                "The first line is not an HTTP request: send for example 'GET /rooms/lobby HTTP/1.1'."
+            }
+            Self::BadTarget => {
+                "The request target is not a path: start it with '/' and percent-encode what is not visible ASCII."
+            }
+            Self::HttpVersion => "This server speaks HTTP/1.1: send the request with that version.",
+            Self::BareLineBreak => {
+                "A line ends in a bare CR or LF: end each line of the head with CR LF."
+            }
+            Self::ControlByte => "The request head has a control byte: remove it.",
+            Self::FoldedField => {
+                "A header line begins with white space: put each header field on one line."
+            }
+            Self::SpaceBeforeColon => "A header name has white space before its colon: remove it.",
+            Self::BadField => "A header line is not 'name: value': correct or remove it.",
+            Self::NoHost => "The Host header is missing: send 'Host: name[:port]'.",
+            Self::RepeatedHost => "The Host header comes more than once: send it once.",
+            Self::BadHost => {
+                "The Host header or the host of the target is not 'name[:port]': correct it."
+            }
+            Self::TransferEncoding => {
+                "This server takes no request content: remove Transfer-Encoding."
+            }
+            Self::BadContentLength => "Content-Length is repeated or not a number: remove it.",
+            Self::RequestBody => {
+                "This server takes no request content: send the request without a body."
+            }
+            Self::BadOrigin => "The Origin header is repeated or not ASCII: send it once.",
+            Self::MethodNotAllowed => "This server answers only GET and HEAD: use GET.",
+            Self::UpgradeNeedsGet => "A WebSocket handshake must be a GET: use GET.",
+            Self::HalfUpgrade => {
+                "Only a part of a WebSocket handshake arrived: send 'Connection: Upgrade' and 'Upgrade: websocket', and have a proxy on the way pass both on."
+            }
+            Self::WebSocketVersion => {
+                "This server speaks WebSocket version 13: send 'Sec-WebSocket-Version: 13'."
+            }
+            Self::RepeatedVersion => "Sec-WebSocket-Version comes more than once: send it once.",
+            Self::NoKey => "Sec-WebSocket-Key is missing: send the base64 of 16 random bytes.",
+            Self::RepeatedKey => "Sec-WebSocket-Key comes more than once: send it once.",
+            Self::BadKey => {
+                "Sec-WebSocket-Key is not the base64 of 16 bytes: send 22 characters and '=='."
+            }
+            Self::BadProtocol => {
+                "Sec-WebSocket-Protocol is not a list of names: send them separated by commas."
+            }
+            Self::UpgradeRequired => {
+                "This is a WebSocket endpoint: open it with a WebSocket client (ws:// or wss://)."
+            }
+            Self::NotFound => "There is nothing here: rooms are at /rooms/NAME.",
+            Self::BadRoomName => {
+                "This is no room name: use 1 to 64 of A-Z a-z 0-9 . _ ~ - and no percent-encoding."
+            }
+            Self::OriginNotAllowed => {
+                "Pages of this origin may not connect: ask the operator to allow it."
+            }
+            Self::NoTicket => {
+                "A ticket is needed: get one from the game's own server and send it along."
+            }
+            Self::BadTicket => "The ticket is not valid: get a new one from the game's own server.",
+            Self::HeadTimeout => {
+                "The request head did not arrive in time: send it at once, or check the network."
+            }
+            Self::ServerFull => {
+                "The server has all the connections it may have: try again in a few seconds."
+            }
+            Self::Draining => "The server is about to stop: connect again in a few seconds.",
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.explanation())
+    }
+}
+
+impl std::error::Error for Refusal {}

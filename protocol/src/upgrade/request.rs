@@ -1,0 +1,240 @@
+//! Reading a request.
+//!
+//! Owns what a head says and the order in which it is judged: request line, HTTP version, field lines, Host,
+//! framing, method, target, handshake. Must not know paths, rooms or whether the server has a place left.
+//!
+//! Invariant: a request that gets through is read the same by every implementation of RFC 9112, and has no content.
+
+use super::{
+    AcceptKey, MAX_FIELDS, Protocols, Refusal,
+    fields::{PROTOCOL_FIELD, cut, elements, is_token, list_contains},
+    head::find_head_end,
+    target::{RequestLine, Target, is_authority},
+};
+
+/// A request that this server may answer; borrows from the head.
+#[derive(Debug, Clone)]
+pub struct Request<'h> {
+    /// `GET` or `HEAD`; `GET` if `kind` is an upgrade.
+    pub method: &'h str,
+    /// Starts with `/`, without query; not decoded.
+    pub path: &'h str,
+    /// What stands behind the first `?`, not decoded.
+    pub query: Option<&'h str>,
+    /// `name[:port]`, of the target if that is absolute (RFC 9112 section 3.2.2), else of the Host field.
+    pub host: &'h str,
+    /// The Origin field (RFC 6454 section 7), printable ASCII; browsers always send it with a handshake.
+    pub origin: Option<&'h str>,
+    /// Whether a WebSocket is asked for.
+    pub kind: RequestKind<'h>,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone)]
+pub enum RequestKind<'h> {
+    /// A whole and correct handshake of RFC 6455 section 4.2.1.
+    Upgrade(Upgrade<'h>),
+    /// A page. Also with an upgrade to something else (h2c), which a server may ignore (RFC 9110 section 7.8), and
+    /// with a lone `Connection: Upgrade`, which proxies add to everything.
+    Plain,
+}
+
+/// A correct handshake.
+#[derive(Debug, Clone)]
+pub struct Upgrade<'h> {
+    /// What the 101 has to say.
+    pub accept: AcceptKey,
+    fields: &'h [u8],
+}
+
+impl<'h> Upgrade<'h> {
+    /// The subprotocols offered, tokens all, most wanted first; empty if none was asked for.
+    pub fn protocols(&self) -> Protocols<'h> {
+        Protocols::new(self.fields)
+    }
+}
+
+/// Reads the head at the front of `bytes`, whole and with its blank line. What stands behind it is not looked at.
+///
+/// Of a handshake, extensions are not looked at either: none is supported, so every offer is declined by silence
+/// (RFC 6455 section 9.1).
+///
+/// # Errors
+///
+/// Every [`Refusal`] that is not marked as the server's own.
+pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
+    // Scanned again, because the line discipline is what makes the leniencies of any parser below harmless.
+    let end = find_head_end(bytes, 0)?.ok_or(Refusal::IncompleteHead)?;
+    let head = &bytes[..end];
+    let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+    let (line, fields) = cut(head, b'\n').ok_or(Refusal::IncompleteHead)?;
+    let line = RequestLine::parse(line.strip_suffix(b"\r").unwrap_or(line))?;
+
+    let known = Known::read(fields)?;
+    let host = match (known.host.first, known.host.repeated) {
+        (None, _) => return Err(Refusal::NoHost),
+        (_, true) => return Err(Refusal::RepeatedHost),
+        (Some(host), _) => Some(host).filter(|host| is_authority(host)),
+    };
+    let host = host
+        .and_then(|host| str::from_utf8(host).ok())
+        .ok_or(Refusal::BadHost)?;
+    known.refuse_content()?;
+
+    let asks = known.upgrade_websocket || known.key.first.is_some();
+    match line.method {
+        "GET" => {}
+        _ if asks => return Err(Refusal::UpgradeNeedsGet),
+        "HEAD" => {}
+        _ => return Err(Refusal::MethodNotAllowed),
+    }
+    let target = Target::parse(line.target)?;
+    let kind = if asks {
+        RequestKind::Upgrade(Upgrade {
+            accept: known.handshake()?,
+            fields,
+        })
+    } else {
+        RequestKind::Plain
+    };
+    Ok(Request {
+        method: line.method,
+        path: target.path,
+        query: target.query,
+        host: target.authority.unwrap_or(host),
+        origin: known.origin()?,
+        kind,
+    })
+}
+
+/// A field that may come once.
+#[derive(Default)]
+struct Once<'h> {
+    first: Option<&'h [u8]>,
+    repeated: bool,
+}
+
+impl<'h> Once<'h> {
+    fn put(&mut self, value: &'h [u8]) {
+        self.repeated = self.first.is_some();
+        self.first.get_or_insert(value);
+    }
+}
+
+/// The fields that matter.
+#[derive(Default)]
+struct Known<'h> {
+    host: Once<'h>,
+    origin: Once<'h>,
+    content_length: Once<'h>,
+    transfer_encoding: bool,
+    connection_upgrade: bool,
+    upgrade_websocket: bool,
+    key: Once<'h>,
+    version: Once<'h>,
+    bad_protocol: bool,
+}
+
+impl<'h> Known<'h> {
+    /// `fields`: everything behind the request line, with the blank line.
+    fn read(fields: &'h [u8]) -> Result<Self, Refusal> {
+        let mut table = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let lines = match httparse::parse_headers(fields, &mut table) {
+            Ok(httparse::Status::Complete((_, lines))) => lines,
+            Ok(httparse::Status::Partial) => return Err(Refusal::IncompleteHead),
+            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
+            Err(_) => return Err(why_bad(fields)),
+        };
+        let mut known = Self::default();
+        for &httparse::Header { name, value } in lines {
+            let is = |field: &str| name.eq_ignore_ascii_case(field);
+            if is("Host") {
+                known.host.put(value);
+            } else if is("Connection") {
+                known.connection_upgrade |= list_contains(value, "upgrade");
+            } else if is("Upgrade") {
+                known.upgrade_websocket |= list_contains(value, "websocket");
+            } else if is("Sec-WebSocket-Key") {
+                known.key.put(value);
+            } else if is("Sec-WebSocket-Version") {
+                known.version.put(value);
+            } else if is(PROTOCOL_FIELD) {
+                known.bad_protocol |= !elements(value).all(is_token);
+            } else if is("Origin") {
+                known.origin.put(value);
+            } else if is("Content-Length") {
+                known.content_length.put(value);
+            } else if is("Transfer-Encoding") {
+                known.transfer_encoding = true;
+            }
+        }
+        Ok(known)
+    }
+
+    /// No content, and no two opinions about whether there is some (RFC 9112 section 6.3).
+    fn refuse_content(&self) -> Result<(), Refusal> {
+        if self.transfer_encoding {
+            return Err(Refusal::TransferEncoding);
+        }
+        match (self.content_length.first, self.content_length.repeated) {
+            (None, _) => Ok(()),
+            (_, true) => Err(Refusal::BadContentLength),
+            (Some(digits), _) if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) => {
+                Err(Refusal::BadContentLength)
+            }
+            (Some(digits), _) if digits.iter().any(|&digit| digit != b'0') => {
+                Err(Refusal::RequestBody)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn origin(&self) -> Result<Option<&'h str>, Refusal> {
+        let Some(origin) = self.origin.first else {
+            return Ok(None);
+        };
+        match str::from_utf8(origin) {
+            Ok(origin) if origin.is_ascii() && !self.origin.repeated => Ok(Some(origin)),
+            _ => Err(Refusal::BadOrigin),
+        }
+    }
+
+    /// RFC 6455 section 4.2.1. The version before the key: other versions have other keys.
+    fn handshake(&self) -> Result<AcceptKey, Refusal> {
+        if !(self.upgrade_websocket && self.connection_upgrade) {
+            return Err(Refusal::HalfUpgrade);
+        }
+        if self.version.repeated {
+            return Err(Refusal::RepeatedVersion);
+        }
+        if self.version.first != Some(b"13") {
+            return Err(Refusal::WebSocketVersion);
+        }
+        if self.key.repeated {
+            return Err(Refusal::RepeatedKey);
+        }
+        let key = self.key.first.ok_or(Refusal::NoKey)?;
+        let accept = AcceptKey::answer(key).ok_or(Refusal::BadKey)?;
+        if self.bad_protocol {
+            return Err(Refusal::BadProtocol);
+        }
+        Ok(accept)
+    }
+}
+
+/// Which rule the first bad line breaks.
+fn why_bad(fields: &[u8]) -> Refusal {
+    for line in fields.split(|&byte| byte == b'\n') {
+        if let [b' ' | b'\t', ..] = line {
+            return Refusal::FoldedField;
+        }
+        match cut(line, b':') {
+            Some((name, _)) if is_token(name) => {}
+            Some(([name @ .., b' ' | b'\t'], _)) if is_token(super::fields::trim(name)) => {
+                return Refusal::SpaceBeforeColon;
+            }
+            _ => return Refusal::BadField,
+        }
+    }
+    Refusal::BadField
+}

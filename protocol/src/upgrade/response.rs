@@ -1,0 +1,94 @@
+//! Writing an answer.
+//!
+//! Owns the bytes of every response head. Must not know why one is sent, and never repeats a byte of the request.
+//!
+//! Invariant: an answer that is not a 101 says how long it is and that the connection ends with it. There is no Date:
+//! a server without a clock must not send one (RFC 9110 section 6.6.1).
+
+use super::{AcceptKey, Refusal, Status, fields::is_token};
+
+/// Appends a whole response: status line, the fields its status must carry (405 Allow, 426 Upgrade and
+/// Sec-WebSocket-Version, 503 Retry-After, 401 WWW-Authenticate), `Connection: close`, Content-Length and `body`.
+///
+/// With `head_only`, the answer to HEAD, `body` is measured but left out (RFC 9110 section 9.3.2). `content_type` is
+/// the server's own text, never a peer's.
+pub fn write_response(
+    out: &mut Vec<u8>,
+    status: Status,
+    content_type: &str,
+    body: &[u8],
+    head_only: bool,
+) {
+    write_with(out, status, status.fields(), content_type, body, head_only);
+}
+
+/// Appends the answer to a refused request: its status, and as text one line that says what to do.
+/// Nothing for [`Refusal::TlsOnPlainPort`].
+pub fn write_refusal(out: &mut Vec<u8>, refusal: Refusal) {
+    write_refusal_for(out, refusal, false);
+}
+
+/// [`write_refusal`], without content if the request was a HEAD; see
+/// [`asks_for_head_only`](super::asks_for_head_only).
+pub fn write_refusal_for(out: &mut Vec<u8>, refusal: Refusal, head_only: bool) {
+    let status = refusal.status();
+    let fields = match refusal {
+        Refusal::TlsOnPlainPort => return,
+        Refusal::UpgradeNeedsGet => "Allow: GET\r\n",
+        // Another server, or this one anew, can be there sooner than a full one has room.
+        Refusal::Draining => "Retry-After: 2\r\n",
+        _ => status.fields(),
+    };
+    let body = format!("{refusal}\n");
+    write_with(
+        out,
+        status,
+        fields,
+        "text/plain; charset=utf-8",
+        body.as_bytes(),
+        head_only,
+    );
+}
+
+/// Appends the 101 that accepts a handshake (RFC 6455 section 4.2.2, item 5). What follows it on the wire is frames.
+///
+/// `protocol` is the one chosen among those the client offered. One that is not a token is left out: nothing may
+/// break out of its line.
+pub fn write_accept(out: &mut Vec<u8>, accept: &AcceptKey, protocol: Option<&str>) {
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+    );
+    out.extend_from_slice(accept.as_str().as_bytes());
+    if let Some(protocol) = protocol.filter(|name| is_token(name.as_bytes())) {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+        out.extend_from_slice(protocol.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+fn write_with(
+    out: &mut Vec<u8>,
+    status: Status,
+    fields: &str,
+    content_type: &str,
+    body: &[u8],
+    head_only: bool,
+) {
+    // RFC 9110 section 7.8: who sends Upgrade names it in Connection.
+    let connection = match status {
+        Status::UpgradeRequired426 => "Upgrade, close",
+        _ => "close",
+    };
+    let code = status.code();
+    let reason = status.reason();
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {code} {reason}\r\n{fields}Connection: {connection}\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {length}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n"
+    );
+    out.reserve(head.len() + body.len());
+    out.extend_from_slice(head.as_bytes());
+    if !head_only {
+        out.extend_from_slice(body);
+    }
+}
