@@ -1,0 +1,323 @@
+//! The outbox: what one receiver has not taken yet.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::Batch;
+use crate::limits::SEGMENT_OVERHEAD;
+
+/// Ranges below this many bytes are copied: cheaper than a reference, and they coalesce.
+const COPY_BELOW: usize = 512;
+/// A range smaller than this part of its batch is copied, so that a slow receiver pins at most this many times the
+/// memory it is charged for.
+const PINNED_SHARE: usize = 4;
+/// A segment of own bytes that has reached this size is not appended to.
+const OWN_SEGMENT: usize = 16 * 1024;
+
+#[derive(Debug)]
+enum Segment {
+    /// Bytes of this connection alone, or copied out of a batch.
+    Own(Vec<u8>),
+    /// A range of a sealed batch, frames whole.
+    Shared {
+        batch: Rc<Batch>,
+        start: u32,
+        end: u32,
+    },
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared { batch, start, end } => batch.slice(*start..*end),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    segments: VecDeque<Segment>,
+    /// Bytes of the first segment that have left.
+    written: usize,
+    /// Payload, headers and overhead of all segments.
+    charged: usize,
+    /// Bytes of the connection's own answers (pongs, echoes) among them; a bound, not an exact count, until clear.
+    answers: usize,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queued {
+    /// Within the limit.
+    Within,
+    /// Queued, but the charge is now over the limit: the receiver is a slow consumer.
+    Over,
+}
+
+/// Clear (8 bytes, no allocation) or a bounded queue of segments.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    queue: Option<Box<Queue>>,
+}
+
+impl Outbox {
+    /// Nothing waits.
+    pub fn is_clear(&self) -> bool {
+        self.queue.is_none()
+    }
+
+    /// Bytes charged: payload, headers, and [`SEGMENT_OVERHEAD`] for each segment.
+    pub fn charged(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.charged)
+    }
+
+    /// Bytes of own answers that may still wait.
+    pub fn answers(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.answers)
+    }
+
+    /// Appends bytes meant for this connection alone, whole frames.
+    pub fn push_own(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        let queue = self.queue.get_or_insert_default();
+        let added = queue.append(encode);
+        queue.answers += added;
+    }
+
+    /// Queues a range of a batch: by reference, or copied where a reference would cost or pin more.
+    pub fn push_shared(&mut self, batch: &Rc<Batch>, range: Range<u32>, limit: usize) -> Queued {
+        let queue = self.queue.get_or_insert_default();
+        let len = (range.end - range.start) as usize;
+        if len < COPY_BELOW || len * PINNED_SHARE < batch.len() {
+            queue.append(|out| out.extend_from_slice(batch.slice(range)));
+        } else {
+            queue.charged += len + SEGMENT_OVERHEAD;
+            queue.segments.push_back(Segment::Shared {
+                batch: Rc::clone(batch),
+                start: range.start,
+                end: range.end,
+            });
+        }
+        if queue.charged > limit {
+            Queued::Over
+        } else {
+            Queued::Within
+        }
+    }
+
+    /// Fills `slices` with what waits, from the front; returns how many were filled.
+    pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let Some(queue) = &self.queue else { return 0 };
+        let mut skip = queue.written;
+        let mut filled = 0;
+        for (slice, segment) in slices.iter_mut().zip(&queue.segments) {
+            *slice = IoSlice::new(&segment.bytes()[skip..]);
+            skip = 0;
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Notes that `written` bytes have left. Frees what they held; a drained outbox is clear again.
+    pub fn advance(&mut self, mut written: usize) {
+        let Some(queue) = &mut self.queue else {
+            debug_assert_eq!(written, 0, "nothing was queued");
+            return;
+        };
+        while let Some(first) = queue.segments.front() {
+            let len = first.bytes().len();
+            let rest = len - queue.written;
+            if written < rest {
+                queue.written += written;
+                return;
+            }
+            written -= rest;
+            queue.written = 0;
+            queue.charged -= len + SEGMENT_OVERHEAD;
+            queue.segments.pop_front();
+        }
+        self.queue = None;
+    }
+
+    /// Drops everything but the rest of a frame of which a byte has left, so that a close frame can follow.
+    pub fn truncate(&mut self) {
+        let Some(queue) = &mut self.queue else { return };
+        if queue.written == 0 {
+            self.queue = None;
+            return;
+        }
+        queue.segments.truncate(1);
+        if let Some(Segment::Shared { batch, start, end }) = queue.segments.front_mut() {
+            *end = batch.frame_end(*start + queue.written as u32);
+        }
+        queue.charged = queue
+            .segments
+            .iter()
+            .map(|segment| segment.bytes().len() + SEGMENT_OVERHEAD)
+            .sum();
+        queue.answers = 0;
+    }
+
+    /// Takes what waits as plain bytes, for a connection that moves to another reactor.
+    pub fn into_bytes(self) -> Vec<u8> {
+        let mut slices = Vec::new();
+        let Some(queue) = &self.queue else {
+            return slices;
+        };
+        let mut skip = queue.written;
+        for segment in &queue.segments {
+            slices.extend_from_slice(&segment.bytes()[skip..]);
+            skip = 0;
+        }
+        slices
+    }
+}
+
+impl Queue {
+    /// Appends to the last own segment, or to a new one. Never to a segment that is being written: its bytes that
+    /// have left would stay for as long as there is something to append.
+    fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let being_written = self.written > 0 && self.segments.len() == 1;
+        match self.segments.back_mut() {
+            Some(Segment::Own(bytes)) if !being_written && bytes.len() < OWN_SEGMENT => {
+                let before = bytes.len();
+                encode(bytes);
+                let added = bytes.len() - before;
+                self.charged += added;
+                added
+            }
+            _ => {
+                let mut bytes = Vec::new();
+                encode(&mut bytes);
+                let added = bytes.len();
+                self.charged += added + SEGMENT_OVERHEAD;
+                self.segments.push_back(Segment::Own(bytes));
+                added
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::delivery::Class;
+
+    fn waiting(outbox: &Outbox) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let filled = outbox.gather(&mut slices);
+        slices[..filled]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect()
+    }
+
+    fn sealed(frames: usize, len: usize) -> Rc<Batch> {
+        let mut batch = Batch::default();
+        for index in 0..frames {
+            batch.append(index as u32, Class::Event, |out| {
+                out.extend(std::iter::repeat_n(index as u8, len))
+            });
+        }
+        batch.seal();
+        Rc::new(batch)
+    }
+
+    #[test]
+    fn a_clear_outbox_is_one_word() {
+        assert_eq!(size_of::<Outbox>(), 8);
+    }
+
+    #[test]
+    fn a_small_part_of_a_large_batch_is_not_pinned() {
+        let batch = sealed(100, 1_000);
+        let mut outbox = Outbox::default();
+        assert_eq!(
+            outbox.push_shared(&batch, 0..1_000, 1 << 20),
+            Queued::Within
+        );
+        assert_eq!(Rc::strong_count(&batch), 1);
+        outbox.push_shared(&batch, 0..50_000, 1 << 20);
+        assert_eq!(Rc::strong_count(&batch), 2);
+        outbox.advance(51_000);
+        assert_eq!(Rc::strong_count(&batch), 1);
+        assert!(outbox.is_clear());
+    }
+
+    #[test]
+    fn tiny_frames_are_charged_for_their_overhead() {
+        let mut outbox = Outbox::default();
+        let batch = sealed(1, 600);
+        let mut pushes = 0;
+        while outbox.push_shared(&batch, 0..600, 64 * 1024) == Queued::Within {
+            pushes += 1;
+        }
+        assert_eq!(pushes, 64 * 1024 / (600 + SEGMENT_OVERHEAD));
+    }
+
+    #[test]
+    fn truncation_keeps_the_frame_that_has_begun_to_leave() {
+        let batch = sealed(4, 1_000);
+        let mut outbox = Outbox::default();
+        outbox.push_shared(&batch, 0..4_000, 1 << 20);
+        outbox.push_own(|out| out.extend_from_slice(b"later"));
+        outbox.advance(1_500);
+        outbox.truncate();
+        assert_eq!(waiting(&outbox), vec![1u8; 500]);
+        outbox.push_own(|out| out.extend_from_slice(b"close"));
+        outbox.advance(500);
+        assert_eq!(waiting(&outbox), b"close");
+        let mut untouched = Outbox::default();
+        untouched.push_shared(&batch, 0..4_000, 1 << 20);
+        untouched.truncate();
+        assert!(untouched.is_clear());
+    }
+
+    #[test]
+    fn a_segment_being_written_does_not_grow() {
+        let mut outbox = Outbox::default();
+        outbox.push_own(|out| out.extend_from_slice(&[7; 100]));
+        for _ in 0..10_000 {
+            outbox.advance(50);
+            outbox.push_own(|out| out.extend_from_slice(&[7; 50]));
+            assert!(outbox.charged() < 2_000);
+        }
+    }
+
+    proptest! {
+        /// Whatever is queued and however little is written at a time: the same bytes, in order, charge back to 0.
+        #[test]
+        fn is_a_queue_of_bytes(steps in prop::collection::vec((0u8..3, 0u32..5_000, 0usize..6_000), 1..100)) {
+            let batch = sealed(5, 1_000);
+            let mut outbox = Outbox::default();
+            let mut model: VecDeque<u8> = VecDeque::new();
+            for (kind, size, written) in steps {
+                match kind {
+                    0 => {
+                        outbox.push_own(|out| out.extend((0..size % 700).map(|b| b as u8)));
+                        model.extend((0..size % 700).map(|b| b as u8));
+                    }
+                    1 => {
+                        let range = size.min(4_999)..5_000;
+                        model.extend(batch.slice(range.clone()));
+                        outbox.push_shared(&batch, range, usize::MAX);
+                    }
+                    _ => {
+                        let front = waiting(&outbox);
+                        let n = written.min(front.len());
+                        prop_assert!(front.iter().eq(model.iter().take(front.len())));
+                        outbox.advance(n);
+                        model.drain(..n);
+                    }
+                }
+                prop_assert!(outbox.charged() >= model.len());
+            }
+            prop_assert_eq!(outbox.into_bytes(), Vec::from(model));
+            prop_assert_eq!(Rc::strong_count(&batch), 1);
+        }
+    }
+}

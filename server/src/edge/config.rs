@@ -1,0 +1,289 @@
+//! Flags and environment: every limit under one name.
+
+use std::net::SocketAddr;
+use std::thread;
+
+use clap::{Parser, ValueEnum};
+
+use super::units::{Bytes, Millis};
+use crate::limits::{Limits, REACTORS_MAX};
+
+const ABOUT: &str = "A relay for multiplayer games: rooms over WebSockets";
+
+const LONG_ABOUT: &str = "\
+A relay for multiplayer games: rooms over WebSockets.
+
+Players connect to ws://HOST:PORT/rooms/NAME (NAME: 1-64 of A-Z a-z 0-9 . _ ~ -). What one sends, text or binary, every
+other player of the room gets, unchanged and in order. No game code runs here.
+
+Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining), / (says what this is).";
+
+const AFTER: &str = "\
+Every flag is also an environment variable: --max-message is ROOMCAST_MAX_MESSAGE. Durations: 500ms, 20s, 2m. Sizes: 64KiB, 1MiB.
+
+Signals: SIGTERM or SIGINT drains (players get close code 1012, spread over --drain) and exits with 0; a second one exits at once.
+
+Close codes: 1002 protocol error, 1007 text is not UTF-8, 1009 message over --max-message, 1012 restart, 1013 overloaded,
+4000 room full, 4002 slow consumer, 4005 idle.
+
+Try it:  roomcast &  loadgen --clients 1000";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How much is logged. Nothing is ever logged per message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What needs an operator.
+    Error,
+    /// What may need one soon.
+    Warn,
+    /// Start and end of the process.
+    Info,
+    /// Refused handshakes.
+    Debug,
+    /// The end of every connection.
+    Trace,
+}
+
+/// The command line of `roomcast`.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "roomcast", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER)]
+pub struct Config {
+    /// Address and port for ws://. Loopback unless you say otherwise; 0.0.0.0:7777 is every IPv4 interface, [::]:7777
+    /// every interface
+    #[arg(long, env = "ROOMCAST_LISTEN", default_value = "127.0.0.1:7777", value_name = "IP:PORT",
+        help_heading = "Where", value_parser = parse_listen)]
+    pub listen: SocketAddr,
+
+    /// Threads that own sockets, each with its share of the rooms [default: one for each core]
+    #[arg(long, env = "ROOMCAST_REACTORS", value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
+    reactors: Option<usize>,
+
+    /// Largest message, all fragments together; a larger one ends its sender with 1009
+    #[arg(
+        long,
+        env = "ROOMCAST_MAX_MESSAGE",
+        default_value = "64KiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    max_message: Bytes,
+
+    /// Players at once; further ones get HTTP 503 [default: what the limit of open files allows]
+    #[arg(
+        long,
+        env = "ROOMCAST_MAX_CONNECTIONS",
+        value_name = "N",
+        help_heading = "Limits"
+    )]
+    max_connections: Option<usize>,
+
+    /// Players in one room; further ones are closed with 4000
+    #[arg(long, env = "ROOMCAST_MAX_ROOM_MEMBERS", default_value_t = Limits::default().max_room_members, value_name = "N",
+        help_heading = "Limits")]
+    max_room_members: usize,
+
+    /// Bytes queued for a player that does not keep up; more ends it with 4002. Nobody else notices
+    #[arg(
+        long,
+        env = "ROOMCAST_OUTBOX_MAX",
+        default_value = "256KiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    outbox_max: Bytes,
+
+    /// How long a player may stay behind before it ends with 4002
+    #[arg(
+        long,
+        env = "ROOMCAST_CONGESTED_TIMEOUT",
+        default_value = "5s",
+        value_name = "TIME",
+        help_heading = "Limits"
+    )]
+    congested_timeout: Millis,
+
+    /// From connecting to a complete HTTP request head; more is a 408
+    #[arg(
+        long,
+        env = "ROOMCAST_HANDSHAKE_TIMEOUT",
+        default_value = "10s",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    handshake_timeout: Millis,
+
+    /// A player that was silent this long is sent a ping
+    #[arg(
+        long,
+        env = "ROOMCAST_PING_INTERVAL",
+        default_value = "20s",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    ping_interval: Millis,
+
+    /// A player of whom nothing was heard this long, not even a pong, ends with 4005
+    #[arg(
+        long,
+        env = "ROOMCAST_IDLE_TIMEOUT",
+        default_value = "60s",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    idle_timeout: Millis,
+
+    /// From our close frame to the end of the TCP connection, whatever the peer does
+    #[arg(
+        long,
+        env = "ROOMCAST_CLOSE_TIMEOUT",
+        default_value = "2s",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    close_timeout: Millis,
+
+    /// Gather messages this long before they are sent: fewer, larger writes for a few milliseconds. 0: send at once
+    #[arg(
+        long,
+        env = "ROOMCAST_FLUSH_INTERVAL",
+        default_value = "0",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    flush_interval: Millis,
+
+    /// On SIGTERM, spread the goodbyes over this time, so that players do not return as one herd
+    #[arg(
+        long,
+        env = "ROOMCAST_DRAIN",
+        default_value = "5s",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    pub drain: Millis,
+
+    /// How log lines look
+    #[arg(long, env = "ROOMCAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "Logs")]
+    pub log_format: LogFormat,
+
+    /// How much is logged
+    #[arg(long, env = "ROOMCAST_LOG_LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = "Logs")]
+    pub log_level: LogLevel,
+}
+
+impl Config {
+    /// Reactors to start.
+    pub fn reactors(&self) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        self.reactors.unwrap_or_else(cores).clamp(1, REACTORS_MAX)
+    }
+
+    /// The limits, once it is known how many players the descriptors allow.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the flag and says what to do.
+    pub fn limits(&self, players: usize) -> Result<Limits, String> {
+        let limits = Limits {
+            max_message: self.max_message.get(),
+            handshake_ms: self.handshake_timeout.as_millis(),
+            ping_ms: self.ping_interval.as_millis(),
+            idle_ms: self.idle_timeout.as_millis(),
+            close_ms: self.close_timeout.as_millis(),
+            outbox_bytes_max: self.outbox_max.get(),
+            congested_ms_max: self.congested_timeout.as_millis(),
+            max_connections: self.max_connections.unwrap_or(players),
+            max_room_members: self.max_room_members,
+            flush_interval_ms: self.flush_interval.as_millis(),
+        };
+        let at_least_1ms = [
+            ("--handshake-timeout", limits.handshake_ms),
+            ("--ping-interval", limits.ping_ms),
+            ("--idle-timeout", limits.idle_ms),
+            ("--close-timeout", limits.close_ms),
+            ("--congested-timeout", limits.congested_ms_max),
+        ];
+        if let Some((flag, _)) = at_least_1ms.iter().find(|(_, millis)| *millis == 0) {
+            return Err(format!(
+                "{flag} 0 would end every connection at once: give a time like 10s"
+            ));
+        }
+        let at_least_1 = [
+            ("--max-message", limits.max_message),
+            ("--max-connections", limits.max_connections),
+            ("--max-room-members", limits.max_room_members),
+        ];
+        if let Some((flag, _)) = at_least_1.iter().find(|(_, number)| *number == 0) {
+            return Err(format!("{flag} 0 would let nobody play: give at least 1"));
+        }
+        if limits.ping_ms >= limits.idle_ms {
+            return Err("--ping-interval must be shorter than --idle-timeout, else silent players are never asked".into());
+        }
+        if limits.flush_interval_ms > 1_000 {
+            return Err(
+                "--flush-interval above 1s is no game any more: give a few milliseconds, or 0"
+                    .into(),
+            );
+        }
+        if limits.outbox_bytes_max < limits.max_message {
+            return Err(format!(
+                "--outbox-max ({} bytes) must hold at least one message of --max-message ({} bytes)",
+                limits.outbox_bytes_max, limits.max_message
+            ));
+        }
+        Ok(limits)
+    }
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "give an IP address and a port, like 127.0.0.1:7777, 0.0.0.0:7777 or [::]:7777".to_owned()
+    })
+}
+
+fn parse_reactors(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(reactors @ 1..=REACTORS_MAX) => Ok(reactors),
+        _ => Err(format!("give a number from 1 to {REACTORS_MAX}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_documented_limits() {
+        Config::command().debug_assert();
+        let config = Config::try_parse_from(["roomcast"]).unwrap();
+        let defaults = Limits::default();
+        assert_eq!(config.limits(defaults.max_connections), Ok(defaults));
+        assert!(config.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused() {
+        for flags in [
+            &["--ping-interval", "60s"][..],
+            &["--idle-timeout", "0"],
+            &["--max-message", "0"],
+            &["--max-message", "1MiB"],
+            &["--flush-interval", "2s"],
+            &["--max-connections", "0"],
+        ] {
+            let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
+            let message = config.limits(100).unwrap_err();
+            assert!(message.starts_with("--"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What an operator touches: flags, logs, descriptors, signals, start and end of the process.
+//!
+//! Owns: everything that is said to a person. Must not know: connections. Invariant: whatever is wrong at start-up is one
+//! clear line on standard error that says what to do, and an exit code other than 0.
+
+mod config;
+mod descriptors;
+mod logs;
+mod signals;
+mod units;
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use clap::Parser;
+use thiserror::Error;
+
+pub use self::config::Config;
+use crate::limits::{DESCRIPTOR_RESERVE, HANDSHAKE_RESERVE, Limits};
+use crate::reactor::{Address, KERNEL_SPREADS, Mail, Published, Reactor, listen};
+use crate::shard::{Common, Counters, DisconnectReason};
+
+/// Exit code for flags and environment that can't be used.
+const USAGE: u8 = 2;
+/// Exit code for a start that failed: port in use, no descriptors.
+const START_FAILED: u8 = 1;
+
+/// Why the process could not start, in words for the operator.
+#[derive(Debug, Error)]
+enum StartError {
+    #[error("can't listen on {address}: {source}{}", hint(.source, .address))]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error(
+        "can't start a reactor: {0} (raise the limit of open files with ulimit -n, or lower --reactors)"
+    )]
+    Reactor(io::Error),
+    #[error("can't listen for signals: {0}")]
+    Signals(io::Error),
+    #[error("{0}")]
+    Limits(String),
+}
+
+fn hint(error: &io::Error, address: &SocketAddr) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            " (another program has this port: stop it, or choose another with --listen)".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                " (port {} needs privileges: choose one above 1023 with --listen)",
+                address.port()
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            " (no interface of this machine has this address: try 0.0.0.0 for all)".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The whole process, from the command line to its exit code.
+pub fn run() -> ExitCode {
+    let config = match Config::try_parse() {
+        Ok(config) => config,
+        Err(error) => {
+            let usage_error = error.use_stderr();
+            // Nothing can be done about a closed standard stream.
+            let _ = error.print();
+            return ExitCode::from(if usage_error { USAGE } else { 0 });
+        }
+    };
+    logs::begin(config.log_format, config.log_level);
+    match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("roomcast: {error}");
+            ExitCode::from(if matches!(error, StartError::Limits(_)) {
+                USAGE
+            } else {
+                START_FAILED
+            })
+        }
+    }
+}
+
+fn serve(config: &Config) -> Result<(), StartError> {
+    let reactors = config.reactors();
+    let descriptors = descriptors::raise();
+    let limits = config
+        .limits(players_for(descriptors, reactors))
+        .map_err(StartError::Limits)?;
+    let common = Arc::new(Common::new(limits, reactors));
+    let address = config.listen;
+    let listeners = listen(address, if KERNEL_SPREADS { reactors } else { 1 })
+        .map_err(|source| StartError::Listen { address, source })?;
+    let bound = listeners[0].local_addr().unwrap_or(address);
+    let mut listeners = listeners.into_iter();
+    let reactors: Vec<Reactor> = (0..reactors)
+        .map(|index| Reactor::new(Arc::clone(&common), index, listeners.next()))
+        .collect::<Result<_, _>>()
+        .map_err(StartError::Reactor)?;
+    let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
+    let published: Vec<Published> = reactors.iter().map(Reactor::published).collect();
+    signals::watch(addresses.clone(), config.drain).map_err(StartError::Signals)?;
+    announce(bound, reactors.len(), descriptors, &common.limits);
+
+    let threads: Vec<_> = reactors
+        .into_iter()
+        .enumerate()
+        .map(|(index, reactor)| {
+            let peers = addresses.clone();
+            thread::Builder::new()
+                .name(format!("reactor-{index}"))
+                .spawn(move || reactor.run(peers))
+        })
+        .collect::<Result<_, _>>()
+        .map_err(StartError::Reactor)?;
+    for thread in threads {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(StartError::Reactor(error)),
+            // The panic has been printed; the other reactors drain so that their players can reconnect.
+            Err(_) => {
+                for address in &addresses {
+                    let _ = address.send(Mail::Drain(config.drain.as_millis()));
+                }
+            }
+        }
+    }
+    farewell(&published);
+    Ok(())
+}
+
+/// Players that fit into this many descriptors.
+fn players_for(descriptors: u64, reactors: usize) -> usize {
+    let own = DESCRIPTOR_RESERVE + 4 * reactors + HANDSHAKE_RESERVE;
+    usize::try_from(descriptors)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(own)
+        .max(1)
+}
+
+fn announce(bound: SocketAddr, reactors: usize, descriptors: u64, limits: &Limits) {
+    let reach = if bound.ip().is_loopback() {
+        "only programs on this machine can connect; --listen 0.0.0.0:7777 opens it to others"
+    } else {
+        "open to the network"
+    };
+    tracing::info!(
+        reactors,
+        max_connections = limits.max_connections,
+        open_files = descriptors,
+        max_message = limits.max_message,
+        outbox_max = limits.outbox_bytes_max,
+        idle_timeout_ms = limits.idle_ms,
+        "listening on ws://{bound} ({reach})",
+    );
+}
+
+fn farewell(published: &[Published]) {
+    let mut total = Counters::default();
+    for counters in published {
+        total.add(&counters.lock());
+    }
+    let ends: Vec<String> = DisconnectReason::LABELS
+        .iter()
+        .zip(total.disconnects)
+        .filter(|(_, count)| *count > 0)
+        .map(|(label, count)| format!("{label}={count}"))
+        .collect();
+    tracing::info!(
+        connections = total.accepted,
+        messages = total.messages,
+        writes = total.writes,
+        ends = ends.join(" "),
+        "stopped",
+    );
+}

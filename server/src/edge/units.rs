@@ -1,0 +1,167 @@
+//! Durations and sizes as people write them: `20s`, `500ms`, `64KiB`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A duration in whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Millis(u32);
+
+impl Millis {
+    /// Longest duration taken: a day. Timers compare 32-bit milliseconds by distance.
+    const MAX: u32 = 24 * 60 * 60 * 1000;
+
+    /// In milliseconds.
+    pub fn as_millis(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Millis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text);
+        let factor = match unit {
+            "ms" => 1.0,
+            "s" => 1_000.0,
+            "m" | "min" => 60_000.0,
+            "h" => 3_600_000.0,
+            "" if number == "0" => 1.0,
+            _ => return Err("give a number and a unit, like 500ms, 20s or 2m".to_owned()),
+        };
+        let number: f64 = number
+            .parse()
+            .map_err(|_| "give a number and a unit, like 500ms, 20s or 2m".to_owned())?;
+        let millis = (number * factor).round();
+        if !(0.0..=f64::from(Self::MAX)).contains(&millis) {
+            return Err("at most 24h".to_owned());
+        }
+        Ok(Self(millis as u32))
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_multiple_of(1000) {
+            write!(f, "{}s", self.0 / 1000)
+        } else {
+            write!(f, "{}ms", self.0)
+        }
+    }
+}
+
+/// A size in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes(usize);
+
+impl Bytes {
+    /// Largest size taken: offsets into batches have 32 bits.
+    const MAX: usize = 1 << 30;
+
+    /// In bytes.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text);
+        let factor: usize = match unit {
+            "" | "B" => 1,
+            "KiB" | "K" | "k" => 1 << 10,
+            "MiB" | "M" => 1 << 20,
+            "GiB" | "G" => 1 << 30,
+            "KB" | "kB" => 1_000,
+            "MB" => 1_000_000,
+            _ => return Err("give a number of bytes, or a unit as in 64KiB or 1MiB".to_owned()),
+        };
+        let number: usize = number
+            .parse()
+            .map_err(|_| "give a number of bytes, or a unit as in 64KiB or 1MiB".to_owned())?;
+        let bytes = number
+            .checked_mul(factor)
+            .filter(|&bytes| bytes <= Self::MAX);
+        bytes.map(Self).ok_or_else(|| "at most 1GiB".to_owned())
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => {
+                write!(f, "{}MiB", bytes >> 20)
+            }
+            bytes if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => {
+                write!(f, "{}KiB", bytes >> 10)
+            }
+            bytes => write!(f, "{bytes}B"),
+        }
+    }
+}
+
+/// The number in front, and the rest.
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    (&text[..end], text[end..].trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let good = [
+            ("500ms", 500),
+            ("20s", 20_000),
+            ("1.5s", 1_500),
+            ("2m", 120_000),
+            ("0", 0),
+            ("24h", 86_400_000),
+        ];
+        for (text, millis) in good {
+            assert_eq!(
+                text.parse::<Millis>().map(Millis::as_millis),
+                Ok(millis),
+                "{text}"
+            );
+        }
+        for text in ["", "20", "s", "-1s", "1e3s", "20 parsecs", "25h", "1..2s"] {
+            assert!(text.parse::<Millis>().is_err(), "{text}");
+        }
+        assert_eq!("1500ms".parse::<Millis>().unwrap().to_string(), "1500ms");
+        assert_eq!("60s".parse::<Millis>().unwrap().to_string(), "60s");
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("64KiB", 65_536),
+            ("1000", 1_000),
+            ("1 MiB", 1 << 20),
+            ("2kB", 2_000),
+            ("1GiB", 1 << 30),
+        ] {
+            assert_eq!(text.parse::<Bytes>().map(Bytes::get), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "KiB",
+            "-1",
+            "1.5KiB",
+            "2GiB",
+            "99999999999999999999",
+            "64 kibi",
+        ] {
+            assert!(text.parse::<Bytes>().is_err(), "{text}");
+        }
+        assert_eq!("262144".parse::<Bytes>().unwrap().to_string(), "256KiB");
+    }
+}

@@ -1,0 +1,120 @@
+//! Every bound of the process, with its unit and its reason.
+//!
+//! A *limit* refuses (and names itself to whoever ran into it), a *budget* postpones to the next iteration. What an
+//! operator may change stands in [`Limits`] and is filled in by `edge::config`; the rest are constants, because
+//! changing them needs a measurement, not an opinion.
+
+/// Bytes: one receive buffer per reactor. A connection is read at most once per iteration, so this is also what one
+/// flooding connection can put between two turns of everybody else (budget).
+pub const RECEIVE_BUFFER: usize = 64 * 1024;
+
+/// Members of one room served in one iteration (budget): a room of 10,000 then delays everyone else by 256 sends,
+/// about a millisecond, at a time.
+pub const FANOUT_BUDGET: u32 = 256;
+
+/// Connections accepted in one iteration (budget): a connect storm must not starve the seated players.
+pub const ACCEPT_BUDGET: usize = 64;
+
+/// Mails taken in one iteration (budget).
+pub const MAIL_BUDGET: usize = 1024;
+
+/// Mails waiting for one reactor (limit): a full mailbox refuses the connection with 503.
+pub const MAILBOX_CAPACITY: usize = 4096;
+
+/// Readiness events taken from one poll.
+pub const EVENTS_PER_POLL: usize = 4096;
+
+/// The part of `outbox_bytes_max` that a room's open batch may reach before its senders are read no further (budget).
+/// Half: what the kernel does not take of one batch then always fits into a clear outbox, so that a member that reads
+/// is not evicted by a burst. Coalescing is limited by these bytes, never by a number of messages.
+pub const BATCH_SHARE_OF_OUTBOX: usize = 2;
+
+/// Bytes a room's open batch may always reach, however small `outbox_bytes_max` is.
+pub const BATCH_BYTES_MIN: usize = 16 * 1024;
+
+/// Bytes of batch buffers a shard keeps for reuse (limit); more goes back to the allocator.
+pub const SPARE_BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes of one spare batch buffer (limit): one large batch must not sit in the pool for ever.
+pub const SPARE_BATCH_BYTES_EACH: usize = 128 * 1024;
+
+/// Bytes charged to an outbox for each queued segment beside its payload: queue slot, reference count, allocation
+/// headers. A queue of two-byte frames is thus as bounded as one of large ones.
+pub const SEGMENT_OVERHEAD: usize = 96;
+
+/// Slices handed to one vectored write; further segments wait for the next one. Linux takes at most 1,024.
+pub const SLICES_PER_WRITE: usize = 64;
+
+/// Ranges of a batch that go straight to the socket; a receiver whose own frames cut the batch into more pieces
+/// takes the path over its outbox.
+pub const DIRECT_RANGES: usize = 8;
+
+/// Bytes of its own answers (pongs, echoes) a peer may leave undrained before it is read no further (budget).
+pub const OWN_ANSWERS: usize = 64 * 1024;
+
+/// Bytes per millisecond that a sender may sustain before it counts as flooding (a budget: only applied while a
+/// member of its room that does read has fallen behind). 256 KiB/s is 40 times a 20 Hz stream of 300-byte states.
+pub const FLOOD_BYTES_PER_MS: u32 = 256;
+
+/// Bytes a sender may send beyond [`FLOOD_BYTES_PER_MS`] in one go without counting as flooding.
+pub const FLOOD_BURST: u32 = 32 * 1024;
+
+/// Milliseconds without one byte taken after which a congested member counts as stalled and no longer slows a flooder.
+pub const STALLED_AFTER_MS: u32 = 500;
+
+/// Milliseconds that accepting pauses when the process is out of descriptors.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Connections beyond `max_connections` that may be inside the handshake or be told 503 (limit).
+pub const HANDSHAKE_RESERVE: usize = 512;
+
+/// Descriptors the process needs for itself: listeners, pollers, wakers, standard streams.
+pub const DESCRIPTOR_RESERVE: usize = 64;
+
+/// Bytes of input thrown away while a connection is closing before it is cut off (limit).
+pub const DISCARD_WHILE_CLOSING: u32 = 4 * 1024 * 1024;
+
+/// Most reactors one process starts (limit): the room-to-reactor map and the mailboxes are one entry each.
+pub const REACTORS_MAX: usize = 256;
+
+/// What an operator may set. Times in milliseconds, sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Payload bytes of one message, all fragments together; more is close code 1009.
+    pub max_message: usize,
+    /// From accept to the complete request head; more is HTTP 408. Absolute, never renewed by a trickle.
+    pub handshake_ms: u32,
+    /// A peer that was silent this long is sent a ping.
+    pub ping_ms: u32,
+    /// A peer that was silent this long is gone: close code 4005.
+    pub idle_ms: u32,
+    /// From our close frame (or HTTP answer) to the end of the TCP connection.
+    pub close_ms: u32,
+    /// Bytes queued for one slow receiver; more is close code 4002.
+    pub outbox_bytes_max: usize,
+    /// How long a receiver may stay behind; more is close code 4002.
+    pub congested_ms_max: u32,
+    /// Seated connections of the process; more is HTTP 503.
+    pub max_connections: usize,
+    /// Members of one room; more is close code 4000.
+    pub max_room_members: usize,
+    /// Milliseconds a room gathers messages before it is sealed; 0: every iteration.
+    pub flush_interval_ms: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message: 64 * 1024,
+            handshake_ms: 10_000,
+            ping_ms: 20_000,
+            idle_ms: 60_000,
+            close_ms: 2_000,
+            outbox_bytes_max: 256 * 1024,
+            congested_ms_max: 5_000,
+            max_connections: 16_384,
+            max_room_members: 16_384,
+            flush_interval_ms: 0,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Listening sockets, and accepting from them in bounded portions.
+//!
+//! Linux: one `SO_REUSEPORT` listener per reactor, the kernel spreads connections. Elsewhere one reactor accepts and
+//! deals connections out.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait in the kernel for being accepted. It takes at most `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Whether the kernel spreads connections over several listeners of one port.
+pub const KERNEL_SPREADS: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Opens `count` listeners on one address; a port of 0 is chosen once for all.
+///
+/// # Errors
+///
+/// What binding or listening says. An address in use is an error also where its user shares ports.
+pub fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    if count == 1 {
+        return Ok(vec![open(address, false)?]);
+    }
+    // With SO_REUSEPORT alone, a second process would silently take half of the first one's players.
+    drop(open(address, false)?);
+    let first = open(address, true)?;
+    let address = first.local_addr()?;
+    let mut listeners = vec![first];
+    for _ in 1..count {
+        listeners.push(open(address, true)?);
+    }
+    Ok(listeners)
+}
+
+fn open(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if cfg!(unix) {
+        // After a restart the port is free at once.
+        socket.set_reuse_address(true)?;
+    }
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+    if share_port {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// What one attempt to accept gave.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A connection, its options set.
+    Connection(TcpStream),
+    /// Nobody waits.
+    Nobody,
+    /// Whoever waited has gone again: try the next one.
+    Gone,
+    /// The process or the system is out of descriptors or memory: pause.
+    Exhausted(io::Error),
+}
+
+/// Accepts one connection.
+pub fn accept(listener: &TcpListener) -> Accepted {
+    match listener.accept() {
+        // Fails only if the peer has reset the connection, which the first read will tell.
+        Ok((stream, _)) => {
+            let _ = stream.set_nodelay(true);
+            Accepted::Connection(stream)
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock => Accepted::Nobody,
+            // EMFILE, ENFILE, ENOBUFS, ENOMEM have no kinds of their own (or unstable ones).
+            _ if is_exhaustion(&error) => Accepted::Exhausted(error),
+            _ => Accepted::Gone,
+        },
+    }
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
+        105
+    } else {
+        55
+    };
+    matches!(
+        error.raw_os_error(),
+        Some(ENOMEM | ENFILE | EMFILE | ENOBUFS)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_refused_even_where_ports_are_shared() {
+        let first = listen("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = first[0].local_addr().unwrap();
+        assert_eq!(address, first[1].local_addr().unwrap());
+        assert_eq!(listen(address, 2).unwrap_err().kind(), ErrorKind::AddrInUse);
+        assert_eq!(listen(address, 1).unwrap_err().kind(), ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn running_out_of_descriptors_is_told_from_a_peer_that_left() {
+        assert!(is_exhaustion(&io::Error::from_raw_os_error(24)));
+        assert!(!is_exhaustion(&io::Error::from_raw_os_error(103)));
+    }
+}

@@ -1,0 +1,424 @@
+//! The reactor: one thread, one poll, one shard.
+//!
+//! Owns: sockets, the clock, the order of an iteration (`docs/ARCHITECTURE.md` has the table). Must not know: rooms or
+//! frames. Invariant: a socket is registered once, for both directions, edge-triggered, and is written in exactly one
+//! place ([`Reactor::flush`]), once per iteration at most.
+
+mod listener;
+mod mailbox;
+mod sockets;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll};
+use parking_lot::Mutex;
+
+use self::listener::Accepted;
+pub use self::listener::{KERNEL_SPREADS, listen};
+pub use self::mailbox::{Address, Mail, Undelivered};
+use self::sockets::{Handle, LISTENER, MAILBOX, Sockets};
+use crate::limits::{
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_RESERVE, MAIL_BUDGET, RECEIVE_BUFFER,
+};
+use crate::shard::{Action, Common, Counters, Handover, Shard, Written};
+use crate::transport::Transport;
+
+/// How often counters are published at most.
+const PUBLISH_EVERY_MS: u64 = 1_000;
+
+/// What a reactor lets others read: its counters, as of a second ago.
+pub type Published = Arc<Mutex<Counters>>;
+
+/// Why the listener is not being accepted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accepting {
+    /// Nobody waits, as far as we know.
+    Idle,
+    /// Somebody may wait: the budget ran out, or an edge came.
+    Ready,
+    /// Out of descriptors until then (ms).
+    PausedUntil(u64),
+}
+
+/// One reactor. Made on the main thread (so that start-up errors are reported there), run on its own.
+#[derive(Debug)]
+pub struct Reactor {
+    poll: Poll,
+    mail: Receiver<Mail>,
+    address: Address,
+    listener: Option<TcpListener>,
+    accepting: Accepting,
+    common: Arc<Common>,
+    index: usize,
+    peers: Vec<Address>,
+    /// The reactor that is dealt the next connection, where only this one accepts.
+    deal_to: usize,
+    published: Published,
+    epoch: Instant,
+}
+
+/// What lives on the reactor's thread only.
+struct Running {
+    reactor: Reactor,
+    shard: Shard,
+    sockets: Sockets,
+    buffer: Box<[u8]>,
+    now: u64,
+    /// Reads for which no edge will come, and whether each goes on until there is nothing left.
+    carried: Vec<(Handle, bool)>,
+    actions: Vec<Action>,
+    slots: Vec<u32>,
+    /// When draining must be over (ms).
+    drain_until: Option<u64>,
+    published_at: u64,
+}
+
+impl Reactor {
+    /// Reactor number `index`, with its listener if it has one.
+    ///
+    /// # Errors
+    ///
+    /// When the poller can't be made or the listener not be registered.
+    pub fn new(
+        common: Arc<Common>,
+        index: usize,
+        mut listener: Option<TcpListener>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let (address, mail) = mailbox::mailbox(poll.registry(), MAILBOX)?;
+        if let Some(listener) = &mut listener {
+            poll.registry()
+                .register(listener, LISTENER, Interest::READABLE)?;
+        }
+        Ok(Self {
+            poll,
+            mail,
+            address,
+            listener,
+            accepting: Accepting::Ready,
+            common,
+            index,
+            peers: Vec::new(),
+            deal_to: index,
+            published: Published::default(),
+            epoch: Instant::now(),
+        })
+    }
+
+    /// Where mail for this reactor goes.
+    pub fn address(&self) -> Address {
+        self.address.clone()
+    }
+
+    /// Where its counters can be read.
+    pub fn published(&self) -> Published {
+        Arc::clone(&self.published)
+    }
+
+    /// Runs until it has been drained. `peers` are the addresses of all reactors, in order.
+    ///
+    /// # Errors
+    ///
+    /// When polling itself fails, which only a fault of this program can cause.
+    pub fn run(mut self, peers: Vec<Address>) -> io::Result<()> {
+        self.peers = peers;
+        let shard = Shard::new(Arc::clone(&self.common), self.index, 0, fastrand::u64(..));
+        let running = Running {
+            reactor: self,
+            shard,
+            sockets: Sockets::default(),
+            buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            now: 0,
+            carried: Vec::new(),
+            actions: Vec::new(),
+            slots: Vec::new(),
+            drain_until: None,
+            published_at: 0,
+        };
+        running.run()
+    }
+}
+
+impl Running {
+    fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_PER_POLL);
+        while !self.is_over() {
+            let timeout = self.timeout();
+            match self.reactor.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            self.now = self.reactor.epoch.elapsed().as_millis() as u64;
+            self.shard.advance(self.now);
+            let mut carried = std::mem::take(&mut self.carried);
+            self.mail();
+            for event in &events {
+                match event.token() {
+                    LISTENER => {
+                        if self.reactor.accepting == Accepting::Idle {
+                            self.reactor.accepting = Accepting::Ready;
+                        }
+                    }
+                    // Its mail has been taken already.
+                    MAILBOX => {}
+                    token => {
+                        let handle = Handle::from_token(token);
+                        if event.is_writable() && self.sockets.current(handle).is_some() {
+                            self.shard.writable(handle.slot);
+                        }
+                        if event.is_readable() || event.is_read_closed() || event.is_error() {
+                            let to_the_end = event.is_read_closed() || event.is_error();
+                            self.read(handle, to_the_end);
+                        }
+                    }
+                }
+            }
+            for (handle, to_the_end) in carried.drain(..) {
+                self.read(handle, to_the_end);
+            }
+            self.accept();
+            self.shard.seal();
+            self.flush();
+            self.act();
+            let Self { shard, sockets, .. } = &mut self;
+            // Closing the descriptor also takes it out of the poll.
+            shard.reap(|slot| drop(sockets.take(slot)));
+            self.publish(false);
+        }
+        self.publish(true);
+        Ok(())
+    }
+
+    /// How long the poll may sleep: not at all if work was carried over.
+    fn timeout(&self) -> Option<Duration> {
+        let accept_at = match self.reactor.accepting {
+            Accepting::Ready => return Some(Duration::ZERO),
+            Accepting::PausedUntil(until) => Some(until),
+            Accepting::Idle => None,
+        };
+        if !self.carried.is_empty() || self.shard.has_work() || !self.reactor.mail.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [accept_at, self.shard.next_deadline(), self.drain_until];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(Duration::from_millis(next.saturating_sub(
+            self.reactor.epoch.elapsed().as_millis() as u64,
+        )))
+    }
+
+    fn is_over(&self) -> bool {
+        self.drain_until
+            .is_some_and(|until| self.shard.connections() == 0 || self.now >= until)
+    }
+
+    fn mail(&mut self) {
+        for _ in 0..MAIL_BUDGET {
+            match self.reactor.mail.try_recv() {
+                Ok(Mail::Adopt(stream, handover)) => self.adopt(stream, *handover),
+                Ok(Mail::Accepted(stream)) => self.admit(stream),
+                Ok(Mail::Drain(spread_ms)) => {
+                    self.shard.drain(spread_ms);
+                    let closing = u64::from(self.reactor.common.limits.close_ms);
+                    self.drain_until = Some(self.now + u64::from(spread_ms) + closing);
+                }
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn adopt(&mut self, stream: TcpStream, handover: Handover) {
+        let slot = self.shard.adopt(handover);
+        self.register(slot, stream);
+    }
+
+    /// Accepts in portions; out of descriptors it pauses instead of spinning on a listener that stays ready.
+    fn accept(&mut self) {
+        match self.reactor.accepting {
+            Accepting::Idle => return,
+            Accepting::PausedUntil(until) if self.now < until => return,
+            Accepting::Ready | Accepting::PausedUntil(_) => {
+                self.reactor.accepting = Accepting::Ready
+            }
+        }
+        for _ in 0..ACCEPT_BUDGET {
+            let Some(listener) = &self.reactor.listener else {
+                self.reactor.accepting = Accepting::Idle;
+                return;
+            };
+            match listener::accept(listener) {
+                Accepted::Connection(stream) => self.deal(stream),
+                Accepted::Gone => {}
+                Accepted::Nobody => {
+                    self.reactor.accepting = Accepting::Idle;
+                    return;
+                }
+                Accepted::Exhausted(error) => {
+                    tracing::warn!(%error, connections = self.shard.connections(),
+                        "can't accept: raise the limit of open files (ulimit -n) or lower --max-connections");
+                    self.reactor.accepting = Accepting::PausedUntil(self.now + ACCEPT_PAUSE_MS);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Keeps a new connection, or deals it to the reactor whose turn it is.
+    fn deal(&mut self, stream: TcpStream) {
+        if !KERNEL_SPREADS && self.reactor.peers.len() > 1 {
+            self.reactor.deal_to = (self.reactor.deal_to + 1) % self.reactor.peers.len();
+            if self.reactor.deal_to != self.reactor.index {
+                // A full mailbox: the peer is told by the end of the connection, the fewest resources spent.
+                let _ = self.reactor.peers[self.reactor.deal_to].send(Mail::Accepted(stream));
+                return;
+            }
+        }
+        self.admit(stream);
+    }
+
+    fn admit(&mut self, stream: TcpStream) {
+        // Far beyond the limit there is not even room to say so.
+        let limit = self.reactor.common.limits.max_connections + HANDSHAKE_RESERVE;
+        if self.shard.connections() >= limit {
+            return;
+        }
+        let slot = self.shard.accept(Transport::Plain);
+        self.register(slot, stream);
+    }
+
+    fn register(&mut self, slot: u32, mut stream: TcpStream) {
+        let handle = self.sockets.reserve(slot);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered =
+            self.reactor
+                .poll
+                .registry()
+                .register(&mut stream, handle.token(), interest);
+        self.sockets.insert(slot, stream);
+        if let Err(error) = registered {
+            tracing::warn!(%error, "a connection can't be registered");
+            self.shard.failed(slot);
+        }
+    }
+
+    /// Reads a socket once. A short read ends the edge, so no second read is made to see `WouldBlock`; unless the
+    /// peer has ended its side (`to_the_end`), for which there would be no further edge.
+    fn read(&mut self, handle: Handle, to_the_end: bool) {
+        let Some(stream) = self.sockets.current(handle) else {
+            return;
+        };
+        if !self.shard.may_read(handle.slot) {
+            return;
+        }
+        match stream.read(&mut self.buffer) {
+            Ok(0) => self.shard.end_of_input(handle.slot),
+            Ok(n) => {
+                self.shard.receive(handle.slot, &mut self.buffer[..n]);
+                if n == self.buffer.len() || to_the_end {
+                    self.carried.push((handle, to_the_end));
+                }
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => {}
+                ErrorKind::Interrupted => self.carried.push((handle, to_the_end)),
+                _ => self.shard.failed(handle.slot),
+            },
+        }
+    }
+
+    /// The only place where sockets are written.
+    fn flush(&mut self) {
+        while let Some(slot) = self.shard.next_write() {
+            let Some(mut stream) = self.sockets.get(slot) else {
+                self.shard.wrote(Written::Failed);
+                continue;
+            };
+            let result = self.shard.pending().with_slices(|slices| {
+                loop {
+                    let result = match slices {
+                        [one] => stream.write(one),
+                        many => stream.write_vectored(many),
+                    };
+                    if !matches!(&result, Err(error) if error.kind() == ErrorKind::Interrupted) {
+                        break result;
+                    }
+                }
+            });
+            self.shard.wrote(match result {
+                Ok(n) => Written::Bytes(n),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Written::Blocked,
+                Err(_) => Written::Failed,
+            });
+        }
+    }
+
+    fn act(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.shard.take_actions(&mut actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::ShutdownWrite(slot) => {
+                    if let Some(stream) = self.sockets.get(slot)
+                        && stream.shutdown(std::net::Shutdown::Write).is_err()
+                    {
+                        self.shard.failed(slot);
+                    }
+                }
+                Action::HandOff {
+                    slot,
+                    home,
+                    handover,
+                } => self.hand_off(slot, home, handover),
+            }
+        }
+        self.actions = actions;
+        let mut slots = std::mem::take(&mut self.slots);
+        self.shard.take_resumed(&mut slots);
+        let Self {
+            carried, sockets, ..
+        } = self;
+        // What edges came while they were paused is not remembered: such a read goes on until there is nothing left.
+        carried.extend(
+            slots
+                .drain(..)
+                .filter_map(|slot| sockets.handle(slot))
+                .map(|handle| (handle, true)),
+        );
+        self.slots = slots;
+    }
+
+    fn hand_off(&mut self, slot: u32, home: usize, handover: Box<Handover>) {
+        let Some(mut stream) = self.sockets.take(slot) else {
+            return;
+        };
+        if self
+            .reactor
+            .poll
+            .registry()
+            .deregister(&mut stream)
+            .is_err()
+        {
+            return;
+        }
+        let mail = Mail::Adopt(stream, handover);
+        if let Err(Undelivered::Full(Mail::Adopt(stream, handover))) =
+            self.reactor.peers[home].send(mail)
+        {
+            let slot = self.shard.refuse_hand_off(*handover);
+            self.register(slot, stream);
+        }
+    }
+
+    fn publish(&mut self, at_the_end: bool) {
+        if at_the_end || self.now >= self.published_at + PUBLISH_EVERY_MS {
+            self.published_at = self.now;
+            self.reactor
+                .published
+                .lock()
+                .clone_from(self.shard.counters());
+        }
+    }
+}

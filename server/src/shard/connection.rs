@@ -1,0 +1,152 @@
+//! One connection: which phase it is in, what it has not sent yet, when it was last heard.
+//!
+//! Invariant: an idle, seated connection owns no heap memory.
+
+use roomcast_protocol::frame::Decoder;
+
+use super::DisconnectReason;
+use crate::delivery::Outbox;
+use crate::limits::FLOOD_BYTES_PER_MS;
+use crate::room::RoomId;
+use crate::transport::Transport;
+
+/// Where a seated connection sits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seat {
+    /// A member of a room, on that seat.
+    Room { room: RoomId, seat: u32 },
+    /// Hears itself.
+    Echo,
+}
+
+/// What is left to do before a closing connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// Our close frame is on its way; the peer's is awaited.
+    AwaitPeer,
+    /// Nothing is awaited; the outbox is flushed, then our side of TCP ends.
+    Flush,
+    /// Our side of TCP has ended; what still comes is thrown away until the peer's side ends too.
+    Linger,
+}
+
+/// The life of a connection.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The request head is arriving; what has come of it, if it did not come whole.
+    Handshake(Option<Box<PartialHead>>),
+    /// The WebSocket is open.
+    Open(Seat),
+    /// It ends, for a reason already counted.
+    Closing(Closing),
+    /// Waits to be reaped, or to be taken to another reactor.
+    Dead,
+}
+
+/// The beginning of a request head.
+#[derive(Debug, Default)]
+pub(super) struct PartialHead {
+    pub(super) bytes: Vec<u8>,
+    /// Bytes already searched for the end of the head.
+    pub(super) scanned: usize,
+}
+
+/// One connection of a shard. Times are the low 32 bits of the shard's milliseconds, compared by distance.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) transport: Transport,
+    pub(super) phase: Phase,
+    pub(super) decoder: Decoder,
+    pub(super) outbox: Outbox,
+    /// When bytes last came.
+    pub(super) heard_at: u32,
+    /// End of the handshake, of the closing, or of the stay while draining.
+    pub(super) deadline: u32,
+    /// Since when the outbox has not been clear after a write.
+    pub(super) congested_at: u32,
+    /// When the peer last took bytes while congested.
+    pub(super) progress_at: u32,
+    /// Leaky bucket of received bytes, see [`Connection::flood_level`].
+    flood: u32,
+    /// Bytes thrown away while closing.
+    pub(super) discarded: u32,
+    pub(super) reason: Option<DisconnectReason>,
+    /// The socket can take bytes, as far as we know.
+    pub(super) writable: bool,
+    /// Waits in the shard's list of outboxes to be written.
+    pub(super) listed: bool,
+    pub(super) congested: bool,
+    /// Counted in its room's `pressing`.
+    pub(super) pressing: bool,
+    /// Read no further until resumed; counted in its room's `paused`.
+    pub(super) paused: bool,
+    /// `deadline` is the end of its stay.
+    pub(super) draining: bool,
+    /// The peer has ended its side of TCP.
+    pub(super) end_of_input: bool,
+}
+
+impl Connection {
+    pub(super) fn new(transport: Transport, now: u32, deadline: u32) -> Self {
+        Self {
+            transport,
+            phase: Phase::Handshake(None),
+            decoder: Decoder::default(),
+            outbox: Outbox::default(),
+            heard_at: now,
+            deadline,
+            congested_at: now,
+            progress_at: now,
+            flood: 0,
+            discarded: 0,
+            reason: None,
+            writable: true,
+            listed: false,
+            congested: false,
+            pressing: false,
+            paused: false,
+            draining: false,
+            end_of_input: false,
+        }
+    }
+
+    /// Bytes this peer has sent beyond the sustainable rate, as of `now`.
+    pub(super) fn flood_level(&self, now: u32) -> u32 {
+        self.flood.saturating_sub(
+            now.wrapping_sub(self.heard_at)
+                .saturating_mul(FLOOD_BYTES_PER_MS),
+        )
+    }
+
+    /// Notes that bytes came.
+    pub(super) fn heard(&mut self, now: u32, bytes: usize) {
+        self.flood = self.flood_level(now).saturating_add(bytes as u32);
+        self.heard_at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_small() {
+        assert!(
+            size_of::<Connection>() <= 80,
+            "{} bytes",
+            size_of::<Connection>()
+        );
+    }
+
+    #[test]
+    fn the_flood_level_leaks() {
+        let mut connection = Connection::new(Transport::Plain, 0, 0);
+        connection.heard(1_000, 100_000);
+        assert_eq!(connection.flood_level(1_000), 100_000);
+        assert_eq!(
+            connection.flood_level(1_100),
+            100_000 - 100 * FLOOD_BYTES_PER_MS
+        );
+        assert_eq!(connection.flood_level(9_000), 0);
+    }
+}

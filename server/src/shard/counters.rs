@@ -1,0 +1,31 @@
+//! What a shard has seen and done, in plain numbers.
+
+use super::DisconnectReason;
+
+/// Totals since the shard began.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections accepted from a listener.
+    pub accepted: u64,
+    /// Connections adopted from other reactors.
+    pub adopted: u64,
+    /// Messages received whole.
+    pub messages: u64,
+    /// Writes offered to sockets.
+    pub writes: u64,
+    /// Ends of connections, by [`DisconnectReason::LABELS`].
+    pub disconnects: [u64; DisconnectReason::LABELS.len()],
+}
+
+impl Counters {
+    /// Adds another shard's totals.
+    pub fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.adopted += other.adopted;
+        self.messages += other.messages;
+        self.writes += other.writes;
+        for (sum, count) in self.disconnects.iter_mut().zip(other.disconnects) {
+            *sum += count;
+        }
+    }
+}

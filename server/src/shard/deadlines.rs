@@ -1,0 +1,109 @@
+//! One timer for each connection: the next moment at which it has to be looked at, whatever for.
+
+use roomcast_protocol::upgrade::Refusal;
+
+use super::connection::Phase;
+use super::{DisconnectReason, Shard};
+use crate::limits::STALLED_AFTER_MS;
+use crate::transport;
+
+/// Milliseconds from `now` until `since + span`, 0 if that is past. Times wrap; distances are below 2^31 ms.
+fn left(now: u32, since: u32, span: u32) -> u32 {
+    span.saturating_sub(now.wrapping_sub(since))
+}
+
+impl Shard {
+    pub(super) fn expire(&mut self) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.wheel.expire(self.now, &mut expired);
+        for slot in expired.drain(..) {
+            self.look(slot);
+        }
+        self.expired = expired;
+    }
+
+    /// Arms the timer for the earliest thing this connection waits for.
+    pub(super) fn rearm(&mut self, slot: u32) {
+        let now = self.now32();
+        let limits = &self.common.limits;
+        let connection = &self.connections[slot as usize];
+        let until_deadline = connection.deadline.wrapping_sub(now) as i32;
+        let until_deadline = until_deadline.max(0) as u32;
+        let wait = match connection.phase {
+            Phase::Handshake(_) | Phase::Closing(_) => until_deadline,
+            Phase::Open(_) => {
+                let silent = now.wrapping_sub(connection.heard_at);
+                let ping = if silent < limits.ping_ms {
+                    limits.ping_ms - silent
+                } else {
+                    limits.ping_ms
+                };
+                let mut wait = ping;
+                if !connection.paused {
+                    wait = wait.min(left(now, connection.heard_at, limits.idle_ms));
+                }
+                if connection.draining {
+                    wait = wait.min(until_deadline);
+                }
+                if connection.congested {
+                    wait = wait.min(left(now, connection.congested_at, limits.congested_ms_max));
+                }
+                if connection.pressing {
+                    wait = wait.min(left(now, connection.progress_at, STALLED_AFTER_MS));
+                }
+                wait
+            }
+            Phase::Dead => return,
+        };
+        self.wheel.arm(slot, self.now + u64::from(wait));
+    }
+
+    /// The timer of a connection has expired.
+    fn look(&mut self, slot: u32) {
+        let now = self.now32();
+        let limits = &self.common.limits;
+        let connection = &mut self.connections[slot as usize];
+        let overdue = now.wrapping_sub(connection.deadline) as i32 >= 0;
+        match connection.phase {
+            Phase::Handshake(_) if overdue => {
+                self.refuse_for(
+                    slot,
+                    Refusal::HeadTimeout,
+                    false,
+                    DisconnectReason::HandshakeTimeout,
+                );
+            }
+            Phase::Closing(_) if overdue => self.bury(slot),
+            Phase::Open(_) => {
+                let silent = now.wrapping_sub(connection.heard_at);
+                if connection.draining && overdue {
+                    return self.close(slot, DisconnectReason::Drain);
+                }
+                if connection.congested
+                    && left(now, connection.congested_at, limits.congested_ms_max) == 0
+                {
+                    return self.close(slot, DisconnectReason::SlowConsumer);
+                }
+                if !connection.paused && silent >= limits.idle_ms {
+                    return self.close(slot, DisconnectReason::Idle);
+                }
+                if silent >= limits.ping_ms && connection.outbox.is_clear() {
+                    connection.outbox.push_own(transport::encode_ping);
+                    self.list(slot);
+                }
+                if self.connections[slot as usize].pressing
+                    && left(
+                        now,
+                        self.connections[slot as usize].progress_at,
+                        STALLED_AFTER_MS,
+                    ) == 0
+                {
+                    self.no_longer_pressing(slot);
+                }
+                self.rearm(slot);
+            }
+            Phase::Handshake(_) | Phase::Closing(_) => self.rearm(slot),
+            Phase::Dead => {}
+        }
+    }
+}

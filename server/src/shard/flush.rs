@@ -1,0 +1,388 @@
+//! Bytes out: who is written next, and what becomes of what the socket did not take.
+//!
+//! A member whose outbox is clear gets its ranges straight from the shared batch: no queue, no copy, no reference count.
+//! Only what the socket does not take is queued.
+
+use std::io::IoSlice;
+use std::mem;
+use std::rc::Rc;
+
+use super::connection::{Phase, Seat};
+use super::{DisconnectReason, Shard};
+use crate::delivery::{Batch, Outbox, Queued};
+use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, SLICES_PER_WRITE};
+use crate::room::{Receiver, RoomId};
+
+/// What the current write is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Current {
+    Nothing,
+    /// The first `usize` of `Flush::ranges`, of this room's batch.
+    Batch(u32, RoomId, usize),
+    Outbox(u32),
+}
+
+/// Where the flush of this iteration stands.
+#[derive(Debug)]
+pub(super) struct Flush {
+    /// Rooms with a running fan-out.
+    fanouts: Vec<RoomId>,
+    /// Which of them has its turn, and how many members it has served in this turn.
+    turn: usize,
+    served: u32,
+    /// Outboxes to write in the next flush.
+    pub(super) listed: Vec<u32>,
+    /// Outboxes to write in this flush.
+    writing: Vec<u32>,
+    current: Current,
+    ranges: [(u32, u32); DIRECT_RANGES],
+}
+
+impl Default for Flush {
+    fn default() -> Self {
+        Self {
+            fanouts: Vec::new(),
+            turn: 0,
+            served: 0,
+            listed: Vec::new(),
+            writing: Vec::new(),
+            current: Current::Nothing,
+            ranges: [(0, 0); DIRECT_RANGES],
+        }
+    }
+}
+
+impl Flush {
+    pub(super) fn has_work(&self) -> bool {
+        !self.fanouts.is_empty() || !self.listed.is_empty()
+    }
+}
+
+/// The bytes of the current write.
+#[derive(Debug, Clone, Copy)]
+pub enum Pending<'a> {
+    /// One contiguous range.
+    One(&'a [u8]),
+    /// Ranges of one batch.
+    Ranges(&'a Batch, &'a [(u32, u32)]),
+    /// What an outbox holds.
+    Outbox(&'a Outbox),
+}
+
+impl Pending<'_> {
+    /// Calls `write` once with all slices, at most [`SLICES_PER_WRITE`].
+    pub fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        match *self {
+            Self::One(bytes) => write(&[IoSlice::new(bytes)]),
+            Self::Ranges(batch, ranges) => {
+                let mut slices = [IoSlice::new(&[]); DIRECT_RANGES];
+                for (slice, &(start, end)) in slices.iter_mut().zip(ranges) {
+                    *slice = IoSlice::new(batch.slice(start..end));
+                }
+                write(&slices[..ranges.len()])
+            }
+            Self::Outbox(outbox) => {
+                let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+                let filled = outbox.gather(&mut slices);
+                write(&slices[..filled])
+            }
+        }
+    }
+}
+
+/// What the socket made of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It took this many bytes.
+    Bytes(usize),
+    /// It takes nothing now.
+    Blocked,
+    /// It is broken.
+    Failed,
+}
+
+impl Shard {
+    /// Turns what the rooms have gathered into batches. A room whose last fan-out is still running goes on gathering.
+    pub fn seal(&mut self) {
+        let interval = u64::from(self.common.limits.flush_interval_ms);
+        if !self.dirty.is_empty() && self.now >= self.sealed_at + interval {
+            self.sealed_at = self.now;
+            let Self {
+                dirty,
+                rooms,
+                flush,
+                ..
+            } = self;
+            dirty.retain(|&id| {
+                let Some(room) = rooms.get_mut(id) else {
+                    return false;
+                };
+                if room.seal() {
+                    flush.fanouts.push(id);
+                }
+                room.dirty = room.has_open();
+                room.dirty
+            });
+        }
+        self.flush.turn = 0;
+        self.flush.served = 0;
+        debug_assert!(
+            self.flush.writing.is_empty(),
+            "the last flush was carried through"
+        );
+        mem::swap(&mut self.flush.writing, &mut self.flush.listed);
+    }
+
+    /// The next socket to write, with what [`Shard::pending`] holds; `None` when this iteration is done.
+    pub fn next_write(&mut self) -> Option<u32> {
+        while let Some(&id) = self.flush.fanouts.get(self.flush.turn) {
+            if self.flush.served == FANOUT_BUDGET {
+                self.flush.turn += 1;
+                self.flush.served = 0;
+            } else if let Some(receiver) = self.rooms[id].next_receiver() {
+                self.flush.served += 1;
+                if self.offer(id, receiver) {
+                    return Some(receiver.connection);
+                }
+            } else {
+                self.finish_fanout(id);
+            }
+        }
+        while let Some(slot) = self.flush.writing.pop() {
+            let connection = &mut self.connections[slot as usize];
+            connection.listed = false;
+            if matches!(connection.phase, Phase::Dead) {
+                continue;
+            }
+            if connection.outbox.is_clear() {
+                self.flushed(slot);
+            } else if connection.writable {
+                self.flush.current = Current::Outbox(slot);
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// The bytes for the socket that [`Shard::next_write`] named.
+    pub fn pending(&self) -> Pending<'_> {
+        match self.flush.current {
+            Current::Nothing => Pending::One(&[]),
+            Current::Batch(_, room, count) => {
+                let batch = self.rooms[room].batch().expect("its fan-out is running");
+                match self.flush.ranges[..count] {
+                    [(start, end)] => Pending::One(batch.slice(start..end)),
+                    _ => Pending::Ranges(batch, &self.flush.ranges[..count]),
+                }
+            }
+            Current::Outbox(slot) => Pending::Outbox(&self.connections[slot as usize].outbox),
+        }
+    }
+
+    /// What became of the write that [`Shard::next_write`] named.
+    pub fn wrote(&mut self, written: Written) {
+        self.counters.writes += 1;
+        let (current, count) = (
+            mem::replace(&mut self.flush.current, Current::Nothing),
+            written,
+        );
+        match (current, count) {
+            (Current::Nothing, _) => {}
+            (Current::Batch(slot, ..) | Current::Outbox(slot), Written::Failed) => {
+                self.failed(slot)
+            }
+            (Current::Batch(slot, room, ranges), Written::Bytes(n)) => {
+                self.batch_written(slot, room, ranges, n)
+            }
+            (Current::Batch(slot, room, ranges), Written::Blocked) => {
+                self.batch_written(slot, room, ranges, 0)
+            }
+            (Current::Outbox(slot), Written::Bytes(n)) => self.outbox_written(slot, n),
+            (Current::Outbox(slot), Written::Blocked) => self.outbox_written(slot, 0),
+        }
+    }
+
+    /// Offers a member its part of the batch. True if it is to be written now; else it was queued or there is nothing
+    /// in it for this member.
+    fn offer(&mut self, id: RoomId, receiver: Receiver) -> bool {
+        let slot = receiver.connection;
+        let connection = &mut self.connections[slot as usize];
+        let batch = self.rooms[id].batch().expect("its fan-out is running");
+        let mut others = batch.others(receiver.member, receiver.from);
+        if connection.outbox.is_clear() && connection.writable {
+            let mut count = 0;
+            let direct = loop {
+                match others.next() {
+                    None => break true,
+                    Some(_) if count == DIRECT_RANGES => break false,
+                    Some(range) => {
+                        self.flush.ranges[count] = (range.start, range.end);
+                        count += 1;
+                    }
+                }
+            };
+            if direct {
+                self.flush.current = Current::Batch(slot, id, count);
+                return count > 0;
+            }
+            others = batch.others(receiver.member, receiver.from);
+        }
+        // Behind, or in too many pieces: over the outbox. What is not congested leaves in this very flush.
+        let limit = self.common.limits.outbox_bytes_max;
+        let mut queued = Queued::Within;
+        for range in others {
+            queued = connection.outbox.push_shared(batch, range, limit);
+        }
+        if connection.congested && queued == Queued::Over {
+            self.close(slot, DisconnectReason::SlowConsumer);
+        } else if connection.writable && !mem::replace(&mut connection.listed, true) {
+            self.flush.writing.push(slot);
+        } else if !connection.writable && !connection.congested {
+            self.congest(slot);
+        }
+        false
+    }
+
+    fn finish_fanout(&mut self, id: RoomId) {
+        self.flush.fanouts.swap_remove(self.flush.turn);
+        self.flush.served = 0;
+        let Self {
+            rooms,
+            pool,
+            connections,
+            ..
+        } = self;
+        let room = &mut rooms[id];
+        room.finish_fanout(pool, |slot, seat| {
+            connections[slot as usize].phase = Phase::Open(Seat::Room { room: id, seat });
+        });
+        self.resume_room(id);
+        let room = &mut self.rooms[id];
+        if room.is_empty() {
+            room.discard_open(&mut self.pool);
+            self.rooms.close_if_empty(id);
+        }
+    }
+
+    fn batch_written(&mut self, slot: u32, room: RoomId, ranges: usize, mut written: usize) {
+        let batch = Rc::clone(self.rooms[room].batch().expect("its fan-out is running"));
+        let connection = &mut self.connections[slot as usize];
+        let mut rest = false;
+        for &(start, end) in &self.flush.ranges[..ranges] {
+            let len = (end - start) as usize;
+            if written < len {
+                // The first frame of the rest may have begun to leave; the outbox must know how much of it.
+                connection
+                    .outbox
+                    .push_shared(&batch, start..end, usize::MAX);
+                if !rest {
+                    connection.outbox.advance(written);
+                }
+                rest = true;
+            }
+            written = written.saturating_sub(len);
+        }
+        if rest {
+            connection.writable = false;
+            self.congest(slot);
+        }
+    }
+
+    fn outbox_written(&mut self, slot: u32, written: usize) {
+        let now = self.now32();
+        let connection = &mut self.connections[slot as usize];
+        let offered: usize = Pending::Outbox(&connection.outbox)
+            .with_slices(|slices| slices.iter().map(|slice| slice.len()).sum());
+        connection.outbox.advance(written);
+        if connection.outbox.is_clear() {
+            self.clear(slot);
+        } else if written == offered {
+            // The socket took all of one write's worth; the rest has its turn in the next iteration.
+            self.list(slot);
+        } else {
+            connection.writable = false;
+            if written > 0 {
+                connection.progress_at = now;
+            }
+            self.congest(slot);
+        }
+    }
+
+    /// The socket did not take everything.
+    fn congest(&mut self, slot: u32) {
+        let now = self.now32();
+        let connection = &mut self.connections[slot as usize];
+        let Phase::Open(seat) = connection.phase else {
+            return;
+        };
+        if !mem::replace(&mut connection.congested, true) {
+            connection.congested_at = now;
+            connection.progress_at = now;
+        }
+        let reads = connection.progress_at == now;
+        if let Seat::Room { room, .. } = seat
+            && reads
+            && !mem::replace(&mut connection.pressing, true)
+        {
+            self.rooms[room].pressing += 1;
+        }
+        self.rearm(slot);
+    }
+
+    /// Everything was taken.
+    fn clear(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        connection.congested = false;
+        if connection.pressing {
+            self.no_longer_pressing(slot);
+        }
+        let connection = &mut self.connections[slot as usize];
+        if let Phase::Open(seat) = connection.phase
+            && mem::take(&mut connection.paused)
+        {
+            if let Seat::Room { room, .. } = seat {
+                self.rooms[room].paused -= 1;
+            }
+            self.resumed.push(slot);
+        }
+        self.flushed(slot);
+    }
+
+    /// A member has caught up or stands still: either way nobody is slowed for it any longer.
+    pub(super) fn no_longer_pressing(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        connection.pressing = false;
+        if let Phase::Open(Seat::Room { room, .. }) = connection.phase {
+            self.relieve(room);
+        }
+    }
+
+    /// One pressing member less.
+    pub(super) fn relieve(&mut self, id: RoomId) {
+        let room = &mut self.rooms[id];
+        room.pressing -= 1;
+        if room.pressing == 0 {
+            self.resume_room(id);
+        }
+    }
+
+    /// Lets the paused members of a room be read again; whoever still has to wait is paused anew before its read.
+    fn resume_room(&mut self, id: RoomId) {
+        let Self {
+            rooms,
+            connections,
+            resumed,
+            ..
+        } = self;
+        let room = &mut rooms[id];
+        if room.paused == 0 {
+            return;
+        }
+        room.paused = 0;
+        for slot in room.connections() {
+            if mem::take(&mut connections[slot as usize].paused) {
+                resumed.push(slot);
+            }
+        }
+    }
+}

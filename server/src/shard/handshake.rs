@@ -1,0 +1,203 @@
+//! From the first byte to a seat: the request head, its answer, and the way to the room's home.
+
+use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, Status};
+
+use super::connection::{Closing, Connection, PartialHead, Phase, Seat};
+use super::{Action, DisconnectReason, Shard};
+use crate::transport::Transport;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const PAGE: &[u8] = include_bytes!("page.html");
+/// What a connection takes along to the reactor that is home to its room. Nothing has been answered yet.
+#[derive(Debug)]
+pub struct Handover {
+    transport: Transport,
+    accept: AcceptKey,
+    room: Box<str>,
+    /// Bytes that came behind the request head.
+    unread: Vec<u8>,
+}
+
+impl Handover {
+    /// How its bytes are carried.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+}
+
+/// What a well-formed request asks for.
+enum Route<'h> {
+    Room(&'h str, AcceptKey),
+    Echo(AcceptKey),
+    Answer(&'static str, &'static [u8]),
+    Refuse(Refusal),
+}
+
+impl Shard {
+    /// Seats a connection that another reactor handed over. Bytes already read make no edge, so they are decoded here.
+    pub fn adopt(&mut self, handover: Handover) -> u32 {
+        let Handover {
+            transport,
+            accept,
+            room,
+            mut unread,
+        } = handover;
+        let slot =
+            self.connections
+                .insert(Connection::new(transport, self.now32(), self.now32())) as u32;
+        self.counters.adopted += 1;
+        self.join(slot, &room, &accept, &mut unread);
+        slot
+    }
+
+    pub(super) fn receive_head(&mut self, slot: u32, bytes: &mut [u8]) {
+        let Phase::Handshake(partial) = &mut self.connections[slot as usize].phase else {
+            return;
+        };
+        let Some(mut partial) = partial.take() else {
+            return match upgrade::find_head_end(bytes, 0) {
+                Ok(Some(end)) => self.request(slot, bytes, end),
+                Ok(None) => {
+                    let partial = PartialHead {
+                        bytes: bytes.to_vec(),
+                        scanned: bytes.len(),
+                    };
+                    self.connections[slot as usize].phase =
+                        Phase::Handshake(Some(Box::new(partial)));
+                }
+                Err(refusal) => self.refuse(slot, refusal, upgrade::asks_for_head_only(bytes)),
+            };
+        };
+        partial.bytes.extend_from_slice(bytes);
+        match upgrade::find_head_end(&partial.bytes, partial.scanned) {
+            Ok(Some(end)) => self.request(slot, &mut partial.bytes, end),
+            Ok(None) => {
+                partial.scanned = partial.bytes.len();
+                self.connections[slot as usize].phase = Phase::Handshake(Some(partial));
+            }
+            Err(refusal) => self.refuse(slot, refusal, upgrade::asks_for_head_only(&partial.bytes)),
+        }
+    }
+
+    /// A whole request head, and what came behind it.
+    fn request(&mut self, slot: u32, bytes: &mut [u8], end: usize) {
+        let (head, rest) = bytes.split_at_mut(end);
+        let head_only = upgrade::asks_for_head_only(head);
+        let request = match upgrade::parse_request(head) {
+            Ok(request) => request,
+            Err(refusal) => return self.refuse(slot, refusal, head_only),
+        };
+        match self.route(request.path, &request.kind) {
+            Route::Answer(kind, body) => {
+                let outbox = &mut self.connections[slot as usize].outbox;
+                outbox.push_own(|out| {
+                    upgrade::write_response(out, Status::Ok200, kind, body, head_only)
+                });
+                self.begin_closing(slot, Closing::Flush, DisconnectReason::Answered);
+            }
+            Route::Refuse(refusal) => self.refuse(slot, refusal, head_only),
+            Route::Room(..) | Route::Echo(_) if self.draining => {
+                self.refuse_for(slot, Refusal::Draining, false, DisconnectReason::Drain);
+            }
+            Route::Room(..) | Route::Echo(_) if !self.common.take_seat() => {
+                self.refuse_for(slot, Refusal::ServerFull, false, DisconnectReason::Full);
+            }
+            Route::Echo(accept) => self.seat(slot, Seat::Echo, &accept, rest),
+            Route::Room(name, accept) => {
+                let home = self.common.home(name);
+                if home == self.index {
+                    return self.join(slot, name, &accept, rest);
+                }
+                let transport = self.connections[slot as usize].transport;
+                let handover = Handover {
+                    transport,
+                    accept,
+                    room: name.into(),
+                    unread: rest.to_vec(),
+                };
+                self.actions.push(Action::HandOff {
+                    slot,
+                    home,
+                    handover: Box::new(handover),
+                });
+                self.bury(slot);
+            }
+        }
+    }
+
+    fn route<'h>(&self, path: &'h str, kind: &RequestKind<'h>) -> Route<'h> {
+        let room = path.strip_prefix("/rooms/").map(upgrade::room_name);
+        match (room, path, kind) {
+            (Some(Some(name)), _, RequestKind::Upgrade(request)) => {
+                Route::Room(name, request.accept)
+            }
+            (Some(None), ..) => Route::Refuse(Refusal::BadRoomName),
+            (None, "/echo", RequestKind::Upgrade(request)) => Route::Echo(request.accept),
+            (Some(Some(_)), ..) | (None, "/echo", _) => Route::Refuse(Refusal::UpgradeRequired),
+            (None, "/healthz", RequestKind::Plain) => Route::Answer(TEXT, b"alive\n"),
+            (None, "/readyz", RequestKind::Plain) if self.draining => {
+                Route::Refuse(Refusal::Draining)
+            }
+            (None, "/readyz", RequestKind::Plain) => Route::Answer(TEXT, b"ready\n"),
+            (None, "/", RequestKind::Plain) => Route::Answer(HTML, PAGE),
+            (None, ..) => Route::Refuse(Refusal::NotFound),
+        }
+    }
+
+    /// Takes a seat in the room of that name, here.
+    fn join(&mut self, slot: u32, name: &str, accept: &AcceptKey, unread: &mut [u8]) {
+        let id = self.rooms.open(name);
+        let room = &mut self.rooms[id];
+        if room.seats() >= self.common.limits.max_room_members {
+            self.rooms.close_if_empty(id);
+            self.common.return_seat();
+            self.connections[slot as usize]
+                .outbox
+                .push_own(|out| upgrade::write_accept(out, accept, None));
+            return self.close(slot, DisconnectReason::RoomFull);
+        }
+        let seat = Seat::Room {
+            room: id,
+            seat: room.join(slot),
+        };
+        self.seat(slot, seat, accept, unread);
+    }
+
+    fn seat(&mut self, slot: u32, seat: Seat, accept: &AcceptKey, unread: &mut [u8]) {
+        let connection = &mut self.connections[slot as usize];
+        connection.phase = Phase::Open(seat);
+        connection
+            .outbox
+            .push_own(|out| upgrade::write_accept(out, accept, None));
+        self.rearm(slot);
+        self.list(slot);
+        if !unread.is_empty() {
+            self.receive_frames(slot, seat, unread);
+        }
+    }
+
+    fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {
+        if refusal == Refusal::TlsOnPlainPort {
+            tracing::debug!(
+                slot,
+                "a TLS ClientHello on a plain port: connect with ws://"
+            );
+            return self.drop_connection(slot, DisconnectReason::Refused(refusal));
+        }
+        self.refuse_for(slot, refusal, head_only, DisconnectReason::Refused(refusal));
+    }
+
+    /// Answers with the status of `refusal` and ends the connection.
+    pub(super) fn refuse_for(
+        &mut self,
+        slot: u32,
+        refusal: Refusal,
+        head_only: bool,
+        reason: DisconnectReason,
+    ) {
+        let outbox = &mut self.connections[slot as usize].outbox;
+        outbox.push_own(|out| upgrade::write_refusal_for(out, refusal, head_only));
+        self.begin_closing(slot, Closing::Flush, reason);
+    }
+}

@@ -1,0 +1,180 @@
+//! How connections end, one reason each.
+
+use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::frame;
+use roomcast_protocol::upgrade::Refusal;
+
+use super::connection::{Closing, Phase, Seat};
+use super::{Action, DisconnectReason, Shard};
+
+impl Shard {
+    /// The peer has ended its side of TCP.
+    pub fn end_of_input(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        connection.end_of_input = true;
+        match connection.phase {
+            Phase::Handshake(_) | Phase::Open(_) => {
+                self.drop_connection(slot, DisconnectReason::PeerGone)
+            }
+            // What is left to say is said in this iteration's flush, then it ends.
+            Phase::Closing(_) if connection.outbox.is_clear() => self.bury(slot),
+            Phase::Closing(_) => {
+                connection.phase = Phase::Closing(Closing::Flush);
+                self.list(slot);
+            }
+            Phase::Dead => {}
+        }
+    }
+
+    /// A read or write failed, or the peer reset the connection.
+    pub fn failed(&mut self, slot: u32) {
+        self.drop_connection(slot, DisconnectReason::ConnectionLost);
+    }
+
+    /// The home reactor can't be reached: answer 503 instead of seating the connection.
+    pub fn refuse_hand_off(&mut self, handover: super::Handover) -> u32 {
+        let slot = self.accept(handover.transport());
+        self.common.return_seat();
+        self.refuse_for(
+            slot,
+            Refusal::ServerFull,
+            false,
+            DisconnectReason::Overloaded,
+        );
+        slot
+    }
+
+    /// Ends all connections over `spread_ms`, each at its own random moment, and refuses new players.
+    pub fn drain(&mut self, spread_ms: u32) {
+        self.draining = true;
+        let slots: Vec<u32> = self
+            .connections
+            .iter()
+            .map(|(slot, _)| slot as u32)
+            .collect();
+        for slot in slots {
+            let connection = &mut self.connections[slot as usize];
+            if matches!(connection.phase, Phase::Open(_)) {
+                let stay = self.random.u32(0..=spread_ms);
+                connection.draining = true;
+                connection.deadline = (self.now as u32).wrapping_add(stay);
+                self.rearm(slot);
+            }
+        }
+    }
+
+    /// Ends a seated connection from our side: close frame, then TCP.
+    pub(super) fn close(&mut self, slot: u32, reason: DisconnectReason) {
+        if reason == DisconnectReason::SlowConsumer {
+            self.connections[slot as usize].outbox.truncate();
+        }
+        self.leave(slot);
+        let connection = &mut self.connections[slot as usize];
+        let (code, text) = reason
+            .consequence()
+            .close
+            .unwrap_or((CloseCode::INTERNAL, ""));
+        connection
+            .outbox
+            .push_own(|out| frame::encode_close(out, code, text, None));
+        // Whoever broke the protocol is not waited for: its next frame means nothing.
+        let step = match reason {
+            DisconnectReason::Violation(_) => Closing::Flush,
+            _ => Closing::AwaitPeer,
+        };
+        self.begin_closing(slot, step, reason);
+    }
+
+    /// The peer asked for the end: its code comes back, then TCP ends, our side first.
+    pub(super) fn answer_close(&mut self, slot: u32, code: Option<CloseCode>) {
+        self.leave(slot);
+        let connection = &mut self.connections[slot as usize];
+        connection.outbox.push_own(|out| match code {
+            Some(code) => frame::encode_close(out, code, "", None),
+            None => frame::encode(out, frame::Opcode::Close, &[]),
+        });
+        self.begin_closing(slot, Closing::Flush, DisconnectReason::PeerClosed);
+    }
+
+    /// From here on only what is queued is sent, until the deadline at most.
+    pub(super) fn begin_closing(&mut self, slot: u32, step: Closing, reason: DisconnectReason) {
+        self.note(slot, reason);
+        let deadline = self.now32().wrapping_add(self.common.limits.close_ms);
+        let connection = &mut self.connections[slot as usize];
+        connection.phase = Phase::Closing(step);
+        connection.deadline = deadline;
+        self.rearm(slot);
+        self.list(slot);
+    }
+
+    /// Ends a connection at once; nothing more is sent.
+    pub(super) fn drop_connection(&mut self, slot: u32, reason: DisconnectReason) {
+        self.leave(slot);
+        self.note(slot, reason);
+        self.bury(slot);
+    }
+
+    /// Counts the one reason for which this connection ends.
+    fn note(&mut self, slot: u32, reason: DisconnectReason) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.reason.is_none() && !matches!(connection.phase, Phase::Dead) {
+            connection.reason = Some(reason);
+            self.counters.disconnects[reason.index()] += 1;
+            tracing::trace!(slot, reason = reason.consequence().label, "connection ends");
+        }
+    }
+
+    /// Leaves the connection to be reaped.
+    pub(super) fn bury(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if !matches!(connection.phase, Phase::Dead) {
+            connection.phase = Phase::Dead;
+            self.dead.push(slot);
+        }
+    }
+
+    /// Gives up the seat, if there is one.
+    fn leave(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let Phase::Open(seat) = connection.phase else {
+            return;
+        };
+        self.common.return_seat();
+        let paused = std::mem::take(&mut connection.paused);
+        if let Seat::Room { room: id, seat } = seat {
+            let pressing = std::mem::take(&mut connection.pressing);
+            let room = &mut self.rooms[id];
+            room.paused -= u32::from(paused);
+            if let Some(moved) = room.leave(seat) {
+                self.connections[moved as usize].phase = Phase::Open(Seat::Room { room: id, seat });
+            }
+            if pressing {
+                self.relieve(id);
+            }
+            let room = &mut self.rooms[id];
+            if room.is_empty() {
+                room.discard_open(&mut self.pool);
+                self.rooms.close_if_empty(id);
+            }
+        }
+        if paused {
+            // What it still has to say, its close frame above all, may be read.
+            self.resumed.push(slot);
+        }
+        // Its phase says `Open` until the caller has decided how it ends; it must not leave twice.
+        self.connections[slot as usize].phase = Phase::Closing(Closing::Flush);
+    }
+
+    /// The outbox of a closing connection is clear: on to the next step.
+    pub(super) fn flushed(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        match connection.phase {
+            Phase::Closing(_) if connection.end_of_input => self.bury(slot),
+            Phase::Closing(Closing::Flush) => {
+                connection.phase = Phase::Closing(Closing::Linger);
+                self.actions.push(Action::ShutdownWrite(slot));
+            }
+            _ => {}
+        }
+    }
+}

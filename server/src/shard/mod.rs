@@ -1,0 +1,275 @@
+//! The shard: one reactor's whole state without I/O.
+//!
+//! Owns: connections, rooms, timers, and what is to be written next. It is handed bytes and the time, and answers with
+//! bytes and [`Action`]s. Must not know: sockets, threads, where the time comes from. Invariant: whatever the input,
+//! one connection ends at most, with exactly one [`DisconnectReason`].
+//!
+//! One iteration: [`advance`](Shard::advance), then any of [`accept`](Shard::accept), [`adopt`](Shard::adopt),
+//! [`receive`](Shard::receive), [`end_of_input`](Shard::end_of_input), [`writable`](Shard::writable),
+//! [`failed`](Shard::failed); then [`seal`](Shard::seal); then [`next_write`](Shard::next_write) /
+//! [`pending`](Shard::pending) / [`wrote`](Shard::wrote) until there is nothing to write; then
+//! [`take_actions`](Shard::take_actions), [`take_resumed`](Shard::take_resumed) and [`reap`](Shard::reap).
+
+mod connection;
+mod counters;
+mod deadlines;
+mod disconnect;
+mod flush;
+mod handshake;
+mod lifecycle;
+mod receive;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use roomcast_protocol::frame::{Role, Rules};
+use slab::Slab;
+
+use self::connection::{Connection, Phase, Seat};
+pub use self::counters::Counters;
+pub use self::disconnect::{Blame, Consequence, DisconnectReason};
+use self::flush::Flush;
+pub use self::flush::{Pending, Written};
+pub use self::handshake::Handover;
+use crate::delivery::BatchPool;
+use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FLOOD_BURST, Limits, OWN_ANSWERS};
+use crate::room::{RoomId, Rooms};
+use crate::timer::Wheel;
+use crate::transport::Transport;
+
+/// What every shard of the process shares: settings that only start-up writes, and the count of players.
+#[derive(Debug)]
+pub struct Common {
+    /// What the operator set.
+    pub limits: Limits,
+    /// Reactors of the process; a room's name decides which is its home.
+    pub reactors: usize,
+    homes: RandomState,
+    seated: AtomicUsize,
+}
+
+impl Common {
+    /// Settings for `reactors` shards.
+    pub fn new(limits: Limits, reactors: usize) -> Self {
+        Self {
+            limits,
+            reactors,
+            homes: RandomState::new(),
+            seated: AtomicUsize::new(0),
+        }
+    }
+
+    /// The reactor that is home to a room. Keyed, so that peers can't choose names that crowd one reactor.
+    pub fn home(&self, room: &str) -> usize {
+        (self.homes.hash_one(room) % self.reactors as u64) as usize
+    }
+
+    /// Seated connections of the whole process.
+    pub fn seated(&self) -> usize {
+        self.seated.load(Ordering::Relaxed)
+    }
+
+    fn take_seat(&self) -> bool {
+        let limit = self.limits.max_connections;
+        self.seated
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n < limit).then_some(n + 1)
+            })
+            .is_ok()
+    }
+
+    fn return_seat(&self) {
+        self.seated.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What only the reactor can do.
+#[derive(Debug)]
+pub enum Action {
+    /// Everything was written: end our side of TCP.
+    ShutdownWrite(u32),
+    /// Take the socket from this slot and give it to another reactor, with what it needs to go on.
+    HandOff {
+        /// The slot here, free after this iteration.
+        slot: u32,
+        /// The reactor that is home to the room.
+        home: usize,
+        /// What the other shard needs.
+        handover: Box<Handover>,
+    },
+}
+
+/// All state of one reactor.
+#[derive(Debug)]
+pub struct Shard {
+    common: Arc<Common>,
+    index: usize,
+    rules: Rules,
+    /// A room's open batch is not read into beyond this many bytes.
+    batch_bytes: usize,
+    /// Milliseconds, monotonic.
+    now: u64,
+    connections: Slab<Connection>,
+    rooms: Rooms,
+    pool: BatchPool,
+    wheel: Wheel,
+    expired: Vec<u32>,
+    /// Rooms with an open batch.
+    dirty: Vec<RoomId>,
+    sealed_at: u64,
+    flush: Flush,
+    actions: Vec<Action>,
+    resumed: Vec<u32>,
+    dead: Vec<u32>,
+    draining: bool,
+    random: fastrand::Rng,
+    counters: Counters,
+}
+
+impl Shard {
+    /// The shard number `index` of `common.reactors`, whose time begins at `now` (ms). `seed` decides the jitter.
+    pub fn new(common: Arc<Common>, index: usize, now: u64, seed: u64) -> Self {
+        let limits = &common.limits;
+        Self {
+            index,
+            rules: Rules {
+                role: Role::Server,
+                max_message: limits.max_message,
+            },
+            batch_bytes: (limits.outbox_bytes_max / BATCH_SHARE_OF_OUTBOX).max(BATCH_BYTES_MIN),
+            now,
+            connections: Slab::new(),
+            rooms: Rooms::new(RandomState::new()),
+            pool: BatchPool::default(),
+            wheel: Wheel::new(now),
+            expired: Vec::new(),
+            dirty: Vec::new(),
+            sealed_at: 0,
+            flush: Flush::default(),
+            actions: Vec::new(),
+            resumed: Vec::new(),
+            dead: Vec::new(),
+            draining: false,
+            random: fastrand::Rng::with_seed(seed),
+            counters: Counters::default(),
+            common,
+        }
+    }
+
+    /// Begins an iteration at `now` (ms, never less than before) and does what its timers ask for.
+    pub fn advance(&mut self, now: u64) {
+        debug_assert!(now >= self.now, "time does not run backwards");
+        self.now = now;
+        self.expire();
+    }
+
+    /// A new connection. Returns its slot, valid until [`Shard::reap`] names it.
+    pub fn accept(&mut self, transport: Transport) -> u32 {
+        let deadline = self.now32().wrapping_add(self.common.limits.handshake_ms);
+        let connection = Connection::new(transport, self.now32(), deadline);
+        let slot = self.connections.insert(connection) as u32;
+        self.wheel
+            .arm(slot, self.now + u64::from(self.common.limits.handshake_ms));
+        self.counters.accepted += 1;
+        slot
+    }
+
+    /// Whether the socket may be read now. If not, [`Shard::take_resumed`] will name the slot when it may again.
+    pub fn may_read(&mut self, slot: u32) -> bool {
+        let now = self.now32();
+        let connection = &mut self.connections[slot as usize];
+        if connection.paused || matches!(connection.phase, Phase::Dead) {
+            return false;
+        }
+        let undrained = connection.outbox.answers() > OWN_ANSWERS;
+        let blocked = match connection.phase {
+            Phase::Open(Seat::Room { room, .. }) => {
+                let room = &mut self.rooms[room];
+                let crowded = room.open_bytes() >= self.batch_bytes;
+                let flooding = room.pressing > 0 && connection.flood_level(now) > FLOOD_BURST;
+                let blocked = crowded || flooding || undrained;
+                room.paused += u32::from(blocked);
+                blocked
+            }
+            Phase::Open(Seat::Echo) => undrained,
+            _ => false,
+        };
+        connection.paused = blocked;
+        !blocked
+    }
+
+    /// The socket can take bytes again.
+    pub fn writable(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        connection.writable = true;
+        if !connection.outbox.is_clear() {
+            self.list(slot);
+        }
+    }
+
+    /// When the shard wants to be woken without input (ms), `None` if never.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let timer = self.wheel.next_deadline();
+        if self.dirty.is_empty() {
+            return timer;
+        }
+        let seal = self.sealed_at + u64::from(self.common.limits.flush_interval_ms);
+        Some(timer.map_or(seal, |timer| timer.min(seal)))
+    }
+
+    /// Work was carried over to the next iteration: do not sleep.
+    pub fn has_work(&self) -> bool {
+        self.flush.has_work()
+    }
+
+    /// What the reactor has to do; empties the list.
+    pub fn take_actions(&mut self, into: &mut Vec<Action>) {
+        into.append(&mut self.actions);
+    }
+
+    /// Slots that may be read again though no edge will say so; empties the list.
+    pub fn take_resumed(&mut self, into: &mut Vec<u32>) {
+        into.append(&mut self.resumed);
+    }
+
+    /// Frees what died, after everyone has stopped pointing at it, and names each slot once.
+    pub fn reap(&mut self, mut freed: impl FnMut(u32)) {
+        while let Some(slot) = self.dead.pop() {
+            self.wheel.disarm(slot);
+            self.connections.remove(slot as usize);
+            freed(slot);
+        }
+        if self.connections.is_empty() && self.connections.capacity() > 1024 {
+            self.connections = Slab::new();
+        }
+    }
+
+    /// Connections in any phase.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Rooms with members.
+    pub fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Puts an outbox on the list of the next flush.
+    fn list(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if !connection.listed {
+            connection.listed = true;
+            self.flush.listed.push(slot);
+        }
+    }
+
+    fn now32(&self) -> u32 {
+        self.now as u32
+    }
+}

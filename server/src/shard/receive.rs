@@ -1,0 +1,120 @@
+//! Bytes in: what each phase does with them.
+
+use std::mem;
+
+use roomcast_protocol::frame::{Item, Violation};
+
+use super::connection::{Closing, Phase, Seat};
+use super::{DisconnectReason, Shard};
+use crate::delivery::Class;
+use crate::limits::DISCARD_WHILE_CLOSING;
+use crate::transport;
+
+/// What a run of frames ended with.
+enum Ended {
+    /// The bytes were used up.
+    No,
+    /// By the peer's close frame, to be echoed with this code.
+    Closed(Option<roomcast_protocol::close::CloseCode>),
+    /// By a breach of the protocol.
+    Violated(Violation),
+}
+
+impl Shard {
+    /// Bytes came from a socket; they are unmasked in place. Nothing of them is kept but an incomplete tail.
+    pub fn receive(&mut self, slot: u32, bytes: &mut [u8]) {
+        let now = self.now32();
+        let connection = &mut self.connections[slot as usize];
+        connection.heard(now, bytes.len());
+        match connection.phase {
+            Phase::Open(seat) => self.receive_frames(slot, seat, bytes),
+            Phase::Handshake(_) => self.receive_head(slot, bytes),
+            Phase::Closing(Closing::AwaitPeer) => self.await_close(slot, bytes),
+            Phase::Closing(Closing::Flush | Closing::Linger) => self.discard(slot, bytes.len()),
+            Phase::Dead => {}
+        }
+    }
+
+    pub(super) fn receive_frames(&mut self, slot: u32, seat: Seat, bytes: &mut [u8]) {
+        let Self {
+            connections,
+            rooms,
+            pool,
+            rules,
+            counters,
+            dirty,
+            ..
+        } = self;
+        let connection = &mut connections[slot as usize];
+        let mut input = bytes;
+        let ended = loop {
+            match connection.decoder.next(rules, &mut input) {
+                Ok(Some(Item::Message { kind, payload })) => {
+                    counters.messages += 1;
+                    match seat {
+                        Seat::Room { room: id, seat } => {
+                            let room = &mut rooms[id];
+                            let encode =
+                                |out: &mut Vec<u8>| transport::encode_message(out, kind, payload);
+                            if room.append(seat, Class::Event, pool, encode)
+                                && !mem::replace(&mut room.dirty, true)
+                            {
+                                dirty.push(id);
+                            }
+                        }
+                        Seat::Echo => {
+                            connection
+                                .outbox
+                                .push_own(|out| transport::encode_message(out, kind, payload));
+                        }
+                    }
+                }
+                Ok(Some(Item::Ping(payload))) => {
+                    connection
+                        .outbox
+                        .push_own(|out| transport::encode_pong(out, payload));
+                }
+                Ok(Some(Item::Pong(_))) => {}
+                Ok(Some(Item::Close { code, .. })) => break Ended::Closed(code),
+                Ok(None) => break Ended::No,
+                Err(violation) => break Ended::Violated(violation),
+            }
+        };
+        if !connection.outbox.is_clear() {
+            self.list(slot);
+        }
+        match ended {
+            Ended::No => {}
+            Ended::Closed(code) => self.answer_close(slot, code),
+            Ended::Violated(violation) => self.close(slot, DisconnectReason::Violation(violation)),
+        }
+    }
+
+    /// After our own close frame: nothing counts but the peer's.
+    fn await_close(&mut self, slot: u32, bytes: &mut [u8]) {
+        let len = bytes.len();
+        let connection = &mut self.connections[slot as usize];
+        let mut input = bytes;
+        let closed = loop {
+            match connection.decoder.next(&self.rules, &mut input) {
+                Ok(None) => break false,
+                Ok(Some(Item::Close { .. })) | Err(_) => break true,
+                Ok(Some(_)) => {}
+            }
+        };
+        if closed {
+            connection.phase = Phase::Closing(Closing::Flush);
+            self.list(slot);
+        } else {
+            self.discard(slot, len);
+        }
+    }
+
+    fn discard(&mut self, slot: u32, len: usize) {
+        let connection = &mut self.connections[slot as usize];
+        connection.discarded = connection.discarded.saturating_add(len as u32);
+        if connection.discarded > DISCARD_WHILE_CLOSING {
+            self.bury(slot);
+        }
+    }
+}

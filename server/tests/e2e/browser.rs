@@ -1,0 +1,40 @@
+//! Two pages of a real browser in one room, with a client of another author.
+
+use crate::players::{Event, Kind, Player, Puppet, payload};
+use crate::relay::Relay;
+
+#[test]
+fn two_pages_in_one_room_exchange_text_and_binary() {
+    let relay = Relay::start(&[]);
+    let url = relay.url("/rooms/browser");
+    let (browser, ws) = (Puppet::browser(), Puppet::ws());
+    let mut players = [browser.join(&url), browser.join(&url), ws.join(&url)];
+    for sender in 0..players.len() {
+        for kind in [Kind::Text, Kind::Binary] {
+            for len in [0, 1, 125, 126, 65_535, 65_536] {
+                let bytes = payload(kind, len);
+                players[sender].send(kind, &bytes);
+                let message = Event::Message(kind, bytes);
+                for receiver in (0..players.len()).filter(|receiver| *receiver != sender) {
+                    players[receiver].expect(&message, "what one page sends the others get");
+                }
+            }
+        }
+    }
+    let [mut left, mut stays, _ws] = players;
+    left.close(4321, "leaving");
+    left.expect(
+        &Event::Closed(4321),
+        "the browser sees a clean close with its own code",
+    );
+    stays.send(Kind::Text, b"alone with ws");
+}
+
+#[test]
+fn a_page_sees_why_the_relay_ended_its_connection() {
+    let relay = Relay::start(&["--max-message", "1KiB"]);
+    let browser = Puppet::browser();
+    let mut page = browser.join(&relay.url("/rooms/browser"));
+    page.send(Kind::Binary, &payload(Kind::Binary, 1025));
+    page.expect(&Event::Closed(1009), "a message over the limit");
+}

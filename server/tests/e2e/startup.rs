@@ -1,0 +1,186 @@
+//! Starting: what the relay says, and what it says when it cannot.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use crate::relay::{Relay, roomcast};
+use crate::wire::{BINARY, Wire};
+
+/// Runs the program to its end; it must fail, with one line on stderr that it returns.
+fn failure(mut command: Command) -> String {
+    let output = command.output().expect("the program runs");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(!output.status.success(), "it must fail, and said: {stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "one line: {stderr:?}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_bad_flag_gets_one_line_that_names_it() {
+    for (flag, value) in [
+        ("--listen", "nonsense"),
+        ("--listen", "127.0.0.1"),
+        ("--listen", "127.0.0.1:70000"),
+        ("--reactors", "0"),
+        ("--reactors", "-1"),
+        ("--reactors", "many"),
+        ("--max-message", "0"),
+        ("--max-message", "64 parsecs"),
+        ("--max-message", "-5"),
+        ("--outbox-max", "lots"),
+        ("--idle-timeout", "5 parsecs"),
+        ("--idle-timeout", ""),
+        ("--handshake-timeout", "soon"),
+        ("--ping-interval", "-1s"),
+        ("--close-timeout", "1x"),
+        ("--drain", "NaN"),
+        ("--max-connections", "0"),
+        ("--log-format", "yaml"),
+    ] {
+        let mut command = roomcast();
+        command.args([flag, value]);
+        let line = failure(command);
+        assert!(line.contains(flag), "it names {flag}: {line}");
+        assert!(
+            value.is_empty() || line.contains(value),
+            "it names {value}: {line}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_flag_or_word_gets_one_line() {
+    for word in ["--lisen", "serve", "-x"] {
+        let mut command = roomcast();
+        command.arg(word);
+        let line = failure(command);
+        assert!(line.contains(word), "{line}");
+    }
+}
+
+#[test]
+fn a_bad_environment_variable_gets_one_line() {
+    for (name, value) in [
+        ("ROOMCAST_LISTEN", "nonsense"),
+        ("ROOMCAST_MAX_MESSAGE", "huge"),
+        ("ROOMCAST_IDLE_TIMEOUT", "never mind"),
+    ] {
+        let mut command = roomcast();
+        command.env(name, value);
+        let line = failure(command);
+        assert!(line.contains(value), "{line}");
+    }
+}
+
+#[test]
+fn a_port_in_use_gets_one_line_whoever_uses_it() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let relay = Relay::start(&[]);
+    for addr in [other.local_addr().expect("its address"), relay.addr()] {
+        let mut command = roomcast();
+        command.args(["--listen", &addr.to_string()]);
+        let line = failure(command);
+        assert!(
+            line.contains(&addr.to_string()),
+            "it names the address: {line}"
+        );
+    }
+}
+
+/// TEST-NET-3 (RFC 5737) is nobody's address.
+#[test]
+fn an_address_of_another_machine_gets_one_line() {
+    let mut command = roomcast();
+    command.args(["--listen", "203.0.113.1:7777"]);
+    let line = failure(command);
+    assert!(line.contains("203.0.113.1:7777"), "{line}");
+}
+
+#[test]
+fn help_and_version_are_answered() {
+    let help = roomcast()
+        .arg("--help")
+        .stdout(std::process::Stdio::piped())
+        .output()
+        .expect("the program runs");
+    assert!(help.status.success());
+    let text = String::from_utf8(help.stdout).expect("UTF-8");
+    for flag in [
+        "--listen",
+        "--reactors",
+        "--max-message",
+        "--idle-timeout",
+        "--handshake-timeout",
+        "--ping-interval",
+        "--outbox-max",
+        "--congested-timeout",
+        "--max-connections",
+        "--max-room-members",
+        "--close-timeout",
+        "--drain",
+        "--log-format",
+        "--flush-interval",
+    ] {
+        assert!(text.contains(flag), "--help tells of {flag}");
+        let variable = format!("ROOMCAST_{}", flag[2..].replace('-', "_").to_uppercase());
+        assert!(text.contains(&variable), "--help tells of {variable}");
+    }
+    let version = roomcast()
+        .arg("--version")
+        .stdout(std::process::Stdio::piped())
+        .output()
+        .expect("the program runs");
+    assert!(
+        String::from_utf8(version.stdout)
+            .expect("UTF-8")
+            .contains(env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn the_start_up_line_says_where_with_how_many_reactors_and_which_limits() {
+    let relay = Relay::start(&["--max-message", "32KiB"]);
+    let log = relay.log();
+    let line = log
+        .iter()
+        .find(|line| line.contains("listening"))
+        .expect("a start-up line");
+    assert!(line.contains(&relay.url("")), "where: {line}");
+    assert!(
+        line.contains("reactors=2"),
+        "with how many reactors: {line}"
+    );
+    assert!(line.contains("32"), "with which limits: {line}");
+    assert!(
+        !log.iter().any(|line| line.contains('\u{1b}')),
+        "no colours where no terminal is: {log:?}"
+    );
+}
+
+#[test]
+fn the_environment_sets_what_flags_set_and_flags_win() {
+    let mut command = roomcast();
+    command
+        .env("ROOMCAST_LISTEN", "127.0.0.1:0")
+        .env("ROOMCAST_REACTORS", "1")
+        .env("ROOMCAST_MAX_MESSAGE", "2KiB");
+    command.args(["--max-message", "1KiB"]);
+    let relay = Relay::spawn(command);
+    assert!(
+        relay.log().iter().any(|line| line.contains("reactors=1")),
+        "{:?}",
+        relay.log()
+    );
+    let mut wire = Wire::join(relay.addr(), "/echo");
+    wire.message(BINARY, &[0; 1025]);
+    assert_eq!(wire.read_to_close(), Some(1009));
+}
+
+#[test]
+fn logs_in_json_are_one_object_a_line() {
+    let relay = Relay::start(&["--log-format", "json"]);
+    for line in relay.log() {
+        assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
+    }
+}
