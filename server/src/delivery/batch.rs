@@ -170,7 +170,7 @@ mod tests {
         let mut batch = Batch::default();
         for (index, &(sender, len)) in senders.iter().enumerate() {
             batch.append(sender, Class::Event, |out| {
-                out.extend(std::iter::repeat_n(index as u8, len))
+                out.extend(std::iter::repeat_n(index as u8, len));
             });
         }
         batch.seal();
@@ -188,7 +188,8 @@ mod tests {
     fn a_lone_sender_gets_nothing_back() {
         let batch = batch_of(&[(3, 5), (3, 2)]);
         assert_eq!(batch.others(3, 0).count(), 0);
-        assert_eq!(batch.others(4, 0).collect::<Vec<_>>(), [0..7]);
+        let mut others = batch.others(4, 0);
+        assert_eq!((others.next(), others.next()), (Some(0..7), None));
     }
 
     #[test]

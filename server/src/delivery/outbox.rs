@@ -220,7 +220,7 @@ mod tests {
         let mut batch = Batch::default();
         for index in 0..frames {
             batch.append(index as u32, Class::Event, |out| {
-                out.extend(std::iter::repeat_n(index as u8, len))
+                out.extend(std::iter::repeat_n(index as u8, len));
             });
         }
         batch.seal();

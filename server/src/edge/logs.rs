@@ -1,6 +1,6 @@
 //! Log lines, on standard error.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::Level;
 
@@ -18,6 +18,7 @@ pub fn begin(format: LogFormat, level: LogLevel) {
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     match format {
         LogFormat::Text => lines.init(),

@@ -241,7 +241,7 @@ impl Running {
             Accepting::Idle => return,
             Accepting::PausedUntil(until) if self.now < until => return,
             Accepting::Ready | Accepting::PausedUntil(_) => {
-                self.reactor.accepting = Accepting::Ready
+                self.reactor.accepting = Accepting::Ready;
             }
         }
         for _ in 0..ACCEPT_BUDGET {

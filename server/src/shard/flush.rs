@@ -189,13 +189,13 @@ impl Shard {
         match (current, count) {
             (Current::Nothing, _) => {}
             (Current::Batch(slot, ..) | Current::Outbox(slot), Written::Failed) => {
-                self.failed(slot)
+                self.failed(slot);
             }
             (Current::Batch(slot, room, ranges), Written::Bytes(n)) => {
-                self.batch_written(slot, room, ranges, n)
+                self.batch_written(slot, room, ranges, n);
             }
             (Current::Batch(slot, room, ranges), Written::Blocked) => {
-                self.batch_written(slot, room, ranges, 0)
+                self.batch_written(slot, room, ranges, 0);
             }
             (Current::Outbox(slot), Written::Bytes(n)) => self.outbox_written(slot, n),
             (Current::Outbox(slot), Written::Blocked) => self.outbox_written(slot, 0),

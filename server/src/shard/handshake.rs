@@ -92,7 +92,7 @@ impl Shard {
             Route::Answer(kind, body) => {
                 let outbox = &mut self.connections[slot as usize].outbox;
                 outbox.push_own(|out| {
-                    upgrade::write_response(out, Status::Ok200, kind, body, head_only)
+                    upgrade::write_response(out, Status::Ok200, kind, body, head_only);
                 });
                 self.begin_closing(slot, Closing::Flush, DisconnectReason::Answered);
             }

@@ -14,7 +14,7 @@ impl Shard {
         connection.end_of_input = true;
         match connection.phase {
             Phase::Handshake(_) | Phase::Open(_) => {
-                self.drop_connection(slot, DisconnectReason::PeerGone)
+                self.drop_connection(slot, DisconnectReason::PeerGone);
             }
             // What is left to say is said in this iteration's flush, then it ends.
             Phase::Closing(_) if connection.outbox.is_clear() => self.bury(slot),

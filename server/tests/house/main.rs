@@ -1,0 +1,78 @@
+//! The rules of the house, held against every file of the repository. Each rule is a function over text, and is
+//! shown violations planted for it, so that a rule which finds nothing has found nothing.
+
+mod rules;
+mod source;
+mod tree;
+
+use rules::{
+    CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, length, manifest, names,
+    unsafe_code,
+};
+use source::Source;
+use tree::{File, files};
+
+/// Every finding of `rule` over the Rust files whose path it is asked about.
+fn over_rust(rule: impl Fn(&File, &Source) -> Vec<String>) -> Vec<String> {
+    let files = files();
+    let rust = files.iter().filter(|file| file.path.ends_with(".rs"));
+    rust.flat_map(|file| rule(file, &Source::new(&file.path, &file.text)))
+        .collect()
+}
+
+fn nothing(findings: &[String]) {
+    assert!(
+        findings.is_empty(),
+        "{} violations of the house rules:\n{}",
+        findings.len(),
+        findings.join("\n")
+    );
+}
+
+#[test]
+fn layers_import_only_what_they_may_know() {
+    nothing(&over_rust(forbidden_imports));
+}
+
+/// A claim over a folder that was renamed away would hold for ever.
+#[test]
+fn every_claim_covers_some_file() {
+    let files = files();
+    for claim in CLAIMS {
+        assert!(
+            files.iter().any(|file| claim.covers(&file.path)),
+            "{} covers no file",
+            claim.scope
+        );
+    }
+}
+
+#[test]
+fn manifests_depend_only_downwards() {
+    nothing(&files().iter().flat_map(manifest).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    nothing(&files().iter().flat_map(length).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_left_unfinished_and_no_test_is_skipped() {
+    nothing(&over_rust(forbidden_words));
+}
+
+#[test]
+fn only_the_masks_are_unsafe() {
+    nothing(&over_rust(unsafe_code));
+}
+
+#[test]
+fn no_test_sleeps() {
+    nothing(&over_rust(clocks_in_tests));
+}
+
+#[test]
+fn files_are_named_for_what_they_own_and_name_no_registry_and_no_machine() {
+    nothing(&files().iter().flat_map(names).collect::<Vec<_>>());
+}
