@@ -30,7 +30,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
         except: &[],
         forbidden: &[
             "std::io",
-            "std::net",
+            "std::net::TcpStream",
+            "std::net::TcpListener",
+            "std::net::UdpSocket",
+            "std::net::ToSocketAddrs",
             "std::fs",
             "std::time",
             "std::thread",

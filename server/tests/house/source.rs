@@ -65,7 +65,27 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self) {
+        // How deep the braces are, and where the modules written inside this file end.
+        let (mut depth, mut inline) = (0, Vec::new());
         while self.at < self.tokens.len() {
+            match [self.peek(), self.peek_at(1), self.peek_at(2)] {
+                ["mod", name, "{"] => {
+                    let name = name.to_owned();
+                    self.module.push(name);
+                    inline.push(depth);
+                    self.at += 2;
+                    continue;
+                }
+                ["{", ..] => depth += 1,
+                ["}", ..] => {
+                    depth -= 1;
+                    if inline.last() == Some(&depth) {
+                        inline.pop();
+                        self.module.pop();
+                    }
+                }
+                _ => {}
+            }
             let importing = self.peek() == "use";
             if importing {
                 self.at += 1;
@@ -85,7 +105,13 @@ impl Reader<'_> {
     }
 
     fn peek(&self) -> &str {
-        self.tokens.get(self.at).map_or("", |(_, token)| token)
+        self.peek_at(0)
+    }
+
+    fn peek_at(&self, ahead: usize) -> &str {
+        self.tokens
+            .get(self.at + ahead)
+            .map_or("", |(_, token)| token)
     }
 
     /// Reads `a::b::c`, with groups when imported, and what it is called here.
