@@ -11,6 +11,7 @@ mod units;
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -20,7 +21,7 @@ use thiserror::Error;
 
 pub use self::config::Config;
 use crate::limits::{DESCRIPTOR_RESERVE, HANDSHAKE_RESERVE, Limits};
-use crate::reactor::{Address, KERNEL_SPREADS, Mail, Published, Reactor, listen};
+use crate::reactor::{Address, KERNEL_SPREADS, Published, Reactor, listen};
 use crate::shard::{Common, Counters, DisconnectReason};
 
 /// Exit code for flags and environment that can't be used.
@@ -28,9 +29,9 @@ const USAGE: u8 = 2;
 /// Exit code for a start that failed: port in use, no descriptors.
 const START_FAILED: u8 = 1;
 
-/// Why the process could not start, in words for the operator.
+/// Why the process could not start or go on, in words for the operator.
 #[derive(Debug, Error)]
-enum StartError {
+enum Failure {
     #[error("can't listen on {address}: {source}{}", hint(.source, .address))]
     Listen {
         address: SocketAddr,
@@ -80,7 +81,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("roomcast: {error}");
-            ExitCode::from(if matches!(error, StartError::Limits(_)) {
+            ExitCode::from(if matches!(error, Failure::Limits(_)) {
                 USAGE
             } else {
                 START_FAILED
@@ -89,52 +90,52 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn serve(config: &Config) -> Result<(), StartError> {
+fn serve(config: &Config) -> Result<(), Failure> {
     let reactors = config.reactors();
     let descriptors = descriptors::raise();
     let limits = config
         .limits(players_for(descriptors, reactors))
-        .map_err(StartError::Limits)?;
+        .map_err(Failure::Limits)?;
     let common = Arc::new(Common::new(limits, reactors));
     let address = config.listen;
     let listeners = listen(address, if KERNEL_SPREADS { reactors } else { 1 })
-        .map_err(|source| StartError::Listen { address, source })?;
+        .map_err(|source| Failure::Listen { address, source })?;
     let bound = listeners[0].local_addr().unwrap_or(address);
     let mut listeners = listeners.into_iter();
     let reactors: Vec<Reactor> = (0..reactors)
         .map(|index| Reactor::new(Arc::clone(&common), index, listeners.next()))
         .collect::<Result<_, _>>()
-        .map_err(StartError::Reactor)?;
+        .map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
     let published: Vec<Published> = reactors.iter().map(Reactor::published).collect();
-    signals::watch(addresses.clone(), config.drain).map_err(StartError::Signals)?;
+    signals::watch(addresses.clone(), config.drain).map_err(Failure::Signals)?;
     announce(bound, reactors.len(), descriptors, &common.limits);
 
-    let threads: Vec<_> = reactors
-        .into_iter()
-        .enumerate()
-        .map(|(index, reactor)| {
-            let peers = addresses.clone();
-            thread::Builder::new()
-                .name(format!("reactor-{index}"))
-                .spawn(move || reactor.run(peers))
-        })
-        .collect::<Result<_, _>>()
-        .map_err(StartError::Reactor)?;
-    for thread in threads {
-        match thread.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(StartError::Reactor(error)),
-            // The panic has been printed; the other reactors drain so that their players can reconnect.
-            Err(_) => {
-                for address in &addresses {
-                    let _ = address.send(Mail::Drain(config.drain.as_millis()));
-                }
-            }
+    let count = reactors.len();
+    let (ended, ends) = crossbeam_channel::bounded(count);
+    for (index, reactor) in reactors.into_iter().enumerate() {
+        let (peers, ended) = (addresses.clone(), ended.clone());
+        let run = move || {
+            let end = panic::catch_unwind(AssertUnwindSafe(|| reactor.run(peers)));
+            // The receiver lives as long as `serve`, which waits for every reactor.
+            let _ =
+                ended.send(end.unwrap_or_else(|_| Err(io::Error::other("it panicked, see above"))));
+        };
+        thread::Builder::new()
+            .name(format!("reactor-{index}"))
+            .spawn(run)
+            .map_err(Failure::Start)?;
+    }
+    let mut failure = None;
+    for end in ends.iter().take(count) {
+        if let Err(error) = end {
+            failure = Some(Failure::Reactor(error));
+            // Its players are gone; those of the others get the chance to reconnect to a process that is whole.
+            signals::drain(&addresses, config.drain);
         }
     }
     farewell(&published);
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 /// Players that fit into this many descriptors.

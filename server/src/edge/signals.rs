@@ -23,12 +23,7 @@ pub fn watch(reactors: Vec<Address>, drain: Millis) -> io::Result<()> {
         tracing::info!(
             "draining: no new players; the others are sent away within {drain}. A second signal ends at once"
         );
-        for reactor in &reactors {
-            // A reactor whose mailbox is full for the moment is asked again; one that has ended needs no asking.
-            while let Err(Undelivered::Full(_)) = reactor.send(Mail::Drain(drain.as_millis())) {
-                thread::yield_now();
-            }
-        }
+        self::drain(&reactors, drain);
         if let Some(signal) = received.next() {
             tracing::warn!("second signal: ending at once");
             process::exit(128 + signal);
@@ -38,4 +33,14 @@ pub fn watch(reactors: Vec<Address>, drain: Millis) -> io::Result<()> {
         .name("signals".to_owned())
         .spawn(on_signal)?;
     Ok(())
+}
+
+/// Tells every reactor to say goodbye to its players within `spread`.
+pub fn drain(reactors: &[Address], spread: Millis) {
+    for reactor in reactors {
+        // A reactor whose mailbox is full for the moment is asked again; one that has ended needs no asking.
+        while let Err(Undelivered::Full(_)) = reactor.send(Mail::Drain(spread.as_millis())) {
+            thread::yield_now();
+        }
+    }
 }

@@ -35,7 +35,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// Gives the mail back if the box is full; drops it if its reactor has ended.
+    /// Gives the mail back if the box is full or its reactor has ended.
     pub fn send(&self, mail: Mail) -> Result<(), Undelivered> {
         match self.sender.try_send(mail) {
             Ok(()) => {
@@ -44,7 +44,7 @@ impl Address {
                 Ok(())
             }
             Err(TrySendError::Full(mail)) => Err(Undelivered::Full(mail)),
-            Err(TrySendError::Disconnected(_)) => Err(Undelivered::Gone),
+            Err(TrySendError::Disconnected(mail)) => Err(Undelivered::Gone(mail)),
         }
     }
 }
@@ -55,7 +55,7 @@ pub enum Undelivered {
     /// The box is full.
     Full(Mail),
     /// The reactor has ended.
-    Gone,
+    Gone(Mail),
 }
 
 /// A mailbox whose waker fires `token` on this registry.

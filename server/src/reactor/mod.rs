@@ -27,6 +27,9 @@ use crate::limits::{
 use crate::shard::{Action, Common, Counters, Handover, Shard, Written};
 use crate::transport::Transport;
 
+/// How often the operator is told that descriptors have run out.
+const WARN_EVERY_MS: u64 = 10_000;
+
 /// How often counters are published at most.
 const PUBLISH_EVERY_MS: u64 = 1_000;
 
@@ -75,6 +78,7 @@ struct Running {
     /// When draining must be over (ms).
     drain_until: Option<u64>,
     published_at: u64,
+    warned_at: Option<u64>,
 }
 
 impl Reactor {
@@ -138,6 +142,7 @@ impl Reactor {
             slots: Vec::new(),
             drain_until: None,
             published_at: 0,
+            warned_at: None,
         };
         running.run()
     }
@@ -257,8 +262,14 @@ impl Running {
                     return;
                 }
                 Accepted::Exhausted(error) => {
-                    tracing::warn!(%error, connections = self.shard.connections(),
+                    let warn = self
+                        .warned_at
+                        .is_none_or(|at| self.now >= at + WARN_EVERY_MS);
+                    if warn {
+                        self.warned_at = Some(self.now);
+                        tracing::warn!(%error, connections = self.shard.connections(),
                         "can't accept: raise the limit of open files (ulimit -n) or lower --max-connections");
+                    }
                     self.reactor.accepting = Accepting::PausedUntil(self.now + ACCEPT_PAUSE_MS);
                     return;
                 }
@@ -394,20 +405,13 @@ impl Running {
         let Some(mut stream) = self.sockets.take(slot) else {
             return;
         };
-        if self
-            .reactor
-            .poll
-            .registry()
-            .deregister(&mut stream)
-            .is_err()
+        // It can only fail for a descriptor that is not registered; the peer's poll would then be told the same.
+        let _ = self.reactor.poll.registry().deregister(&mut stream);
+        let undelivered = self.reactor.peers[home].send(Mail::Adopt(stream, handover));
+        if let Err(Undelivered::Full(mail) | Undelivered::Gone(mail)) = undelivered
+            && let Mail::Adopt(stream, handover) = mail
         {
-            return;
-        }
-        let mail = Mail::Adopt(stream, handover);
-        if let Err(Undelivered::Full(Mail::Adopt(stream, handover))) =
-            self.reactor.peers[home].send(mail)
-        {
-            let slot = self.shard.refuse_hand_off(*handover);
+            let slot = self.shard.refuse_hand_off(&handover);
             self.register(slot, stream);
         }
     }

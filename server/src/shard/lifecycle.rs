@@ -5,7 +5,7 @@ use roomcast_protocol::frame;
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase, Seat};
-use super::{Action, DisconnectReason, Shard};
+use super::{Action, DisconnectReason, Handover, Shard};
 
 impl Shard {
     /// The peer has ended its side of TCP.
@@ -32,7 +32,7 @@ impl Shard {
     }
 
     /// The home reactor can't be reached: answer 503 instead of seating the connection.
-    pub fn refuse_hand_off(&mut self, handover: super::Handover) -> u32 {
+    pub fn refuse_hand_off(&mut self, handover: &Handover) -> u32 {
         let slot = self.accept(handover.transport());
         self.common.return_seat();
         self.refuse_for(

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::patience;
 use crate::relay::Relay;
-use crate::wire::{CLOSE, PING, PONG, Wire, close_payload, upgrade_request};
+use crate::wire::{PING, PONG, Wire, upgrade_request};
 
 fn status_of(relay: &Relay, request: &str) -> u16 {
     let mut wire = Wire::connect(relay.addr());
@@ -33,9 +33,7 @@ fn a_drain_closes_everyone_with_1012_and_ends_with_success() {
             .collect();
         relay.signal(signal);
         for peer in &mut peers {
-            assert_eq!(peer.next().close_code(), Some(1012));
-            peer.message(CLOSE, &close_payload(1012, b""));
-            peer.expect_end();
+            assert_eq!(peer.read_to_close(), Some(1012));
         }
         assert_eq!(relay.exit().code(), Some(0));
     }

@@ -43,7 +43,8 @@ fn nothing_counts_after_a_close_frame() {
         vec![0xff; 100],
     ];
     leaving.send(&bytes.concat());
-    assert_eq!(leaving.read_to_close(), Some(1000));
+    assert_eq!(leaving.read_to_close_frame(), Some(1000));
+    leaving.expect_end();
     witness.expect(BINARY, b"last");
     let mut other = Wire::join(relay.addr(), "/rooms/after");
     other.message(BINARY, b"next");
@@ -188,7 +189,7 @@ fn silent_has_ended(silent: &mut Wire) -> bool {
         let frame = silent.next_frame().expect("a ping or a close frame first");
         if frame.first != FIN | PING {
             assert_eq!(frame.close_code(), Some(4005));
-            silent.expect_end();
+            silent.answer_close(Some(4005));
             return true;
         }
     }

@@ -259,11 +259,16 @@ fn every_bad_handshake_has_its_status_and_then_the_connection_ends() {
                 // The relay may answer and close before it has taken all of it.
                 let _ = wire.try_send(&bytes);
             }
-            let (response, body) = wire.response();
-            if response.status != status {
+            let Some((response, body)) = wire.try_response() else {
                 wrong.push(format!(
-                    "{what} (split: {split}): {} instead of {status}",
-                    response.status
+                    "{what} (split: {split}): no answer instead of {status}"
+                ));
+                continue;
+            };
+            if response.status != status {
+                let came = response.status;
+                wrong.push(format!(
+                    "{what} (split: {split}): {came} instead of {status}"
                 ));
             }
             assert_eq!(
@@ -423,7 +428,7 @@ fn frames_sent_along_with_the_handshake_are_not_lost() {
 fn a_refused_path_is_never_reflected() {
     let relay = Relay::start(&[]);
     let mut wire = Wire::connect(relay.addr());
-    wire.send(upgrade_request("/rooms/%0d%0aset-cookie:tasty<script>").as_bytes());
+    wire.send(upgrade_request("/rooms/%0d%0aset-cookie:tasty").as_bytes());
     let (response, body) = wire.response();
     assert_eq!(response.status, 404);
     assert!(!format!("{response:?}").contains("tasty"), "{response:?}");

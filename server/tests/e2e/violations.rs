@@ -291,6 +291,7 @@ fn who_ignores_the_close_is_let_go_all_the_same() {
     let relay = Relay::start(&[]);
     let mut stubborn = Wire::join(relay.addr(), "/echo");
     stubborn.send(&frame(FIN | 3, b""));
-    assert_eq!(stubborn.read_to_close(), Some(1002));
+    assert_eq!(stubborn.read_to_close_frame(), Some(1002));
+    stubborn.expect_end();
     stubborn.expect_gone();
 }

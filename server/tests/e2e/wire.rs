@@ -315,6 +315,11 @@ impl Wire {
         (response, body)
     }
 
+    /// Like [`Wire::response`]; None if the stream ended before the first byte.
+    pub(crate) fn try_response(&mut self) -> Option<(Response, Vec<u8>)> {
+        (!self.unread.is_empty() || self.fill()).then(|| self.response())
+    }
+
     /// The next frame; None at the end of the stream.
     pub(crate) fn next_frame(&mut self) -> Option<Frame> {
         let start = self.take(2)?;
@@ -361,16 +366,29 @@ impl Wire {
         );
     }
 
-    /// Reads on to the close frame, whatever comes before, and then to the end of the stream.
-    pub(crate) fn read_to_close(&mut self) -> Option<u16> {
+    /// Reads on to the close frame, whatever comes before.
+    pub(crate) fn read_to_close_frame(&mut self) -> Option<u16> {
         while let Some(frame) = self.next_frame() {
             if frame.first == FIN | CLOSE {
-                let code = frame.close_code();
-                self.expect_end();
-                return code;
+                return frame.close_code();
             }
         }
         panic!("the stream ended without a close frame");
+    }
+
+    /// Reads on to the close frame, answers it, and sees the stream end.
+    pub(crate) fn read_to_close(&mut self) -> Option<u16> {
+        let code = self.read_to_close_frame();
+        self.answer_close(code);
+        code
+    }
+
+    /// Answers a close frame as a peer should, and sees the stream end.
+    pub(crate) fn answer_close(&mut self, code: Option<u16>) {
+        let payload = code.map_or(Vec::new(), |code| close_payload(code, b""));
+        // A relay that was owed no answer may be gone already.
+        let _ = self.try_send(&frame(FIN | CLOSE, &payload));
+        self.expect_end();
     }
 
     /// Nothing may follow but the end of the stream.
