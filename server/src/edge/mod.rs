@@ -40,6 +40,8 @@ enum Failure {
     #[error(
         "can't start a reactor: {0} (raise the limit of open files with ulimit -n, or lower --reactors)"
     )]
+    Start(io::Error),
+    #[error("a reactor failed: {0} (this is a fault of roomcast: please report it)")]
     Reactor(io::Error),
     #[error("can't listen for signals: {0}")]
     Signals(io::Error),
