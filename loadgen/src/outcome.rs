@@ -1,0 +1,434 @@
+//! What came out of a run: plain data, as measured.
+//!
+//! Owns the shape of a result. Must not know how it is measured, printed or judged by checks;
+//! only whether the run itself can be trusted is said here ([`Outcome::validity`]).
+//! Invariant: for the healthy, `delivered + lost == expected`, and every histogram holds all of
+//! its values (those outside its range are counted in [`Outcome::overflow`], never clamped).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::Histogram;
+
+use crate::scenario::Scenario;
+
+/// The smallest value that matters to a report, in nanoseconds (1 us); smaller ones are kept too.
+pub const LOWEST_NS: u64 = 1_000;
+/// The largest value a histogram holds, in nanoseconds (60 s).
+pub const HIGHEST_NS: u64 = 60_000_000_000;
+/// Significant decimal digits of every histogram.
+pub const DIGITS: u8 = 3;
+
+/// A histogram as all in an [`Outcome`] are: nanoseconds up to [`HIGHEST_NS`] (recorded from 1 ns
+/// on, so that three digits also hold at 1 us), [`DIGITS`] digits, not resizing.
+pub fn empty_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS).expect("constant bounds are valid")
+}
+
+/// Everything that was measured. All histograms are in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was run.
+    pub scenario: Scenario,
+    /// The address the target resolved to.
+    pub address: SocketAddr,
+    /// When the run began (wall clock).
+    pub started_at: SystemTime,
+    /// When the measured time began (wall clock): time zero of the time line.
+    pub measured_at: SystemTime,
+    /// How long each stage took.
+    pub stages: Stages,
+    /// The run was stopped before its time; what was measured until then is complete in itself.
+    pub interrupted: bool,
+
+    /// `connect` called to TCP established, one value per connection of the ramp.
+    pub connect: Histogram<u64>,
+    /// Upgrade request written to 101 read, one value per connection of the ramp.
+    pub join: Histogram<u64>,
+    /// `connect` called to 101 read, for the rejoins of churning clients.
+    pub rejoin: Histogram<u64>,
+    /// Intended send time to read by the receiver; healthy sender, healthy receiver. The latency.
+    pub latency: Histogram<u64>,
+    /// The same deliveries from the time the message was really written: what a closed schedule
+    /// would have reported.
+    pub latency_uncorrected: Histogram<u64>,
+    /// Deliveries from or to a misbehaving client, from the intended send time.
+    pub latency_misbehaving: Histogram<u64>,
+    /// Intended send time to the time the generator tried to write it: the generator's own lag.
+    pub send_lag: Histogram<u64>,
+    /// How long a socket the kernel had reported as readable waited until it was read: the
+    /// generator's own lag on the receiving side, one value per read.
+    pub receive_wait: Histogram<u64>,
+    /// The measured time in intervals, then those of the drain in which something arrived.
+    pub timeline: Vec<Interval>,
+
+    /// Measured messages from healthy senders to healthy receivers. Exact.
+    pub healthy: Counts,
+    /// Measured messages from or to misbehaving clients (`lost` means gaps that were seen while
+    /// the receiver was a member; what nobody can know is not counted).
+    pub misbehaving: Counts,
+    /// The warm-up's messages between healthy clients: not measured, but not to be lost either.
+    pub warmup: Counts,
+    /// How connections fared.
+    pub connections: Connections,
+    /// Bytes read in the measured time, with all framing.
+    pub bytes_in: u64,
+    /// Bytes written in the measured time, with all framing.
+    pub bytes_out: u64,
+    /// Values above [`HIGHEST_NS`], over all histograms.
+    pub overflow: u64,
+
+    /// What the server used, if its process is known and on this machine.
+    pub server: Option<ServerUsage>,
+    /// What the generator used.
+    pub generator: GeneratorUsage,
+    /// Why the run must not be trusted; empty: valid.
+    pub validity: Vec<InvalidReason>,
+}
+
+impl Outcome {
+    /// Whether the run can be trusted.
+    pub fn is_valid(&self) -> bool {
+        self.validity.is_empty()
+    }
+
+    /// Healthy deliveries per second of the measured time.
+    pub fn delivery_rate(&self) -> f64 {
+        per_second(self.healthy.delivered, self.stages.measured)
+    }
+
+    /// Lost of expected, 0 to 1; healthy only.
+    pub fn loss_ratio(&self) -> f64 {
+        if self.healthy.expected == 0 {
+            0.0
+        } else {
+            self.healthy.lost as f64 / self.healthy.expected as f64
+        }
+    }
+}
+
+fn per_second(count: u64, time: Duration) -> f64 {
+    if time.is_zero() {
+        0.0
+    } else {
+        count as f64 / time.as_secs_f64()
+    }
+}
+
+/// How long each stage took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// First `connect` to last join.
+    pub ramp: Duration,
+    /// Silence before the traffic.
+    pub settle: Duration,
+    /// Traffic that was not measured.
+    pub warmup: Duration,
+    /// The measured time.
+    pub measured: Duration,
+    /// Waiting for stragglers.
+    pub drain: Duration,
+    /// Closing every connection.
+    pub close: Duration,
+}
+
+/// Messages and deliveries. A message belongs to a stage by its *intended* send time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages whose intended send time passed.
+    pub offered: u64,
+    /// Messages wholly written to a socket, in time or late.
+    pub sent: u64,
+    /// Messages wholly written before the measured time ended (what the offered rate is judged
+    /// by); equal to `sent` for the warm-up.
+    pub sent_in_time: u64,
+    /// Messages that found their socket full at the first attempt: the server did not read.
+    pub blocked: u64,
+    /// Deliveries that had to happen: sent messages times receivers.
+    pub expected: u64,
+    /// Deliveries that happened, each counted once.
+    pub delivered: u64,
+    /// Deliveries that did not happen: `expected - delivered`, summed over every (receiver,
+    /// sender) pair. One that arrived only corrupted is lost too.
+    pub lost: u64,
+    /// Deliveries replaced by a newer one on purpose (conflation); always 0 in raw mode.
+    pub superseded: u64,
+    /// Deliveries that had happened before.
+    pub duplicates: u64,
+    /// Deliveries that came after a later message of the same sender.
+    pub reordered: u64,
+    /// Messages whose checksum or shape was wrong. Charged to the receiver's kind, whatever the
+    /// stage.
+    pub corrupted: u64,
+    /// Messages of another room or another run. Charged like `corrupted`.
+    pub leaked: u64,
+    /// A sender's own messages that came back to it. Charged like `corrupted`.
+    pub own_echoed: u64,
+}
+
+impl Counts {
+    /// Adds another part of the same run.
+    pub fn add(&mut self, other: &Counts) {
+        self.offered += other.offered;
+        self.sent += other.sent;
+        self.sent_in_time += other.sent_in_time;
+        self.blocked += other.blocked;
+        self.expected += other.expected;
+        self.delivered += other.delivered;
+        self.lost += other.lost;
+        self.superseded += other.superseded;
+        self.duplicates += other.duplicates;
+        self.reordered += other.reordered;
+        self.corrupted += other.corrupted;
+        self.leaked += other.leaked;
+        self.own_echoed += other.own_echoed;
+    }
+}
+
+/// How connections fared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Connections of the ramp that reached the 101.
+    pub joined: u64,
+    /// Connections of the ramp that did not, by reason ("connection refused", "HTTP status 503").
+    pub failed: BTreeMap<String, u64>,
+    /// Healthy clients that lost their connection before the close stage.
+    pub disconnected: u64,
+    /// Misbehaving clients that lost their connection without leaving.
+    pub disconnected_misbehaving: u64,
+    /// Close codes the server sent before the close stage (to anyone); 1005 for an empty close
+    /// frame, 1006 for none.
+    pub close_codes: BTreeMap<u16, u64>,
+    /// Times a churning client left.
+    pub leaves: u64,
+    /// Times a churning client was back.
+    pub rejoins: u64,
+    /// Times a churning client could not get back in.
+    pub rejoins_failed: u64,
+    /// Connections that were not closed in the close stage with a close frame and an end of
+    /// stream in time.
+    pub close_failed: u64,
+}
+
+impl Connections {
+    /// Connections of the ramp that failed, for whatever reason.
+    pub fn failed_total(&self) -> u64 {
+        self.failed.values().sum()
+    }
+}
+
+/// One interval of the time line.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    /// Since the measured time began.
+    pub start: Duration,
+    /// How long it really was.
+    pub length: Duration,
+    /// Latency of the measured healthy deliveries that *arrived* in it, in nanoseconds.
+    pub latency: SparseHistogram,
+    /// Measured messages of healthy senders that fell due in it.
+    pub offered: u64,
+    /// Measured messages of healthy senders wholly written in it.
+    pub sent: u64,
+    /// Measured healthy deliveries that arrived in it.
+    pub delivered: u64,
+    /// The longest own lag of the generator in it, sending or receiving.
+    pub max_lag: Duration,
+    /// CPU time of the server in it (user + system), if known.
+    pub server_cpu: Option<Duration>,
+}
+
+/// A histogram that keeps only the values that occurred, so that an hour of intervals is small.
+/// Buckets are those of [`empty_histogram`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SparseHistogram {
+    /// (A value of the bucket in ns, how often), ascending.
+    counts: Vec<(u64, u64)>,
+}
+
+impl SparseHistogram {
+    /// From (value in ns, count), ascending, one per bucket.
+    pub fn from_counts(counts: Vec<(u64, u64)>) -> Self {
+        debug_assert!(counts.is_sorted());
+        Self { counts }
+    }
+
+    /// (Value in ns, count), ascending.
+    pub fn counts(&self) -> &[(u64, u64)] {
+        &self.counts
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> u64 {
+        self.counts.iter().map(|(_, n)| n).sum()
+    }
+
+    /// No value at all.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// The whole histogram again, for percentiles and for the interval log.
+    pub fn to_histogram(&self) -> Histogram<u64> {
+        let mut whole = empty_histogram();
+        for &(value, count) in &self.counts {
+            whole
+                .record_n(value, count)
+                .expect("values came out of a histogram of the same bounds");
+        }
+        whole
+    }
+}
+
+/// What the server's process used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerUsage {
+    /// Its process id.
+    pub pid: u32,
+    /// CPU time in user mode over the measured time.
+    pub cpu_user: Duration,
+    /// CPU time in the kernel over the measured time.
+    pub cpu_system: Duration,
+    /// Deliveries (healthy and not) that were read in the measured time: the divisor.
+    pub deliveries: u64,
+    /// Resident memory before the first connection, in bytes.
+    pub rss_before: u64,
+    /// Resident memory with all connected and none sending, in bytes.
+    pub rss_idle: u64,
+    /// Resident memory at the end of the drain, all still connected, in bytes.
+    pub rss_end: u64,
+    /// The most resident memory the process ever had, in bytes.
+    pub rss_peak: u64,
+    /// Connections open at `rss_idle`.
+    pub connections: u64,
+}
+
+impl ServerUsage {
+    /// User CPU per delivery in nanoseconds.
+    pub fn user_per_delivery(&self) -> Option<f64> {
+        self.per_delivery(self.cpu_user)
+    }
+
+    /// Kernel CPU per delivery in nanoseconds.
+    pub fn system_per_delivery(&self) -> Option<f64> {
+        self.per_delivery(self.cpu_system)
+    }
+
+    /// All CPU per delivery in nanoseconds.
+    pub fn cpu_per_delivery(&self) -> Option<f64> {
+        self.per_delivery(self.cpu_user + self.cpu_system)
+    }
+
+    /// Bytes of resident memory per idle connection; meaningless (and `None`) if memory shrank.
+    pub fn memory_per_connection(&self) -> Option<f64> {
+        let grown = self.rss_idle.checked_sub(self.rss_before)?;
+        (self.connections > 0).then(|| grown as f64 / self.connections as f64)
+    }
+
+    fn per_delivery(&self, cpu: Duration) -> Option<f64> {
+        (self.deliveries > 0).then(|| cpu.as_nanos() as f64 / self.deliveries as f64)
+    }
+}
+
+/// What the generator itself used, over the measured time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GeneratorUsage {
+    /// Threads that drove clients.
+    pub threads: usize,
+    /// CPU time of those threads.
+    pub cpu: Duration,
+    /// The busiest thread: its CPU time as a share of the measured time, 0 to 1.
+    pub busiest_share: f64,
+    /// The thread that had least to spare: CPU time plus time spent runnable but waiting for a
+    /// core, as a share of the measured time, 0 to 1.
+    pub busiest_occupied: f64,
+    /// The longest own lag, sending or receiving.
+    pub max_lag: Duration,
+    /// The longest loop iteration that did not sleep.
+    pub max_iteration: Duration,
+}
+
+/// Why a run must not be trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InvalidReason {
+    /// Fewer than 99 % of the offered messages were written in the measured time.
+    OfferedRateMissed {
+        /// Messages that fell due.
+        offered: u64,
+        /// Of these, written in time.
+        sent: u64,
+        /// Of these, those that found the socket full: the server did not read.
+        blocked: u64,
+    },
+    /// The generator was the bottleneck: a thread had no time to spare, and its own lag was more
+    /// than a millisecond at p99.
+    GeneratorSaturated {
+        /// Of the thread that had least to spare, 0 to 1.
+        occupied: f64,
+        /// p99 of the send lag plus p99 of the receive wait.
+        own_lag_p99: Duration,
+    },
+    /// Some clients never joined.
+    ConnectionsFailed {
+        /// How many.
+        failed: u64,
+        /// Of how many.
+        clients: u64,
+    },
+    /// No healthy delivery was measured.
+    NothingMeasured,
+    /// Some values were beyond the histograms.
+    HistogramOverflow {
+        /// How many.
+        count: u64,
+    },
+    /// More gaps than are followed one by one: late arrivals may be counted as duplicates.
+    AccountingOverflow,
+}
+
+impl fmt::Display for InvalidReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfferedRateMissed {
+                offered,
+                sent,
+                blocked,
+            } => {
+                let missed = 100.0 * (1.0 - *sent as f64 / (*offered).max(1) as f64);
+                write!(
+                    f,
+                    "the offered rate was missed by {missed:.1} %: {sent} of {offered} messages were written in time"
+                )?;
+                if *blocked > 0 {
+                    write!(f, " ({blocked} found the server not reading)")?;
+                }
+                Ok(())
+            }
+            Self::GeneratorSaturated {
+                occupied,
+                own_lag_p99,
+            } => write!(
+                f,
+                "the generator was the bottleneck: a thread was {:.0} % occupied and its own lag was {:.1} ms at p99; give it more --threads or cores, or offer less",
+                occupied * 100.0,
+                own_lag_p99.as_secs_f64() * 1e3
+            ),
+            Self::ConnectionsFailed { failed, clients } => {
+                write!(f, "{failed} of {clients} clients could not join")
+            }
+            Self::NothingMeasured => write!(f, "not one delivery was measured"),
+            Self::HistogramOverflow { count } => {
+                write!(
+                    f,
+                    "{count} values were above 60 s, more than a histogram holds"
+                )
+            }
+            Self::AccountingOverflow => write!(
+                f,
+                "there were more gaps than can be followed: late arrivals may be counted as duplicates"
+            ),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What to run: one load test as plain data.
+//!
+//! Owns the description and its defaults, and checks that it is one the engine can carry out.
+//! Must not know how a command line or a report spells any of it, nor how the engine does it.
+//! Invariant: a scenario that passed [`Scenario::check`] can be run; the engine has no further
+//! opinion about its numbers.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::payload;
+use crate::target::Target;
+
+/// The largest room: a member's index travels in 16 bits of the payload.
+pub const ROOM_SIZE_MAX: usize = 65_536;
+/// The most rooms: a room's number travels in 24 bits of the payload.
+pub const ROOMS_MAX: usize = 1 << 24;
+/// The most (receiver, sender) pairs that are followed; each costs 4 bytes (so this is 1 GiB).
+pub const PAIRS_MAX: usize = 1 << 28;
+/// The largest payload that is sent, in bytes.
+pub const SIZE_MAX: usize = 16 << 20;
+/// The highest rate of one sender, in messages per second.
+pub const RATE_MAX: f64 = 1_000_000.0;
+/// The longest single stage.
+pub const STAGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// When the senders of a run send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// Spread evenly over the period: every sender has a phase of its own.
+    Even,
+    /// Every sender at the same instant, `rate_hz` times a second.
+    Burst,
+}
+
+/// Whether the messages are binary or text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// Binary messages.
+    Binary,
+    /// Text messages: valid UTF-8, with characters of one to four bytes where there is room.
+    Text,
+}
+
+/// How the relay under test is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// No subprotocol: each message goes unchanged to all others in the room. Any relay that
+    /// does this can be driven.
+    Raw,
+}
+
+/// One load test.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Where the relay is.
+    pub target: Target,
+    /// How messages are exchanged.
+    pub profile: Profile,
+    /// Connections, healthy and misbehaving together.
+    pub clients: usize,
+    /// Clients in each room; the last room takes what is left.
+    pub room_size: usize,
+    /// How many members of each room send (`<= room_size`); the others only receive.
+    pub senders_per_room: usize,
+    /// Messages per second of each sender.
+    pub rate_hz: f64,
+    /// Bytes of payload of each message, at least [`payload::min_size`] of its kind.
+    pub size: usize,
+    /// When senders send.
+    pub schedule: Schedule,
+    /// Binary or text.
+    pub kind: MessageKind,
+    /// Connections opened per second while ramping up.
+    pub connect_rate: f64,
+    /// Handshakes that may be under way at once.
+    pub connect_concurrency: usize,
+    /// How long one connection may take from `connect` to the 101, before it counts as failed.
+    pub handshake_timeout: Duration,
+    /// Silence after the last join, at whose end the server's idle memory is read.
+    pub settle: Duration,
+    /// Traffic before the measured time.
+    pub warmup: Duration,
+    /// The measured time.
+    pub duration: Duration,
+    /// How long to wait for stragglers at most; it ends early when everything has arrived.
+    pub drain: Duration,
+    /// Length of an interval of the time line.
+    pub interval: Duration,
+    /// Leaves (each followed by a rejoin) per second over all churning clients; 0 for none.
+    pub churn: f64,
+    /// Clients that stop reading when traffic begins.
+    pub slow_readers: usize,
+    /// Clients that stop reading for [`Scenario::stall`], read for as long, and so on.
+    pub stalling_readers: usize,
+    /// How long a stalling reader does not read.
+    pub stall: Duration,
+    /// Threads, each with a share of the rooms.
+    pub threads: usize,
+    /// Local addresses to connect from, in turn. Empty: the system chooses, except that a
+    /// loopback target with more clients than ports gets 127.0.0.1, 127.0.0.2 and so on.
+    pub source_addresses: Vec<IpAddr>,
+    /// The server's process, for its CPU and memory. `None`: found by its listening socket when
+    /// the target is a loopback address.
+    pub server_pid: Option<u32>,
+    /// What room names begin with, unique to the run; of `[A-Za-z0-9._~-]`, at most 48 bytes.
+    pub room_prefix: String,
+    /// What phases, filler and the run's number come from.
+    pub seed: u64,
+}
+
+impl Scenario {
+    /// The default run against `target`: 1,000 clients in rooms of 10, each sends 64 B once a
+    /// second, for 15 s. `seed` also makes the room prefix.
+    pub fn new(target: Target, seed: u64) -> Self {
+        Self {
+            target,
+            profile: Profile::Raw,
+            clients: 1_000,
+            room_size: 10,
+            senders_per_room: 10,
+            rate_hz: 1.0,
+            size: 64,
+            schedule: Schedule::Even,
+            kind: MessageKind::Binary,
+            connect_rate: 2_000.0,
+            connect_concurrency: 256,
+            handshake_timeout: Duration::from_secs(10),
+            settle: Duration::from_secs(1),
+            warmup: Duration::from_secs(2),
+            duration: Duration::from_secs(15),
+            drain: Duration::from_secs(5),
+            interval: Duration::from_secs(1),
+            churn: 0.0,
+            slow_readers: 0,
+            stalling_readers: 0,
+            stall: Duration::from_millis(500),
+            threads: default_threads(),
+            source_addresses: Vec::new(),
+            server_pid: None,
+            room_prefix: format!("lg-{seed:016x}"),
+            seed,
+        }
+    }
+
+    /// Rooms of the run; the last may be smaller than `room_size`.
+    pub fn rooms(&self) -> usize {
+        self.clients.div_ceil(self.room_size.max(1))
+    }
+
+    /// Members of room number `room`.
+    pub fn members_of(&self, room: usize) -> usize {
+        let before = room.saturating_mul(self.room_size);
+        self.clients.saturating_sub(before).min(self.room_size)
+    }
+
+    /// Senders of room number `room`: its first members.
+    pub fn senders_of(&self, room: usize) -> usize {
+        self.members_of(room).min(self.senders_per_room)
+    }
+
+    /// Senders of the whole run, healthy and misbehaving.
+    pub fn senders(&self) -> usize {
+        let full = self.clients / self.room_size.max(1);
+        let rest = self.clients % self.room_size.max(1);
+        full * self.senders_per_room.min(self.room_size) + rest.min(self.senders_per_room)
+    }
+
+    /// Clients that leave and rejoin: one for each leave per second, rounded up, so that each
+    /// leaves about once a second; never more than half of the clients.
+    pub fn churners(&self) -> usize {
+        if self.churn <= 0.0 {
+            return 0;
+        }
+        (self.churn.ceil() as usize).clamp(1, (self.clients / 2).max(1))
+    }
+
+    /// Clients that misbehave in one way or another.
+    pub fn misbehaving(&self) -> usize {
+        self.slow_readers
+            .saturating_add(self.stalling_readers)
+            .saturating_add(self.churners())
+    }
+
+    /// Deliveries per second that the healthy and misbehaving members together should receive.
+    pub fn deliveries_per_second(&self) -> f64 {
+        let pairs = |members: usize| {
+            members.min(self.senders_per_room) as f64 * members.saturating_sub(1) as f64
+        };
+        let full = self.clients / self.room_size.max(1);
+        let rest = self.clients % self.room_size.max(1);
+        (full as f64 * pairs(self.room_size) + pairs(rest)) * self.rate_hz
+    }
+
+    /// Whether this can be run.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in words that say what to change.
+    pub fn check(&self) -> Result<(), ScenarioError> {
+        let fail = |what: String| Err(ScenarioError(what));
+        if self.clients == 0 {
+            return fail("at least one client is needed".into());
+        }
+        if self.room_size == 0 || self.room_size > ROOM_SIZE_MAX {
+            return fail(format!(
+                "the room size must be 1 to {ROOM_SIZE_MAX}, not {}",
+                self.room_size
+            ));
+        }
+        if self.rooms() > ROOMS_MAX {
+            return fail(format!(
+                "{} rooms are more than {ROOMS_MAX}: make rooms larger",
+                self.rooms()
+            ));
+        }
+        if self.senders_per_room == 0 || self.senders_per_room > self.room_size {
+            return fail(format!(
+                "senders per room must be 1 to the room size of {}, not {}",
+                self.room_size, self.senders_per_room
+            ));
+        }
+        let pairs = self
+            .rooms()
+            .saturating_mul(self.room_size)
+            .saturating_mul(self.senders_per_room);
+        if pairs > PAIRS_MAX {
+            return fail(format!(
+                "{pairs} pairs of receiver and sender are more than {PAIRS_MAX}: use smaller rooms or fewer senders per room"
+            ));
+        }
+        if !(self.rate_hz > 0.0 && self.rate_hz <= RATE_MAX) {
+            return fail(format!(
+                "the rate must be above 0 and at most {RATE_MAX} messages per second, not {}",
+                self.rate_hz
+            ));
+        }
+        let min = payload::min_size(self.kind);
+        if self.size < min || self.size > SIZE_MAX {
+            return fail(format!(
+                "a message of this kind must have {min} to {SIZE_MAX} bytes (who sent it, when, and a checksum), not {}",
+                self.size
+            ));
+        }
+        if !(self.connect_rate > 0.0 && self.connect_rate <= RATE_MAX) {
+            return fail(format!(
+                "the connect rate must be above 0 and at most {RATE_MAX} per second, not {}",
+                self.connect_rate
+            ));
+        }
+        if self.connect_concurrency == 0 {
+            return fail("at least one handshake must be allowed at a time".into());
+        }
+        if self.duration.is_zero() {
+            return fail("the duration must be more than nothing".into());
+        }
+        for (name, stage) in [
+            ("duration", self.duration),
+            ("warm-up", self.warmup),
+            ("drain", self.drain),
+            ("settle", self.settle),
+            ("handshake timeout", self.handshake_timeout),
+        ] {
+            if stage > STAGE_MAX {
+                return fail(format!("the {name} must be at most 24 hours"));
+            }
+        }
+        if self.handshake_timeout.is_zero() {
+            return fail("the handshake timeout must be more than nothing".into());
+        }
+        if self.interval < Duration::from_millis(10) || self.interval > Duration::from_secs(3600) {
+            return fail("the interval of the time line must be 10 ms to 1 hour".into());
+        }
+        if !(self.churn >= 0.0 && self.churn <= RATE_MAX) {
+            return fail(format!(
+                "churn must be 0 to {RATE_MAX} per second, not {}",
+                self.churn
+            ));
+        }
+        if self.stalling_readers > 0 && self.stall.is_zero() {
+            return fail("a stall must take more than no time".into());
+        }
+        if self.misbehaving() > 0 && self.misbehaving() >= self.clients {
+            return fail(format!(
+                "{} misbehaving clients leave no healthy one of {}",
+                self.misbehaving(),
+                self.clients
+            ));
+        }
+        if self.threads == 0 || self.threads > 1024 {
+            return fail(format!("threads must be 1 to 1024, not {}", self.threads));
+        }
+        let prefix = self.room_prefix.as_bytes();
+        let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"._~-".contains(b);
+        if prefix.is_empty() || prefix.len() > 48 || !prefix.iter().all(allowed) {
+            return fail(
+                "the room prefix must be 1 to 48 of the characters A-Z a-z 0-9 . _ ~ -".into(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// One thread for every two cores, at least one: the other half is the server's, when it runs on
+/// the same machine.
+pub fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1))
+}
+
+/// A scenario that cannot be run, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ScenarioError(pub String);
