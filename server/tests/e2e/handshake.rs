@@ -215,11 +215,6 @@ fn refused() -> Vec<Row> {
         ),
         row("no target", &request().line("GET HTTP/1.1"), 400),
         (
-            "a TLS ClientHello",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
-            400,
-        ),
-        (
             "bytes that begin no request",
             b"\0\x01\x02\x03\r\n\r\n".to_vec(),
             400,
@@ -420,6 +415,18 @@ fn frames_sent_along_with_the_handshake_are_not_lost() {
         waiting.expect(BINARY, &[attempt, 1]);
         waiting.expect(BINARY, &[attempt, 2]);
         eager.reset();
+    }
+}
+
+/// A peer that speaks TLS could not read an HTTP answer; it is let go without one, at once.
+#[test]
+fn a_tls_peer_is_let_go_without_an_answer() {
+    let relay = Relay::start(&["--handshake-timeout", "1h"]);
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    for len in [1, hello.len()] {
+        let mut wire = Wire::connect(relay.addr());
+        wire.send(&hello[..len]);
+        assert!(wire.try_response().is_none());
     }
 }
 
