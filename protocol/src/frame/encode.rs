@@ -69,9 +69,13 @@ pub const fn encoded_len(payload: usize) -> usize {
 #[inline]
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     out.reserve(encoded_len(payload.len()));
-    // Most frames are short; for them the header is one two-byte store.
+    let first = 0x80 | opcode as u8;
+    // Headers of a fixed size each: a `Header` would be copied with a length that is only known at run time.
     if payload.len() < 126 {
-        out.extend_from_slice(&[0x80 | opcode as u8, payload.len() as u8]);
+        out.extend_from_slice(&[first, payload.len() as u8]);
+    } else if let Ok(len) = u16::try_from(payload.len()) {
+        let [high, low] = len.to_be_bytes();
+        out.extend_from_slice(&[first, 126, high, low]);
     } else {
         out.extend_from_slice(header(true, opcode, payload.len(), None).as_bytes());
     }
@@ -82,7 +86,16 @@ pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
 #[inline]
 pub fn encode_masked(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], key: MaskKey) {
     out.reserve(encoded_len(payload.len()) + key.len());
-    out.extend_from_slice(header(true, opcode, payload.len(), Some(key)).as_bytes());
+    let first = 0x80 | opcode as u8;
+    let [a, b, c, d] = key;
+    if payload.len() < 126 {
+        out.extend_from_slice(&[first, 0x80 | payload.len() as u8, a, b, c, d]);
+    } else if let Ok(len) = u16::try_from(payload.len()) {
+        let [high, low] = len.to_be_bytes();
+        out.extend_from_slice(&[first, 0x80 | 126, high, low, a, b, c, d]);
+    } else {
+        out.extend_from_slice(header(true, opcode, payload.len(), Some(key)).as_bytes());
+    }
     unmask_to_vec(payload, key, 0, out);
 }
 

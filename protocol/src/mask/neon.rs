@@ -6,43 +6,45 @@ use super::super::{Isa, turn};
 
 const WIDTH: usize = size_of::<uint8x16_t>();
 
-/// The first and the last vector are taken as they lie, and the middle in vectors that are aligned in the
-/// destination. The three may overlap, so the ends are loaded before anything is stored, and stored last.
+/// The key for a [`piece`].
+#[inline(always)]
+pub(super) fn wide(key: u32) -> uint8x16_t {
+    let [a, b, c, d] = key.to_le_bytes();
+    let bytes = [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d];
+    // SAFETY: 16 bytes are there; every 64-bit Arm has NEON.
+    unsafe { vld1q_u8(bytes.as_ptr()) }
+}
+
+/// XORs the 16 bytes at `at`.
+///
+/// # Safety
+/// 16 bytes must be readable at `from + at` and writable at `to + at`.
+#[inline(always)]
+pub(super) unsafe fn piece(from: *const u8, to: *mut u8, at: usize, key: uint8x16_t) {
+    // SAFETY: as the caller promises; every 64-bit Arm has NEON.
+    unsafe { vst1q_u8(to.add(at), veorq_u8(vld1q_u8(from.add(at)), key)) }
+}
+
+/// Works in vectors that are aligned in the destination. What is before the first of them is done by a vector that
+/// overlaps it, so it is loaded first and stored last.
 ///
 /// # Safety
 /// As [`super::xor`], and `len` must be at least [`super::LONG`].
-#[inline]
+#[inline(never)]
 pub(super) unsafe fn long(_: Isa, from: *const u8, to: *mut u8, len: usize, key: u32) {
-    let keys = |at| {
-        let [a, b, c, d] = turn(key, at).to_le_bytes();
-        let bytes = [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d];
-        // SAFETY: 16 bytes are there.
-        unsafe { vld1q_u8(bytes.as_ptr()) }
-    };
-    // SAFETY: `at` is at most `len - WIDTH`, here and below; every 64-bit Arm has NEON.
-    let load = |at| unsafe { vld1q_u8(from.add(at)) };
-    // SAFETY: the same.
-    let store = |at, vector| unsafe { vst1q_u8(to.add(at), vector) };
-    // SAFETY: every 64-bit Arm has NEON.
-    let xor = |a, b| unsafe { veorq_u8(a, b) };
-
-    let first = xor(load(0), keys(0));
-    let last = xor(load(len - WIDTH), keys(len - WIDTH));
-    let mut at = (to as usize).wrapping_neg() % WIDTH;
-    let keys = keys(at);
-    while at + 4 * WIDTH <= len {
-        let (a, b) = (load(at), load(at + WIDTH));
-        let (c, d) = (load(at + 2 * WIDTH), load(at + 3 * WIDTH));
-        store(at, xor(a, keys));
-        store(at + WIDTH, xor(b, keys));
-        store(at + 2 * WIDTH, xor(c, keys));
-        store(at + 3 * WIDTH, xor(d, keys));
-        at += 4 * WIDTH;
+    // SAFETY: `at` never goes beyond `len`, and less than four vectors are left for the short pieces.
+    unsafe {
+        let first = veorq_u8(vld1q_u8(from), wide(key));
+        let mut at = (to as usize).wrapping_neg() % WIDTH;
+        let keys = wide(turn(key, at));
+        while at + 4 * WIDTH <= len {
+            piece(from, to, at, keys);
+            piece(from, to, at + WIDTH, keys);
+            piece(from, to, at + 2 * WIDTH, keys);
+            piece(from, to, at + 3 * WIDTH, keys);
+            at += 4 * WIDTH;
+        }
+        vst1q_u8(to, first);
+        super::short(from.add(at), to.add(at), len - at, turn(key, at));
     }
-    while at + WIDTH <= len {
-        store(at, xor(load(at), keys));
-        at += WIDTH;
-    }
-    store(0, first);
-    store(len - WIDTH, last);
 }

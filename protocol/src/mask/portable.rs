@@ -2,9 +2,6 @@
 
 use super::doubled;
 
-/// How much is copied before it is unmasked: small enough to be still in the first-level cache.
-const BLOCK: usize = 4096;
-
 /// XORs `payload` with `key`, a word that begins at the payload's first byte.
 #[inline]
 pub(super) fn in_place(payload: &mut [u8], key: u32) {
@@ -22,9 +19,13 @@ pub(super) fn in_place(payload: &mut [u8], key: u32) {
 #[inline]
 pub(super) fn append(payload: &[u8], key: u32, out: &mut Vec<u8>) {
     out.reserve(payload.len());
-    for block in payload.chunks(BLOCK) {
-        let start = out.len();
-        out.extend_from_slice(block);
-        in_place(&mut out[start..], key);
+    let (blocks, rest) = payload.as_chunks::<64>();
+    for block in blocks {
+        let mut block = *block;
+        in_place(&mut block, key);
+        out.extend_from_slice(&block);
     }
+    let start = out.len();
+    out.extend_from_slice(rest);
+    in_place(&mut out[start..], key);
 }

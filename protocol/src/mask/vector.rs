@@ -11,11 +11,13 @@
 #[cfg_attr(target_arch = "aarch64", path = "neon.rs")]
 mod kernels;
 
-use super::{Isa, active_isa, doubled, turn};
+use std::ops::BitXor;
+
+use super::{Isa, active_isa, doubled};
 
 /// From this length on, in bytes, a kernel does the work. It is also the widest vector, so that a kernel can count on
 /// one whole vector.
-const LONG: usize = 64;
+const LONG: usize = 256;
 
 /// XORs `payload` with `key`, a word that begins at the payload's first byte.
 #[inline(always)]
@@ -76,60 +78,62 @@ unsafe fn xor(isa: impl FnOnce() -> Isa, from: *const u8, to: *mut u8, len: usiz
     }
 }
 
-/// Less than [`LONG`] bytes: words as large as fit, the first ones from the front and the others up to the end, so
-/// that they may overlap in the middle.
+/// Less than [`LONG`] bytes: pieces of 64 bytes, then of 32, 16, 8, 4, 2 and 1, as the length's bits say. They do not overlap:
+/// whoever reads the payload next would wait for two stores to reach the cache where one load needs both.
 ///
 /// # Safety
 /// `from` must be readable and `to` writable for `len` bytes, and the two the same or apart; `len < LONG`.
 #[inline(always)]
 unsafe fn short(from: *const u8, to: *mut u8, len: usize, key: u32) {
-    // SAFETY: every access lies within `len`, as each branch knows.
+    let wide = kernels::wide(key);
+    let mut at = 0;
+    // SAFETY: the pieces add up to `len`. All but the last two begin at a multiple of four.
     unsafe {
-        if len >= 16 {
-            let (first, last) = (wide(key).to_le(), wide(turn(key, len)).to_le());
-            let (a, b) = (word::<u128>(from, 0), word::<u128>(from, len - 16));
-            if len > 32 {
-                let (c, d) = (word::<u128>(from, 16), word::<u128>(from, len - 32));
-                put(to, 16, c ^ first);
-                put(to, len - 32, d ^ last);
+        while at + 64 <= len {
+            kernels::piece(from, to, at, wide);
+            kernels::piece(from, to, at + 16, wide);
+            kernels::piece(from, to, at + 32, wide);
+            kernels::piece(from, to, at + 48, wide);
+            at += 64;
+        }
+        if len & 32 != 0 {
+            kernels::piece(from, to, at, wide);
+            kernels::piece(from, to, at + 16, wide);
+            at += 32;
+        }
+        if len & 16 != 0 {
+            kernels::piece(from, to, at, wide);
+            at += 16;
+        }
+        if len & 8 != 0 {
+            piece(from, to, at, doubled(key).to_le());
+            at += 8;
+        }
+        if len & 4 != 0 {
+            piece(from, to, at, key.to_le());
+            at += 4;
+        }
+        let [first, second, third, _] = key.to_le_bytes();
+        if len & 2 != 0 {
+            piece(from, to, at, u16::from_ne_bytes([first, second]));
+            if len & 1 != 0 {
+                piece(from, to, at + 2, third);
             }
-            put(to, 0, a ^ first);
-            put(to, len - 16, b ^ last);
-        } else if len >= 8 {
-            let (a, b) = (word::<u64>(from, 0), word::<u64>(from, len - 8));
-            put(to, 0, a ^ doubled(key).to_le());
-            put(to, len - 8, b ^ doubled(turn(key, len)).to_le());
-        } else if len >= 4 {
-            let (a, b) = (word::<u32>(from, 0), word::<u32>(from, len - 4));
-            put(to, 0, a ^ key.to_le());
-            put(to, len - 4, b ^ turn(key, len).to_le());
-        } else {
-            let key = key.to_le_bytes();
-            for (i, key) in key.iter().enumerate().take(len) {
-                put(to, i, word::<u8>(from, i) ^ key);
-            }
+        } else if len & 1 != 0 {
+            piece(from, to, at, first);
         }
     }
 }
 
-/// The key for 16 bytes, as a little-endian word.
-#[inline(always)]
-fn wide(key: u32) -> u128 {
-    u128::from(doubled(key)) << 64 | u128::from(doubled(key))
-}
-
+/// XORs the `T` at `at`.
+///
 /// # Safety
-/// A `T` must be readable at `from + at`.
+/// A `T` must be readable at `from + at` and writable at `to + at`.
 #[inline(always)]
-unsafe fn word<T: Copy>(from: *const u8, at: usize) -> T {
+unsafe fn piece<T: BitXor<Output = T>>(from: *const u8, to: *mut u8, at: usize, key: T) {
     // SAFETY: as the caller promises; alignment is not needed.
-    unsafe { from.add(at).cast::<T>().read_unaligned() }
-}
-
-/// # Safety
-/// A `T` must be writable at `to + at`.
-#[inline(always)]
-unsafe fn put<T>(to: *mut u8, at: usize, value: T) {
-    // SAFETY: as the caller promises; alignment is not needed.
-    unsafe { to.add(at).cast::<T>().write_unaligned(value) }
+    unsafe {
+        let word = from.add(at).cast::<T>().read_unaligned();
+        to.add(at).cast::<T>().write_unaligned(word ^ key);
+    }
 }
