@@ -99,34 +99,16 @@ fn the_client_takes_what_the_server_accepts() {
 
 #[test]
 fn answers_in_every_spelling() {
+    #[rustfmt::skip]
     let rows: &[(&str, Vec<u8>)] = &[
         ("plain", head(&GOOD)),
-        (
-            "another phrase",
-            instead(STATUS, &["HTTP/1.1 101 Web Socket Protocol Handshake"]),
-        ),
+        ("another phrase", instead(STATUS, &["HTTP/1.1 101 Web Socket Protocol Handshake"])),
         ("no phrase", instead(STATUS, &["HTTP/1.1 101"])),
         ("any case", instead(UPGRADE, &["UPGRADE:WebSocket"])),
-        (
-            "list",
-            instead(CONNECTION, &["connection: keep-alive, upgrade"]),
-        ),
-        (
-            "repeated",
-            instead(
-                CONNECTION,
-                &["Connection: keep-alive", "Connection: upgrade"],
-            ),
-        ),
+        ("list", instead(CONNECTION, &["connection: keep-alive, upgrade"])),
+        ("repeated", instead(CONNECTION, &["Connection: keep-alive", "Connection: upgrade"])),
         ("no extension", with(&["Sec-WebSocket-Extensions: ,"])),
-        (
-            "other fields",
-            with(&[
-                "Server: x",
-                "Date: Thu, 01 Jan 1970 00:00:00 GMT",
-                "Set-Cookie: a=b",
-            ]),
-        ),
+        ("other fields", with(&["Server: x", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Set-Cookie: a=b"])),
     ];
     for (name, bytes) in rows {
         assert_eq!(outcome(bytes, None, name), Ok(Some(bytes.len())), "{name}");
@@ -149,105 +131,34 @@ fn interim_answers_are_passed_over() {
 #[test]
 fn answers_refused() {
     let accept = |value: &str| instead(ACCEPT, &[&format!("Sec-WebSocket-Accept: {value}")]);
+    #[rustfmt::skip]
     let rows: &[(&str, ClientError, Vec<u8>)] = &[
-        (
-            "200",
-            ClientError::Status(200),
-            instead(STATUS, &["HTTP/1.1 200 OK"]),
-        ),
-        (
-            "301",
-            ClientError::Status(301),
-            head(&["HTTP/1.1 301 Moved Permanently", "Location: /"]),
-        ),
-        (
-            "HTTP/1.0 404",
-            ClientError::Status(404),
-            head(&["HTTP/1.0 404 Not Found"]),
-        ),
-        (
-            "HTTP/1.0 101",
-            ClientError::Malformed,
-            instead(STATUS, &["HTTP/1.0 101 Switching Protocols"]),
-        ),
-        (
-            "HTTP/2",
-            ClientError::Malformed,
-            instead(STATUS, &["HTTP/2 101"]),
-        ),
-        (
-            "a request",
-            ClientError::Malformed,
-            head(&["GET / HTTP/1.1"]),
-        ),
-        (
-            "SSH",
-            ClientError::Malformed,
-            b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(),
-        ),
-        (
-            "a TLS alert",
-            ClientError::Malformed,
-            b"\x15\x03\x01\x00\x02\x02\x46".to_vec(),
-        ),
+        ("200", ClientError::Status(200), instead(STATUS, &["HTTP/1.1 200 OK"])),
+        ("301", ClientError::Status(301), head(&["HTTP/1.1 301 Moved Permanently", "Location: /"])),
+        ("HTTP/1.0 404", ClientError::Status(404), head(&["HTTP/1.0 404 Not Found"])),
+        ("HTTP/1.0 101", ClientError::Malformed, instead(STATUS, &["HTTP/1.0 101 Switching Protocols"])),
+        ("HTTP/2", ClientError::Malformed, instead(STATUS, &["HTTP/2 101"])),
+        ("a request", ClientError::Malformed, head(&["GET / HTTP/1.1"])),
+        ("SSH", ClientError::Malformed, b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()),
+        ("a TLS alert", ClientError::Malformed, b"\x15\x03\x01\x00\x02\x02\x46".to_vec()),
         ("folded", ClientError::Malformed, with(&["X: a", " b"])),
         ("NUL", ClientError::Malformed, with(&["X: \0"])),
-        (
-            "no Upgrade",
-            ClientError::NotWebSocket,
-            instead(UPGRADE, &[]),
-        ),
-        (
-            "h2c",
-            ClientError::NotWebSocket,
-            instead(UPGRADE, &["Upgrade: h2c"]),
-        ),
-        (
-            "more than one",
-            ClientError::NotWebSocket,
-            instead(UPGRADE, &["Upgrade: websocket, foo"]),
-        ),
+        ("no Upgrade", ClientError::NotWebSocket, instead(UPGRADE, &[])),
+        ("h2c", ClientError::NotWebSocket, instead(UPGRADE, &["Upgrade: h2c"])),
+        ("more than one", ClientError::NotWebSocket, instead(UPGRADE, &["Upgrade: websocket, foo"])),
         ("two Upgrades", ClientError::NotWebSocket, with(&[UPGRADE])),
-        (
-            "no Connection",
-            ClientError::NoConnectionUpgrade,
-            instead(CONNECTION, &[]),
-        ),
-        (
-            "close",
-            ClientError::NoConnectionUpgrade,
-            instead(CONNECTION, &["Connection: close"]),
-        ),
+        ("no Connection", ClientError::NoConnectionUpgrade, instead(CONNECTION, &[])),
+        ("close", ClientError::NoConnectionUpgrade, instead(CONNECTION, &["Connection: close"])),
         ("no Accept", ClientError::BadAccept, instead(ACCEPT, &[])),
         ("two Accepts", ClientError::BadAccept, with(&[ACCEPT])),
         ("empty Accept", ClientError::BadAccept, accept("")),
         ("the key", ClientError::BadAccept, accept(key().as_str())),
-        (
-            "another case",
-            ClientError::BadAccept,
-            accept("S3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-        ),
-        (
-            "without padding",
-            ClientError::BadAccept,
-            accept("s3pPLMBiTxaQ9kYGzzhZRbK+xOo"),
-        ),
-        ("of another key", ClientError::BadAccept, {
-            accept(ClientKey::from_bytes([0; 16]).expected_accept().as_str())
-        }),
-        ("extension", ClientError::UnexpectedExtension, {
-            with(&["Sec-WebSocket-Extensions: permessage-deflate"])
-        }),
-        (
-            "protocol",
-            ClientError::UnexpectedProtocol,
-            with(&["Sec-WebSocket-Protocol: a"]),
-        ),
-        (
-            "empty protocol",
-            ClientError::UnexpectedProtocol,
-            with(&["Sec-WebSocket-Protocol:"]),
-        ),
+        ("another case", ClientError::BadAccept, accept("S3pPLMBiTxaQ9kYGzzhZRbK+xOo=")),
+        ("without padding", ClientError::BadAccept, accept("s3pPLMBiTxaQ9kYGzzhZRbK+xOo")),
+        ("of another key", ClientError::BadAccept, accept(ClientKey::from_bytes([0; 16]).expected_accept().as_str())),
+        ("extension", ClientError::UnexpectedExtension, with(&["Sec-WebSocket-Extensions: permessage-deflate"])),
+        ("protocol", ClientError::UnexpectedProtocol, with(&["Sec-WebSocket-Protocol: a"])),
+        ("empty protocol", ClientError::UnexpectedProtocol, with(&["Sec-WebSocket-Protocol:"])),
         ("101 fields", ClientError::TooLarge, with(&["X: y"; 98])),
     ];
     for (name, error, bytes) in rows {
