@@ -24,7 +24,7 @@ use self::sockets::{Handle, LISTENER, MAILBOX, Sockets};
 use crate::limits::{
     ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_RESERVE, MAIL_BUDGET, RECEIVE_BUFFER,
 };
-use crate::shard::{Action, Common, Counters, Handover, Shard, Written};
+use crate::shard::{Action, Common, Counters, DisconnectReason, Handover, Shard, Written};
 use crate::transport::Transport;
 
 /// How often the operator is told that descriptors have run out.
@@ -411,7 +411,9 @@ impl Running {
         if let Err(Undelivered::Full(mail) | Undelivered::Gone(mail)) = undelivered
             && let Mail::Adopt(stream, handover) = mail
         {
-            let slot = self.shard.refuse_hand_off(&handover);
+            let slot = self
+                .shard
+                .refuse_hand_off(&handover, DisconnectReason::Overloaded);
             self.register(slot, stream);
         }
     }

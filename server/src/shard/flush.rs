@@ -5,7 +5,6 @@
 
 use std::io::IoSlice;
 use std::mem;
-use std::rc::Rc;
 
 use super::connection::{Phase, Seat};
 use super::{DisconnectReason, Shard};
@@ -264,28 +263,31 @@ impl Shard {
         }
     }
 
-    fn batch_written(&mut self, slot: u32, room: RoomId, ranges: usize, mut written: usize) {
-        let batch = Rc::clone(self.rooms[room].batch().expect("its fan-out is running"));
+    /// The socket took `written` bytes of the batch's ranges; the rest is queued.
+    fn batch_written(&mut self, slot: u32, room: RoomId, ranges: usize, written: usize) {
+        let ranges = &self.flush.ranges[..ranges];
+        let total: usize = ranges
+            .iter()
+            .map(|(start, end)| (end - start) as usize)
+            .sum();
+        if written == total {
+            return;
+        }
+        let batch = self.rooms[room].batch().expect("its fan-out is running");
         let connection = &mut self.connections[slot as usize];
-        let mut rest = false;
-        for &(start, end) in &self.flush.ranges[..ranges] {
+        let mut skip = written;
+        for &(start, end) in ranges {
             let len = (end - start) as usize;
-            if written < len {
-                // The first frame of the rest may have begun to leave; the outbox must know how much of it.
-                connection
-                    .outbox
-                    .push_shared(&batch, start..end, usize::MAX);
-                if !rest {
-                    connection.outbox.advance(written);
-                }
-                rest = true;
+            if skip >= len {
+                skip -= len;
+                continue;
             }
-            written = written.saturating_sub(len);
+            connection.outbox.push_shared(batch, start..end, usize::MAX);
+            // Of the first frame of the rest some may have left; the outbox must know how much.
+            connection.outbox.advance(std::mem::take(&mut skip));
         }
-        if rest {
-            connection.writable = false;
-            self.congest(slot);
-        }
+        connection.writable = false;
+        self.congest(slot);
     }
 
     fn outbox_written(&mut self, slot: u32, written: usize) {

@@ -37,6 +37,9 @@ enum Route<'h> {
 impl Shard {
     /// Seats a connection that another reactor handed over. Bytes already read make no edge, so they are decoded here.
     pub fn adopt(&mut self, handover: Handover) -> u32 {
+        if self.draining {
+            return self.refuse_hand_off(&handover, DisconnectReason::Drain);
+        }
         let Handover {
             transport,
             accept,

@@ -31,16 +31,15 @@ impl Shard {
         self.drop_connection(slot, DisconnectReason::ConnectionLost);
     }
 
-    /// The home reactor can't be reached: answer 503 instead of seating the connection.
-    pub fn refuse_hand_off(&mut self, handover: &Handover) -> u32 {
+    /// The home reactor can't seat this connection: answer 503 instead.
+    pub fn refuse_hand_off(&mut self, handover: &Handover, reason: DisconnectReason) -> u32 {
+        let refusal = match reason {
+            DisconnectReason::Drain => Refusal::Draining,
+            _ => Refusal::ServerFull,
+        };
         let slot = self.accept(handover.transport());
         self.common.return_seat();
-        self.refuse_for(
-            slot,
-            Refusal::ServerFull,
-            false,
-            DisconnectReason::Overloaded,
-        );
+        self.refuse_for(slot, refusal, false, reason);
         slot
     }
 
