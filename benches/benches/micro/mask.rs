@@ -6,8 +6,8 @@
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use roomcast_benches::{KEY, bytes, criterion};
+use criterion::{BenchmarkId, Criterion, Throughput};
+use roomcast_benches::{KEY, bytes};
 use roomcast_protocol::mask::{self, Isa};
 
 const SIZES: [usize; 11] = [
@@ -33,7 +33,7 @@ fn header(size: usize) -> usize {
     }
 }
 
-fn in_place(c: &mut Criterion) {
+pub(crate) fn in_place(c: &mut Criterion) {
     let mut group = c.benchmark_group("unmask_in_place");
     for size in SIZES {
         group.throughput(Throughput::Bytes(size as u64));
@@ -59,7 +59,7 @@ fn in_place(c: &mut Criterion) {
     }
 }
 
-fn copying(c: &mut Criterion) {
+pub(crate) fn copying(c: &mut Criterion) {
     let mut group = c.benchmark_group("unmask_copying");
     for size in SIZES {
         group.throughput(Throughput::Bytes(size as u64));
@@ -105,6 +105,3 @@ fn copying(c: &mut Criterion) {
         }
     }
 }
-
-criterion_group! { name = benches; config = criterion(); targets = in_place, copying }
-criterion_main!(benches);

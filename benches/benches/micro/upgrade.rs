@@ -2,13 +2,13 @@
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use roomcast_benches::{browser_request, criterion};
+use criterion::{BenchmarkId, Criterion};
+use roomcast_benches::browser_request;
 use roomcast_protocol::upgrade::{self, RequestKind};
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 
-fn server(c: &mut Criterion) {
+pub(crate) fn server(c: &mut Criterion) {
     let mut group = c.benchmark_group("upgrade");
     let head = browser_request();
     let mut out = Vec::with_capacity(512);
@@ -39,6 +39,3 @@ fn server(c: &mut Criterion) {
         });
     });
 }
-
-criterion_group! { name = benches; config = criterion(); targets = server }
-criterion_main!(benches);

@@ -10,9 +10,9 @@ use std::io::{self, Read, Write};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use fastwebsockets::WebSocket;
-use roomcast_benches::{bytes, criterion, masked_frames, per_item};
+use roomcast_benches::{bytes, masked_frames, per_item};
 use roomcast_protocol::frame::{Decoder, Item, Opcode, Role, Rules};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tungstenite::protocol::{WebSocketConfig, WebSocketContext};
@@ -108,7 +108,7 @@ fn decode_all(decoder: &mut Decoder, wire: &mut [u8]) -> usize {
     total
 }
 
-fn decode(c: &mut Criterion) {
+pub(crate) fn decode(c: &mut Criterion) {
     for (name, opcode) in [("binary", Opcode::Binary), ("text", Opcode::Text)] {
         let mut group = c.benchmark_group(format!("decode_{name}"));
         for (size, count) in [(64, 1), (64, 64), (1024, 16), (16 << 10, 4)] {
@@ -168,6 +168,3 @@ fn decode(c: &mut Criterion) {
         }
     }
 }
-
-criterion_group! { name = benches; config = criterion(); targets = decode }
-criterion_main!(benches);

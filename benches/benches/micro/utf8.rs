@@ -2,8 +2,7 @@
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use roomcast_benches::criterion;
+use criterion::{BenchmarkId, Criterion, Throughput};
 use roomcast_protocol::utf8;
 
 const SIZES: [usize; 4] = [16, 64, 1024, 64 << 10];
@@ -33,7 +32,7 @@ fn text(sample: &str, len: usize) -> String {
     text
 }
 
-fn whole(c: &mut Criterion) {
+pub(crate) fn whole(c: &mut Criterion) {
     for (script, sample) in SCRIPTS {
         let mut group = c.benchmark_group(format!("utf8_whole_{script}"));
         for size in SIZES {
@@ -51,7 +50,7 @@ fn whole(c: &mut Criterion) {
 }
 
 /// std cannot stream: its column checks the whole text at once, which is the easier job.
-fn streaming(c: &mut Criterion) {
+pub(crate) fn streaming(c: &mut Criterion) {
     for (script, sample) in SCRIPTS {
         let mut group = c.benchmark_group(format!("utf8_streaming_{script}"));
         for chunk in [16, 125, SEGMENT] {
@@ -73,6 +72,3 @@ fn streaming(c: &mut Criterion) {
         }
     }
 }
-
-criterion_group! { name = benches; config = criterion(); targets = whole, streaming }
-criterion_main!(benches);

@@ -2,40 +2,43 @@
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use fastwebsockets::{OpCode, Payload};
-use roomcast_benches::{KEY, bytes, criterion, per_item};
+use roomcast_benches::{KEY, bytes, per_item};
 use roomcast_protocol::frame::{self, Opcode};
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode as TungsteniteOpCode};
 
 const SIZES: [usize; 5] = [16, 64, 1024, 16 << 10, 64 << 10];
-/// Frames to a buffer.
-const FRAMES: u64 = 16;
+/// Frames to a buffer: some, but so few that the buffer stays in the cache.
+fn frames(size: usize) -> u64 {
+    (32 * 1024 / size).clamp(1, 16) as u64
+}
 
-fn server(c: &mut Criterion) {
+pub(crate) fn server(c: &mut Criterion) {
     let mut group = c.benchmark_group("encode");
     for size in SIZES {
         let payload = bytes(size);
-        let mut out = Vec::with_capacity((size + frame::MAX_HEADER) * FRAMES as usize);
+        let frames = frames(size);
+        let mut out = Vec::with_capacity((size + frame::MAX_HEADER) * frames as usize);
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_with_input(
             BenchmarkId::new("roomcast", size),
             &payload,
             |b, payload| {
-                per_item(b, FRAMES, || {
+                per_item(b, frames, || {
                     out.clear();
-                    for _ in 0..FRAMES {
+                    for _ in 0..frames {
                         frame::encode(black_box(&mut out), Opcode::Binary, black_box(payload));
                     }
                 });
             },
         );
         group.bench_with_input(BenchmarkId::new("memcpy", size), &payload, |b, payload| {
-            per_item(b, FRAMES, || {
+            per_item(b, frames, || {
                 out.clear();
-                for _ in 0..FRAMES {
+                for _ in 0..frames {
                     black_box(&mut out).extend_from_slice(black_box(payload));
                 }
             });
@@ -45,9 +48,9 @@ fn server(c: &mut Criterion) {
             &payload,
             |b, payload| {
                 let payload = Bytes::copy_from_slice(payload);
-                per_item(b, FRAMES, || {
+                per_item(b, frames, || {
                     out.clear();
-                    for _ in 0..FRAMES {
+                    for _ in 0..frames {
                         let opcode = TungsteniteOpCode::Data(Data::Binary);
                         let frame = Frame::message(black_box(&payload).clone(), opcode, true);
                         frame
@@ -62,8 +65,8 @@ fn server(c: &mut Criterion) {
             BenchmarkId::new("fastwebsockets", size),
             &payload,
             |b, payload| {
-                per_item(b, FRAMES, || {
-                    for _ in 0..FRAMES {
+                per_item(b, frames, || {
+                    for _ in 0..frames {
                         let payload = Payload::Borrowed(black_box(payload));
                         let mut frame =
                             fastwebsockets::Frame::new(true, OpCode::Binary, None, payload);
@@ -76,19 +79,20 @@ fn server(c: &mut Criterion) {
 }
 
 /// The load generator's side.
-fn client(c: &mut Criterion) {
+pub(crate) fn client(c: &mut Criterion) {
     let mut group = c.benchmark_group("encode_masked");
     for size in SIZES {
         let payload = bytes(size);
-        let mut out = Vec::with_capacity((size + frame::MAX_HEADER) * FRAMES as usize);
+        let frames = frames(size);
+        let mut out = Vec::with_capacity((size + frame::MAX_HEADER) * frames as usize);
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_with_input(
             BenchmarkId::new("roomcast", size),
             &payload,
             |b, payload| {
-                per_item(b, FRAMES, || {
+                per_item(b, frames, || {
                     out.clear();
-                    for _ in 0..FRAMES {
+                    for _ in 0..frames {
                         frame::encode_masked(
                             black_box(&mut out),
                             Opcode::Binary,
@@ -104,9 +108,9 @@ fn client(c: &mut Criterion) {
             &payload,
             |b, payload| {
                 let payload = Bytes::copy_from_slice(payload);
-                per_item(b, FRAMES, || {
+                per_item(b, frames, || {
                     out.clear();
-                    for _ in 0..FRAMES {
+                    for _ in 0..frames {
                         let opcode = TungsteniteOpCode::Data(Data::Binary);
                         let mut frame = Frame::message(black_box(&payload).clone(), opcode, true);
                         frame.header_mut().mask = Some(black_box(KEY));
@@ -122,8 +126,8 @@ fn client(c: &mut Criterion) {
             BenchmarkId::new("fastwebsockets", size),
             &payload,
             |b, payload| {
-                per_item(b, FRAMES, || {
-                    for _ in 0..FRAMES {
+                per_item(b, frames, || {
+                    for _ in 0..frames {
                         let payload = Payload::Borrowed(black_box(payload));
                         let mut frame = fastwebsockets::Frame::new(
                             true,
@@ -139,6 +143,3 @@ fn client(c: &mut Criterion) {
         );
     }
 }
-
-criterion_group! { name = benches; config = criterion(); targets = server, client }
-criterion_main!(benches);
