@@ -37,7 +37,7 @@ impl Shard {
             DisconnectReason::Drain => Refusal::Draining,
             _ => Refusal::ServerFull,
         };
-        let slot = self.accept(handover.transport());
+        let slot = self.open(handover.transport());
         self.common.return_seat();
         self.refuse_for(slot, refusal, false, reason);
         slot

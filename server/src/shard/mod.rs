@@ -166,12 +166,16 @@ impl Shard {
 
     /// A new connection. Returns its slot, valid until [`Shard::reap`] names it.
     pub fn accept(&mut self, transport: Transport) -> u32 {
-        let deadline = self.now32().wrapping_add(self.common.limits.handshake_ms);
+        self.counters.accepted += 1;
+        self.open(transport)
+    }
+
+    fn open(&mut self, transport: Transport) -> u32 {
+        let handshake_ms = self.common.limits.handshake_ms;
+        let deadline = self.now32().wrapping_add(handshake_ms);
         let connection = Connection::new(transport, self.now32(), deadline);
         let slot = self.connections.insert(connection) as u32;
-        self.wheel
-            .arm(slot, self.now + u64::from(self.common.limits.handshake_ms));
-        self.counters.accepted += 1;
+        self.wheel.arm(slot, self.now + u64::from(handshake_ms));
         slot
     }
 
