@@ -10,7 +10,7 @@ use super::{MAX_HEADER, MessageKind, Opcode, Violation};
 use crate::mask;
 use crate::utf8;
 
-/// The smallest capacity worth asking the allocator for while a fragmented message grows, in bytes.
+/// The smallest capacity worth asking the allocator for, in bytes, unless the frame is shorter.
 const FIRST_CAPACITY: usize = 256;
 
 /// A frame whose header is complete and whose payload is not.
@@ -141,7 +141,7 @@ impl Partial {
         let (len, capacity) = (self.buffer.len(), self.buffer.capacity());
         let needed = len + more;
         if needed > capacity {
-            let wanted = needed.max(2 * capacity).max(FIRST_CAPACITY);
+            let wanted = (2 * needed).max(FIRST_CAPACITY);
             self.buffer
                 .reserve_exact(wanted.min(most).max(needed) - len);
         }
