@@ -74,10 +74,12 @@ impl Relay {
             let log = Arc::clone(&log);
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
-                    if let Some(addr) = listening_address(&line) {
+                    // Kept first, so that whoever is told of the address finds the line.
+                    let addr = listening_address(&line);
+                    log.lock().expect("the log").push(line);
+                    if let Some(addr) = addr {
                         let _ = listening.send(addr);
                     }
-                    log.lock().expect("the log").push(line);
                 }
                 let _ = ended.send(());
             }

@@ -39,7 +39,7 @@ fn a_bad_flag_gets_one_line_that_names_it() {
         ("--log-format", "yaml"),
     ] {
         let mut command = roomcast();
-        command.args([flag, value]);
+        command.arg(format!("{flag}={value}"));
         let line = failure(command);
         assert!(line.contains(flag), "it names {flag}: {line}");
         assert!(
