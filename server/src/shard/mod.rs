@@ -264,6 +264,21 @@ impl Shard {
         &self.counters
     }
 
+    /// Whether the connection in this slot is a player: past its handshake, not yet closing.
+    pub fn is_seated(&self, slot: u32) -> bool {
+        let connection = self.connections.get(slot as usize);
+        connection.is_some_and(|connection| matches!(connection.phase, Phase::Open(_)))
+    }
+
+    /// Bytes held for the connection in this slot: charged to its outbox, and of an incomplete frame or message.
+    pub fn held(&self, slot: u32) -> (usize, usize) {
+        let connection = self.connections.get(slot as usize);
+        connection.map_or((0, 0), |connection| {
+            let incomplete = connection.decoder.buffered();
+            (connection.outbox.charged(), incomplete)
+        })
+    }
+
     /// Puts an outbox on the list of the next flush.
     fn list(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
