@@ -1,0 +1,259 @@
+//! What each command does, from parsed arguments to an exit code.
+//!
+//! It owns the order of steps and what goes to stdout and stderr. It must not know how a run, a
+//! report or a comparison works inside.
+//!
+//! Invariant: stdout carries results only (a table, or JSON alone), stderr everything else; a
+//! result that was measured is never lost because something after it failed.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::cli::{
+    Cli, Command, CompareArgs, DoctorArgs, MergeArgs, OutputArgs, RunArgs, SearchArgs,
+};
+use crate::doctor::{self, Machine};
+use crate::engine::{self, EngineError};
+use crate::exit::{Exit, Failure};
+use crate::gate;
+use crate::report::{Report, files, table};
+use crate::scenario::{RATE_MAX, Scenario};
+use crate::search::{self, Plan, Probe};
+use crate::{compare, merge, progress};
+
+/// How the server of this project is started; said when nothing listens.
+const START: &str = "start the server with `cargo run --release --bin roomcast`";
+
+/// Carries out a command line.
+///
+/// # Errors
+/// One line for stderr and how to exit.
+pub fn execute(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
+        None => run(&cli.run),
+        Some(Command::Compare(args)) => compare_reports(args),
+        Some(Command::Search(args)) => search_rate(args),
+        Some(Command::Merge(args)) => merge_reports(args),
+        Some(Command::Doctor(args)) => diagnose(args),
+    }
+}
+
+fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    let scenario = args.load.scenario()?;
+    if let Some(directory) = &args.output.out {
+        files::prepare(directory)?;
+    }
+    let stop = stop_on_signal()?;
+    let terminal = &args.output.terminal;
+    let mut report = measure(&scenario, !terminal.quiet && !terminal.no_progress, &stop)?;
+    let exit = gate::judge_all(&args.gate.checks, &mut report);
+    show(&report, &args.output)?;
+    Ok(exit)
+}
+
+/// Runs once, without judging.
+fn measure(scenario: &Scenario, progress: bool, stop: &AtomicBool) -> Result<Report, Failure> {
+    let progress = progress::choose(progress);
+    let outcome = engine::run(scenario, progress.as_ref(), stop);
+    // A bar must be gone before anything else is written.
+    drop(progress);
+    Ok(Report::from(&outcome.map_err(explain)?))
+}
+
+fn explain(error: EngineError) -> Failure {
+    let message = error.to_string();
+    match error {
+        EngineError::Scenario(_) => Failure::usage(message),
+        EngineError::Descriptors { .. } => {
+            Failure::usage(format!("{message}; `loadgen doctor` shows every limit"))
+        }
+        EngineError::NothingListens { address, .. } if address.ip().is_loopback() => {
+            Failure::could_not_connect(format!("{message}: {START}, or give another --url"))
+        }
+        EngineError::NothingListens { .. } => Failure::could_not_connect(format!(
+            "{message}: check host and port, and that the server runs"
+        )),
+        EngineError::Resolve { .. } => {
+            Failure::could_not_connect(format!("{message}: check the host in --url"))
+        }
+        EngineError::FirstClient { .. } => Failure::could_not_connect(message),
+        EngineError::Stopped | EngineError::System { .. } | EngineError::Thread => {
+            Failure::invalid_run(message)
+        }
+    }
+}
+
+/// Prints a judged report and writes its files.
+fn show(report: &Report, output: &OutputArgs) -> Result<(), Failure> {
+    let terminal = &output.terminal;
+    if terminal.json {
+        print(&report.to_json());
+    } else if !terminal.quiet {
+        print(&table::render(report));
+    }
+    if terminal.json || terminal.quiet {
+        complain(report);
+    }
+    if let Some(directory) = &output.out {
+        files::write_all(report, directory)?;
+        if !terminal.quiet {
+            say(&format!(
+                "wrote {}",
+                directory.join(files::REPORT).display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Says on stderr what went wrong, for who does not see the table.
+fn complain(report: &Report) {
+    for reason in &report.validity.reasons {
+        say(&format!("loadgen: invalid run: {}", reason.message));
+    }
+    for check in report.checks.iter().filter(|check| !check.passed) {
+        say(&format!("loadgen: check failed: {}", check.message));
+    }
+}
+
+fn compare_reports(args: &CompareArgs) -> Result<Exit, Failure> {
+    let (base, new) = (Report::read(&args.base)?, Report::read(&args.new)?);
+    let (base_name, new_name) = (shown(&args.base), shown(&args.new));
+    let comparison = compare::compare((&base_name, &base), (&new_name, &new), &args.max_regress)?;
+    print(&comparison.render());
+    Ok(comparison.verdict())
+}
+
+fn merge_reports(args: &MergeArgs) -> Result<Exit, Failure> {
+    if let Some(directory) = &args.out.out {
+        files::prepare(directory)?;
+    }
+    let parts = args
+        .reports
+        .iter()
+        .map(|path| Ok((shown(path), Report::read(path)?)))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let mut whole = merge::merge(&parts)?;
+    let exit = gate::judge_all(&args.gate.checks, &mut whole);
+    if let Some(path) = &args.output {
+        files::write(path, &whole.to_json())?;
+    }
+    show(&whole, &args.out)?;
+    Ok(exit)
+}
+
+fn search_rate(args: &SearchArgs) -> Result<Exit, Failure> {
+    if args.gate.checks.is_empty() {
+        return Err(Failure::usage(
+            "search needs at least one --check, for example --check 'latency.p99<20ms'",
+        ));
+    }
+    let scenario = args.load.scenario()?;
+    let plan = Plan {
+        from: args.from.unwrap_or(scenario.rate_hz),
+        to: args.to,
+        steps: args.steps,
+    };
+    if !(plan.from > 0.0 && plan.from <= plan.to && plan.to <= RATE_MAX) {
+        return Err(Failure::usage(format!(
+            "the search goes from {} to {} Hz; choose 0 < --from <= --to <= {RATE_MAX}",
+            plan.from, plan.to
+        )));
+    }
+    let stop = stop_on_signal()?;
+    let quiet = args.terminal.quiet;
+    let mut probes = 0_u64;
+    let mut first_exit = Exit::CheckFailed;
+    let found = search::search(plan, |rate| {
+        // Rooms of its own: nothing that is late from the probe before can leak into this one.
+        let seed = scenario.seed.wrapping_add(probes);
+        let mut scenario = scenario.clone();
+        scenario.rate_hz = rate;
+        scenario.room_prefix = Scenario::new(scenario.target.clone(), seed).room_prefix;
+        scenario.seed = seed;
+        probes += 1;
+        let probe = match measure(&scenario, !quiet && !args.terminal.no_progress, &stop) {
+            Ok(mut report) => {
+                let exit = gate::judge_all(&args.gate.checks, &mut report);
+                if probes == 1 {
+                    first_exit = exit;
+                }
+                Probe::of(&report)
+            }
+            // A server that no longer answers after it was loaded has failed the probe before.
+            Err(failure) if probes > 1 && !stop.load(Ordering::Relaxed) => {
+                Probe::without_run(rate, failure.message)
+            }
+            Err(failure) => return Err(failure),
+        };
+        if stop.load(Ordering::Relaxed) {
+            return Err(Failure::invalid_run(
+                "the search was stopped before its end",
+            ));
+        }
+        if !quiet {
+            say(&probe.describe());
+        }
+        Ok(probe)
+    })?;
+    if args.terminal.json {
+        print(&found.to_json());
+    } else {
+        print(&found.render());
+    }
+    Ok(match found.highest_rate_hz {
+        Some(_) => Exit::Passed,
+        None => first_exit,
+    })
+}
+
+fn diagnose(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let findings = Machine::read(Path::new("/proc")).assess(args.clients);
+    print(&doctor::render(&findings, args.clients));
+    Ok(if doctor::suffices(&findings) {
+        Exit::Passed
+    } else {
+        Exit::CheckFailed
+    })
+}
+
+/// A flag that the first SIGINT or SIGTERM sets; the second ends the process at once.
+fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let register = |signal| {
+        // In this order, so that the first signal only sets the flag.
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            i32::from(Exit::InvalidRun.code()),
+            Arc::clone(&stop),
+        )?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+    };
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        register(signal)
+            .map_err(|error| Failure::usage(format!("cannot listen for signals: {error}")))?;
+    }
+    Ok(stop)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Writes a result to stdout. Who closed it early (`| head`) has seen enough.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes a line to stderr; there is nowhere to complain if that fails.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes help or version to stdout.
+pub fn answer(text: &str) {
+    print(text);
+}

@@ -1,0 +1,450 @@
+//! Gates: `latency.p99<20ms` and whether a report passes.
+//!
+//! It owns the little language of checks and the verdicts. It must not know how a report was
+//! made, nor print anything.
+//!
+//! Invariant: a check passes only on a number that was measured in a valid run. No value, or an
+//! invalid run, fails it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::exit::Exit;
+use crate::report::metrics::Metric;
+use crate::report::units::Unit;
+use crate::report::{CheckResult, Report};
+
+/// How the measured number is compared with the bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `==`
+    Equal,
+}
+
+impl Operator {
+    /// As it is typed.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::Equal => "==",
+        }
+    }
+
+    /// Whether `measured` stands in this relation to `bound`.
+    #[must_use]
+    pub fn holds(self, measured: f64, bound: f64) -> bool {
+        match self {
+            Self::Less => measured < bound,
+            Self::LessOrEqual => measured <= bound,
+            Self::Greater => measured > bound,
+            Self::GreaterOrEqual => measured >= bound,
+            Self::Equal => measured == bound,
+        }
+    }
+}
+
+/// One check, as typed behind `--check`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    text: String,
+    metric: Metric,
+    operator: Operator,
+    /// In the metric's base unit.
+    bound: f64,
+}
+
+/// Why a check cannot be read; the text says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckError(String);
+
+impl fmt::Display for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CheckError {}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Check {
+    type Err = CheckError;
+
+    /// Reads `metric operator number[unit]`; spaces are allowed between the parts.
+    fn from_str(text: &str) -> Result<Self, CheckError> {
+        let text = text.trim();
+        let start = text.find(['<', '>', '=', '!']).ok_or_else(|| {
+            CheckError(format!(
+                "{text:?} has no operator; write a check as METRIC<BOUND, for example 'latency.p99<20ms'"
+            ))
+        })?;
+        let (name, rest) = text.split_at(start);
+        let (operator, bound) = split_operator(rest).ok_or_else(|| {
+            CheckError(format!(
+                "{text:?} has an operator that does not exist; use one of < <= > >= =="
+            ))
+        })?;
+        let name = name.trim();
+        if name.is_empty() {
+            return Err(CheckError(format!(
+                "{text:?} names no metric; write a check as METRIC<BOUND, for example 'latency.p99<20ms'"
+            )));
+        }
+        let metric = Metric::find(name).map_err(CheckError)?;
+        let bound = parse_amount(bound, metric.unit())
+            .map_err(|error| CheckError(format!("{text:?}: {error}")))?;
+        Ok(Self {
+            text: text.to_owned(),
+            metric,
+            operator,
+            bound,
+        })
+    }
+}
+
+fn split_operator(text: &str) -> Option<(Operator, &str)> {
+    // Longer symbols first: "<=" begins with "<".
+    let operators = [
+        Operator::LessOrEqual,
+        Operator::GreaterOrEqual,
+        Operator::Equal,
+        Operator::Less,
+        Operator::Greater,
+    ];
+    let (operator, rest) = operators
+        .into_iter()
+        .find_map(|operator| Some((operator, text.strip_prefix(operator.symbol())?)))?;
+    (!rest.starts_with(['<', '>', '=', '!'])).then_some((operator, rest))
+}
+
+/// Reads `20ms`, `0.1 %`, `1_000` as an amount of `unit`, in its base unit.
+///
+/// # Errors
+/// Says what is wrong and which suffixes exist.
+pub fn parse_amount(text: &str, unit: Unit) -> Result<f64, String> {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_'))
+        .unwrap_or(text.len());
+    let (digits, suffix) = text.split_at(end);
+    let suffix = suffix.trim();
+    let digits = digits.replace('_', "");
+    let number: f64 = match digits.parse() {
+        Ok(number) => number,
+        Err(_) if text.starts_with('-') => {
+            return Err("the bound is negative; nothing measured ever is".to_owned());
+        }
+        Err(_) => {
+            return Err(format!(
+                "{text:?} does not begin with a number such as 20 or 0.5"
+            ));
+        }
+    };
+    if !number.is_finite() {
+        return Err(format!("{digits} is too large"));
+    }
+    let suffixes = unit.suffixes();
+    let written: Vec<&str> = suffixes
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| name.is_ascii())
+        .collect();
+    if suffix.is_empty() {
+        if unit == Unit::Nanoseconds && number != 0.0 {
+            return Err(format!("a duration needs a unit: {}", written.join(", ")));
+        }
+        return Ok(number);
+    }
+    if let Some((_, factor)) = suffixes.iter().find(|(name, _)| *name == suffix) {
+        return Ok(number * factor);
+    }
+    Err(if written.is_empty() {
+        format!("unit {suffix:?} does not fit: this metric is a plain number")
+    } else {
+        format!("unit {suffix:?} does not fit: use {}", written.join(", "))
+    })
+}
+
+impl Check {
+    /// What it is about.
+    #[must_use]
+    pub fn metric(&self) -> &Metric {
+        &self.metric
+    }
+
+    /// Judges a report.
+    #[must_use]
+    pub fn judge(&self, report: &Report) -> CheckResult {
+        let unit = self.metric.unit();
+        let measured = self.metric.value(report);
+        let holds = measured.is_some_and(|value| self.operator.holds(value, self.bound));
+        let name = self.metric.name();
+        let message = match measured {
+            None if self.metric.needs_server() => format!(
+                "{name} was not measured: the server's process is not known, give --server-pid"
+            ),
+            None => format!("{name} was not measured: there is not one value"),
+            Some(value) => {
+                let relation = if holds { "holds" } else { "does not hold" };
+                let shown = unit.show(value);
+                format!(
+                    "{name} is {shown}: {} {} {relation}",
+                    self.operator.symbol(),
+                    unit.show(self.bound)
+                )
+            }
+        };
+        let message = if report.validity.valid {
+            message
+        } else {
+            format!("{message}, but an invalid run passes no check")
+        };
+        CheckResult {
+            check: self.text.clone(),
+            metric: name.to_owned(),
+            measured,
+            bound: self.bound,
+            passed: holds && report.validity.valid,
+            message,
+        }
+    }
+}
+
+/// Judges `report` by every check, writes the verdicts into it and says how to exit.
+pub fn judge_all(checks: &[Check], report: &mut Report) -> Exit {
+    report.checks = checks.iter().map(|check| check.judge(report)).collect();
+    verdict(report)
+}
+
+/// How a report with its verdicts ends the process: invalid wins over failed.
+#[must_use]
+pub fn verdict(report: &Report) -> Exit {
+    if !report.validity.valid {
+        Exit::InvalidRun
+    } else if report.checks.iter().any(|check| !check.passed) {
+        Exit::CheckFailed
+    } else {
+        Exit::Passed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Reason, sample};
+    use proptest::prelude::*;
+
+    fn bound(text: &str) -> f64 {
+        text.parse::<Check>()
+            .unwrap_or_else(|e| panic!("{text}: {e}"))
+            .bound
+    }
+
+    #[test]
+    fn checks_that_can_be_read() {
+        let table = [
+            ("latency.p99<20ms", "latency.p99", Operator::Less, 20e6),
+            (
+                "latency.p99 <= 1.5 s",
+                "latency.p99",
+                Operator::LessOrEqual,
+                1.5e9,
+            ),
+            ("p99.9<7ms", "latency.p99.9", Operator::Less, 7e6),
+            ("latency.p95<250us", "latency.p95", Operator::Less, 250e3),
+            ("latency.p50<60µs", "latency.p50", Operator::Less, 60e3),
+            ("send_lag.max<900ns", "send_lag.max", Operator::Less, 900.0),
+            ("lost==0", "lost", Operator::Equal, 0.0),
+            ("loss_ratio<0.1%", "loss_ratio", Operator::Less, 0.1 * 0.01),
+            ("loss_ratio<0.001", "loss_ratio", Operator::Less, 0.001),
+            (
+                "delivered>=1_000_000",
+                "delivered",
+                Operator::GreaterOrEqual,
+                1e6,
+            ),
+            ("rate>180000", "rate", Operator::Greater, 180e3),
+            ("rate>180000/s", "rate", Operator::Greater, 180e3),
+            (
+                "server.memory_per_connection<=450B",
+                "server.memory_per_connection",
+                Operator::LessOrEqual,
+                450.0,
+            ),
+            (
+                "server.memory_per_connection<=450",
+                "server.memory_per_connection",
+                Operator::LessOrEqual,
+                450.0,
+            ),
+            (
+                "server.rss_peak<1.5MiB",
+                "server.rss_peak",
+                Operator::Less,
+                1.5 * 1_048_576.0,
+            ),
+            (
+                "server.rss_peak<29KiB",
+                "server.rss_peak",
+                Operator::Less,
+                29.0 * 1024.0,
+            ),
+            ("latency.max==0", "latency.max", Operator::Equal, 0.0),
+        ];
+        for (text, metric, operator, bound) in table {
+            let check: Check = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(check.metric.name(), metric, "{text}");
+            assert_eq!(check.operator, operator, "{text}");
+            assert_eq!(check.bound, bound, "{text}");
+            assert_eq!(check.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn checks_that_cannot_say_what_to_write() {
+        let table = [
+            ("", "no operator"),
+            ("latency.p99", "no operator"),
+            ("<20ms", "names no metric"),
+            ("latency.p99=20ms", "use one of"),
+            ("latency.p99!=20ms", "use one of"),
+            ("latency.p99<<20ms", "use one of"),
+            ("latency.p99=>20ms", "use one of"),
+            ("latency.p99<", "does not begin with a number"),
+            ("latency.p99<ms", "does not begin with a number"),
+            ("latency.p99<.", "does not begin with a number"),
+            ("latency.p99<1.2.3ms", "does not begin with a number"),
+            ("latency.p99<inf", "does not begin with a number"),
+            ("latency.p99<-1ms", "negative"),
+            ("latency.p99<20", "needs a unit: ns, us, ms, s"),
+            ("latency.p99<20MiB", "use ns, us, ms, s"),
+            ("latency.p99<20 m s", "use ns, us, ms, s"),
+            ("lost<1%", "plain number"),
+            ("latncy.p99<1ms", "did you mean latency.p99"),
+            ("nosuchthing<1ms", "unknown metric"),
+        ];
+        for (text, want) in table {
+            let error = text.parse::<Check>().unwrap_err().to_string();
+            assert!(error.contains(want), "{text}: {error}");
+            assert!(!error.contains('\n'), "{text}: one line");
+        }
+        let huge = format!("lost<{}", "9".repeat(400));
+        assert!(
+            huge.parse::<Check>()
+                .unwrap_err()
+                .to_string()
+                .contains("too large")
+        );
+    }
+
+    #[test]
+    fn verdicts_on_a_valid_run() {
+        let report = sample::report();
+        let p99 = report.histograms.latency.value_at_percentile(99.0) as f64;
+        for (operator, below, at, above) in [
+            ("<", false, false, true),
+            ("<=", false, true, true),
+            (">", true, false, false),
+            (">=", true, true, false),
+            ("==", false, true, false),
+        ] {
+            for (bound, want) in [(p99 - 1.0, below), (p99, at), (p99 + 1.0, above)] {
+                let check: Check = format!("latency.p99{operator}{bound}ns").parse().unwrap();
+                let result = check.judge(&report);
+                assert_eq!(result.passed, want, "{}", result.message);
+                assert_eq!(result.measured, Some(p99));
+            }
+        }
+    }
+
+    #[test]
+    fn an_invalid_run_passes_nothing() {
+        let mut report = sample::report();
+        report.validity.valid = false;
+        report.validity.reasons.push(Reason {
+            code: "nothing_measured".to_owned(),
+            message: "not one delivery was measured".to_owned(),
+        });
+        let checks = [
+            "lost==0".parse().unwrap(),
+            "latency.p99<1ns".parse().unwrap(),
+        ];
+        assert_eq!(judge_all(&checks, &mut report), Exit::InvalidRun);
+        assert!(report.checks.iter().all(|check| !check.passed));
+        assert_eq!(judge_all(&[], &mut report), Exit::InvalidRun);
+    }
+
+    #[test]
+    fn one_failed_check_fails_the_run() {
+        let mut report = sample::report();
+        let good: Check = "lost==0".parse().unwrap();
+        let bad: Check = "delivered>1000".parse().unwrap();
+        assert_eq!(judge_all(&[], &mut report), Exit::Passed);
+        assert_eq!(
+            judge_all(std::slice::from_ref(&good), &mut report),
+            Exit::Passed
+        );
+        assert_eq!(judge_all(&[good, bad], &mut report), Exit::CheckFailed);
+        assert_eq!(report.checks[0].message, "lost is 0: == 0 holds");
+        assert_eq!(
+            report.checks[1].message,
+            "delivered is 540: > 1,000 does not hold"
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_fails() {
+        let mut report = sample::report();
+        report.server = None;
+        let server: Check = "server.cpu_per_delivery<1s".parse().unwrap();
+        let result = server.judge(&report);
+        assert!(
+            !result.passed && result.message.contains("--server-pid"),
+            "{}",
+            result.message
+        );
+        let misbehaving: Check = "latency_misbehaving.p99<60s".parse().unwrap();
+        assert!(!misbehaving.judge(&report).passed);
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_and_unit_is_read_as_written(
+            whole in 0_u32..1_000_000,
+            thousandths in 0_u32..1_000,
+            unit in prop::sample::select(vec![("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)]),
+            operator in prop::sample::select(vec!["<", "<=", ">", ">=", "=="]),
+            space in " {0,2}",
+        ) {
+            let (suffix, factor) = unit;
+            let number: f64 = format!("{whole}.{thousandths:03}").parse().unwrap();
+            let text = format!(
+                "latency.p99{space}{operator}{space}{whole}.{thousandths:03}{space}{suffix}"
+            );
+            prop_assert_eq!(bound(&text), number * factor);
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,40}") {
+            let _ = text.parse::<Check>();
+            let _ = format!("latency.p99<{text}").parse::<Check>();
+            let _ = format!("{text}<20ms").parse::<Check>();
+        }
+    }
+}

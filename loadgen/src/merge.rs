@@ -1,0 +1,320 @@
+//! `loadgen merge`: one report from those of several generators that loaded one server together.
+//!
+//! It owns what adding two reports means. It must not know files or the command line.
+//!
+//! Invariant: counts and histograms are added exactly, so every percentile of the result is that
+//! of all values together; percentiles are never averaged. The result is valid only if every
+//! part is.
+
+use crate::exit::Failure;
+use crate::outcome::empty_histogram;
+use crate::report::{
+    Connections, Counts, Generator, Histograms, Interval, Reason, Report, Server, Stages, Traffic,
+    histogram, metrics,
+};
+
+/// Joins reports, each with the name it is called by in messages.
+///
+/// The server's figures are kept when exactly one report has them (one generator ran beside the
+/// server); they are divided by the deliveries of all, and memory per connection, which only
+/// that generator's connections would explain, is left out.
+///
+/// # Errors
+/// One line and exit code 2: fewer than two reports, or reports of different loads.
+pub fn merge(parts: &[(String, Report)]) -> Result<Report, Failure> {
+    let [(first_name, first), rest @ ..] = parts else {
+        return Err(Failure::usage("merge needs two reports or more"));
+    };
+    if rest.is_empty() {
+        return Err(Failure::usage("merge needs two reports or more"));
+    }
+    for (name, part) in rest {
+        let differences = first.scenario.differences(&part.scenario, false);
+        if !differences.is_empty() {
+            return Err(Failure::usage(format!(
+                "{first_name} and {name} are not parts of one load: {}",
+                differences.join("; ")
+            )));
+        }
+    }
+    let mut whole = first.clone();
+    for (name, part) in rest {
+        add(&mut whole, part)
+            .map_err(|error| Failure::usage(format!("{first_name} and {name}: {error}")))?;
+    }
+    whole.validity.reasons = parts
+        .iter()
+        .flat_map(|(name, part)| {
+            part.validity.reasons.iter().map(move |reason| Reason {
+                code: reason.code.clone(),
+                message: format!("{name}: {}", reason.message),
+            })
+        })
+        .collect();
+    whole.validity.valid = whole.validity.reasons.is_empty();
+    whole.server = the_only_server(parts, whole.counts.delivered + whole.misbehaving.delivered);
+    whole.checks = Vec::new();
+    whole.metrics = metrics::all(&whole);
+    Ok(whole)
+}
+
+/// Adds all of `part` but its verdicts and its server.
+fn add(whole: &mut Report, part: &Report) -> Result<(), String> {
+    whole.runs += part.runs;
+    whole.started_at_unix_ms = whole.started_at_unix_ms.min(part.started_at_unix_ms);
+    whole.measured_at_unix_ms = whole.measured_at_unix_ms.min(part.measured_at_unix_ms);
+    let (scenario, other) = (&mut whole.scenario, &part.scenario);
+    scenario.clients += other.clients;
+    scenario.rooms += other.rooms;
+    scenario.connect_rate_per_s += other.connect_rate_per_s;
+    scenario.churn_per_s += other.churn_per_s;
+    scenario.slow_readers += other.slow_readers;
+    scenario.stalling_readers += other.stalling_readers;
+    scenario.threads += other.threads;
+    scenario.source_addresses += other.source_addresses;
+    longest(&mut whole.stages, &part.stages);
+    add_counts(&mut whole.counts, &part.counts);
+    add_counts(&mut whole.misbehaving, &part.misbehaving);
+    add_counts(&mut whole.warmup, &part.warmup);
+    add_connections(&mut whole.connections, &part.connections);
+    add_traffic(&mut whole.traffic, &part.traffic);
+    add_histograms(&mut whole.histograms, &part.histograms)?;
+    add_timeline(&mut whole.timeline, &part.timeline)?;
+    add_generator(&mut whole.generator, &part.generator);
+    Ok(())
+}
+
+/// The parts ran at the same time, so each stage took as long as its longest.
+fn longest(whole: &mut Stages, part: &Stages) {
+    for (whole, part) in [
+        (&mut whole.ramp_s, part.ramp_s),
+        (&mut whole.settle_s, part.settle_s),
+        (&mut whole.warmup_s, part.warmup_s),
+        (&mut whole.measured_s, part.measured_s),
+        (&mut whole.drain_s, part.drain_s),
+        (&mut whole.close_s, part.close_s),
+    ] {
+        *whole = whole.max(part);
+    }
+}
+
+fn add_counts(whole: &mut Counts, part: &Counts) {
+    for (whole, part) in [
+        (&mut whole.offered, part.offered),
+        (&mut whole.sent, part.sent),
+        (&mut whole.sent_in_time, part.sent_in_time),
+        (&mut whole.blocked, part.blocked),
+        (&mut whole.expected, part.expected),
+        (&mut whole.delivered, part.delivered),
+        (&mut whole.lost, part.lost),
+        (&mut whole.superseded, part.superseded),
+        (&mut whole.duplicates, part.duplicates),
+        (&mut whole.reordered, part.reordered),
+        (&mut whole.corrupted, part.corrupted),
+        (&mut whole.leaked, part.leaked),
+        (&mut whole.own_echoed, part.own_echoed),
+    ] {
+        *whole += part;
+    }
+}
+
+fn add_connections(whole: &mut Connections, part: &Connections) {
+    for (whole, part) in [
+        (&mut whole.joined, part.joined),
+        (&mut whole.disconnected, part.disconnected),
+        (
+            &mut whole.disconnected_misbehaving,
+            part.disconnected_misbehaving,
+        ),
+        (&mut whole.leaves, part.leaves),
+        (&mut whole.rejoins, part.rejoins),
+        (&mut whole.rejoins_failed, part.rejoins_failed),
+        (&mut whole.close_failed, part.close_failed),
+    ] {
+        *whole += part;
+    }
+    for (reason, times) in &part.failed {
+        *whole.failed.entry(reason.clone()).or_default() += times;
+    }
+    for (code, times) in &part.close_codes {
+        *whole.close_codes.entry(*code).or_default() += times;
+    }
+}
+
+fn add_traffic(whole: &mut Traffic, part: &Traffic) {
+    whole.received_bytes += part.received_bytes;
+    whole.sent_bytes += part.sent_bytes;
+}
+
+fn add_histograms(whole: &mut Histograms, part: &Histograms) -> Result<(), String> {
+    for (whole, part) in [
+        (&mut whole.latency, &part.latency),
+        (&mut whole.latency_uncorrected, &part.latency_uncorrected),
+        (&mut whole.latency_misbehaving, &part.latency_misbehaving),
+        (&mut whole.connect, &part.connect),
+        (&mut whole.join, &part.join),
+        (&mut whole.rejoin, &part.rejoin),
+        (&mut whole.send_lag, &part.send_lag),
+        (&mut whole.receive_wait, &part.receive_wait),
+    ] {
+        histogram::add(whole, part)?;
+    }
+    Ok(())
+}
+
+/// Adds interval by interval, counted from when each part began to measure.
+fn add_timeline(whole: &mut Vec<Interval>, part: &[Interval]) -> Result<(), String> {
+    for (index, interval) in part.iter().enumerate() {
+        let Some(sum) = whole.get_mut(index) else {
+            whole.extend_from_slice(&part[index..]);
+            break;
+        };
+        sum.length_s = sum.length_s.max(interval.length_s);
+        sum.offered += interval.offered;
+        sum.sent += interval.sent;
+        sum.delivered += interval.delivered;
+        sum.max_lag_ns = sum.max_lag_ns.max(interval.max_lag_ns);
+        sum.server_cpu_ns = sum.server_cpu_ns.xor(interval.server_cpu_ns);
+        let mut latency = empty_histogram();
+        for part in [&sum.latency, &interval.latency] {
+            histogram::add(&mut latency, &part.to_histogram())?;
+        }
+        sum.latency = histogram::to_sparse(&latency);
+    }
+    Ok(())
+}
+
+fn add_generator(whole: &mut Generator, part: &Generator) {
+    whole.threads += part.threads;
+    whole.cpu_ns += part.cpu_ns;
+    whole.busiest_thread_ratio = whole.busiest_thread_ratio.max(part.busiest_thread_ratio);
+    whole.occupied_ratio = whole.occupied_ratio.max(part.occupied_ratio);
+    whole.max_lag_ns = whole.max_lag_ns.max(part.max_lag_ns);
+    whole.max_iteration_ns = whole.max_iteration_ns.max(part.max_iteration_ns);
+}
+
+fn the_only_server(parts: &[(String, Report)], deliveries: u64) -> Option<Server> {
+    let mut servers = parts.iter().filter_map(|(_, part)| part.server.as_ref());
+    let (Some(server), None) = (servers.next(), servers.next()) else {
+        return None;
+    };
+    let mut server = Server {
+        deliveries,
+        memory_per_connection_bytes: None,
+        ..server.clone()
+    };
+    server.divide();
+    Some(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use crate::gate::verdict;
+    use crate::report::sample;
+    use proptest::prelude::*;
+
+    fn named(reports: Vec<Report>) -> Vec<(String, Report)> {
+        reports
+            .into_iter()
+            .enumerate()
+            .map(|(i, report)| (format!("part{i}.json"), report))
+            .collect()
+    }
+
+    fn with_latencies(values: &[u64]) -> Report {
+        let mut report = sample::report();
+        report.histograms.latency = empty_histogram();
+        for &value in values {
+            report.histograms.latency.record(value).unwrap();
+        }
+        report.timeline.truncate(1);
+        report.timeline[0].latency = histogram::to_sparse(&report.histograms.latency);
+        report
+    }
+
+    proptest! {
+        #[test]
+        fn halves_make_the_whole(
+            values in prop::collection::vec(1_u64..60_000_000_000, 1..300),
+            cut in 0_usize..300,
+        ) {
+            let (left, right) = values.split_at(cut.min(values.len()));
+            // Through JSON, as files would be.
+            let parts = [left, right].map(|half| {
+                Report::from_json(&with_latencies(half).to_json()).unwrap()
+            });
+            let whole = merge(&named(parts.to_vec())).unwrap();
+            let direct = with_latencies(&values);
+            prop_assert_eq!(&whole.histograms.latency, &direct.histograms.latency);
+            prop_assert_eq!(&whole.timeline[0].latency, &direct.timeline[0].latency);
+            prop_assert_eq!(whole.metrics["latency.p99"], direct.histograms.latency.value_at_percentile(99.0) as f64);
+        }
+    }
+
+    #[test]
+    fn counts_add_up_and_stages_do_not() {
+        let mut other = sample::report();
+        other.stages.measured_s = 3.5;
+        other.counts.lost = 2;
+        other.counts.delivered = 538;
+        other.connections.close_codes.insert(1006, 1);
+        other.timeline.push(other.timeline[2].clone());
+        other.server = None;
+        let whole = merge(&named(vec![sample::report(), other])).unwrap();
+        assert_eq!(whole.runs, 2);
+        assert_eq!(whole.scenario.clients, 40);
+        assert_eq!(whole.counts.delivered, 1_078);
+        assert_eq!(whole.counts.lost, 2);
+        assert_eq!(whole.stages.measured_s, 3.5);
+        assert_eq!(whole.rate(), Some(1_078.0 / 3.5));
+        assert_eq!(whole.connections.close_codes[&1006], 1);
+        assert_eq!(whole.timeline.len(), 4);
+        assert_eq!(whole.timeline[0].delivered, 360);
+        assert_eq!(
+            whole.timeline[0].server_cpu_ns, None,
+            "two generators saw the same CPU time"
+        );
+        let server = whole.server.unwrap();
+        assert_eq!(server.deliveries, 1_078);
+        assert_eq!(server.user_per_delivery_ns, Some(200_000.0 / 1_078.0));
+        assert_eq!(server.memory_per_connection_bytes, None);
+    }
+
+    #[test]
+    fn two_views_of_the_server_are_left_out() {
+        let whole = merge(&named(vec![sample::report(), sample::report()])).unwrap();
+        assert_eq!(whole.server, None);
+    }
+
+    #[test]
+    fn one_invalid_part_spoils_the_whole() {
+        let mut bad = sample::report();
+        bad.validity.reasons.push(Reason {
+            code: "generator_saturated".to_owned(),
+            message: "too much".to_owned(),
+        });
+        let whole = merge(&named(vec![sample::report(), bad])).unwrap();
+        assert_eq!(verdict(&whole), Exit::InvalidRun);
+        assert_eq!(whole.validity.reasons[0].message, "part1.json: too much");
+    }
+
+    #[test]
+    fn other_loads_and_single_reports_are_refused() {
+        let mut other = sample::report();
+        other.scenario.size_bytes = 128;
+        other.scenario.rate_hz = 2.0;
+        let failure = merge(&named(vec![sample::report(), other])).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!(
+            failure.message,
+            "part0.json and part1.json are not parts of one load: rate 1 and 2; size 64 and 128"
+        );
+        assert_eq!(
+            merge(&named(vec![sample::report()])).unwrap_err().exit,
+            Exit::Usage
+        );
+        assert_eq!(merge(&[]).unwrap_err().exit, Exit::Usage);
+    }
+}

@@ -1,0 +1,567 @@
+//! The one table of metrics: what a check, a comparison and a table row can be about.
+//!
+//! It owns names, units and which direction is better, and finds near matches for a name that
+//! does not exist. It must not know who asks.
+//!
+//! Invariant: a metric has no value when nothing was measured. Zero is never made up, because
+//! `latency.p99` of an empty histogram would pass every gate.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hdrhistogram::Histogram;
+
+use super::histogram::PERCENTILES;
+use super::model::Report;
+use super::units::Unit;
+
+/// Which way a metric improves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Less is better.
+    Lower,
+    /// More is better.
+    Higher,
+}
+
+/// A distribution of the report.
+struct Distribution {
+    name: &'static str,
+    about: &'static str,
+    of: fn(&Report) -> &Histogram<u64>,
+}
+
+/// A single number of the report.
+struct Number {
+    name: &'static str,
+    about: &'static str,
+    unit: Unit,
+    better: Better,
+    of: fn(&Report) -> Option<f64>,
+}
+
+const DISTRIBUTIONS: &[Distribution] = &[
+    Distribution {
+        name: "latency",
+        about: "intended send to delivery",
+        of: |report| &report.histograms.latency,
+    },
+    Distribution {
+        name: "latency_uncorrected",
+        about: "actual send to delivery",
+        of: |report| &report.histograms.latency_uncorrected,
+    },
+    Distribution {
+        name: "latency_misbehaving",
+        about: "as latency, of slow readers and churners",
+        of: |report| &report.histograms.latency_misbehaving,
+    },
+    Distribution {
+        name: "connect",
+        about: "TCP connect",
+        of: |report| &report.histograms.connect,
+    },
+    Distribution {
+        name: "join",
+        about: "upgrade request to its answer",
+        of: |report| &report.histograms.join,
+    },
+    Distribution {
+        name: "rejoin",
+        about: "connect to answer, of churning clients",
+        of: |report| &report.histograms.rejoin,
+    },
+    Distribution {
+        name: "send_lag",
+        about: "intended to actual send: the generator's own lag",
+        of: |report| &report.histograms.send_lag,
+    },
+    Distribution {
+        name: "receive_wait",
+        about: "readable to read: the generator's own lag",
+        of: |report| &report.histograms.receive_wait,
+    },
+];
+
+macro_rules! count {
+    ($name:literal, $about:literal, $better:ident, $($field:ident).+) => {
+        Number {
+            name: $name,
+            about: $about,
+            unit: Unit::Count,
+            better: Better::$better,
+            of: |report| Some(report.$($field).+ as f64),
+        }
+    };
+}
+
+const NUMBERS: &[Number] = &[
+    count!(
+        "offered",
+        "sends the schedule asked for",
+        Higher,
+        counts.offered
+    ),
+    count!("sent", "messages written", Higher, counts.sent),
+    count!(
+        "expected",
+        "deliveries those should cause",
+        Higher,
+        counts.expected
+    ),
+    count!(
+        "delivered",
+        "deliveries that arrived",
+        Higher,
+        counts.delivered
+    ),
+    count!("lost", "deliveries that never came", Lower, counts.lost),
+    count!(
+        "duplicates",
+        "deliveries that came again",
+        Lower,
+        counts.duplicates
+    ),
+    count!(
+        "reordered",
+        "deliveries out of order",
+        Lower,
+        counts.reordered
+    ),
+    count!(
+        "corrupted",
+        "deliveries with another payload",
+        Lower,
+        counts.corrupted
+    ),
+    count!("leaked", "deliveries of another room", Lower, counts.leaked),
+    count!(
+        "superseded",
+        "state replaced by newer state",
+        Lower,
+        counts.superseded
+    ),
+    count!(
+        "own_echoed",
+        "messages returned to their sender",
+        Lower,
+        counts.own_echoed
+    ),
+    count!(
+        "blocked",
+        "messages that found the server not reading",
+        Lower,
+        counts.blocked
+    ),
+    count!(
+        "warmup_lost",
+        "deliveries of the warm-up that never came",
+        Lower,
+        warmup.lost
+    ),
+    count!(
+        "disconnects",
+        "well-behaved clients that lost their connection",
+        Lower,
+        connections.disconnected
+    ),
+    count!(
+        "rejoins_failed",
+        "churning clients that could not return",
+        Lower,
+        connections.rejoins_failed
+    ),
+    Number {
+        name: "connect_failures",
+        about: "clients that never joined",
+        unit: Unit::Count,
+        better: Better::Lower,
+        of: |report| Some(report.connections.failed_total() as f64),
+    },
+    Number {
+        name: "loss_ratio",
+        about: "lost of expected",
+        unit: Unit::Ratio,
+        better: Better::Lower,
+        of: Report::loss_ratio,
+    },
+    Number {
+        name: "rate",
+        about: "deliveries per second",
+        unit: Unit::PerSecond,
+        better: Better::Higher,
+        of: Report::rate,
+    },
+    Number {
+        name: "server.cpu_per_delivery",
+        about: "server CPU time, user and kernel",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        of: |report| {
+            let server = report.server.as_ref()?;
+            Some(server.user_per_delivery_ns? + server.system_per_delivery_ns?)
+        },
+    },
+    Number {
+        name: "server.user_per_delivery",
+        about: "in user mode",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        of: |report| report.server.as_ref()?.user_per_delivery_ns,
+    },
+    Number {
+        name: "server.system_per_delivery",
+        about: "in the kernel",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        of: |report| report.server.as_ref()?.system_per_delivery_ns,
+    },
+    Number {
+        name: "server.memory_per_connection",
+        about: "resident memory of the idle server",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        of: |report| report.server.as_ref()?.memory_per_connection_bytes,
+    },
+    Number {
+        name: "server.rss_peak",
+        about: "resident memory of the server at most",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        of: |report| Some(report.server.as_ref()?.rss_peak_bytes as f64),
+    },
+    Number {
+        name: "generator.occupied",
+        about: "share of its time the busiest thread had no rest",
+        unit: Unit::Ratio,
+        better: Better::Lower,
+        of: |report| Some(report.generator.occupied_ratio),
+    },
+    Number {
+        name: "generator.max_lag",
+        about: "latest send after its intended time",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        of: |report| Some(report.generator.max_lag_ns as f64),
+    },
+];
+
+/// A number taken from a distribution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Statistic {
+    Min,
+    Mean,
+    Max,
+    /// 0 < percentile <= 100.
+    Percentile(f64),
+}
+
+/// Something that can be checked, compared or shown.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    name: String,
+    of: Source,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// Index into [`DISTRIBUTIONS`].
+    Distribution(usize, Statistic),
+    /// Index into [`NUMBERS`].
+    Number(usize),
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl PartialEq for Metric {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Metric {
+    /// Finds a metric by its full name, or by its short one (`p99` is `latency.p99`).
+    ///
+    /// # Errors
+    /// One line with the names that come close, or with all of them.
+    pub fn find(name: &str) -> Result<Self, String> {
+        Self::exact(name)
+            .or_else(|| Self::exact(&format!("latency.{name}")))
+            .ok_or_else(|| unknown(name))
+    }
+
+    fn exact(name: &str) -> Option<Self> {
+        if let Some(index) = NUMBERS.iter().position(|number| number.name == name) {
+            return Some(Self {
+                name: name.to_owned(),
+                of: Source::Number(index),
+            });
+        }
+        let (family, statistic) = name.split_once('.')?;
+        let index = DISTRIBUTIONS
+            .iter()
+            .position(|distribution| distribution.name == family)?;
+        Some(Self {
+            name: name.to_owned(),
+            of: Source::Distribution(index, parse_statistic(statistic)?),
+        })
+    }
+
+    /// The full name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its number counts.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        match self.of {
+            Source::Distribution(..) => Unit::Nanoseconds,
+            Source::Number(index) => NUMBERS[index].unit,
+        }
+    }
+
+    /// Which way it improves.
+    #[must_use]
+    pub fn better(&self) -> Better {
+        match self.of {
+            Source::Distribution(..) => Better::Lower,
+            Source::Number(index) => NUMBERS[index].better,
+        }
+    }
+
+    /// Whether it exists only when the server's process was watched.
+    #[must_use]
+    pub fn needs_server(&self) -> bool {
+        self.name.starts_with("server.")
+    }
+
+    /// Its value in its base unit; `None` when nothing was measured.
+    #[must_use]
+    pub fn value(&self, report: &Report) -> Option<f64> {
+        match self.of {
+            Source::Number(index) => (NUMBERS[index].of)(report),
+            Source::Distribution(index, statistic) => {
+                let histogram = (DISTRIBUTIONS[index].of)(report);
+                if histogram.is_empty() {
+                    return None;
+                }
+                Some(match statistic {
+                    Statistic::Min => histogram.min() as f64,
+                    Statistic::Mean => histogram.mean(),
+                    Statistic::Max => histogram.max() as f64,
+                    Statistic::Percentile(p) => histogram.value_at_percentile(p) as f64,
+                })
+            }
+        }
+    }
+}
+
+fn parse_statistic(name: &str) -> Option<Statistic> {
+    match name {
+        "min" => Some(Statistic::Min),
+        "mean" => Some(Statistic::Mean),
+        "max" => Some(Statistic::Max),
+        _ => {
+            let digits = name.strip_prefix('p')?;
+            let plain = digits.starts_with(|c: char| c.is_ascii_digit())
+                && digits.ends_with(|c: char| c.is_ascii_digit())
+                && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+            let percentile: f64 = digits.parse().ok().filter(|_| plain)?;
+            (percentile > 0.0 && percentile <= 100.0).then_some(Statistic::Percentile(percentile))
+        }
+    }
+}
+
+/// Every metric that is listed by name: distributions with the usual statistics, then numbers.
+#[must_use]
+pub fn listed() -> Vec<Metric> {
+    let mut names = Vec::new();
+    for distribution in DISTRIBUTIONS {
+        for statistic in statistics() {
+            names.push(format!("{}.{statistic}", distribution.name));
+        }
+    }
+    names.extend(NUMBERS.iter().map(|number| number.name.to_owned()));
+    names
+        .iter()
+        .filter_map(|name| Metric::exact(name))
+        .collect()
+}
+
+/// Every listed metric that has a value, by name.
+#[must_use]
+pub fn all(report: &Report) -> BTreeMap<String, f64> {
+    listed()
+        .into_iter()
+        .filter_map(|metric| {
+            let value = metric.value(report)?;
+            Some((metric.name, value))
+        })
+        .collect()
+}
+
+/// The list of metrics for `--help`, one a line, indented by two.
+#[must_use]
+pub fn catalogue() -> String {
+    let mut text = String::new();
+    for distribution in DISTRIBUTIONS {
+        text.push_str(&format!(
+            "  {:<30} {}\n",
+            format!("{}.*", distribution.name),
+            distribution.about
+        ));
+    }
+    for number in NUMBERS {
+        text.push_str(&format!("  {:<30} {}\n", number.name, number.about));
+    }
+    text
+}
+
+fn statistics() -> impl Iterator<Item = &'static str> {
+    ["min", "mean"]
+        .into_iter()
+        .chain(PERCENTILES.iter().map(|(name, _)| *name))
+        .chain(["max"])
+}
+
+/// The message for a name that does not exist.
+fn unknown(name: &str) -> String {
+    let listed = listed();
+    let mut near: Vec<(usize, &str)> = listed
+        .iter()
+        .map(|metric| (distance(name, &metric.name), metric.name.as_str()))
+        .filter(|&(distance, candidate)| {
+            distance <= name.len().max(4) / 3 || shares_word(name, candidate)
+        })
+        .collect();
+    near.sort();
+    near.truncate(6);
+    let words: Vec<&str> = near.into_iter().map(|(_, name)| name).collect();
+    if words.is_empty() {
+        let families: Vec<String> = DISTRIBUTIONS
+            .iter()
+            .map(|distribution| distribution.name.to_owned() + ".*")
+            .chain(NUMBERS.iter().map(|number| number.name.to_owned()))
+            .collect();
+        format!(
+            "unknown metric {name:?}; there are {} (where * is min, mean, max or a percentile such as p99.9)",
+            families.join(", ")
+        )
+    } else {
+        format!(
+            "unknown metric {name:?}; did you mean {}? (`loadgen --help` lists all)",
+            words.join(", ")
+        )
+    }
+}
+
+/// True when a dotted part of `candidate` is a dotted part of `name`.
+fn shares_word(name: &str, candidate: &str) -> bool {
+    candidate
+        .split('.')
+        .any(|part| part.len() > 2 && name.split(['.', '_', '-']).any(|word| word == part))
+}
+
+/// Levenshtein's distance in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &cb) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn every_listed_name_finds_itself() {
+        let listed = listed();
+        assert_eq!(listed.len(), DISTRIBUTIONS.len() * 8 + NUMBERS.len());
+        for metric in listed {
+            assert_eq!(Metric::find(metric.name()).unwrap(), metric);
+        }
+    }
+
+    #[test]
+    fn short_names_are_about_latency() {
+        assert_eq!(Metric::find("p99.9").unwrap().name(), "latency.p99.9");
+        assert_eq!(Metric::find("max").unwrap().name(), "latency.max");
+        assert_eq!(Metric::find("lost").unwrap().name(), "lost");
+    }
+
+    #[test]
+    fn any_percentile_is_a_metric() {
+        let report = sample::report();
+        let p95 = Metric::find("latency.p95").unwrap();
+        assert_eq!(
+            p95.value(&report),
+            Some(report.histograms.latency.value_at_percentile(95.0) as f64)
+        );
+        for bad in [
+            "p0", "p101", "p", "p.5", "p9.", "p1e1", "pNaN", "p-3", "q99",
+        ] {
+            assert!(Metric::find(&format!("latency.{bad}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_typing_error_is_answered_with_what_was_meant() {
+        let table = [
+            ("latency.p99,9", "latency.p99.9"),
+            ("latncy.p99", "latency.p99"),
+            ("loss", "lost"),
+            ("server.cpu", "server.cpu_per_delivery"),
+            ("duplicate", "duplicates"),
+        ];
+        for (typed, meant) in table {
+            let message = Metric::find(typed).unwrap_err();
+            assert!(message.contains(meant), "{typed}: {message}");
+        }
+        let message = Metric::find("zzzzzzzz").unwrap_err();
+        assert!(
+            message.contains("latency.*") && message.contains("server.rss_peak"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn nothing_measured_is_no_value() {
+        let mut report = sample::report();
+        report.histograms.latency = crate::outcome::empty_histogram();
+        report.counts.expected = 0;
+        report.server = None;
+        for name in [
+            "latency.p99",
+            "latency.min",
+            "loss_ratio",
+            "server.rss_peak",
+        ] {
+            assert_eq!(Metric::find(name).unwrap().value(&report), None, "{name}");
+        }
+        assert!(!all(&report).contains_key("latency.p99"));
+        assert_eq!(all(&report)["lost"], 0.0);
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        for (a, b, want) in [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3)] {
+            assert_eq!(distance(a, b), want, "{a} {b}");
+        }
+    }
+}

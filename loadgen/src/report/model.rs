@@ -1,0 +1,484 @@
+//! The report: everything known about one run, as it is written to report.json.
+//!
+//! It owns the schema `roomcast.loadgen/1` and nothing else; it does not know how a run is made
+//! nor how a report is shown.
+//!
+//! Invariant: within schema version 1 fields are added, never renamed, removed or given another
+//! unit. Every number carries its unit in its name; those without one are counts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use super::histogram;
+use crate::exit::Failure;
+use crate::outcome::{SparseHistogram, empty_histogram};
+
+/// The schema name and version written into every report.
+pub const SCHEMA: &str = "roomcast.loadgen/1";
+
+/// One run, or several runs joined by `loadgen merge`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Version of the program that measured.
+    pub loadgen_version: String,
+    /// When the run began, in milliseconds since 1970-01-01T00:00:00Z.
+    pub started_at_unix_ms: u64,
+    /// When measuring began: time zero of the timeline.
+    pub measured_at_unix_ms: u64,
+    /// How many runs are in this report: 1, unless it was merged.
+    pub runs: u32,
+    /// What was run.
+    pub scenario: ScenarioReport,
+    /// Whether the run proves anything.
+    pub validity: Validity,
+    /// How long each stage took.
+    pub stages: Stages,
+    /// What became of the measured messages between well-behaved clients. Exact.
+    pub counts: Counts,
+    /// The same for messages from or to slow readers and clients that leave and come back.
+    pub misbehaving: Counts,
+    /// The same for the messages of the warm-up.
+    pub warmup: Counts,
+    /// How connections fared.
+    pub connections: Connections,
+    /// What went over the wire.
+    pub traffic: Traffic,
+    /// Every distribution, in nanoseconds.
+    pub histograms: Histograms,
+    /// The measured stage, and what of the drain brought something, in intervals, in order.
+    pub timeline: Vec<Interval>,
+    /// The server process, when it is known and on the generator's machine.
+    #[serde(default)]
+    pub server: Option<Server>,
+    /// The load generator itself.
+    pub generator: Generator,
+    /// Every `--check` with its verdict.
+    #[serde(default)]
+    pub checks: Vec<CheckResult>,
+    /// Every metric that has a value, by the name a check uses, in its base unit (nanoseconds,
+    /// bytes, 1 = 100 %, per second). For scripts; recomputed, not believed, when read.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// What was run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioReport {
+    /// What the server speaks: `raw`.
+    pub profile: String,
+    /// Where the server was, without the room.
+    pub url: String,
+    /// Connections of well-behaved and misbehaving clients together.
+    pub clients: u64,
+    /// Rooms they were spread over.
+    pub rooms: u64,
+    /// Clients in a full room.
+    pub room_size: u64,
+    /// How many of a room send.
+    pub senders_per_room: u64,
+    /// Messages per second of each sender.
+    pub rate_hz: f64,
+    /// Payload of a message.
+    pub size_bytes: u64,
+    /// `even` (senders spread over the period) or `burst` (all at the same instant).
+    pub schedule: String,
+    /// `binary` or `text`.
+    pub kind: String,
+    /// New connections per second while ramping up.
+    pub connect_rate_per_s: f64,
+    /// Traffic before measuring began.
+    pub warmup_s: f64,
+    /// How long was measured.
+    pub duration_s: f64,
+    /// How long stragglers were waited for at most.
+    pub drain_s: f64,
+    /// Clients that leave and join again, per second.
+    pub churn_per_s: f64,
+    /// Clients that stop reading.
+    pub slow_readers: u64,
+    /// Clients that stop reading for a while, again and again.
+    pub stalling_readers: u64,
+    /// How long those do not read at a time.
+    pub stall_s: f64,
+    /// Threads of the load generator.
+    pub threads: u64,
+    /// Local addresses connected from; 0 is the system's choice.
+    pub source_addresses: u64,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// Whether a run proves anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// True when `reasons` is empty.
+    pub valid: bool,
+    /// Why not.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason why a run proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// A stable name for scripts, such as `offered_rate_missed`.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+}
+
+/// How long each stage took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stages {
+    /// Connecting and joining everyone.
+    pub ramp_s: f64,
+    /// Silence before the traffic.
+    pub settle_s: f64,
+    /// Traffic that was not measured.
+    pub warmup_s: f64,
+    /// Traffic that was measured.
+    pub measured_s: f64,
+    /// Waiting for what was still on its way.
+    pub drain_s: f64,
+    /// Closing every connection.
+    pub close_s: f64,
+}
+
+/// What became of the messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Sends the schedule asked for.
+    pub offered: u64,
+    /// Messages wholly written to a socket, in time or late.
+    pub sent: u64,
+    /// Of these, written before the measured time ended.
+    pub sent_in_time: u64,
+    /// Messages that found their socket full at first: the server was not reading.
+    pub blocked: u64,
+    /// Deliveries that had to happen.
+    pub expected: u64,
+    /// Deliveries that happened, each counted once.
+    pub delivered: u64,
+    /// Expected and never seen.
+    pub lost: u64,
+    /// State that a newer value replaced before it left the server.
+    pub superseded: u64,
+    /// Deliveries that arrived again.
+    pub duplicates: u64,
+    /// Deliveries that came after a later message of the same sender.
+    pub reordered: u64,
+    /// Messages whose content was not what was sent.
+    pub corrupted: u64,
+    /// Messages of another room or another run.
+    pub leaked: u64,
+    /// Messages that came back to their sender.
+    pub own_echoed: u64,
+}
+
+/// How connections fared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Clients that joined in the ramp.
+    pub joined: u64,
+    /// Clients that did not, by reason.
+    pub failed: BTreeMap<String, u64>,
+    /// Well-behaved clients that lost their connection.
+    pub disconnected: u64,
+    /// Misbehaving clients that lost theirs.
+    pub disconnected_misbehaving: u64,
+    /// Close codes the server sent while the run lasted; 1005 without a code, 1006 without a close.
+    pub close_codes: BTreeMap<u16, u64>,
+    /// Times a churning client left.
+    pub leaves: u64,
+    /// Times it was back.
+    pub rejoins: u64,
+    /// Times it could not get back in.
+    pub rejoins_failed: u64,
+    /// Connections that did not end with a close frame and an end of stream in time.
+    pub close_failed: u64,
+}
+
+impl Connections {
+    /// Clients that did not join, whatever the reason.
+    #[must_use]
+    pub fn failed_total(&self) -> u64 {
+        self.failed.values().sum()
+    }
+}
+
+/// What went over the wire in the measured stage, framing included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Read by the generator.
+    pub received_bytes: u64,
+    /// Written by the generator.
+    pub sent_bytes: u64,
+}
+
+/// Every distribution, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Histograms {
+    /// From the intended send time to the delivery; well-behaved clients.
+    #[serde(with = "histogram")]
+    pub latency: Histogram<u64>,
+    /// From the actual send time: what a closed loop would have claimed.
+    #[serde(with = "histogram")]
+    pub latency_uncorrected: Histogram<u64>,
+    /// As `latency`, from or to a misbehaving client.
+    #[serde(with = "histogram")]
+    pub latency_misbehaving: Histogram<u64>,
+    /// TCP connect.
+    #[serde(with = "histogram")]
+    pub connect: Histogram<u64>,
+    /// From the upgrade request to its answer.
+    #[serde(with = "histogram")]
+    pub join: Histogram<u64>,
+    /// From connect to the answer, of churning clients that come back.
+    #[serde(with = "histogram")]
+    pub rejoin: Histogram<u64>,
+    /// From the intended to the actual send: the generator's own lag.
+    #[serde(with = "histogram")]
+    pub send_lag: Histogram<u64>,
+    /// From readable to read: the generator's own lag on the receiving side.
+    #[serde(with = "histogram")]
+    pub receive_wait: Histogram<u64>,
+}
+
+impl Default for Histograms {
+    fn default() -> Self {
+        Self {
+            latency: empty_histogram(),
+            latency_uncorrected: empty_histogram(),
+            latency_misbehaving: empty_histogram(),
+            connect: empty_histogram(),
+            join: empty_histogram(),
+            rejoin: empty_histogram(),
+            send_lag: empty_histogram(),
+            receive_wait: empty_histogram(),
+        }
+    }
+}
+
+/// One interval of the measured stage, or of the drain after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Since measuring began.
+    pub start_s: f64,
+    /// How long the interval is.
+    pub length_s: f64,
+    /// Sends the schedule asked for.
+    pub offered: u64,
+    /// Messages written.
+    pub sent: u64,
+    /// Deliveries that arrived.
+    pub delivered: u64,
+    /// The longest own lag of the generator.
+    pub max_lag_ns: u64,
+    /// CPU time the server used, when its process is known.
+    #[serde(default)]
+    pub server_cpu_ns: Option<u64>,
+    /// Latency from the intended send time of what arrived.
+    #[serde(with = "histogram::sparse")]
+    pub latency: SparseHistogram,
+}
+
+/// The server process while it was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its process id.
+    pub pid: u32,
+    /// CPU time in user mode over the measured stage.
+    pub cpu_user_ns: u64,
+    /// CPU time in the kernel over the measured stage.
+    pub cpu_system_ns: u64,
+    /// Deliveries over the same time, to everyone.
+    pub deliveries: u64,
+    /// `cpu_user_ns` per delivery; absent without deliveries.
+    #[serde(default)]
+    pub user_per_delivery_ns: Option<f64>,
+    /// `cpu_system_ns` per delivery; absent without deliveries.
+    #[serde(default)]
+    pub system_per_delivery_ns: Option<f64>,
+    /// Resident memory before the first connection.
+    pub rss_before_bytes: u64,
+    /// Resident memory with everyone joined and silent.
+    pub rss_idle_bytes: u64,
+    /// Resident memory after the drain, with everyone still connected.
+    pub rss_end_bytes: u64,
+    /// The most resident memory the process ever had.
+    pub rss_peak_bytes: u64,
+    /// Growth from before to idle, per connection; absent when memory shrank.
+    #[serde(default)]
+    pub memory_per_connection_bytes: Option<f64>,
+}
+
+/// The load generator itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// Its threads.
+    pub threads: u64,
+    /// CPU time they used over the measured stage.
+    pub cpu_ns: u64,
+    /// CPU time of the busiest thread as a share of the measured stage, 0 to 1.
+    pub busiest_thread_ratio: f64,
+    /// CPU time and waiting for a core of the thread with least to spare, 0 to 1.
+    pub occupied_ratio: f64,
+    /// The longest own lag, sending or receiving.
+    pub max_lag_ns: u64,
+    /// The longest loop iteration that did not sleep.
+    pub max_iteration_ns: u64,
+}
+
+/// A check and its verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// As it was typed.
+    pub check: String,
+    /// Metric it is about.
+    pub metric: String,
+    /// What was measured, in the metric's base unit; absent when nothing was.
+    #[serde(default)]
+    pub measured: Option<f64>,
+    /// What was asked for, in the same unit.
+    pub bound: f64,
+    /// The verdict; never true in an invalid run.
+    pub passed: bool,
+    /// The verdict in words.
+    pub message: String,
+}
+
+impl Report {
+    /// Reads a report.json.
+    ///
+    /// # Errors
+    /// One line and exit code 2 when the file cannot be read, is no report, or is a report of
+    /// another schema version.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+        Self::from_json(&text).map_err(|error| Failure::usage(format!("{shown}: {error}")))
+    }
+
+    /// Parses the text of a report.json.
+    ///
+    /// # Errors
+    /// Says in a few words what is wrong with it.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: String,
+        }
+        let head: Head = serde_json::from_str(text).map_err(|error| {
+            format!("not a report of loadgen ({error}); give it the report.json of a run")
+        })?;
+        if head.schema != SCHEMA {
+            return Err(format!(
+                "the schema is {:?} but this loadgen reads {SCHEMA:?}; use the version that wrote it",
+                head.schema
+            ));
+        }
+        let mut report: Self = serde_json::from_str(text)
+            .map_err(|error| format!("the report is damaged: {error}"))?;
+        report.validity.valid = report.validity.reasons.is_empty();
+        report.metrics = super::metrics::all(&report);
+        Ok(report)
+    }
+
+    /// The text of report.json, ending in a line break.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("a report has string keys and numbers only, which JSON can hold");
+        text.push('\n');
+        text
+    }
+
+    /// Deliveries per second over the measured stage; absent when nothing was measured.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        (self.stages.measured_s > 0.0)
+            .then(|| self.counts.delivered as f64 / self.stages.measured_s)
+    }
+
+    /// Share of expected deliveries that never came; absent when none were expected.
+    #[must_use]
+    pub fn loss_ratio(&self) -> Option<f64> {
+        (self.counts.expected > 0).then(|| self.counts.lost as f64 / self.counts.expected as f64)
+    }
+}
+
+impl Server {
+    /// Works out the figures per delivery again after the sums have changed.
+    pub fn divide(&mut self) {
+        let per = |ns: u64| (self.deliveries > 0).then(|| ns as f64 / self.deliveries as f64);
+        (self.user_per_delivery_ns, self.system_per_delivery_ns) =
+            (per(self.cpu_user_ns), per(self.cpu_system_ns));
+    }
+}
+
+impl ScenarioReport {
+    /// What makes two runs incomparable, each as `name: this and that`; empty when they put the
+    /// same load on a server. Where the server is, how the generator is spread and the seed may
+    /// differ. `clients_too` is false for reports that are about to be joined.
+    #[must_use]
+    pub fn differences(&self, other: &Self, clients_too: bool) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut compare = |name: &str, a: String, b: String| {
+            if a != b {
+                found.push(format!("{name} {a} and {b}"));
+            }
+        };
+        compare("profile", self.profile.clone(), other.profile.clone());
+        if clients_too {
+            compare(
+                "clients",
+                self.clients.to_string(),
+                other.clients.to_string(),
+            );
+            compare(
+                "churn",
+                self.churn_per_s.to_string(),
+                other.churn_per_s.to_string(),
+            );
+            compare(
+                "slow readers",
+                self.slow_readers.to_string(),
+                other.slow_readers.to_string(),
+            );
+            compare(
+                "stalling readers",
+                self.stalling_readers.to_string(),
+                other.stalling_readers.to_string(),
+            );
+        }
+        compare(
+            "room size",
+            self.room_size.to_string(),
+            other.room_size.to_string(),
+        );
+        compare(
+            "senders per room",
+            self.senders_per_room.to_string(),
+            other.senders_per_room.to_string(),
+        );
+        compare("rate", self.rate_hz.to_string(), other.rate_hz.to_string());
+        compare(
+            "size",
+            self.size_bytes.to_string(),
+            other.size_bytes.to_string(),
+        );
+        compare("schedule", self.schedule.clone(), other.schedule.clone());
+        compare("kind", self.kind.clone(), other.kind.clone());
+        compare(
+            "duration",
+            self.duration_s.to_string(),
+            other.duration_s.to_string(),
+        );
+        found
+    }
+}

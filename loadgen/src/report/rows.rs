@@ -1,0 +1,304 @@
+//! What is shown of a report, in which order and under which name; how it looks is for others.
+//!
+//! It owns the wording that the terminal table and summary.md share. It must not know columns,
+//! colours or Markdown.
+//!
+//! Invariant: the two never say different things about the same run.
+
+use hdrhistogram::Histogram;
+
+use super::histogram::PERCENTILES;
+use super::units::{bytes, count, duration, ratio, significant};
+use super::{Counts, Report};
+
+/// A line of text under a heading: what it is called and what is said.
+pub(super) type Fact = (&'static str, String);
+
+/// The load in one line.
+pub(super) fn load(report: &Report) -> String {
+    let scenario = &report.scenario;
+    let senders = if scenario.senders_per_room == scenario.room_size {
+        "each sends".to_owned()
+    } else {
+        format!("{} of each room send", count(scenario.senders_per_room))
+    };
+    let burst = if scenario.schedule == "burst" {
+        ", all at once"
+    } else {
+        ""
+    };
+    format!(
+        "{} clients in {} {} of {}, {senders} {} {} at {} Hz{burst}, measured for {} s",
+        count(scenario.clients),
+        count(scenario.rooms),
+        if scenario.rooms == 1 { "room" } else { "rooms" },
+        count(scenario.room_size),
+        bytes(scenario.size_bytes as f64),
+        scenario.kind,
+        significant(scenario.rate_hz),
+        significant(report.stages.measured_s),
+    )
+}
+
+/// The verdict on the run itself, then each reason.
+pub(super) fn validity(report: &Report) -> (&'static str, Vec<&str>) {
+    let reasons = report
+        .validity
+        .reasons
+        .iter()
+        .map(|reason| reason.message.as_str())
+        .collect();
+    (
+        if report.validity.valid {
+            "valid"
+        } else {
+            "INVALID"
+        },
+        reasons,
+    )
+}
+
+/// Names of the latency columns.
+pub(super) fn latency_heads() -> impl Iterator<Item = &'static str> {
+    PERCENTILES
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["max", "count"])
+}
+
+/// Every distribution that has values: name, then one cell for each of [`latency_heads`].
+pub(super) fn latencies(report: &Report) -> Vec<(&'static str, Vec<String>)> {
+    let histograms = &report.histograms;
+    let rows: [(&'static str, &Histogram<u64>); 8] = [
+        ("latency", &histograms.latency),
+        ("  uncorrected", &histograms.latency_uncorrected),
+        ("  misbehaving", &histograms.latency_misbehaving),
+        ("connect", &histograms.connect),
+        ("join", &histograms.join),
+        ("rejoin", &histograms.rejoin),
+        ("own send lag", &histograms.send_lag),
+        ("own receive wait", &histograms.receive_wait),
+    ];
+    rows.into_iter()
+        .filter(|(_, histogram)| !histogram.is_empty())
+        .map(|(name, histogram)| {
+            let cells = PERCENTILES
+                .iter()
+                .map(|(_, percentile)| percentile_cell(histogram, *percentile))
+                .chain([duration(histogram.max() as f64), count(histogram.len())])
+                .collect();
+            (name, cells)
+        })
+        .collect()
+}
+
+/// A percentile, or a dash where there are too few values for it to differ from the maximum.
+fn percentile_cell(histogram: &Histogram<u64>, percentile: f64) -> String {
+    if histogram.len() as f64 * (100.0 - percentile) < 100.0 {
+        return "-".to_owned();
+    }
+    duration(histogram.value_at_percentile(percentile) as f64)
+}
+
+/// Name, count between well-behaved clients, and count from or to misbehaving ones when there
+/// are any.
+pub(super) fn counts(report: &Report) -> Vec<(&'static str, u64, Option<u64>)> {
+    let values = |counts: &Counts| {
+        [
+            counts.offered,
+            counts.sent,
+            counts.expected,
+            counts.delivered,
+            counts.lost,
+            counts.duplicates,
+            counts.reordered,
+            counts.corrupted,
+            counts.leaked,
+        ]
+    };
+    let names = [
+        "offered",
+        "sent",
+        "expected deliveries",
+        "delivered",
+        "lost",
+        "duplicates",
+        "reordered",
+        "corrupted",
+        "leaked",
+    ];
+    let any = report.misbehaving != Counts::default();
+    names
+        .into_iter()
+        .zip(values(&report.counts))
+        .zip(values(&report.misbehaving))
+        .map(|((name, healthy), apart)| (name, healthy, any.then_some(apart)))
+        .collect()
+}
+
+/// What else is worth a line: rate, connections, what went wrong there, server, generator.
+pub(super) fn facts(report: &Report) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    if let Some(rate) = report.rate() {
+        let per_second = |total: u64| bytes(total as f64 / report.stages.measured_s);
+        facts.push((
+            "rate",
+            format!(
+                "{} deliveries/s, in {}/s, out {}/s",
+                count(rate.round() as u64),
+                per_second(report.traffic.received_bytes),
+                per_second(report.traffic.sent_bytes),
+            ),
+        ));
+    }
+    connections(report, &mut facts);
+    let elsewhere = &report.counts;
+    if elsewhere.own_echoed > 0 {
+        facts.push((
+            "echoed",
+            format!(
+                "{} messages came back to their sender",
+                count(elsewhere.own_echoed)
+            ),
+        ));
+    }
+    if elsewhere.superseded > 0 {
+        facts.push((
+            "superseded",
+            format!(
+                "{} deliveries by a newer state",
+                count(elsewhere.superseded)
+            ),
+        ));
+    }
+    if elsewhere.blocked > 0 {
+        facts.push((
+            "blocked",
+            format!(
+                "{} messages found the server not reading",
+                count(elsewhere.blocked)
+            ),
+        ));
+    }
+    if report.warmup.lost > 0 {
+        facts.push((
+            "warm-up",
+            format!(
+                "{} deliveries were lost already then",
+                count(report.warmup.lost)
+            ),
+        ));
+    }
+    server(report, &mut facts);
+    let generator = &report.generator;
+    let threads = if generator.threads == 1 {
+        "thread"
+    } else {
+        "threads"
+    };
+    facts.push((
+        "generator",
+        format!(
+            "{} {threads}, the busiest used {} of a core and had {} of its time to spare; longest lag {}",
+            count(generator.threads),
+            ratio(generator.busiest_thread_ratio),
+            ratio((1.0 - generator.occupied_ratio).max(0.0)),
+            duration(generator.max_lag_ns as f64),
+        ),
+    ));
+    facts
+}
+
+fn connections(report: &Report, facts: &mut Vec<Fact>) {
+    let connections = &report.connections;
+    facts.push((
+        "connections",
+        format!(
+            "{} of {} joined in {}",
+            count(connections.joined),
+            count(report.scenario.clients),
+            duration(report.stages.ramp_s * 1e9),
+        ),
+    ));
+    for (reason, times) in &connections.failed {
+        facts.push(("failed", format!("{} x {reason}", count(*times))));
+    }
+    if connections.disconnected + connections.disconnected_misbehaving > 0 {
+        facts.push((
+            "disconnected",
+            format!(
+                "{} well-behaved and {} misbehaving clients",
+                count(connections.disconnected),
+                count(connections.disconnected_misbehaving)
+            ),
+        ));
+    }
+    if !connections.close_codes.is_empty() {
+        let codes: Vec<String> = connections
+            .close_codes
+            .iter()
+            .map(|(code, times)| format!("{code} x {}", count(*times)))
+            .collect();
+        facts.push(("close codes", codes.join(", ")));
+    }
+    if connections.leaves > 0 {
+        facts.push((
+            "churn",
+            format!(
+                "{} left, {} came back, {} could not",
+                count(connections.leaves),
+                count(connections.rejoins),
+                count(connections.rejoins_failed)
+            ),
+        ));
+    }
+    if connections.close_failed > 0 {
+        facts.push((
+            "closing",
+            format!(
+                "{} connections did not close cleanly",
+                count(connections.close_failed)
+            ),
+        ));
+    }
+}
+
+fn server(report: &Report, facts: &mut Vec<Fact>) {
+    let Some(server) = &report.server else {
+        return;
+    };
+    if let (Some(user), Some(system)) = (server.user_per_delivery_ns, server.system_per_delivery_ns)
+    {
+        let share = if report.stages.measured_s > 0.0 {
+            let cpu = (server.cpu_user_ns + server.cpu_system_ns) as f64;
+            format!(
+                ", {} of a core",
+                ratio(cpu / 1e9 / report.stages.measured_s)
+            )
+        } else {
+            String::new()
+        };
+        facts.push((
+            "server CPU",
+            format!(
+                "{} per delivery ({} user + {} kernel){share}",
+                duration(user + system),
+                duration(user),
+                duration(system)
+            ),
+        ));
+    }
+    let each = match server.memory_per_connection_bytes {
+        Some(each) => format!("{} per idle connection, ", bytes(each)),
+        None => String::new(),
+    };
+    facts.push((
+        "server memory",
+        format!(
+            "{each}{} with all idle, {} after the load, {} at most",
+            bytes(server.rss_idle_bytes as f64),
+            bytes(server.rss_end_bytes as f64),
+            bytes(server.rss_peak_bytes as f64)
+        ),
+    ));
+}
