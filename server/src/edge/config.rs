@@ -1,8 +1,9 @@
 //! Flags and environment: every limit under one name.
 
 use std::net::SocketAddr;
-use std::thread;
+use std::{env, thread};
 
+use clap::error::ContextKind;
 use clap::{Parser, ValueEnum};
 
 use super::units::{Bytes, Millis};
@@ -13,20 +14,22 @@ const ABOUT: &str = "A relay for multiplayer games: rooms over WebSockets";
 const LONG_ABOUT: &str = "\
 A relay for multiplayer games: rooms over WebSockets.
 
-Players connect to ws://HOST:PORT/rooms/NAME (NAME: 1-64 of A-Z a-z 0-9 . _ ~ -). What one sends, text or binary, every
+Players connect to ws://HOST:PORT/rooms/NAME (NAME: 1-64 of A-Z a-z 0-9 . _ ~ -). What one sends, text or binary, every \
 other player of the room gets, unchanged and in order. No game code runs here.
 
 Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining), / (says what this is).";
 
 const AFTER: &str = "\
-Every flag is also an environment variable: --max-message is ROOMCAST_MAX_MESSAGE. Durations: 500ms, 20s, 2m. Sizes: 64KiB, 1MiB.
+Every flag is also an environment variable: --max-message is ROOMCAST_MAX_MESSAGE.
+Times: 500ms, 20s, 2m. Sizes: 64KiB, 1MiB.
 
-Signals: SIGTERM or SIGINT drains (players get close code 1012, spread over --drain) and exits with 0; a second one exits at once.
+Signals: SIGTERM or SIGINT drains (players get close code 1012, spread over --drain) and exits with 0; \
+a second one exits at once.
 
-Close codes: 1002 protocol error, 1007 text is not UTF-8, 1009 message over --max-message, 1012 restart, 1013 overloaded,
-4000 room full, 4002 slow consumer, 4005 idle.
+Close codes: 1002 protocol error, 1007 text is not UTF-8, 1009 message over --max-message, 1012 restart, \
+1013 overloaded, 4000 room full, 4002 slow consumer, 4005 idle.
 
-Try it:  roomcast &  loadgen --clients 1000";
+Try it: start roomcast, then loadgen --clients 1000 in another terminal.";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,18 +61,19 @@ pub enum LogLevel {
 pub struct Config {
     /// Address and port for ws://. Loopback unless you say otherwise; 0.0.0.0:7777 is every IPv4 interface, [::]:7777
     /// every interface
-    #[arg(long, env = "ROOMCAST_LISTEN", default_value = "127.0.0.1:7777", value_name = "IP:PORT",
+    #[arg(long, env = "ROOMCAST_LISTEN", hide_env = true, default_value = "127.0.0.1:7777", value_name = "IP:PORT",
         help_heading = "Where", value_parser = parse_listen)]
     pub listen: SocketAddr,
 
     /// Threads that own sockets, each with its share of the rooms [default: one for each core]
-    #[arg(long, env = "ROOMCAST_REACTORS", value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
+    #[arg(long, env = "ROOMCAST_REACTORS", hide_env = true, value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
     reactors: Option<usize>,
 
     /// Largest message, all fragments together; a larger one ends its sender with 1009
     #[arg(
         long,
         env = "ROOMCAST_MAX_MESSAGE",
+        hide_env = true,
         default_value = "64KiB",
         value_name = "SIZE",
         help_heading = "Limits"
@@ -80,13 +84,14 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_MAX_CONNECTIONS",
+        hide_env = true,
         value_name = "N",
         help_heading = "Limits"
     )]
     max_connections: Option<usize>,
 
     /// Players in one room; further ones are closed with 4000
-    #[arg(long, env = "ROOMCAST_MAX_ROOM_MEMBERS", default_value_t = Limits::default().max_room_members, value_name = "N",
+    #[arg(long, env = "ROOMCAST_MAX_ROOM_MEMBERS", hide_env = true, default_value_t = Limits::default().max_room_members, value_name = "N",
         help_heading = "Limits")]
     max_room_members: usize,
 
@@ -94,6 +99,7 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_OUTBOX_MAX",
+        hide_env = true,
         default_value = "256KiB",
         value_name = "SIZE",
         help_heading = "Limits"
@@ -104,6 +110,7 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_CONGESTED_TIMEOUT",
+        hide_env = true,
         default_value = "5s",
         value_name = "TIME",
         help_heading = "Limits"
@@ -114,26 +121,28 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_HANDSHAKE_TIMEOUT",
+        hide_env = true,
         default_value = "10s",
         value_name = "TIME",
         help_heading = "Timers"
     )]
     handshake_timeout: Millis,
 
-    /// A player that was silent this long is sent a ping
+    /// A player that was silent this long is sent a ping [default: 20s, or a third of a shorter --idle-timeout]
     #[arg(
         long,
         env = "ROOMCAST_PING_INTERVAL",
-        default_value = "20s",
+        hide_env = true,
         value_name = "TIME",
         help_heading = "Timers"
     )]
-    ping_interval: Millis,
+    ping_interval: Option<Millis>,
 
     /// A player of whom nothing was heard this long, not even a pong, ends with 4005
     #[arg(
         long,
         env = "ROOMCAST_IDLE_TIMEOUT",
+        hide_env = true,
         default_value = "60s",
         value_name = "TIME",
         help_heading = "Timers"
@@ -144,6 +153,7 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_CLOSE_TIMEOUT",
+        hide_env = true,
         default_value = "2s",
         value_name = "TIME",
         help_heading = "Timers"
@@ -154,6 +164,7 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_FLUSH_INTERVAL",
+        hide_env = true,
         default_value = "0",
         value_name = "TIME",
         help_heading = "Timers"
@@ -164,6 +175,7 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_DRAIN",
+        hide_env = true,
         default_value = "5s",
         value_name = "TIME",
         help_heading = "Timers"
@@ -171,11 +183,11 @@ pub struct Config {
     pub drain: Millis,
 
     /// How log lines look
-    #[arg(long, env = "ROOMCAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "Logs")]
+    #[arg(long, env = "ROOMCAST_LOG_FORMAT", hide_env = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Logs")]
     pub log_format: LogFormat,
 
     /// How much is logged
-    #[arg(long, env = "ROOMCAST_LOG_LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = "Logs")]
+    #[arg(long, env = "ROOMCAST_LOG_LEVEL", hide_env = true, value_enum, default_value_t = LogLevel::Info, help_heading = "Logs")]
     pub log_level: LogLevel,
 }
 
@@ -192,11 +204,15 @@ impl Config {
     ///
     /// One line that names the flag and says what to do.
     pub fn limits(&self, players: usize) -> Result<Limits, String> {
+        let defaults = Limits::default();
+        let idle_ms = self.idle_timeout.as_millis();
         let limits = Limits {
             max_message: self.max_message.get(),
             handshake_ms: self.handshake_timeout.as_millis(),
-            ping_ms: self.ping_interval.as_millis(),
-            idle_ms: self.idle_timeout.as_millis(),
+            ping_ms: self
+                .ping_interval
+                .map_or(defaults.ping_ms.min(idle_ms / 3), Millis::as_millis),
+            idle_ms,
             close_ms: self.close_timeout.as_millis(),
             outbox_bytes_max: self.outbox_max.get(),
             congested_ms_max: self.congested_timeout.as_millis(),
@@ -241,6 +257,39 @@ impl Config {
         }
         Ok(limits)
     }
+}
+
+/// What clap has to say, in one line, with the environment variable if that is where the value came from.
+pub(super) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said: Vec<&str> = text
+        .lines()
+        .map(|line| {
+            line.trim()
+                .trim_start_matches("error: ")
+                .trim_start_matches("tip: ")
+        })
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let flag = error
+        .get(ContextKind::InvalidArg)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let flag = flag.split([' ', '=']).next().unwrap_or_default();
+    let variable = format!(
+        "ROOMCAST_{}",
+        flag.trim_start_matches('-')
+            .replace('-', "_")
+            .to_uppercase()
+    );
+    let given = env::args().any(|arg| arg.split('=').next() == Some(flag));
+    let source = if !given && env::var_os(&variable).is_some() {
+        format!(" (set by {variable})")
+    } else {
+        String::new()
+    };
+    format!("{}{source}; see roomcast --help", said.join("; "))
 }
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {

@@ -71,11 +71,14 @@ fn hint(error: &io::Error, address: &SocketAddr) -> String {
 pub fn run() -> ExitCode {
     let config = match Config::try_parse() {
         Ok(config) => config,
-        Err(error) => {
-            let usage_error = error.use_stderr();
-            // Nothing can be done about a closed standard stream.
-            let _ = error.print();
-            return ExitCode::from(if usage_error { USAGE } else { 0 });
+        Err(error) if error.use_stderr() => {
+            eprintln!("roomcast: {}", config::one_line(&error));
+            return ExitCode::from(USAGE);
+        }
+        Err(help_or_version) => {
+            // Nothing can be done about a closed standard output.
+            let _ = help_or_version.print();
+            return ExitCode::SUCCESS;
         }
     };
     logs::begin(config.log_format, config.log_level);

@@ -1,0 +1,334 @@
+//! The reactor without I/O: a production shard, driven in exactly the order of `reactor::Running::run`.
+//!
+//! Owns: which wire is on which slot, carried reads, the mailbox. Must not know: players, what the bytes mean.
+//! Invariant: the shard is woken only by what would wake a real reactor: an edge, mail, carried work, its deadline.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use roomcast::limits::MAIL_BUDGET;
+use roomcast::shard::{Action, Common, DisconnectReason, Handover, Shard, Written};
+use roomcast::transport::Transport;
+
+use super::wire::{Got, Wire};
+
+/// A connection, by its index among all wires of the world.
+pub(crate) type WireId = usize;
+
+/// What one reactor tells another.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    Adopt(WireId, Box<Handover>),
+    Accepted(WireId),
+    Drain(u32),
+}
+
+/// The way out to the other mailboxes; gives the mail back if the box is full.
+pub(crate) type Post<'p> = &'p mut dyn FnMut(usize, Mail) -> Result<(), Mail>;
+
+/// What an iteration did, in order.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// The shard was given this many bytes. Then: has the connection a seat, and which end was counted, if any.
+    Received {
+        wire: WireId,
+        bytes: usize,
+        seated: bool,
+        ended: Option<&'static str>,
+    },
+    /// The shard was given a connection of another one.
+    Adopted {
+        wire: WireId,
+        seated: bool,
+        ended: Option<&'static str>,
+    },
+    /// A hand-off came back.
+    Refused { wire: WireId },
+    /// A connection that had a seat has none any longer.
+    Left { wire: WireId },
+    /// The socket was dropped.
+    Reaped { wire: WireId },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Handle {
+    slot: u32,
+    generation: u32,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    wire: Option<WireId>,
+    generation: u32,
+    seated: bool,
+}
+
+/// One reactor of the simulation.
+#[derive(Debug)]
+pub(crate) struct Dry {
+    pub(crate) shard: Shard,
+    pub(crate) mailbox: VecDeque<Mail>,
+    /// Connections that wait to be accepted.
+    pub(crate) backlog: VecDeque<WireId>,
+    /// Which event of the next poll comes first.
+    pub(crate) rotation: usize,
+    pub(crate) seen: Vec<Seen>,
+    entries: Vec<Entry>,
+    carried: Vec<(Handle, bool)>,
+    buffer: Vec<u8>,
+}
+
+impl Dry {
+    /// A reactor whose receive buffer has `buffer` bytes.
+    pub(crate) fn new(common: Arc<Common>, index: usize, seed: u64, buffer: usize) -> Self {
+        Self {
+            shard: Shard::new(common, index, 0, seed),
+            mailbox: VecDeque::new(),
+            backlog: VecDeque::new(),
+            rotation: 0,
+            seen: Vec::new(),
+            entries: Vec::new(),
+            carried: Vec::new(),
+            buffer: vec![0; buffer],
+        }
+    }
+
+    /// Whether a real reactor would wake up at `now`.
+    pub(crate) fn wakes(&self, now: u64, wires: &[Wire]) -> bool {
+        let edge = |(_, wire): (u32, WireId)| wires[wire].has_edge();
+        !self.mailbox.is_empty()
+            || !self.backlog.is_empty()
+            || !self.carried.is_empty()
+            || self.shard.has_work()
+            || self.shard.next_deadline().is_some_and(|at| at <= now)
+            || self.sockets().any(edge)
+    }
+
+    /// Slots with a socket.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = (u32, WireId)> + '_ {
+        let entries = self.entries.iter().enumerate();
+        entries.filter_map(|(slot, entry)| Some((slot as u32, entry.wire?)))
+    }
+
+    /// The slot of a wire, if this reactor has it.
+    pub(crate) fn slot(&self, wire: WireId) -> Option<u32> {
+        self.sockets().find(|at| at.1 == wire).map(|at| at.0)
+    }
+
+    /// Forgets a read for which no edge will come: what a broken reactor would do.
+    pub(crate) fn forget_carried(&mut self) -> Option<WireId> {
+        let (handle, _) = self.carried.pop()?;
+        self.current(handle)
+    }
+
+    /// One iteration.
+    pub(crate) fn iterate(&mut self, now: u64, wires: &mut [Wire], post: Post<'_>) {
+        let events: Vec<_> = self
+            .sockets()
+            .filter_map(|(slot, wire)| Some((self.handle(slot), wires[wire].event()?)))
+            .collect();
+        self.shard.advance(now);
+        self.note_left();
+        let carried = std::mem::take(&mut self.carried);
+        self.mail(wires);
+        let first = self.rotation % events.len().max(1);
+        for &(handle, event) in events[first..].iter().chain(&events[..first]) {
+            if event.writable && self.current(handle).is_some() {
+                self.shard.writable(handle.slot);
+            }
+            if event.readable {
+                self.read(handle, event.read_closed, wires);
+            }
+        }
+        for (handle, to_the_end) in carried {
+            self.read(handle, to_the_end, wires);
+        }
+        while let Some(wire) = self.backlog.pop_front() {
+            let slot = self.shard.accept(Transport::Plain);
+            self.register(slot, wire, wires);
+        }
+        self.shard.seal();
+        self.flush(wires);
+        self.note_left();
+        self.act(wires, post);
+        let Self {
+            shard,
+            entries,
+            seen,
+            ..
+        } = self;
+        shard.reap(|slot| {
+            if let Some(wire) = entries[slot as usize].wire.take() {
+                wires[wire].close();
+                seen.push(Seen::Reaped { wire });
+            }
+        });
+    }
+
+    fn handle(&self, slot: u32) -> Handle {
+        Handle {
+            slot,
+            generation: self.entries[slot as usize].generation,
+        }
+    }
+
+    fn current(&self, handle: Handle) -> Option<WireId> {
+        let entry = self.entries.get(handle.slot as usize)?;
+        (entry.generation == handle.generation).then_some(entry.wire?)
+    }
+
+    fn register(&mut self, slot: u32, wire: WireId, wires: &mut [Wire]) {
+        if self.entries.len() <= slot as usize {
+            self.entries.resize_with(slot as usize + 1, Entry::default);
+        }
+        let entry = &mut self.entries[slot as usize];
+        assert!(entry.wire.is_none(), "a slot has one socket at a time");
+        *entry = Entry {
+            wire: Some(wire),
+            generation: entry.generation + 1,
+            seated: self.shard.is_seated(slot),
+        };
+        wires[wire].register();
+    }
+
+    /// Calls the shard, and says which end it counted meanwhile.
+    fn ending(&mut self, call: impl FnOnce(&mut Shard)) -> Option<&'static str> {
+        let before = self.shard.counters().disconnects;
+        call(&mut self.shard);
+        let after = self.shard.counters().disconnects;
+        let mut ended = None;
+        for (index, label) in DisconnectReason::LABELS.iter().enumerate() {
+            let risen = after[index] - before[index];
+            assert!(
+                risen == 0 || risen == 1 && ended.is_none(),
+                "one call, one end"
+            );
+            ended = ended.or((risen == 1).then_some(*label));
+        }
+        ended
+    }
+
+    fn mail(&mut self, wires: &mut [Wire]) {
+        for _ in 0..MAIL_BUDGET {
+            match self.mailbox.pop_front() {
+                Some(Mail::Adopt(wire, handover)) => {
+                    let mut slot = 0;
+                    let ended = self.ending(|shard| slot = shard.adopt(*handover));
+                    let seated = self.shard.is_seated(slot);
+                    self.register(slot, wire, wires);
+                    self.seen.push(Seen::Adopted {
+                        wire,
+                        seated,
+                        ended,
+                    });
+                }
+                Some(Mail::Accepted(wire)) => self.backlog.push_back(wire),
+                Some(Mail::Drain(spread_ms)) => self.shard.drain(spread_ms),
+                None => break,
+            }
+        }
+    }
+
+    fn read(&mut self, handle: Handle, to_the_end: bool, wires: &mut [Wire]) {
+        let Some(wire) = self.current(handle) else {
+            return;
+        };
+        let slot = handle.slot;
+        if !self.shard.may_read(slot) {
+            return;
+        }
+        match wires[wire].read(&mut self.buffer) {
+            Got::Bytes(0) => self.shard.end_of_input(slot),
+            Got::Bytes(bytes) => {
+                let mut buffer = std::mem::take(&mut self.buffer);
+                let ended = self.ending(|shard| shard.receive(slot, &mut buffer[..bytes]));
+                let seated = self.shard.is_seated(slot);
+                self.entries[slot as usize].seated = seated;
+                self.seen.push(Seen::Received {
+                    wire,
+                    bytes,
+                    seated,
+                    ended,
+                });
+                if bytes == buffer.len() || to_the_end {
+                    self.carried.push((handle, to_the_end));
+                }
+                self.buffer = buffer;
+            }
+            Got::WouldBlock => {}
+            Got::Interrupted => self.carried.push((handle, to_the_end)),
+            Got::Reset => self.shard.failed(slot),
+        }
+        self.note_left_of(slot);
+    }
+
+    fn flush(&mut self, wires: &mut [Wire]) {
+        while let Some(slot) = self.shard.next_write() {
+            let Some(wire) = self.entries[slot as usize].wire else {
+                self.shard.wrote(Written::Failed);
+                continue;
+            };
+            let pending = self.shard.pending();
+            let written = pending.with_slices(|slices| wires[wire].write(slices));
+            self.shard.wrote(written);
+        }
+    }
+
+    fn act(&mut self, wires: &mut [Wire], post: Post<'_>) {
+        let mut actions = Vec::new();
+        self.shard.take_actions(&mut actions);
+        for action in actions {
+            match action {
+                Action::ShutdownWrite(slot) => {
+                    if let Some(wire) = self.entries[slot as usize].wire
+                        && !wires[wire].shutdown_write()
+                    {
+                        self.shard.failed(slot);
+                    }
+                }
+                Action::HandOff {
+                    slot,
+                    home,
+                    handover,
+                } => {
+                    let wire = self.entries[slot as usize].wire.take();
+                    let wire = wire.expect("what is handed off has a socket");
+                    if let Err(Mail::Adopt(wire, handover)) =
+                        post(home, Mail::Adopt(wire, handover))
+                    {
+                        let slot = self
+                            .shard
+                            .refuse_hand_off(&handover, DisconnectReason::Overloaded);
+                        self.register(slot, wire, wires);
+                        self.seen.push(Seen::Refused { wire });
+                    }
+                }
+            }
+        }
+        let mut resumed = Vec::new();
+        self.shard.take_resumed(&mut resumed);
+        for slot in resumed {
+            if self.entries[slot as usize].wire.is_some() {
+                self.carried.push((self.handle(slot), true));
+            }
+        }
+    }
+
+    /// Reports every connection that had a seat when it was last looked at, and has none now.
+    fn note_left(&mut self) {
+        for slot in 0..self.entries.len() {
+            self.note_left_of(slot as u32);
+        }
+    }
+
+    fn note_left_of(&mut self, slot: u32) {
+        let entry = &mut self.entries[slot as usize];
+        if let Some(wire) = entry.wire
+            && entry.seated
+            && !self.shard.is_seated(slot)
+        {
+            entry.seated = false;
+            self.seen.push(Seen::Left { wire });
+        }
+    }
+}
