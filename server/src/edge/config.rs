@@ -61,19 +61,18 @@ pub enum LogLevel {
 pub struct Config {
     /// Address and port for ws://. Loopback unless you say otherwise; 0.0.0.0:7777 is every IPv4 interface, [::]:7777
     /// every interface
-    #[arg(long, env = "ROOMCAST_LISTEN", hide_env = true, default_value = "127.0.0.1:7777", value_name = "IP:PORT",
+    #[arg(long, env = "ROOMCAST_LISTEN", default_value = "127.0.0.1:7777", value_name = "IP:PORT",
         help_heading = "Where", value_parser = parse_listen)]
     pub listen: SocketAddr,
 
     /// Threads that own sockets, each with its share of the rooms [default: one for each core]
-    #[arg(long, env = "ROOMCAST_REACTORS", hide_env = true, value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
+    #[arg(long, env = "ROOMCAST_REACTORS", value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
     reactors: Option<usize>,
 
     /// Largest message, all fragments together; a larger one ends its sender with 1009
     #[arg(
         long,
         env = "ROOMCAST_MAX_MESSAGE",
-        hide_env = true,
         default_value = "64KiB",
         value_name = "SIZE",
         help_heading = "Limits"
@@ -84,14 +83,13 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_MAX_CONNECTIONS",
-        hide_env = true,
         value_name = "N",
         help_heading = "Limits"
     )]
     max_connections: Option<usize>,
 
     /// Players in one room; further ones are closed with 4000
-    #[arg(long, env = "ROOMCAST_MAX_ROOM_MEMBERS", hide_env = true, default_value_t = Limits::default().max_room_members, value_name = "N",
+    #[arg(long, env = "ROOMCAST_MAX_ROOM_MEMBERS", default_value_t = Limits::default().max_room_members, value_name = "N",
         help_heading = "Limits")]
     max_room_members: usize,
 
@@ -99,7 +97,6 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_OUTBOX_MAX",
-        hide_env = true,
         default_value = "256KiB",
         value_name = "SIZE",
         help_heading = "Limits"
@@ -110,7 +107,6 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_CONGESTED_TIMEOUT",
-        hide_env = true,
         default_value = "5s",
         value_name = "TIME",
         help_heading = "Limits"
@@ -121,7 +117,6 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_HANDSHAKE_TIMEOUT",
-        hide_env = true,
         default_value = "10s",
         value_name = "TIME",
         help_heading = "Timers"
@@ -132,7 +127,6 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_PING_INTERVAL",
-        hide_env = true,
         value_name = "TIME",
         help_heading = "Timers"
     )]
@@ -142,7 +136,6 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_IDLE_TIMEOUT",
-        hide_env = true,
         default_value = "60s",
         value_name = "TIME",
         help_heading = "Timers"
@@ -153,7 +146,6 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_CLOSE_TIMEOUT",
-        hide_env = true,
         default_value = "2s",
         value_name = "TIME",
         help_heading = "Timers"
@@ -164,7 +156,6 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_FLUSH_INTERVAL",
-        hide_env = true,
         default_value = "0",
         value_name = "TIME",
         help_heading = "Timers"
@@ -175,7 +166,6 @@ pub struct Config {
     #[arg(
         long,
         env = "ROOMCAST_DRAIN",
-        hide_env = true,
         default_value = "5s",
         value_name = "TIME",
         help_heading = "Timers"
@@ -183,11 +173,11 @@ pub struct Config {
     pub drain: Millis,
 
     /// How log lines look
-    #[arg(long, env = "ROOMCAST_LOG_FORMAT", hide_env = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Logs")]
+    #[arg(long, env = "ROOMCAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "Logs")]
     pub log_format: LogFormat,
 
     /// How much is logged
-    #[arg(long, env = "ROOMCAST_LOG_LEVEL", hide_env = true, value_enum, default_value_t = LogLevel::Info, help_heading = "Logs")]
+    #[arg(long, env = "ROOMCAST_LOG_LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = "Logs")]
     pub log_level: LogLevel,
 }
 
