@@ -2,7 +2,10 @@
 
 mod decode;
 mod encode;
+mod fanout;
+mod mailbox;
 mod mask;
+mod timer;
 mod upgrade;
 mod utf8;
 
@@ -18,5 +21,8 @@ criterion_group! {
         decode::decode,
         encode::server, encode::client,
         upgrade::server,
+        fanout::fan_out,
+        timer::rearm, timer::expire,
+        mailbox::send, mailbox::round_trip,
 }
 criterion_main!(micro);
