@@ -6,24 +6,22 @@
 //! Invariant: whatever is wrong with the input becomes one line that says what to do, and exit
 //! code 2; what comes out of here is a scenario that passes its own check.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod load;
+mod values;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+pub use load::{LoadArgs, ProfileArg};
+pub use values::Addresses;
 
 use crate::compare::MaxRegress;
 use crate::exit::Failure;
-use crate::gate::{self, Check};
+use crate::gate::Check;
 use crate::report::metrics;
-use crate::report::units::Unit;
-use crate::scenario::{MessageKind, Profile, Scenario, Schedule};
-use crate::target::Target;
-
-/// Most addresses that `--source-address` may name.
-const SOURCE_ADDRESSES_MAX: usize = 4096;
 
 const ABOUT: &str = "Puts a load of WebSocket clients on a relay, times and checks every delivery";
 
@@ -96,155 +94,6 @@ pub struct RunArgs {
     /// The output.
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-/// What is put on the server.
-#[derive(Debug, Args)]
-pub struct LoadArgs {
-    /// Relay to load; a room's name replaces {room}, or goes behind the path
-    #[arg(
-        long,
-        env = "LOADGEN_URL",
-        default_value = "ws://127.0.0.1:7777",
-        help_heading = "Target"
-    )]
-    pub url: String,
-    /// How the relay is spoken to: raw fans each message out unchanged to the rest of the room
-    #[arg(
-        long,
-        env = "LOADGEN_PROFILE",
-        default_value = "raw",
-        help_heading = "Target"
-    )]
-    pub profile: ProfileArg,
-    /// Process id of the server, for its CPU and memory [default: who listens at a loopback url]
-    #[arg(
-        long,
-        env = "LOADGEN_SERVER_PID",
-        value_name = "PID",
-        help_heading = "Target"
-    )]
-    pub server_pid: Option<u32>,
-
-    /// Clients in all
-    #[arg(
-        long,
-        short = 'c',
-        env = "LOADGEN_CLIENTS",
-        default_value_t = 1_000,
-        help_heading = "Load"
-    )]
-    pub clients: usize,
-    /// Clients in each room [default: 10]
-    #[arg(
-        long,
-        conflicts_with = "rooms",
-        env = "LOADGEN_ROOM_SIZE",
-        value_name = "CLIENTS",
-        help_heading = "Load"
-    )]
-    pub room_size: Option<usize>,
-    /// Rooms that the clients are spread over, instead of --room-size
-    #[arg(
-        long,
-        env = "LOADGEN_ROOMS",
-        value_name = "ROOMS",
-        help_heading = "Load"
-    )]
-    pub rooms: Option<usize>,
-    /// How many of each room send; the others only listen [default: all]
-    #[arg(
-        long,
-        env = "LOADGEN_SENDERS_PER_ROOM",
-        value_name = "CLIENTS",
-        help_heading = "Load"
-    )]
-    pub senders_per_room: Option<usize>,
-    /// Messages per second of each sender
-    #[arg(
-        long,
-        short = 'r',
-        env = "LOADGEN_RATE",
-        value_name = "HZ",
-        default_value_t = 1.0,
-        help_heading = "Load"
-    )]
-    pub rate: f64,
-    /// Payload of a message, in bytes or with KiB or MiB
-    #[arg(long, short = 's', env = "LOADGEN_SIZE", value_name = "BYTES", default_value = "64", value_parser = parse_size, help_heading = "Load")]
-    pub size: usize,
-    /// All senders send at the same instant, instead of spread over the period
-    #[arg(long, env = "LOADGEN_BURST", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), help_heading = "Load")]
-    pub burst: bool,
-    /// Text messages instead of binary ones
-    #[arg(long, env = "LOADGEN_TEXT", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), help_heading = "Load")]
-    pub text: bool,
-
-    /// How long to measure: 15, 500ms, 2m
-    #[arg(long, short = 'd', env = "LOADGEN_DURATION", value_name = "TIME", default_value = "15s", value_parser = parse_duration, help_heading = "Time")]
-    pub duration: Duration,
-    /// Traffic before measuring begins
-    #[arg(long, env = "LOADGEN_WARMUP", value_name = "TIME", default_value = "2s", value_parser = parse_duration, help_heading = "Time")]
-    pub warmup: Duration,
-    /// Silence after the last join, at whose end the server's idle memory is read
-    #[arg(long, env = "LOADGEN_SETTLE", value_name = "TIME", default_value = "1s", value_parser = parse_duration, help_heading = "Time")]
-    pub settle: Duration,
-    /// How long to wait for stragglers at most
-    #[arg(long, env = "LOADGEN_DRAIN", value_name = "TIME", default_value = "5s", value_parser = parse_duration, help_heading = "Time")]
-    pub drain: Duration,
-    /// Connections opened per second
-    #[arg(
-        long,
-        env = "LOADGEN_CONNECT_RATE",
-        value_name = "HZ",
-        default_value_t = 2_000.0,
-        help_heading = "Time"
-    )]
-    pub connect_rate: f64,
-    /// How long a client may take to join
-    #[arg(long, env = "LOADGEN_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "Time")]
-    pub handshake_timeout: Duration,
-
-    /// Clients that leave and come back, per second
-    #[arg(
-        long,
-        env = "LOADGEN_CHURN",
-        value_name = "HZ",
-        default_value_t = 0.0,
-        help_heading = "Misbehaviour (counted apart)"
-    )]
-    pub churn: f64,
-    /// Clients that stop reading
-    #[arg(
-        long,
-        env = "LOADGEN_SLOW_READERS",
-        value_name = "CLIENTS",
-        default_value_t = 0,
-        help_heading = "Misbehaviour (counted apart)"
-    )]
-    pub slow_readers: usize,
-    /// Clients that stop reading for a while, again and again
-    #[arg(
-        long,
-        env = "LOADGEN_STALLING_READERS",
-        value_name = "CLIENTS",
-        default_value_t = 0,
-        help_heading = "Misbehaviour (counted apart)"
-    )]
-    pub stalling_readers: usize,
-    /// How long those do not read at a time
-    #[arg(long, env = "LOADGEN_STALL", value_name = "TIME", default_value = "500ms", value_parser = parse_duration, help_heading = "Misbehaviour (counted apart)")]
-    pub stall: Duration,
-
-    /// Threads that drive the clients [default: half of the cores]
-    #[arg(long, env = "LOADGEN_THREADS", help_heading = "Generator")]
-    pub threads: Option<usize>,
-    /// Address to connect from, or a range such as 127.0.0.2-127.0.0.9; repeatable
-    #[arg(long, env = "LOADGEN_SOURCE_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_addresses, help_heading = "Generator")]
-    pub source_address: Vec<Addresses>,
-    /// Seed of everything random [default: another one each time]
-    #[arg(long, env = "LOADGEN_SEED", help_heading = "Generator")]
-    pub seed: Option<u64>,
 }
 
 /// What must hold.
@@ -370,17 +219,6 @@ pub struct DoctorArgs {
     pub clients: Option<u64>,
 }
 
-/// How the relay is spoken to.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ProfileArg {
-    /// Each message goes unchanged to all others in the room.
-    Raw,
-}
-
-/// One value of `--source-address`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses(Vec<IpAddr>);
-
 impl Cli {
     /// Reads the command line and the environment.
     ///
@@ -435,156 +273,12 @@ fn one_line(message: &str) -> String {
     )
 }
 
-impl LoadArgs {
-    /// The scenario that is described.
-    ///
-    /// # Errors
-    /// One line and exit code 2 for the first thing that cannot be run.
-    pub fn scenario(&self) -> Result<Scenario, Failure> {
-        let target =
-            Target::parse(&self.url).map_err(|error| Failure::usage(format!("--url: {error}")))?;
-        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
-        let room_size = self.room_size_of_each()?;
-        let mut scenario = Scenario::new(target, seed);
-        scenario.profile = match self.profile {
-            ProfileArg::Raw => Profile::Raw,
-        };
-        scenario.clients = self.clients;
-        scenario.room_size = room_size;
-        scenario.senders_per_room = self.senders_per_room.unwrap_or(room_size);
-        scenario.rate_hz = self.rate;
-        scenario.size = self.size;
-        scenario.schedule = if self.burst {
-            Schedule::Burst
-        } else {
-            Schedule::Even
-        };
-        scenario.kind = if self.text {
-            MessageKind::Text
-        } else {
-            MessageKind::Binary
-        };
-        scenario.connect_rate = self.connect_rate;
-        scenario.handshake_timeout = self.handshake_timeout;
-        scenario.settle = self.settle;
-        scenario.warmup = self.warmup;
-        scenario.duration = self.duration;
-        scenario.drain = self.drain;
-        scenario.churn = self.churn;
-        scenario.slow_readers = self.slow_readers;
-        scenario.stalling_readers = self.stalling_readers;
-        scenario.stall = self.stall;
-        if let Some(threads) = self.threads {
-            scenario.threads = threads;
-        }
-        scenario.source_addresses = self.source_addresses()?;
-        scenario.server_pid = self.server_pid;
-        scenario
-            .check()
-            .map_err(|error| Failure::usage(error.to_string()))?;
-        Ok(scenario)
-    }
-
-    fn room_size_of_each(&self) -> Result<usize, Failure> {
-        let Some(rooms) = self.rooms else {
-            return Ok(self.room_size.unwrap_or(10));
-        };
-        if self.clients == 0 {
-            return Err(Failure::usage("at least one client is needed"));
-        }
-        if rooms == 0 {
-            return Err(Failure::usage("--rooms must be at least 1"));
-        }
-        let size = self.clients.div_ceil(rooms);
-        let filled = self.clients.div_ceil(size);
-        if filled != rooms {
-            return Err(Failure::usage(format!(
-                "{} clients do not fill {rooms} rooms evenly: rooms of {size} make {filled}; choose --rooms {filled} or another number of --clients",
-                self.clients
-            )));
-        }
-        Ok(size)
-    }
-
-    fn source_addresses(&self) -> Result<Vec<IpAddr>, Failure> {
-        let mut addresses = Vec::new();
-        for address in self.source_address.iter().flat_map(|part| &part.0) {
-            if !addresses.contains(address) {
-                addresses.push(*address);
-            }
-        }
-        if addresses.len() > SOURCE_ADDRESSES_MAX {
-            return Err(Failure::usage(format!(
-                "--source-address names {} addresses; at most {SOURCE_ADDRESSES_MAX} can be used",
-                addresses.len()
-            )));
-        }
-        Ok(addresses)
-    }
-}
-
-/// `15`, `15s`, `500ms`, `2m`, `1h`; a number alone is seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let wrong = || format!("{text:?} is not a time; write 15s, 500ms, 2m or 1h");
-    let end = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit.trim() {
-        "ns" => 1e-9,
-        "us" | "µs" => 1e-6,
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
-}
-
-/// `64`, `4KiB`, `1MiB`.
-fn parse_size(text: &str) -> Result<usize, String> {
-    let amount = gate::parse_amount(text, Unit::Bytes)?;
-    if amount.fract() != 0.0 || amount > 1e15 {
-        return Err(format!("{text:?} is not a whole number of bytes"));
-    }
-    Ok(amount as usize)
-}
-
-/// One address, or the first and last of a range of IPv4 addresses.
-fn parse_addresses(text: &str) -> Result<Addresses, String> {
-    let wrong =
-        || format!("{text:?} is not an address or a range; write 127.0.0.2 or 127.0.0.2-127.0.0.9");
-    let Some((first, last)) = text.split_once('-') else {
-        return text
-            .trim()
-            .parse()
-            .map(|address| Addresses(vec![address]))
-            .map_err(|_| wrong());
-    };
-    let first: Ipv4Addr = first.trim().parse().map_err(|_| wrong())?;
-    let last: Ipv4Addr = last.trim().parse().map_err(|_| wrong())?;
-    let (first, last) = (u32::from(first), u32::from(last));
-    if last < first {
-        return Err(format!("{text:?} ends before it begins"));
-    }
-    if (last - first) as usize >= SOURCE_ADDRESSES_MAX {
-        return Err(format!(
-            "{text:?} has more than {SOURCE_ADDRESSES_MAX} addresses"
-        ));
-    }
-    Ok(Addresses(
-        (first..=last)
-            .map(|address| Ipv4Addr::from(address).into())
-            .collect(),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::scenario::{MessageKind, Scenario, Schedule};
 
     fn read(args: &[&str]) -> Result<Cli, Answer> {
         let args = std::iter::once("loadgen").chain(args.iter().copied());
@@ -768,31 +462,6 @@ mod tests {
             let message = scenario(args).unwrap_err();
             assert!(message.contains(want), "{args:?}: {message}");
             assert!(!message.contains('\n'), "{args:?}: {message}");
-        }
-    }
-
-    #[test]
-    fn times_and_sizes() {
-        for (text, ms) in [
-            ("15", 15_000),
-            ("1.5s", 1_500),
-            ("500ms", 500),
-            ("2m", 120_000),
-            ("1h", 3_600_000),
-            ("100us", 0),
-        ] {
-            assert_eq!(parse_duration(text).unwrap().as_millis(), ms, "{text}");
-        }
-        for bad in ["", "s", "1d", "1e300h", "-5s", "inf"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
-        for (text, bytes) in [
-            ("64", 64),
-            ("64B", 64),
-            ("4KiB", 4_096),
-            ("0.5MiB", 524_288),
-        ] {
-            assert_eq!(parse_size(text).unwrap(), bytes, "{text}");
         }
     }
 

@@ -1,0 +1,260 @@
+//! The flags that describe a load, and the scenario they make.
+//!
+//! It owns what each of these flags means. It must not know output or subcommands.
+//!
+//! Invariant: a scenario that comes out of here has passed its own check.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::values::{Addresses, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_size};
+use crate::exit::Failure;
+use crate::scenario::{MessageKind, Profile, Scenario, Schedule};
+use crate::target::Target;
+
+/// What is put on the server.
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// Relay to load; a room's name replaces {room}, or goes behind the path
+    #[arg(
+        long,
+        env = "LOADGEN_URL",
+        default_value = "ws://127.0.0.1:7777",
+        help_heading = "Target"
+    )]
+    pub url: String,
+    /// How the relay is spoken to: raw fans each message out unchanged to the rest of the room
+    #[arg(
+        long,
+        env = "LOADGEN_PROFILE",
+        default_value = "raw",
+        help_heading = "Target"
+    )]
+    pub profile: ProfileArg,
+    /// Process id of the server, for its CPU and memory [default: who listens at a loopback url]
+    #[arg(
+        long,
+        env = "LOADGEN_SERVER_PID",
+        value_name = "PID",
+        help_heading = "Target"
+    )]
+    pub server_pid: Option<u32>,
+
+    /// Clients in all
+    #[arg(
+        long,
+        short = 'c',
+        env = "LOADGEN_CLIENTS",
+        default_value_t = 1_000,
+        help_heading = "Load"
+    )]
+    pub clients: usize,
+    /// Clients in each room [default: 10]
+    #[arg(
+        long,
+        conflicts_with = "rooms",
+        env = "LOADGEN_ROOM_SIZE",
+        value_name = "CLIENTS",
+        help_heading = "Load"
+    )]
+    pub room_size: Option<usize>,
+    /// Rooms that the clients are spread over, instead of --room-size
+    #[arg(
+        long,
+        env = "LOADGEN_ROOMS",
+        value_name = "ROOMS",
+        help_heading = "Load"
+    )]
+    pub rooms: Option<usize>,
+    /// How many of each room send; the others only listen [default: all]
+    #[arg(
+        long,
+        env = "LOADGEN_SENDERS_PER_ROOM",
+        value_name = "CLIENTS",
+        help_heading = "Load"
+    )]
+    pub senders_per_room: Option<usize>,
+    /// Messages per second of each sender
+    #[arg(
+        long,
+        short = 'r',
+        env = "LOADGEN_RATE",
+        value_name = "HZ",
+        default_value_t = 1.0,
+        help_heading = "Load"
+    )]
+    pub rate: f64,
+    /// Payload of a message, in bytes or with KiB or MiB
+    #[arg(long, short = 's', env = "LOADGEN_SIZE", value_name = "BYTES", default_value = "64", value_parser = parse_size, help_heading = "Load")]
+    pub size: usize,
+    /// All senders send at the same instant, instead of spread over the period
+    #[arg(long, env = "LOADGEN_BURST", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), help_heading = "Load")]
+    pub burst: bool,
+    /// Text messages instead of binary ones
+    #[arg(long, env = "LOADGEN_TEXT", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), help_heading = "Load")]
+    pub text: bool,
+
+    /// How long to measure: 15, 500ms, 2m
+    #[arg(long, short = 'd', env = "LOADGEN_DURATION", value_name = "TIME", default_value = "15s", value_parser = parse_duration, help_heading = "Time")]
+    pub duration: Duration,
+    /// Traffic before measuring begins
+    #[arg(long, env = "LOADGEN_WARMUP", value_name = "TIME", default_value = "2s", value_parser = parse_duration, help_heading = "Time")]
+    pub warmup: Duration,
+    /// Silence after the last join, at whose end the server's idle memory is read
+    #[arg(long, env = "LOADGEN_SETTLE", value_name = "TIME", default_value = "1s", value_parser = parse_duration, help_heading = "Time")]
+    pub settle: Duration,
+    /// How long to wait for stragglers at most
+    #[arg(long, env = "LOADGEN_DRAIN", value_name = "TIME", default_value = "5s", value_parser = parse_duration, help_heading = "Time")]
+    pub drain: Duration,
+    /// Connections opened per second
+    #[arg(
+        long,
+        env = "LOADGEN_CONNECT_RATE",
+        value_name = "HZ",
+        default_value_t = 2_000.0,
+        help_heading = "Time"
+    )]
+    pub connect_rate: f64,
+    /// How long a client may take to join
+    #[arg(long, env = "LOADGEN_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "Time")]
+    pub handshake_timeout: Duration,
+
+    /// Clients that leave and come back, per second
+    #[arg(
+        long,
+        env = "LOADGEN_CHURN",
+        value_name = "HZ",
+        default_value_t = 0.0,
+        help_heading = "Misbehaviour (counted apart)"
+    )]
+    pub churn: f64,
+    /// Clients that stop reading
+    #[arg(
+        long,
+        env = "LOADGEN_SLOW_READERS",
+        value_name = "CLIENTS",
+        default_value_t = 0,
+        help_heading = "Misbehaviour (counted apart)"
+    )]
+    pub slow_readers: usize,
+    /// Clients that stop reading for a while, again and again
+    #[arg(
+        long,
+        env = "LOADGEN_STALLING_READERS",
+        value_name = "CLIENTS",
+        default_value_t = 0,
+        help_heading = "Misbehaviour (counted apart)"
+    )]
+    pub stalling_readers: usize,
+    /// How long those do not read at a time
+    #[arg(long, env = "LOADGEN_STALL", value_name = "TIME", default_value = "500ms", value_parser = parse_duration, help_heading = "Misbehaviour (counted apart)")]
+    pub stall: Duration,
+
+    /// Threads that drive the clients [default: half of the cores]
+    #[arg(long, env = "LOADGEN_THREADS", help_heading = "Generator")]
+    pub threads: Option<usize>,
+    /// Address to connect from, or a range such as 127.0.0.2-127.0.0.9; repeatable
+    #[arg(long, env = "LOADGEN_SOURCE_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_addresses, help_heading = "Generator")]
+    pub source_address: Vec<Addresses>,
+    /// Seed of everything random [default: another one each time]
+    #[arg(long, env = "LOADGEN_SEED", help_heading = "Generator")]
+    pub seed: Option<u64>,
+}
+
+/// How the relay is spoken to.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ProfileArg {
+    /// Each message goes unchanged to all others in the room.
+    Raw,
+}
+
+impl LoadArgs {
+    /// The scenario that is described.
+    ///
+    /// # Errors
+    /// One line and exit code 2 for the first thing that cannot be run.
+    pub fn scenario(&self) -> Result<Scenario, Failure> {
+        let target =
+            Target::parse(&self.url).map_err(|error| Failure::usage(format!("--url: {error}")))?;
+        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        let room_size = self.room_size_of_each()?;
+        let mut scenario = Scenario::new(target, seed);
+        scenario.profile = match self.profile {
+            ProfileArg::Raw => Profile::Raw,
+        };
+        scenario.clients = self.clients;
+        scenario.room_size = room_size;
+        scenario.senders_per_room = self.senders_per_room.unwrap_or(room_size);
+        scenario.rate_hz = self.rate;
+        scenario.size = self.size;
+        scenario.schedule = if self.burst {
+            Schedule::Burst
+        } else {
+            Schedule::Even
+        };
+        scenario.kind = if self.text {
+            MessageKind::Text
+        } else {
+            MessageKind::Binary
+        };
+        scenario.connect_rate = self.connect_rate;
+        scenario.handshake_timeout = self.handshake_timeout;
+        scenario.settle = self.settle;
+        scenario.warmup = self.warmup;
+        scenario.duration = self.duration;
+        scenario.drain = self.drain;
+        scenario.churn = self.churn;
+        scenario.slow_readers = self.slow_readers;
+        scenario.stalling_readers = self.stalling_readers;
+        scenario.stall = self.stall;
+        if let Some(threads) = self.threads {
+            scenario.threads = threads;
+        }
+        scenario.source_addresses = self.source_addresses()?;
+        scenario.server_pid = self.server_pid;
+        scenario
+            .check()
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(scenario)
+    }
+
+    fn room_size_of_each(&self) -> Result<usize, Failure> {
+        let Some(rooms) = self.rooms else {
+            return Ok(self.room_size.unwrap_or(10));
+        };
+        if self.clients == 0 {
+            return Err(Failure::usage("at least one client is needed"));
+        }
+        if rooms == 0 {
+            return Err(Failure::usage("--rooms must be at least 1"));
+        }
+        let size = self.clients.div_ceil(rooms);
+        let filled = self.clients.div_ceil(size);
+        if filled != rooms {
+            return Err(Failure::usage(format!(
+                "{} clients do not fill {rooms} rooms evenly: rooms of {size} make {filled}; choose --rooms {filled} or another number of --clients",
+                self.clients
+            )));
+        }
+        Ok(size)
+    }
+
+    fn source_addresses(&self) -> Result<Vec<IpAddr>, Failure> {
+        let mut addresses = Vec::new();
+        for address in self.source_address.iter().flat_map(|part| &part.0) {
+            if !addresses.contains(address) {
+                addresses.push(*address);
+            }
+        }
+        if addresses.len() > SOURCE_ADDRESSES_MAX {
+            return Err(Failure::usage(format!(
+                "--source-address names {} addresses; at most {SOURCE_ADDRESSES_MAX} can be used",
+                addresses.len()
+            )));
+        }
+        Ok(addresses)
+    }
+}

@@ -1,0 +1,135 @@
+//! How values on the command line are spelled: times, sizes, addresses.
+//!
+//! It owns these spellings. It must not know which flag a value is for.
+//!
+//! Invariant: what is refused is answered with an example of what is not.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::gate;
+use crate::report::units::Unit;
+
+/// Most addresses that `--source-address` may name.
+pub(super) const SOURCE_ADDRESSES_MAX: usize = 4096;
+
+/// One value of `--source-address`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses(pub(super) Vec<IpAddr>);
+
+/// `15`, `15s`, `500ms`, `2m`, `1h`; a number alone is seconds.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let wrong = || format!("{text:?} is not a time; write 15s, 500ms, 2m or 1h");
+    let end = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim() {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
+}
+
+/// `64`, `4KiB`, `1MiB`.
+pub(super) fn parse_size(text: &str) -> Result<usize, String> {
+    let amount = gate::parse_amount(text, Unit::Bytes)?;
+    if amount.fract() != 0.0 || amount > 1e15 {
+        return Err(format!("{text:?} is not a whole number of bytes"));
+    }
+    Ok(amount as usize)
+}
+
+/// One address, or the first and last of a range of IPv4 addresses.
+pub(super) fn parse_addresses(text: &str) -> Result<Addresses, String> {
+    let wrong =
+        || format!("{text:?} is not an address or a range; write 127.0.0.2 or 127.0.0.2-127.0.0.9");
+    let Some((first, last)) = text.split_once('-') else {
+        return text
+            .trim()
+            .parse()
+            .map(|address| Addresses(vec![address]))
+            .map_err(|_| wrong());
+    };
+    let first: Ipv4Addr = first.trim().parse().map_err(|_| wrong())?;
+    let last: Ipv4Addr = last.trim().parse().map_err(|_| wrong())?;
+    let (first, last) = (u32::from(first), u32::from(last));
+    if last < first {
+        return Err(format!("{text:?} ends before it begins"));
+    }
+    if (last - first) as usize >= SOURCE_ADDRESSES_MAX {
+        return Err(format!(
+            "{text:?} has more than {SOURCE_ADDRESSES_MAX} addresses"
+        ));
+    }
+    Ok(Addresses(
+        (first..=last)
+            .map(|address| Ipv4Addr::from(address).into())
+            .collect(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes() {
+        for (text, ms) in [
+            ("15", 15_000),
+            ("1.5s", 1_500),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("100us", 0),
+        ] {
+            assert_eq!(parse_duration(text).unwrap().as_millis(), ms, "{text}");
+        }
+        for bad in ["", "s", "1d", "1e300h", "-5s", "inf"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+        for (text, bytes) in [
+            ("64", 64),
+            ("64B", 64),
+            ("4KiB", 4_096),
+            ("0.5MiB", 524_288),
+        ] {
+            assert_eq!(parse_size(text).unwrap(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_ranges() {
+        let text = |addresses: Addresses| {
+            let all: Vec<String> = addresses.0.iter().map(ToString::to_string).collect();
+            all.join(" ")
+        };
+        for (written, want) in [
+            ("127.0.0.2", "127.0.0.2"),
+            ("::1", "::1"),
+            (
+                "127.0.0.254-127.0.1.1",
+                "127.0.0.254 127.0.0.255 127.0.1.0 127.0.1.1",
+            ),
+            ("10.0.0.1 - 10.0.0.1", "10.0.0.1"),
+        ] {
+            assert_eq!(text(parse_addresses(written).unwrap()), want, "{written}");
+        }
+        for (written, want) in [
+            ("localhost", "write 127.0.0.2"),
+            ("127.0.0.2-9", "write 127.0.0.2"),
+            ("127.0.0.9-127.0.0.2", "ends before it begins"),
+            ("10.0.0.0-10.0.16.0", "more than 4096"),
+        ] {
+            let error = parse_addresses(written).unwrap_err();
+            assert!(error.contains(want), "{written}: {error}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The metrics themselves: name, meaning and where each is found in a report.
+//!
+//! It owns the list. It must not know how a name is looked up.
+//!
+//! Invariant: names are part of the schema: they are added, never changed.
+
+use hdrhistogram::Histogram;
+
+use super::Better;
+use crate::report::Report;
+use crate::report::units::Unit;
+
+/// A distribution of the report.
+pub(super) struct Distribution {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) of: fn(&Report) -> &Histogram<u64>,
+}
+
+/// A single number of the report.
+pub(super) struct Number {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) unit: Unit,
+    pub(super) better: Better,
+    pub(super) of: fn(&Report) -> Option<f64>,
+}
+
+pub(super) const DISTRIBUTIONS: &[Distribution] = &[
+    Distribution {
+        name: "latency",
+        about: "intended send to delivery",
+        of: |report| &report.histograms.latency,
+    },
+    Distribution {
+        name: "latency_uncorrected",
+        about: "actual send to delivery",
+        of: |report| &report.histograms.latency_uncorrected,
+    },
+    Distribution {
+        name: "latency_misbehaving",
+        about: "as latency, of slow readers and churners",
+        of: |report| &report.histograms.latency_misbehaving,
+    },
+    Distribution {
+        name: "connect",
+        about: "TCP connect",
+        of: |report| &report.histograms.connect,
+    },
+    Distribution {
+        name: "join",
+        about: "upgrade request to its answer",
+        of: |report| &report.histograms.join,
+    },
+    Distribution {
+        name: "rejoin",
+        about: "connect to answer, of churning clients",
+        of: |report| &report.histograms.rejoin,
+    },
+    Distribution {
+        name: "send_lag",
+        about: "intended to actual send: the generator's own lag",
+        of: |report| &report.histograms.send_lag,
+    },
+    Distribution {
+        name: "receive_wait",
+        about: "readable to read: the generator's own lag",
+        of: |report| &report.histograms.receive_wait,
+    },
+];
+
+macro_rules! count {
+    ($name:literal, $about:literal, $better:ident, $($field:ident).+) => {
+        Number {
+            name: $name,
+            about: $about,
+            unit: Unit::Count,
+            better: Better::$better,
+            of: |report| Some(report.$($field).+ as f64),
+        }
+    };
+}
+
+pub(super) const NUMBERS: &[Number] = &[
+    count!(
+        "offered",
+        "sends the schedule asked for",
+        Higher,
+        counts.offered
+    ),
+    count!("sent", "messages written", Higher, counts.sent),
+    count!(
+        "expected",
+        "deliveries those should cause",
+        Higher,
+        counts.expected
+    ),
+    count!(
+        "delivered",
+        "deliveries that arrived",
+        Higher,
+        counts.delivered
+    ),
+    count!("lost", "deliveries that never came", Lower, counts.lost),
+    count!(
+        "duplicates",
+        "deliveries that came again",
+        Lower,
+        counts.duplicates
+    ),
+    count!(
+        "reordered",
+        "deliveries out of order",
+        Lower,
+        counts.reordered
+    ),
+    count!(
+        "corrupted",
+        "deliveries with another payload",
+        Lower,
+        counts.corrupted
+    ),
+    count!("leaked", "deliveries of another room", Lower, counts.leaked),
+    count!(
+        "superseded",
+        "state replaced by newer state",
+        Lower,
+        counts.superseded
+    ),
+    count!(
+        "own_echoed",
+        "messages returned to their sender",
+        Lower,
+        counts.own_echoed
+    ),
+    count!(
+        "blocked",
+        "messages that found the server not reading",
+        Lower,
+        counts.blocked
+    ),
+    count!(
+        "warmup_lost",
+        "deliveries of the warm-up that never came",
+        Lower,
+        warmup.lost
+    ),
+    count!(
+        "disconnects",
+        "well-behaved clients that lost their connection",
+        Lower,
+        connections.disconnected
+    ),
+    count!(
+        "rejoins_failed",
+        "churning clients that could not return",
+        Lower,
+        connections.rejoins_failed
+    ),
+    Number {
+        name: "connect_failures",
+        about: "clients that never joined",
+        unit: Unit::Count,
+        better: Better::Lower,
+        of: |report| Some(report.connections.failed_total() as f64),
+    },
+    Number {
+        name: "loss_ratio",
+        about: "lost of expected",
+        unit: Unit::Ratio,
+        better: Better::Lower,
+        of: Report::loss_ratio,
+    },
+    Number {
+        name: "rate",
+        about: "deliveries per second",
+        unit: Unit::PerSecond,
+        better: Better::Higher,
+        of: Report::rate,
+    },
+    Number {
+        name: "server.cpu_per_delivery",
+        about: "server CPU time, user and kernel",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        of: |report| {
+            let server = report.server.as_ref()?;
+            Some(server.user_per_delivery_ns? + server.system_per_delivery_ns?)
+        },
+    },
+    Number {
+        name: "server.user_per_delivery",
+        about: "in user mode",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        of: |report| report.server.as_ref()?.user_per_delivery_ns,
+    },
+    Number {
+        name: "server.system_per_delivery",
+        about: "in the kernel",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        of: |report| report.server.as_ref()?.system_per_delivery_ns,
+    },
+    Number {
+        name: "server.memory_per_connection",
+        about: "resident memory of the idle server",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        of: |report| report.server.as_ref()?.memory_per_connection_bytes,
+    },
+    Number {
+        name: "server.rss_peak",
+        about: "resident memory of the server at most",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        of: |report| Some(report.server.as_ref()?.rss_peak_bytes as f64),
+    },
+    Number {
+        name: "generator.occupied",
+        about: "share of its time the busiest thread had no rest",
+        unit: Unit::Ratio,
+        better: Better::Lower,
+        of: |report| Some(report.generator.occupied_ratio),
+    },
+    Number {
+        name: "generator.max_lag",
+        about: "latest send after its intended time",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        of: |report| Some(report.generator.max_lag_ns as f64),
+    },
+];

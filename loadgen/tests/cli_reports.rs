@@ -1,0 +1,178 @@
+//! `merge` and `compare` on files, and every exit code that needs no server.
+
+mod cli_support;
+
+use cli_support::{code, invalid_outcome, loadgen, outcome, save, stderr, stdout};
+use roomcast_loadgen::outcome::empty_histogram;
+use roomcast_loadgen::report::Report;
+
+/// 1,000 latencies from 10 us to 10 ms, in an order that no half of shares.
+fn latencies() -> Vec<u64> {
+    (1..=1_000_u64)
+        .map(|i| (i * 617 % 1_000 + 1) * 10_000)
+        .collect()
+}
+
+#[test]
+fn merging_two_halves_gives_the_histogram_of_the_whole() {
+    let scratch = tempfile::tempdir().unwrap();
+    let values = latencies();
+    let (left, right) = values.split_at(333);
+    let a = save(&outcome(left), scratch.path(), "a.json");
+    let b = save(&outcome(right), scratch.path(), "b.json");
+    let joined = scratch.path().join("out.json");
+    let output = loadgen(&["merge", &a, &b, "-o", joined.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("joined from 2 reports"),
+        "{}",
+        stdout(&output)
+    );
+    let report = Report::read(&joined).unwrap();
+    let mut whole = empty_histogram();
+    for value in &values {
+        whole.record(*value).unwrap();
+    }
+    assert_eq!(report.histograms.latency, whole);
+    assert_eq!(report.counts.delivered, 1_000);
+    assert_eq!(report.scenario.clients, 2_000);
+}
+
+#[test]
+fn merge_judges_and_writes_everything() {
+    let scratch = tempfile::tempdir().unwrap();
+    let a = save(&outcome(&latencies()), scratch.path(), "a.json");
+    let b = save(&outcome(&[5_000_000]), scratch.path(), "b.json");
+    let out = scratch.path().join("out");
+    let out_text = out.to_str().unwrap();
+
+    let passed = loadgen(&["merge", &a, &b, "--check", "p99<20ms", "--out", out_text]);
+    assert_eq!(code(&passed), 0, "{}", stderr(&passed));
+    let failed = loadgen(&[
+        "merge", &a, &b, "--check", "p99<20ms", "--check", "p50<1ms", "--json", "--out", out_text,
+    ]);
+    assert_eq!(code(&failed), 99, "{}", stderr(&failed));
+    assert!(
+        stderr(&failed).contains("latency.p50 is"),
+        "{}",
+        stderr(&failed)
+    );
+
+    let printed = Report::from_json(stdout(&failed)).unwrap();
+    let written = Report::read(&out.join("report.json")).unwrap();
+    assert_eq!(printed, written);
+    let verdicts: Vec<bool> = written.checks.iter().map(|check| check.passed).collect();
+    assert_eq!(verdicts, [true, false]);
+    let junit = std::fs::read_to_string(out.join("junit.xml")).unwrap();
+    assert!(junit.contains("tests=\"4\" failures=\"1\""), "{junit}");
+    let summary = std::fs::read_to_string(out.join("summary.md")).unwrap();
+    assert!(summary.contains("1 of 2 checks failed"), "{summary}");
+}
+
+#[test]
+fn an_invalid_run_is_4_even_when_a_check_fails_too() {
+    let scratch = tempfile::tempdir().unwrap();
+    let a = save(&outcome(&latencies()), scratch.path(), "a.json");
+    let b = save(&invalid_outcome(&latencies()), scratch.path(), "b.json");
+    for check in ["lost==0", "p99<1ns"] {
+        let output = loadgen(&["merge", &a, &b, "--quiet", "--check", check]);
+        assert_eq!(code(&output), 4, "{check}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+        assert!(
+            stderr(&output).contains("3 of 1000 clients could not join"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn compare_passes_fails_and_refuses() {
+    let scratch = tempfile::tempdir().unwrap();
+    let base = save(&outcome(&latencies()), scratch.path(), "base.json");
+    let slower: Vec<u64> = latencies().iter().map(|value| value * 12 / 10).collect();
+    let slow = save(&outcome(&slower), scratch.path(), "slow.json");
+    let invalid = save(
+        &invalid_outcome(&latencies()),
+        scratch.path(),
+        "invalid.json",
+    );
+    let mut other = outcome(&latencies());
+    other.scenario.size = 128;
+    let other = save(&other, scratch.path(), "other.json");
+
+    let output = loadgen(&["compare", &base, &slow, "--max-regress", "p99=10%"]);
+    assert_eq!(code(&output), 99, "{}", stderr(&output));
+    let line = stdout(&output)
+        .lines()
+        .find(|line| line.starts_with("latency.p99 "))
+        .unwrap();
+    assert!(line.contains("1.20") && line.ends_with("FAIL"), "{line}");
+    let output = loadgen(&[
+        "compare",
+        &base,
+        &slow,
+        "--max-regress",
+        "p99=25%",
+        "--max-regress",
+        "lost=0%",
+    ]);
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
+    let output = loadgen(&["compare", &base, &slow]);
+    assert_eq!(code(&output), 0, "nothing was forbidden");
+    let output = loadgen(&["compare", &base, &invalid, "--max-regress", "p99=10%"]);
+    assert_eq!(code(&output), 4);
+    assert!(
+        stderr(&output).contains("invalid.json"),
+        "{}",
+        stderr(&output)
+    );
+    let output = loadgen(&["compare", &base, &other]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        stderr(&output).contains("size 64 and 128"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn files_that_are_no_reports_are_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let good = save(&outcome(&[1_000]), scratch.path(), "good.json");
+    let text = std::fs::read_to_string(&good).unwrap();
+    let cases = [
+        ("empty.json", String::new(), "not a report"),
+        ("array.json", "[1]".to_owned(), "not a report"),
+        (
+            "future.json",
+            text.replace("roomcast.loadgen/1", "roomcast.loadgen/2"),
+            "roomcast.loadgen/2",
+        ),
+        (
+            "damaged.json",
+            text.replace(
+                "hdr_v2_deflate_base64\": \"",
+                "hdr_v2_deflate_base64\": \"x",
+            ),
+            "damaged",
+        ),
+        (
+            "cut.json",
+            text[..text.len() / 2].to_owned(),
+            "not a report",
+        ),
+    ];
+    for (name, content, want) in cases {
+        let path = scratch.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let output = loadgen(&["compare", &good, path.to_str().unwrap()]);
+        assert_eq!(code(&output), 2, "{name}");
+        let said = stderr(&output);
+        assert!(said.contains(name) && said.contains(want), "{name}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let output = loadgen(&["merge", &good, "/nonexistent/report.json"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("/nonexistent/report.json"));
+}

@@ -1,0 +1,118 @@
+//! Exit codes 2 and 3 and the texts that go with them, through the real binary.
+
+mod cli_support;
+
+use std::net::TcpListener;
+
+use cli_support::{code, loadgen, loadgen_with, stderr, stdout};
+
+#[track_caller]
+fn refused(args: &[&str], want: &str) {
+    let output = loadgen(args);
+    assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));
+    assert_eq!(stdout(&output), "", "{args:?}");
+    let said = stderr(&output);
+    assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+    assert!(said.starts_with("loadgen: "), "{args:?}: {said}");
+    assert!(said.contains(want), "{args:?}: {said}");
+}
+
+#[test]
+fn unusable_flags_are_one_line_and_exit_2() {
+    refused(&["--clients", "0"], "at least one client");
+    refused(&["--clients", "many"], "--clients");
+    refused(&["--nonsense"], "--nonsense");
+    refused(&["--url", "wss://127.0.0.1"], "TLS");
+    refused(&["--url", "https://127.0.0.1"], "ws://");
+    refused(&["--url", "ws://127.0.0.1:7777/#room"], "#fragment");
+    refused(&["--size", "8"], "32");
+    refused(&["--check", "latency.p98.x<20ms"], "latency.");
+    refused(&["--check", "lotency.p99<20ms"], "did you mean latency.p99");
+    refused(&["--check", "latency.p99<20lightyears"], "ns, us, ms, s");
+    refused(&["search", "--to", "10"], "--check");
+    refused(
+        &["search", "--check", "lost==0", "--from", "20", "--to", "10"],
+        "--from <= --to",
+    );
+}
+
+#[test]
+fn unusable_environment_is_the_same() {
+    let output = loadgen_with(&[("LOADGEN_CLIENTS", "0")], &[]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("at least one client"));
+    let output = loadgen_with(&[("LOADGEN_CHECK", "latency.p99<20")], &[]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        stderr(&output).contains("needs a unit"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_told_before_the_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below = file.join("out");
+    refused(
+        &["--out", below.to_str().unwrap()],
+        "cannot create the directory",
+    );
+}
+
+#[test]
+fn nothing_listens_is_exit_3_and_says_how_to_start_the_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = loadgen(&["--url", &url, "--clients", "10"]);
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("cargo run --release --bin roomcast"),
+        "{said}"
+    );
+    assert_eq!(stdout(&output), "");
+}
+
+#[test]
+fn help_and_version_are_results() {
+    for args in [
+        &["--help"][..],
+        &["-h"],
+        &["--version"],
+        &["merge", "--help"],
+    ] {
+        let output = loadgen(args);
+        assert_eq!(code(&output), 0, "{args:?}");
+        assert!(stdout(&output).contains("loadgen"), "{args:?}");
+        assert_eq!(stderr(&output), "", "{args:?}");
+    }
+}
+
+#[test]
+fn doctor_judges_a_number_of_clients() {
+    let output = loadgen(&["doctor"]);
+    assert_eq!(code(&output), 0);
+    assert!(
+        stdout(&output).contains("open files"),
+        "{}",
+        stdout(&output)
+    );
+    let output = loadgen(&["doctor", "--clients", "1"]);
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
+    assert!(
+        stdout(&output).ends_with("1 clients: OK\n"),
+        "{}",
+        stdout(&output)
+    );
+    if !cfg!(target_os = "linux") {
+        // What cannot be read blocks nothing.
+        return;
+    }
+    // More than the memory of any machine that runs this test.
+    let output = loadgen(&["doctor", "--clients", "1000000000"]);
+    assert_eq!(code(&output), 99, "{}", stdout(&output));
+}
