@@ -270,6 +270,11 @@ impl Shard {
         connection.is_some_and(|connection| matches!(connection.phase, Phase::Open(_)))
     }
 
+    /// Why the connection in this slot ends, once it does.
+    pub fn reason(&self, slot: u32) -> Option<DisconnectReason> {
+        self.connections.get(slot as usize)?.reason
+    }
+
     /// Bytes held for the connection in this slot: charged to its outbox, and of an incomplete frame or message.
     pub fn held(&self, slot: u32) -> (usize, usize) {
         let connection = self.connections.get(slot as usize);
