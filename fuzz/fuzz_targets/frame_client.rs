@@ -1,0 +1,5 @@
+//! Frames as a client reads them.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| roomcast_fuzz::protocol::frame_client(data));

@@ -1,0 +1,5 @@
+//! Frames as a server reads them.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| roomcast_fuzz::protocol::frame_server(data));
