@@ -18,7 +18,7 @@ const NOT_OURS: [&str; 7] = [
     ".venv",
     "__pycache__",
     "out",
-    "artifacts",
+    "corpus",
 ];
 
 /// Every text file; a corpus of fuzz inputs is none.
