@@ -87,6 +87,23 @@ fn an_invalid_run_is_4_even_when_a_check_fails_too() {
 }
 
 #[test]
+fn an_interrupted_run_is_invalid() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut interrupted = outcome(&latencies());
+    interrupted.interrupted = true;
+    interrupted.stages.measured = std::time::Duration::from_millis(3_210);
+    let a = save(&interrupted, scratch.path(), "a.json");
+    let b = save(&outcome(&latencies()), scratch.path(), "b.json");
+    let output = loadgen(&["merge", &a, &b, "--quiet"]);
+    assert_eq!(code(&output), 4);
+    let said = stderr(&output);
+    assert!(
+        said.contains("a.json: the run was stopped after 3.2 s of 15.0 s"),
+        "{said}"
+    );
+}
+
+#[test]
 fn compare_passes_fails_and_refuses() {
     let scratch = tempfile::tempdir().unwrap();
     let base = save(&outcome(&latencies()), scratch.path(), "base.json");
