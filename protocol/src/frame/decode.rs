@@ -137,14 +137,10 @@ impl Decoder {
             }
         }
         let dead = partial.dead();
-        self.free_if_idle();
-        dead
-    }
-
-    fn free_if_idle(&mut self) {
-        if self.is_idle() {
+        if partial.is_idle() {
             self.partial = None;
         }
+        dead
     }
 
     #[cold]
@@ -177,7 +173,6 @@ impl Decoder {
                             mask::unmask_in_place(payload, key, 0);
                         }
                         judge(head.opcode, payload)?;
-                        self.free_if_idle();
                         return Ok(Ready::InInput(head.opcode, payload));
                     }
                     Arriving { head, taken: 0 }

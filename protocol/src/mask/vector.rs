@@ -15,8 +15,8 @@ use std::ops::BitXor;
 
 use super::{Isa, active_isa, doubled};
 
-/// From this length on, in bytes, a kernel does the work. It is also the widest vector, so that a kernel can count on
-/// one whole vector.
+/// From this length on, in bytes, a kernel does the work: below, inlined pieces are faster than a call. A kernel can
+/// count on several whole vectors, and leaves what is shorter than a vector to the pieces.
 const LONG: usize = 256;
 
 /// XORs `payload` with `key`, a word that begins at the payload's first byte.
@@ -78,8 +78,8 @@ unsafe fn xor(isa: impl FnOnce() -> Isa, from: *const u8, to: *mut u8, len: usiz
     }
 }
 
-/// Less than [`LONG`] bytes: pieces of 64 bytes, then of 32, 16, 8, 4, 2 and 1, as the length's bits say. They do not overlap:
-/// whoever reads the payload next would wait for two stores to reach the cache where one load needs both.
+/// Less than [`LONG`] bytes: pieces of 64 bytes, then of 32, 16, 8, 4, 2 and 1, as the length's bits say. They do not
+/// overlap: whoever reads the payload next would wait for two stores to reach the cache where one load needs both.
 ///
 /// # Safety
 /// `from` must be readable and `to` writable for `len` bytes, and the two the same or apart; `len < LONG`.
