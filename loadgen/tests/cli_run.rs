@@ -1,0 +1,176 @@
+//! Whole runs of the real binary against a small relay in this process.
+//!
+//! How busy the machine is decides whether a run is valid, so what is asserted follows from the
+//! report itself; verdicts that need a known result are tested on saved reports.
+
+mod cli_support;
+
+use cli_support::{code, loadgen, relay, stderr, stdout};
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use roomcast_loadgen::outcome::empty_histogram;
+use roomcast_loadgen::report::{Report, histogram};
+
+/// A load that is over in about a second: 12 clients in 3 rooms.
+const SMALL: [&str; 10] = [
+    "--clients=12",
+    "--room-size=4",
+    "--rate=20",
+    "--duration=600ms",
+    "--warmup=100ms",
+    "--settle=0",
+    "--drain=30s",
+    "--handshake-timeout=60s",
+    "--threads=1",
+    "--no-progress",
+];
+
+fn run(url: &str, more: &[&str]) -> std::process::Output {
+    let mut args = SMALL.to_vec();
+    args.extend(["--url", url]);
+    args.extend(more);
+    loadgen(&args)
+}
+
+#[test]
+fn a_run_writes_every_file_and_exits_as_the_report_says() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let url = relay(usize::MAX);
+    let output = run(
+        &url,
+        &[
+            "--out",
+            out.to_str().unwrap(),
+            "--check",
+            "lost==0",
+            "--check",
+            "delivered>1",
+        ],
+    );
+    let report = Report::read(&out.join("report.json")).unwrap();
+    let want = if report.validity.valid { 0 } else { 4 };
+    assert_eq!(
+        code(&output),
+        want,
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+
+    let counts = &report.counts;
+    assert!(counts.delivered > 0);
+    assert_eq!(
+        counts.delivered,
+        counts.sent * 3,
+        "each room has three others"
+    );
+    assert_eq!(counts.delivered + counts.lost, counts.expected);
+    assert_eq!(
+        (counts.lost, counts.duplicates, counts.corrupted),
+        (0, 0, 0)
+    );
+    assert_eq!(report.histograms.latency.len(), counts.delivered);
+    assert_eq!(report.connections.joined, 12);
+
+    let text = stdout(&output);
+    for want in [
+        "12 clients in 3 rooms of 4",
+        "delivered",
+        "latency",
+        "checks",
+    ] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+    let log = std::fs::read(out.join("latency.hlog")).unwrap();
+    let mut sum = empty_histogram();
+    for entry in IntervalLogIterator::new(&log) {
+        if let LogEntry::Interval(interval) = entry.unwrap() {
+            let part = histogram::decode(interval.encoded_histogram()).unwrap();
+            histogram::add(&mut sum, &part).unwrap();
+        }
+    }
+    assert_eq!(sum, report.histograms.latency);
+    for file in ["latency.hgrm", "latency.svg", "summary.md", "junit.xml"] {
+        assert!(out.join(file).metadata().unwrap().len() > 100, "{file}");
+    }
+}
+
+#[test]
+fn json_alone_is_on_stdout() {
+    let url = relay(usize::MAX);
+    let output = run(
+        &url,
+        &[
+            "--json",
+            "--text",
+            "--size=64",
+            "--burst",
+            "--check",
+            "delivered<1",
+        ],
+    );
+    let report = Report::from_json(stdout(&output)).unwrap();
+    let want = if report.validity.valid { 99 } else { 4 };
+    assert_eq!(code(&output), want, "{}", stderr(&output));
+    assert_eq!(
+        (
+            report.scenario.kind.as_str(),
+            report.scenario.schedule.as_str()
+        ),
+        ("text", "burst")
+    );
+    assert!(!report.checks[0].passed);
+    assert!(
+        stderr(&output).contains("delivered is"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn clients_that_cannot_join_make_the_run_invalid() {
+    let url = relay(9);
+    let output = run(&url, &["--quiet", "--check", "lost>=0"]);
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+    assert!(
+        stderr(&output).contains("3 of 12 clients could not join"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_relay_that_refuses_everyone_is_exit_3() {
+    let url = relay(0);
+    let output = run(&url, &[]);
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    assert!(stderr(&output).contains("503"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_search_ends_with_its_result() {
+    let url = relay(usize::MAX);
+    let mut args = vec!["search"];
+    args.extend(SMALL.iter().filter(|flag| !flag.starts_with("--rate")));
+    args.extend([
+        "--url", &url, "--from=5", "--to=10", "--check", "rate>=0", "--json",
+    ]);
+    let output = loadgen(&args);
+    let found: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(found["schema"], "roomcast.loadgen.search/1");
+    let probes = found["probes"].as_array().unwrap();
+    assert_eq!(probes[0]["rate_hz"], 5.0);
+    let held = probes.iter().filter(|probe| probe["holds"] == true).count();
+    if held > 0 {
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert!(found["highest_rate_hz"].as_f64().unwrap() >= 5.0);
+    } else {
+        assert_eq!(
+            code(&output),
+            4,
+            "only an invalid run can fail this check: {}",
+            stderr(&output)
+        );
+    }
+}
