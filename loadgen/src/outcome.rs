@@ -213,6 +213,23 @@ pub struct Connections {
 }
 
 impl Connections {
+    /// Adds another part of the same run.
+    pub fn add(&mut self, other: &Connections) {
+        self.joined += other.joined;
+        for (reason, count) in &other.failed {
+            *self.failed.entry(reason.clone()).or_default() += count;
+        }
+        self.disconnected += other.disconnected;
+        self.disconnected_misbehaving += other.disconnected_misbehaving;
+        for (&code, count) in &other.close_codes {
+            *self.close_codes.entry(code).or_default() += count;
+        }
+        self.leaves += other.leaves;
+        self.rejoins += other.rejoins;
+        self.rejoins_failed += other.rejoins_failed;
+        self.close_failed += other.close_failed;
+    }
+
     /// Connections of the ramp that failed, for whatever reason.
     pub fn failed_total(&self) -> u64 {
         self.failed.values().sum()

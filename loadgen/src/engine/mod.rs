@@ -1,8 +1,40 @@
-//! The engine.
+//! The engine: carries a [`Scenario`] out and gives the [`Outcome`].
+//!
+//! Owns threads, sockets, the clock and the measuring. Must not know the command line or what is
+//! made of the outcome.
+//! Invariant: intended send times are computed before the run and never moved, whatever the
+//! server or the generator itself do; every delivery is checked; what the generator adds itself
+//! is measured beside.
+//!
+//! ```text
+//! conduct   stages, snapshots, server's usage; puts the parts together; one thread, mostly asleep
+//!  └ worker one epoll loop per thread, each with whole rooms: nothing is shared but gauges
+//!      ├ schedule, alarm     when messages are due; waking precisely then
+//!      ├ client, socket      one connection; opening one
+//!      └ measure ─ ledger, recorder   judging, counting and timing one delivery
+//! plan      who is who      link   what conductor and workers say to each other
+//! usage     /proc           verdict   whether the run can be trusted
+//! ```
+
+mod alarm;
+mod assembly;
+mod client;
 mod clock;
+mod conduct;
+mod crew;
 mod error;
+mod ledger;
+mod limits;
+mod link;
+mod measure;
+mod plan;
 mod progress;
+mod recorder;
 mod schedule;
+mod socket;
+mod usage;
+mod verdict;
+mod worker;
 
 pub use error::EngineError;
 pub use progress::{Progress, Silent, Snapshot, Stage};
@@ -12,15 +44,17 @@ use std::sync::atomic::AtomicBool;
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 
-/// Runs.
+/// Carries `scenario` out, from the first connection to the last close; takes as long as its
+/// stages. `progress` is told about four times a second. Once `stop` is true the traffic ends,
+/// and what was measured until then is the outcome.
 ///
 /// # Errors
-/// See [`EngineError`].
+/// If the run could not take place: see [`EngineError`]. A run that did take place is always an
+/// outcome, be it an invalid one.
 pub fn run(
     scenario: &Scenario,
-    _progress: &dyn Progress,
-    _stop: &AtomicBool,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
 ) -> Result<Outcome, EngineError> {
-    scenario.check()?;
-    Err(EngineError::Stopped)
+    conduct::run(scenario, progress, stop)
 }

@@ -1,0 +1,333 @@
+//! What one thread counts and times.
+//!
+//! Owns the judgement of each delivery and where it is counted. Must not know sockets or frames.
+//! Invariant: a message is counted in the stage of its *intended* time and in the class of its
+//! pair, healthy or not, exactly once as delivered; what is wrong with it is counted beside that.
+
+use roomcast_protocol::frame;
+
+use super::clock::Nanos;
+use super::ledger::{Row, Verdict};
+use super::recorder::Recorder;
+use crate::outcome::Counts;
+use crate::payload::Codec;
+
+/// The measured time: intended send times from `from` up to but not including `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Where the warm-up ends.
+    pub(crate) from: Nanos,
+    /// Where the traffic ends.
+    pub(crate) to: Nanos,
+}
+
+/// Counts by class: a healthy pair's measured and warm-up messages, and everyone else's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Between healthy clients, measured.
+    pub(crate) healthy: Counts,
+    /// Between healthy clients, before the measured time.
+    pub(crate) warmup: Counts,
+    /// From or to a misbehaving client, whenever.
+    pub(crate) misbehaving: Counts,
+}
+
+impl Tally {
+    /// All deliveries that were accepted.
+    #[inline]
+    pub(crate) fn delivered(&self) -> u64 {
+        self.healthy.delivered + self.warmup.delivered + self.misbehaving.delivered
+    }
+
+    /// All messages that were written.
+    #[inline]
+    pub(crate) fn sent(&self) -> u64 {
+        self.healthy.sent + self.warmup.sent + self.misbehaving.sent
+    }
+
+    /// Deliveries between healthy clients that have not happened yet.
+    #[inline]
+    pub(crate) fn outstanding(&self) -> u64 {
+        (self.healthy.expected + self.warmup.expected)
+            .saturating_sub(self.healthy.delivered + self.warmup.delivered)
+    }
+
+    /// Everything that should not have come, or not like this.
+    pub(crate) fn wrong(&self) -> u64 {
+        [&self.healthy, &self.warmup, &self.misbehaving]
+            .iter()
+            .map(|c| c.duplicates + c.reordered + c.corrupted + c.leaked + c.own_echoed)
+            .sum()
+    }
+
+    /// Adds another thread's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.healthy.add(&other.healthy);
+        self.warmup.add(&other.warmup);
+        self.misbehaving.add(&other.misbehaving);
+    }
+}
+
+/// Everything that one thread measures about messages.
+#[derive(Debug)]
+pub(crate) struct Measure {
+    /// The measured time; set when traffic begins.
+    pub(crate) window: Window,
+    /// Counts.
+    pub(crate) tally: Tally,
+    /// Latency of measured healthy deliveries in this interval.
+    pub(crate) latency: Box<Recorder>,
+    /// The same deliveries of the whole run, from the time they were really written.
+    pub(crate) uncorrected: Recorder,
+    /// Latency of measured deliveries from or to a misbehaving client.
+    pub(crate) misbehaving: Recorder,
+    /// Intended to tried, of measured messages.
+    pub(crate) send_lag: Recorder,
+    codec: Codec,
+    kind: frame::MessageKind,
+}
+
+impl Measure {
+    /// For messages as `codec` writes them. Nothing is in the window yet.
+    pub(crate) fn new(codec: Codec, kind: frame::MessageKind) -> Self {
+        Self {
+            window: Window {
+                from: Nanos::MAX,
+                to: Nanos::MAX,
+            },
+            tally: Tally::default(),
+            latency: Box::new(Recorder::new()),
+            uncorrected: Recorder::new(),
+            misbehaving: Recorder::new(),
+            send_lag: Recorder::new(),
+            codec,
+            kind,
+        }
+    }
+
+    /// The codec of the run.
+    pub(crate) fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    /// A message was read at `now`.
+    #[inline]
+    pub(crate) fn delivery(
+        &mut self,
+        row: &mut Row<'_>,
+        kind: frame::MessageKind,
+        payload: &[u8],
+        now: Nanos,
+    ) {
+        let stamp = match self.codec.read(payload) {
+            Some(stamp) if kind == self.kind => stamp,
+            _ => {
+                self.of_receiver(row).corrupted += 1;
+                return;
+            }
+        };
+        let verdict = row.check(&stamp);
+        let healthy = row.is_healthy_pair(stamp.sender);
+        let measured = stamp.intended_ns >= self.window.from;
+        let counts = if !healthy {
+            &mut self.tally.misbehaving
+        } else if measured {
+            &mut self.tally.healthy
+        } else {
+            &mut self.tally.warmup
+        };
+        match verdict {
+            Verdict::Fresh => {}
+            Verdict::Late => counts.reordered += 1,
+            Verdict::Duplicate => {
+                counts.duplicates += 1;
+                return;
+            }
+            Verdict::Leaked => {
+                self.of_receiver(row).leaked += 1;
+                return;
+            }
+            Verdict::Echo => {
+                self.of_receiver(row).own_echoed += 1;
+                return;
+            }
+        }
+        counts.delivered += 1;
+        if measured {
+            let latency = now.saturating_sub(stamp.intended_ns);
+            if healthy {
+                self.latency.record(latency);
+                self.uncorrected
+                    .record(latency.saturating_sub(stamp.delay_ns));
+            } else {
+                self.misbehaving.record(latency);
+            }
+        }
+    }
+
+    /// Something arrived that is not even a message.
+    pub(crate) fn violation(&mut self, row: &Row<'_>) {
+        self.of_receiver(row).corrupted += 1;
+    }
+
+    /// A message of this sender fell due at `due`, and it is `now`.
+    #[inline]
+    pub(crate) fn fell_due(&mut self, healthy: bool, due: Nanos, now: Nanos) {
+        if healthy && due >= self.window.from {
+            self.send_lag.record(now.saturating_sub(due));
+        }
+        self.of_sender(healthy, due).offered += 1;
+    }
+
+    /// A message that just fell due found its socket full.
+    pub(crate) fn blocked(&mut self, healthy: bool, due: Nanos) {
+        self.of_sender(healthy, due).blocked += 1;
+    }
+
+    /// A message that was due at `due` is wholly written; `receivers` healthy clients must get it.
+    #[inline]
+    pub(crate) fn sent(&mut self, healthy: bool, due: Nanos, now: Nanos, receivers: u64) {
+        let in_time = now < self.window.to;
+        let counts = self.of_sender(healthy, due);
+        counts.sent += 1;
+        counts.sent_in_time += u64::from(in_time);
+        if healthy {
+            counts.expected += receivers;
+        }
+    }
+
+    #[inline]
+    fn of_sender(&mut self, healthy: bool, due: Nanos) -> &mut Counts {
+        if !healthy {
+            &mut self.tally.misbehaving
+        } else if due >= self.window.from {
+            &mut self.tally.healthy
+        } else {
+            &mut self.tally.warmup
+        }
+    }
+
+    /// For what cannot be charged to a pair or a stage.
+    #[cold]
+    fn of_receiver(&mut self, row: &Row<'_>) -> &mut Counts {
+        if row.is_healthy() {
+            &mut self.tally.healthy
+        } else {
+            &mut self.tally.misbehaving
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ledger::Ledger;
+    use crate::payload::{Room, Stamp};
+    use crate::scenario::MessageKind;
+    use frame::MessageKind::{Binary, Text};
+
+    const ROOM: Room = Room::new(9, 0);
+
+    fn measure() -> (Measure, Ledger) {
+        let codec = Codec::new(MessageKind::Binary, 64, 1);
+        let mut measure = Measure::new(codec, Binary);
+        measure.window = Window {
+            from: 1_000_000,
+            to: 2_000_000,
+        };
+        let mut ledger = Ledger::default();
+        ledger.add_room(ROOM, 3, 3, 2);
+        (measure, ledger)
+    }
+
+    fn payload(measure: &Measure, sender: u16, sequence: u32, intended_ns: Nanos) -> Vec<u8> {
+        let mut out = Vec::new();
+        let stamp = Stamp {
+            room: ROOM,
+            sender,
+            sequence,
+            intended_ns,
+            delay_ns: 320,
+        };
+        measure.codec().write(&stamp, &mut out);
+        out
+    }
+
+    #[test]
+    fn each_delivery_is_counted_in_its_class() {
+        let (mut measure, mut ledger) = measure();
+        for (member, sender, sequence, intended) in [
+            (0, 1, 0, 999_999),   // warm-up
+            (0, 1, 1, 1_000_000), // measured
+            (0, 1, 1, 1_000_000), // again
+            (0, 1, 3, 1_200_000), // after a gap
+            (0, 1, 2, 1_100_000), // late
+            (0, 2, 0, 1_000_000), // from a misbehaving sender
+            (2, 0, 0, 1_000_000), // to a misbehaving receiver
+            (0, 0, 0, 1_000_000), // its own
+        ] {
+            let payload = payload(&measure, sender, sequence, intended);
+            measure.delivery(&mut ledger.row(0, member), Binary, &payload, 1_500_000);
+        }
+        let tally = measure.tally;
+        assert_eq!(tally.warmup.delivered, 1);
+        assert_eq!(tally.healthy.delivered, 3);
+        assert_eq!(tally.healthy.duplicates, 1);
+        assert_eq!(tally.healthy.reordered, 1);
+        assert_eq!(tally.healthy.own_echoed, 1);
+        assert_eq!(tally.misbehaving.delivered, 2);
+        assert_eq!(tally.delivered(), 6);
+        assert_eq!(tally.wrong(), 3);
+        let latency = measure.latency.to_histogram();
+        assert_eq!(latency.len(), 3);
+        assert_eq!(latency.max(), latency.highest_equivalent(500_000));
+        let uncorrected = measure.uncorrected.to_histogram();
+        assert_eq!(uncorrected.len(), 3);
+        assert_eq!(uncorrected.max(), latency.highest_equivalent(500_000 - 320));
+        assert_eq!(measure.misbehaving.to_histogram().len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_a_message_of_the_run_is_corrupted() {
+        let (mut measure, mut ledger) = measure();
+        let good = payload(&measure, 1, 0, 1_000_000);
+        let mut bad = good.clone();
+        bad[40] ^= 1;
+        measure.delivery(&mut ledger.row(0, 0), Binary, &bad, 1_500_000);
+        measure.delivery(&mut ledger.row(0, 0), Text, &good, 1_500_000);
+        measure.delivery(&mut ledger.row(0, 0), Binary, b"", 1_500_000);
+        measure.delivery(&mut ledger.row(0, 2), Binary, b"", 1_500_000);
+        assert_eq!(measure.tally.healthy.corrupted, 3);
+        assert_eq!(measure.tally.misbehaving.corrupted, 1);
+        assert_eq!(measure.tally.delivered(), 0);
+        measure.delivery(&mut ledger.row(0, 0), Binary, &good, 1_500_000);
+        assert_eq!(measure.tally.healthy.delivered, 1);
+    }
+
+    #[test]
+    fn sends_are_counted_by_intended_time_and_judged_by_the_real_one() {
+        let (mut measure, _) = measure();
+        for (healthy, due, now) in [
+            (true, 999_999, 1_000_001),
+            (true, 1_000_000, 1_000_001),
+            (true, 1_999_999, 2_000_000),
+            (false, 1_000_000, 1_000_001),
+        ] {
+            measure.fell_due(healthy, due, now);
+            measure.sent(healthy, due, now, 5);
+        }
+        let tally = measure.tally;
+        for (counts, offered, in_time, expected) in [
+            (tally.warmup, 1, 1, 5),
+            (tally.healthy, 2, 1, 10),
+            (tally.misbehaving, 1, 1, 0),
+        ] {
+            assert_eq!(counts.offered, offered);
+            assert_eq!(counts.sent, offered);
+            assert_eq!(counts.sent_in_time, in_time);
+            assert_eq!(counts.expected, expected);
+        }
+        assert_eq!(tally.outstanding(), 15);
+        assert_eq!(measure.send_lag.to_histogram().len(), 2);
+    }
+}

@@ -1,0 +1,110 @@
+//! Opening connections without blocking.
+//!
+//! Owns the socket options of a client and the reasons why one does not get in. Must not know
+//! what is said over the connection.
+//! Invariant: every failure has a reason that can be counted, and there are few of them.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::TcpStream;
+use roomcast_protocol::upgrade::ClientError;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::plan::Role;
+
+/// Receive buffer of a slow reader: the least the kernel gives, so that the server notices soon.
+const SLOW_RECEIVE_BUFFER: usize = 4 * 1024;
+/// Receive buffer of a stalling reader: a stall of half a second should reach the server.
+const STALLING_RECEIVE_BUFFER: usize = 16 * 1024;
+
+/// Why a client is not in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nobody listens, or the backlog is full and says so.
+    Refused,
+    /// Not in within the handshake timeout.
+    TimedOut,
+    /// The local address has no port left.
+    NoPort,
+    /// Another error of the socket.
+    Io(io::ErrorKind),
+    /// The server ended the connection before it answered.
+    Ended,
+    /// The answer was not a right 101.
+    Upgrade(ClientError),
+    /// Too many others had failed.
+    NotTried,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Self::NoPort,
+            kind => Self::Io(kind),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => write!(f, "connection refused"),
+            Self::TimedOut => write!(f, "no answer within the handshake timeout"),
+            Self::NoPort => write!(f, "no local port left: use more source addresses"),
+            Self::Io(kind) => write!(f, "{kind}"),
+            Self::Ended => write!(f, "the server ended the connection before it answered"),
+            Self::Upgrade(error) => write!(f, "{error}"),
+            Self::NotTried => write!(f, "not tried after too many failures"),
+        }
+    }
+}
+
+/// Begins to connect; the socket becomes writable when it is connected or has failed.
+pub(crate) fn connect(
+    target: SocketAddr,
+    source: Option<IpAddr>,
+    role: Role,
+) -> io::Result<TcpStream> {
+    let socket = Socket::new(
+        Domain::for_address(target),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    match role {
+        Role::Slow => socket.set_recv_buffer_size(SLOW_RECEIVE_BUFFER)?,
+        Role::Stalling => socket.set_recv_buffer_size(STALLING_RECEIVE_BUFFER)?,
+        Role::Healthy | Role::Churning => {}
+    }
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    match socket.connect(&target.into()) {
+        Ok(()) => {}
+        Err(error) if is_in_progress(&error) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(TcpStream::from_std(socket.into()))
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}
+
+/// Whether a socket that became writable is connected. `Ok(false)`: not yet.
+pub(crate) fn is_connected(stream: &TcpStream) -> io::Result<bool> {
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    match stream.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,175 @@
+//! How deliveries come in.
+
+use std::io::{self, Read};
+
+use mio::event::Event;
+use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::frame::{self, Item};
+
+use super::leave::NO_CLOSE;
+use super::{RECEIVE_BUFFER, SENDS_PER_READ, Worker};
+use crate::engine::client::Phase;
+use crate::engine::clock::Nanos;
+
+/// What a close frame without a code is counted as (RFC 6455 section 7.4.1).
+const NO_CODE: u16 = 1005;
+
+/// What frames asked for.
+enum Asked {
+    Nothing,
+    /// There are pongs to write.
+    Flush,
+    /// The server closes, with this code.
+    Close(CloseCode),
+    /// The server broke the protocol.
+    Violation(CloseCode),
+}
+
+impl Worker {
+    /// A client's socket has an event.
+    #[inline]
+    pub(super) fn ready(&mut self, index: u32, event: &Event) {
+        let client = &mut self.clients[index as usize];
+        match client.phase {
+            Phase::Joined | Phase::Leaving { .. } => {
+                if event.is_read_closed() || event.is_error() {
+                    client.ending = true;
+                    client.paused = false;
+                }
+                if event.is_writable() && client.blocked {
+                    self.flush(index);
+                }
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    self.read(index);
+                }
+            }
+            Phase::Away => {}
+            Phase::Connecting(_) | Phase::Upgrading(_) => self.advance(index, event),
+        }
+        self.send_due(SENDS_PER_READ);
+    }
+
+    /// Reads those that no event will tell of, once each.
+    pub(super) fn read_again(&mut self) {
+        for _ in 0..self.again.len() {
+            let index = self.again.swap_remove(0);
+            self.clients[index as usize].readable = false;
+            self.read(index);
+            self.send_due(SENDS_PER_READ);
+        }
+    }
+
+    /// Remembers to read a client without an event.
+    pub(super) fn read_later(&mut self, index: u32) {
+        let client = &mut self.clients[index as usize];
+        if !client.readable {
+            client.readable = true;
+            if !client.paused {
+                self.again.push(index);
+            }
+        }
+    }
+
+    /// Lets a client read (again).
+    pub(super) fn resume(&mut self, index: u32) {
+        let client = &mut self.clients[index as usize];
+        if client.paused {
+            client.paused = false;
+            if client.readable {
+                self.again.push(index);
+            }
+        }
+    }
+
+    /// One `recv`, and everything that was in it.
+    fn read(&mut self, index: u32) {
+        let client = &mut self.clients[index as usize];
+        if client.paused {
+            client.readable = true;
+            return;
+        }
+        let Some(stream) = &mut client.stream else {
+            return;
+        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = stream.read(&mut buffer);
+        let now = self.settings.clock.now();
+        let waited = self.now.saturating_sub(self.ready_since);
+        self.now = now;
+        match read {
+            Ok(0) => self.ended(index),
+            Ok(read) => {
+                if self.timeline.is_measuring() {
+                    self.receive_wait.record(waited);
+                    self.timeline.lag(waited, &self.ends.gauges);
+                }
+                self.timeline.bytes_in += read as u64;
+                self.frames(index, &mut buffer[..read], now);
+                // A short read took all there was, and more will be an event.
+                if read == RECEIVE_BUFFER || self.clients[index as usize].ending {
+                    self.read_later(index);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // An error that was read before (by a write) leaves an end without an event.
+                if self.clients[index as usize].ending {
+                    self.ended(index);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read_later(index),
+            Err(_) => self.ended(index),
+        }
+        self.buffer = buffer;
+    }
+
+    /// Takes the frames out of what was read at `now`.
+    pub(super) fn frames(&mut self, index: u32, input: &mut [u8], now: Nanos) {
+        let client = &mut self.clients[index as usize];
+        if let Phase::Leaving { answered: true } = client.phase {
+            // What follows a close frame means nothing.
+            return;
+        }
+        let mut row = self.ledger.row(client.plan.room, client.plan.member);
+        let mut input = input;
+        let mut asked = Asked::Nothing;
+        loop {
+            match client.decoder.next(&self.rules, &mut input) {
+                Ok(Some(Item::Message { kind, payload })) => {
+                    self.measure.delivery(&mut row, kind, payload, now);
+                }
+                Ok(None) => break,
+                Ok(Some(Item::Ping(payload))) => {
+                    let payload = <[u8]>::to_vec(payload);
+                    client.pong(&payload, self.random.u32(..).to_le_bytes());
+                    asked = Asked::Flush;
+                }
+                Ok(Some(Item::Pong(_))) => {}
+                Ok(Some(Item::Close { code, .. })) => {
+                    asked = Asked::Close(code.unwrap_or(CloseCode(NO_CODE)));
+                    break;
+                }
+                Err(violation) => {
+                    self.measure.violation(&row);
+                    asked = Asked::Violation(violation.close_code());
+                    break;
+                }
+            }
+        }
+        match asked {
+            Asked::Nothing => {}
+            Asked::Flush => {
+                if !client.blocked {
+                    self.flush(index);
+                }
+            }
+            Asked::Close(code) => self.server_closes(index, code),
+            Asked::Violation(code) => {
+                let key = self.random.u32(..).to_le_bytes();
+                frame::encode_close(&mut client.outbox, code, "", Some(key));
+                self.flush(index);
+                self.count_disconnect(index, NO_CLOSE);
+                self.lost(index);
+            }
+        }
+    }
+}
