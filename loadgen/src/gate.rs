@@ -197,7 +197,7 @@ impl Check {
         let name = self.metric.name();
         let message = match measured {
             None if self.metric.needs_server() => format!(
-                "{name} was not measured: the server's process is not known, give --server-pid"
+                "{name} was not measured: no server process is known, or more than one (see --server-pid)"
             ),
             None => format!("{name} was not measured: there is not one value"),
             Some(value) => {

@@ -15,9 +15,9 @@ use crate::report::{
 
 /// Joins reports, each with the name it is called by in messages.
 ///
-/// The server's figures are kept when exactly one report has them (one generator ran beside the
-/// server); they are divided by the deliveries of all, and memory per connection, which only
-/// that generator's connections would explain, is left out.
+/// The server's figures are kept when all reports that have them are about one process at one
+/// time; they are divided by the deliveries of all. Memory per connection, which the connections
+/// of one generator do not explain, is left out.
 ///
 /// # Errors
 /// One line and exit code 2: fewer than two reports, or reports of different loads.
@@ -52,7 +52,7 @@ pub fn merge(parts: &[(String, Report)]) -> Result<Report, Failure> {
         })
         .collect();
     whole.validity.valid = whole.validity.reasons.is_empty();
-    whole.server = the_only_server(parts, whole.counts.delivered + whole.misbehaving.delivered);
+    whole.server = the_same_server(parts, whole.counts.delivered + whole.misbehaving.delivered);
     whole.checks = Vec::new();
     whole.metrics = metrics::all(&whole);
     Ok(whole)
@@ -193,18 +193,45 @@ fn add_generator(whole: &mut Generator, part: &Generator) {
     whole.max_iteration_ns = whole.max_iteration_ns.max(part.max_iteration_ns);
 }
 
-fn the_only_server(parts: &[(String, Report)], deliveries: u64) -> Option<Server> {
-    let mut servers = parts.iter().filter_map(|(_, part)| part.server.as_ref());
-    let (Some(server), None) = (servers.next(), servers.next()) else {
-        return None;
-    };
-    let mut server = Server {
-        deliveries,
-        memory_per_connection_bytes: None,
-        ..server.clone()
-    };
+/// What is known of the server when every part that watched one watched the same process at the
+/// same time. Each of them saw the CPU time that the load of all took, so the largest is taken.
+fn the_same_server(parts: &[(String, Report)], deliveries: u64) -> Option<Server> {
+    let mut watching = parts
+        .iter()
+        .filter_map(|(_, part)| Some((part, part.server.as_ref()?)));
+    let (first, server) = watching.next()?;
+    let mut server = server.clone();
+    for (part, other) in watching {
+        let same = other.pid == server.pid && part.scenario.url == first.scenario.url;
+        if !same || !at_the_same_time(first, part) {
+            return None;
+        }
+        for (largest, other) in [
+            (&mut server.cpu_user_ns, other.cpu_user_ns),
+            (&mut server.cpu_system_ns, other.cpu_system_ns),
+            (&mut server.rss_idle_bytes, other.rss_idle_bytes),
+            (&mut server.rss_end_bytes, other.rss_end_bytes),
+            (&mut server.rss_peak_bytes, other.rss_peak_bytes),
+        ] {
+            *largest = (*largest).max(other);
+        }
+        server.rss_before_bytes = server.rss_before_bytes.min(other.rss_before_bytes);
+    }
+    server.deliveries = deliveries;
+    server.memory_per_connection_bytes = None;
     server.divide();
     Some(server)
+}
+
+/// Whether the measured stages overlap by more than half of the shorter.
+fn at_the_same_time(a: &Report, b: &Report) -> bool {
+    let span = |report: &Report| {
+        let start = report.measured_at_unix_ms as f64 / 1e3;
+        (start, start + report.stages.measured_s)
+    };
+    let ((a_start, a_end), (b_start, b_end)) = (span(a), span(b));
+    let overlap = a_end.min(b_end) - a_start.max(b_start);
+    overlap > 0.5 * (a_end - a_start).min(b_end - b_start)
 }
 
 #[cfg(test)]
@@ -283,9 +310,21 @@ mod tests {
     }
 
     #[test]
-    fn two_views_of_the_server_are_left_out() {
+    fn views_of_one_server_are_one_and_those_of_others_are_left_out() {
         let whole = merge(&named(vec![sample::report(), sample::report()])).unwrap();
-        assert_eq!(whole.server, None);
+        let server = whole.server.unwrap();
+        assert_eq!(server.cpu_user_ns, 200_000);
+        assert_eq!(server.deliveries, 1_080);
+        assert_eq!(server.user_per_delivery_ns, Some(200_000.0 / 1_080.0));
+
+        let mut elsewhere = sample::report();
+        elsewhere.server.as_mut().unwrap().pid = 1;
+        let mut later = sample::report();
+        later.measured_at_unix_ms += 2_000;
+        for other in [elsewhere, later] {
+            let whole = merge(&named(vec![sample::report(), other])).unwrap();
+            assert_eq!(whole.server, None);
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ struct Bar {
 impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(Some(BAR_STEPS), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{prefix:>8} [{bar:24}] {msg}")
+        let style = ProgressStyle::with_template("{prefix:>8} [{bar:24}] {wide_msg}")
             .expect("the template is constant and valid")
             .progress_chars("=> ");
         bar.set_style(style);

@@ -205,7 +205,9 @@ fn server(usage: &outcome::ServerUsage) -> Server {
         rss_idle_bytes: usage.rss_idle,
         rss_end_bytes: usage.rss_end,
         rss_peak_bytes: usage.rss_peak,
-        memory_per_connection_bytes: usage.memory_per_connection(),
+        // Connections are never free: a server that did not grow had memory left over from
+        // connections before the run, and says nothing about what one takes.
+        memory_per_connection_bytes: usage.memory_per_connection().filter(|bytes| *bytes > 0.0),
     };
     server.divide();
     server

@@ -258,7 +258,7 @@ fn seconds(report: &Report) -> Axis {
     Axis {
         name: "seconds of measuring",
         range: 0.0..end,
-        ticks: round_ticks(end, 12.0),
+        ticks: round_ticks(end, 10.0),
         label: plain,
     }
 }
@@ -276,7 +276,7 @@ fn rate_axis(lines: &[Line]) -> Axis {
         ticks: round_ticks(end, 5.0),
         label: |rate| match rate {
             rate if rate >= 1e6 => format!("{} M", plain(rate / 1e6)),
-            rate if rate >= 1e4 => format!("{} k", plain(rate / 1e3)),
+            rate if rate >= 1e3 => format!("{} k", plain(rate / 1e3)),
             rate => plain(rate),
         },
     }
@@ -454,7 +454,7 @@ mod tests {
     #[test]
     fn ticks_are_round_and_few() {
         assert_eq!(
-            round_ticks(15.0, 12.0),
+            round_ticks(15.0, 10.0),
             [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0]
         );
         assert_eq!(round_ticks(1.1, 5.0), [0.0, 0.5, 1.0]);

@@ -22,15 +22,16 @@ pub fn render(report: &Report) -> String {
         text.push_str(&format!("  ! {reason}\n"));
     }
 
-    text.push_str("\nmessages\n");
+    text.push('\n');
     let counts = rows::counts(report);
-    let apart = counts
+    let mut heads = vec!["messages".to_owned()];
+    if counts
         .iter()
-        .any(|(_, _, misbehaving)| misbehaving.is_some());
-    let mut lines = Vec::new();
-    if apart {
-        lines.push(vec!["".into(), "healthy".into(), "misbehaving".into()]);
+        .any(|(_, _, misbehaving)| misbehaving.is_some())
+    {
+        heads.extend(["healthy".to_owned(), "misbehaving".to_owned()]);
     }
+    let mut lines = vec![heads];
     for (name, healthy, misbehaving) in counts {
         let mut line = vec![format!("  {name}"), count(healthy)];
         line.extend(misbehaving.map(count));
@@ -142,7 +143,7 @@ mod tests {
         let text = render(&report);
         for want in [
             "run INVALID\n  ! 3 of 20 clients could not join\n",
-            "misbehaving\n",
+            "healthy  misbehaving\n",
             "3 x HTTP status 503",
             "4002 x 2",
         ] {
