@@ -17,12 +17,15 @@ pub(crate) type Message = (MessageKind, Rc<[u8]>);
 /// What a run of bytes means to the server.
 #[derive(Debug, Clone)]
 pub(crate) enum Mark {
-    /// A request for a seat in that room.
-    Room(Rc<str>),
-    /// A request for an echo.
-    Echo,
+    /// A request for a seat: in a room, or in an echo, which is a room of one that hears itself.
+    Seat {
+        room: Rc<str>,
+        echo: bool,
+    },
     /// A request that is answered with this status, or a head that is no request.
-    Request { status: u16 },
+    Request {
+        status: u16,
+    },
     Message(Message),
     Ping(Rc<[u8]>),
     Close(Option<CloseCode>),
@@ -113,16 +116,16 @@ impl Script {
         const WRONG: CloseCode = CloseCode::PROTOCOL_ERROR;
         let too_big = header(true, Opcode::Binary, max_message + 1, Some([0; 4]));
         let frames: [(&[u8], CloseCode); 12] = [
-            (b"\x81\x02hi", WRONG),                                   // no mask
-            (b"\xc1\x80\0\0\0\0", WRONG),                             // RSV1
-            (b"\x83\x80\0\0\0\0", WRONG),                             // opcode 3
-            (b"\x8b\x80\0\0\0\0", WRONG),                             // opcode 11
-            (b"\x80\x80\0\0\0\0", WRONG),                             // nothing to continue
-            (b"\x09\x80\0\0\0\0", WRONG),                             // a ping in fragments
-            (b"\x89\xfe\0\x7e\0\0\0\0", WRONG),                       // a ping of 126 bytes
-            (b"\x82\xfe\0\x05\0\0\0\0", WRONG),                       // not the shortest length
-            (b"\x88\x81\0\0\0\0\x03", WRONG),                         // a close of one byte
-            (b"\x88\x82\0\0\0\0\x03\xed", WRONG),                     // 1005
+            (b"\x81\x02hi", WRONG),                                    // no mask
+            (b"\xc1\x80\0\0\0\0", WRONG),                              // RSV1
+            (b"\x83\x80\0\0\0\0", WRONG),                              // opcode 3
+            (b"\x8b\x80\0\0\0\0", WRONG),                              // opcode 11
+            (b"\x80\x80\0\0\0\0", WRONG),                              // nothing to continue
+            (b"\x09\x80\0\0\0\0", WRONG),                              // a ping in fragments
+            (b"\x89\xfe\0\x7e\0\0\0\0", WRONG),                        // a ping of 126 bytes
+            (b"\x82\xfe\0\x05\0\0\0\0", WRONG),                        // not the shortest length
+            (b"\x88\x81\0\0\0\0\x03", WRONG),                          // a close of one byte
+            (b"\x88\x82\0\0\0\0\x03\xed", WRONG),                      // 1005
             (b"\x81\x82\0\0\0\0\xc3\x28", CloseCode::INVALID_PAYLOAD), // not UTF-8
             (too_big.as_bytes(), CloseCode::TOO_BIG),
         ];
@@ -136,8 +139,13 @@ impl Script {
         let head = header(fin, opcode, payload.len(), Some(key));
         self.bytes.extend_from_slice(head.as_bytes());
         // The specification's own loop (RFC 6455 section 5.3), so that no mask is checked against itself.
-        let masked = payload.iter().zip(key.iter().cycle()).map(|(a, b)| a ^ b);
-        self.bytes.extend(masked);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        for four in self.bytes[start..].chunks_mut(4) {
+            four.iter_mut()
+                .zip(key)
+                .for_each(|(byte, key)| *byte ^= key);
+        }
     }
 }
 
@@ -155,10 +163,10 @@ pub(crate) fn message(number: u32, len: usize, choices: &mut Choices<'_>) -> Mes
         }
         return (MessageKind::Binary, payload.into());
     }
+    // Characters of one to four bytes, so that fragments end inside of them.
     let mut text = format!("{number} ");
     text.truncate(len);
-    while let Some(next) = ['é', '€', '𝄞', 'a'].into_iter().find(|c| text.len() + c.len_utf8() <= len) {
-        text.push(next);
-    }
+    text.push_str(&"é€𝄞a".repeat((len - text.len()) / "é€𝄞a".len()));
+    text.push_str(&"-".repeat(len - text.len()));
     (MessageKind::Text, text.into_bytes().into())
 }

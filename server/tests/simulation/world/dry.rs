@@ -29,23 +29,19 @@ pub(crate) type Post<'p> = &'p mut dyn FnMut(usize, Mail) -> Result<(), Mail>;
 /// What an iteration did, in order.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    /// The shard was given this many bytes. Then: has the connection a seat, and which end was counted, if any.
-    Received {
+    /// The shard was given this many bytes: none, if it was given a connection of another shard. Then: has the
+    /// connection a seat, and why does it end, if that came of it.
+    Took {
         wire: WireId,
         bytes: usize,
         seated: bool,
-        ended: Option<&'static str>,
+        ended: Option<DisconnectReason>,
     },
-    /// The shard was given a connection of another one.
-    Adopted {
+    /// A connection ends, for something else than what it sent.
+    Ended {
         wire: WireId,
-        seated: bool,
-        ended: Option<&'static str>,
+        reason: DisconnectReason,
     },
-    /// A hand-off came back.
-    Refused { wire: WireId },
-    /// A connection that had a seat has none any longer.
-    Left { wire: WireId },
     /// The socket was dropped.
     Reaped { wire: WireId },
 }
@@ -60,7 +56,8 @@ struct Handle {
 struct Entry {
     wire: Option<WireId>,
     generation: u32,
-    seated: bool,
+    /// Its end has been reported.
+    ended: bool,
 }
 
 /// One reactor of the simulation.
@@ -73,6 +70,8 @@ pub(crate) struct Dry {
     /// Which event of the next poll comes first.
     pub(crate) rotation: usize,
     pub(crate) seen: Vec<Seen>,
+    /// Reads that the shard did not want.
+    pub(crate) refused_reads: u64,
     entries: Vec<Entry>,
     carried: Vec<(Handle, bool)>,
     buffer: Vec<u8>,
@@ -87,6 +86,7 @@ impl Dry {
             backlog: VecDeque::new(),
             rotation: 0,
             seen: Vec::new(),
+            refused_reads: 0,
             entries: Vec::new(),
             carried: Vec::new(),
             buffer: vec![0; buffer],
@@ -110,15 +110,14 @@ impl Dry {
         entries.filter_map(|(slot, entry)| Some((slot as u32, entry.wire?)))
     }
 
-    /// The slot of a wire, if this reactor has it.
-    pub(crate) fn slot(&self, wire: WireId) -> Option<u32> {
-        self.sockets().find(|at| at.1 == wire).map(|at| at.0)
+    /// Whether there are reads for which no edge will come.
+    pub(crate) fn has_carried(&self) -> bool {
+        !self.carried.is_empty()
     }
 
-    /// Forgets a read for which no edge will come: what a broken reactor would do.
-    pub(crate) fn forget_carried(&mut self) -> Option<WireId> {
-        let (handle, _) = self.carried.pop()?;
-        self.current(handle)
+    /// Forgets them: what a broken reactor would do.
+    pub(crate) fn forget_carried(&mut self) {
+        self.carried.clear();
     }
 
     /// One iteration.
@@ -128,7 +127,7 @@ impl Dry {
             .filter_map(|(slot, wire)| Some((self.handle(slot), wires[wire].event()?)))
             .collect();
         self.shard.advance(now);
-        self.note_left();
+        self.note_all();
         let carried = std::mem::take(&mut self.carried);
         self.mail(wires);
         let first = self.rotation % events.len().max(1);
@@ -149,7 +148,7 @@ impl Dry {
         }
         self.shard.seal();
         self.flush(wires);
-        self.note_left();
+        self.note_all();
         self.act(wires, post);
         let Self {
             shard,
@@ -186,41 +185,17 @@ impl Dry {
         *entry = Entry {
             wire: Some(wire),
             generation: entry.generation + 1,
-            seated: self.shard.is_seated(slot),
+            ended: self.shard.reason(slot).is_some(),
         };
         wires[wire].register();
-    }
-
-    /// Calls the shard, and says which end it counted meanwhile.
-    fn ending(&mut self, call: impl FnOnce(&mut Shard)) -> Option<&'static str> {
-        let before = self.shard.counters().disconnects;
-        call(&mut self.shard);
-        let after = self.shard.counters().disconnects;
-        let mut ended = None;
-        for (index, label) in DisconnectReason::LABELS.iter().enumerate() {
-            let risen = after[index] - before[index];
-            assert!(
-                risen == 0 || risen == 1 && ended.is_none(),
-                "one call, one end"
-            );
-            ended = ended.or((risen == 1).then_some(*label));
-        }
-        ended
     }
 
     fn mail(&mut self, wires: &mut [Wire]) {
         for _ in 0..MAIL_BUDGET {
             match self.mailbox.pop_front() {
                 Some(Mail::Adopt(wire, handover)) => {
-                    let mut slot = 0;
-                    let ended = self.ending(|shard| slot = shard.adopt(*handover));
-                    let seated = self.shard.is_seated(slot);
-                    self.register(slot, wire, wires);
-                    self.seen.push(Seen::Adopted {
-                        wire,
-                        seated,
-                        ended,
-                    });
+                    let slot = self.shard.adopt(*handover);
+                    self.adopted(slot, wire, wires);
                 }
                 Some(Mail::Accepted(wire)) => self.backlog.push_back(wire),
                 Some(Mail::Drain(spread_ms)) => self.shard.drain(spread_ms),
@@ -229,37 +204,46 @@ impl Dry {
         }
     }
 
+    /// A hand-off has arrived, or has come back.
+    fn adopted(&mut self, slot: u32, wire: WireId, wires: &mut [Wire]) {
+        self.register(slot, wire, wires);
+        self.seen.push(Seen::Took {
+            wire,
+            bytes: 0,
+            seated: self.shard.is_seated(slot),
+            ended: self.shard.reason(slot),
+        });
+    }
+
     fn read(&mut self, handle: Handle, to_the_end: bool, wires: &mut [Wire]) {
         let Some(wire) = self.current(handle) else {
             return;
         };
         let slot = handle.slot;
         if !self.shard.may_read(slot) {
+            self.refused_reads += 1;
             return;
         }
         match wires[wire].read(&mut self.buffer) {
             Got::Bytes(0) => self.shard.end_of_input(slot),
             Got::Bytes(bytes) => {
-                let mut buffer = std::mem::take(&mut self.buffer);
-                let ended = self.ending(|shard| shard.receive(slot, &mut buffer[..bytes]));
-                let seated = self.shard.is_seated(slot);
-                self.entries[slot as usize].seated = seated;
-                self.seen.push(Seen::Received {
+                self.shard.receive(slot, &mut self.buffer[..bytes]);
+                let ended = self.news(slot);
+                self.seen.push(Seen::Took {
                     wire,
                     bytes,
-                    seated,
+                    seated: self.shard.is_seated(slot),
                     ended,
                 });
-                if bytes == buffer.len() || to_the_end {
+                if bytes == self.buffer.len() || to_the_end {
                     self.carried.push((handle, to_the_end));
                 }
-                self.buffer = buffer;
             }
             Got::WouldBlock => {}
             Got::Interrupted => self.carried.push((handle, to_the_end)),
             Got::Reset => self.shard.failed(slot),
         }
-        self.note_left_of(slot);
+        self.note(slot);
     }
 
     fn flush(&mut self, wires: &mut [Wire]) {
@@ -299,8 +283,7 @@ impl Dry {
                         let slot = self
                             .shard
                             .refuse_hand_off(&handover, DisconnectReason::Overloaded);
-                        self.register(slot, wire, wires);
-                        self.seen.push(Seen::Refused { wire });
+                        self.adopted(slot, wire, wires);
                     }
                 }
             }
@@ -314,21 +297,25 @@ impl Dry {
         }
     }
 
-    /// Reports every connection that had a seat when it was last looked at, and has none now.
-    fn note_left(&mut self) {
-        for slot in 0..self.entries.len() {
-            self.note_left_of(slot as u32);
+    /// Why the connection in this slot ends, if that is new.
+    fn news(&mut self, slot: u32) -> Option<DisconnectReason> {
+        let entry = &mut self.entries[slot as usize];
+        let reason = self.shard.reason(slot).filter(|_| !entry.ended)?;
+        entry.ended = true;
+        Some(reason)
+    }
+
+    fn note(&mut self, slot: u32) {
+        if let Some(wire) = self.entries[slot as usize].wire
+            && let Some(reason) = self.news(slot)
+        {
+            self.seen.push(Seen::Ended { wire, reason });
         }
     }
 
-    fn note_left_of(&mut self, slot: u32) {
-        let entry = &mut self.entries[slot as usize];
-        if let Some(wire) = entry.wire
-            && entry.seated
-            && !self.shard.is_seated(slot)
-        {
-            entry.seated = false;
-            self.seen.push(Seen::Left { wire });
+    fn note_all(&mut self) {
+        for slot in 0..self.entries.len() {
+            self.note(slot as u32);
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Owns: what is in flight, what the server's kernel holds, how each side ended. Must not know: frames, players.
 //! Invariant: bytes come out in the order in which they went in, and what raises an edge raises it once.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use roomcast::shard::Written;
@@ -36,18 +35,58 @@ pub(crate) enum Got {
     Reset,
 }
 
+/// Bytes on their way; taken from the front in slices, because byte by byte is slow.
+#[derive(Debug, Default)]
+struct Pipe {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Pipe {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Lends at most `most` bytes to `to`, and drops them.
+    fn pull<R>(&mut self, most: usize, to: impl FnOnce(&[u8]) -> R) -> R {
+        let end = self.taken + most.min(self.len());
+        let result = to(&self.bytes[self.taken..end]);
+        self.taken = end;
+        if self.is_empty() {
+            self.clear();
+        } else if self.taken > self.bytes.len() / 2 {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        result
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.taken = 0;
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Wire {
     edges: Edges,
     /// Bytes that the kernel holds of what the server wrote and the client has not read.
     capacity: usize,
-    in_flight: VecDeque<u8>,
+    in_flight: Pipe,
     fin_in_flight: bool,
-    arrived: VecDeque<u8>,
+    arrived: Pipe,
     fin_arrived: bool,
     reset: bool,
-    sent: VecDeque<u8>,
+    sent: Pipe,
     /// The server has written less than it wanted to, and waits for an edge.
     wants_space: bool,
     read_edge: bool,
@@ -68,12 +107,12 @@ impl Wire {
         Self {
             edges,
             capacity,
-            in_flight: VecDeque::new(),
+            in_flight: Pipe::default(),
             fin_in_flight: false,
-            arrived: VecDeque::new(),
+            arrived: Pipe::default(),
             fin_arrived: false,
             reset: false,
-            sent: VecDeque::new(),
+            sent: Pipe::default(),
             wants_space: false,
             read_edge: false,
             write_edge: false,
@@ -88,7 +127,7 @@ impl Wire {
     /// The client sends.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         if !self.fin_in_flight && !self.reset {
-            self.in_flight.extend(bytes);
+            self.in_flight.push(bytes);
         }
     }
 
@@ -115,7 +154,7 @@ impl Wire {
             return false;
         }
         let n = most.min(self.in_flight.len());
-        self.arrived.extend(self.in_flight.drain(..n));
+        self.in_flight.pull(n, |bytes| self.arrived.push(bytes));
         let fin = self.in_flight.is_empty() && self.fin_in_flight && !self.fin_arrived;
         self.fin_arrived |= fin;
         self.read_edge |= n > 0 || fin;
@@ -125,8 +164,7 @@ impl Wire {
 
     /// The client reads at most `most` bytes.
     pub(crate) fn take(&mut self, most: usize) -> Vec<u8> {
-        let n = most.min(self.sent.len());
-        let bytes = self.sent.drain(..n).collect();
+        let bytes = self.sent.pull(most, <[u8]>::to_vec);
         self.offer_space();
         bytes
     }
@@ -195,9 +233,8 @@ impl Wire {
             return Got::Interrupted;
         }
         let n = into.len().min(self.arrived.len());
-        for (to, from) in into.iter_mut().zip(self.arrived.drain(..n)) {
-            *to = from;
-        }
+        self.arrived
+            .pull(n, |bytes| into[..n].copy_from_slice(bytes));
         match n {
             0 if self.reset => Got::Reset,
             0 if !self.fin_arrived => Got::WouldBlock,
@@ -217,7 +254,7 @@ impl Wire {
         let mut written = 0;
         for slice in slices {
             let n = slice.len().min(free - written);
-            self.sent.extend(&slice[..n]);
+            self.sent.push(&slice[..n]);
             written += n;
             self.wants_space |= n < slice.len();
         }

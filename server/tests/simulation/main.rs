@@ -1,0 +1,103 @@
+//! Deterministic simulation: production shards, one seed, a clock that is a number.
+//!
+//! `SEED=n` replays one run and says what it was made of.
+
+mod world;
+
+use roomcast::shard::DisconnectReason;
+use world::choices::Choices;
+use world::{Fault, Report, run};
+
+/// Runs in CI.
+const SEEDS: u64 = 300;
+/// Decisions in one run.
+const STEPS: usize = 3_000;
+
+fn seeded(seed: u64, fault: Option<Fault>) -> (Report, Result<(), String>) {
+    run(Choices::Seed(fastrand::Rng::with_seed(seed)), STEPS, fault)
+}
+
+#[test]
+fn whatever_happens_the_oracle_finds_nothing() {
+    if let Ok(seed) = std::env::var("SEED") {
+        let seed = seed.parse().expect("SEED is a number");
+        let (report, verdict) = seeded(seed, None);
+        println!("seed {seed}: {report:?}");
+        verdict.expect("the oracle finds nothing");
+        return;
+    }
+    let mut ends = [0; DisconnectReason::LABELS.len()];
+    let (mut delivered, mut moved, mut refused_reads) = (0, 0, 0);
+    for seed in 0..SEEDS {
+        let (report, verdict) = seeded(seed, None);
+        verdict.unwrap_or_else(|wrong| panic!("SEED={seed}: {wrong}"));
+        delivered += report.delivered;
+        moved += report.moved;
+        refused_reads += report.refused_reads;
+        for (sum, count) in ends.iter_mut().zip(report.ends) {
+            *sum += count;
+        }
+    }
+    // A simulation in which little happens finds nothing either.
+    for (label, count) in DisconnectReason::LABELS.iter().zip(ends) {
+        println!("{label:>20} {count}");
+        assert!(
+            count > 0 || *label == "internal",
+            "no connection ended as {label}"
+        );
+    }
+    println!("{delivered} deliveries, {moved} hand-offs, {refused_reads} reads put off");
+    assert!(delivered > 100_000 && moved > 500 && refused_reads > 500);
+}
+
+/// As a fuzzer decides: with bytes that run out.
+#[test]
+fn bytes_decide_as_well_as_a_seed() {
+    for seed in 0..50 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let bytes: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(2_000).collect();
+        let (_, verdict) = run(Choices::Bytes(&bytes), STEPS, None);
+        verdict.unwrap_or_else(|wrong| panic!("bytes of seed {seed}: {wrong}"));
+    }
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in 0..3 {
+        let runs = [seeded(seed, None), seeded(seed, None)];
+        assert_eq!(format!("{:?}", runs[0]), format!("{:?}", runs[1]));
+    }
+}
+
+#[test]
+fn a_twisted_delivery_is_found() {
+    for fault in [
+        Fault::Drop,
+        Fault::Duplicate,
+        Fault::Reorder,
+        Fault::Misdeliver,
+        Fault::Corrupt,
+    ] {
+        let mut struck = 0;
+        for seed in 0..30 {
+            let (report, verdict) = seeded(seed, Some(fault));
+            struck += u32::from(report.struck);
+            assert_eq!(
+                verdict.is_err(),
+                report.struck,
+                "{fault:?} at SEED={seed}: {verdict:?}"
+            );
+        }
+        assert!(struck > 10, "{fault:?} had {struck} occasions");
+    }
+}
+
+/// A lost read need not do harm: the next bytes make an edge. If nothing comes, it must be noticed.
+#[test]
+fn a_reactor_that_forgets_to_read_is_found() {
+    let forgetful = |seed| seeded(seed, Some(Fault::ForgetCarried));
+    let found = (0..30)
+        .map(forgetful)
+        .filter(|(_, verdict)| verdict.is_err());
+    assert!(found.count() > 5);
+}

@@ -1,0 +1,96 @@
+//! How long anything may take, and how much memory a connection may hold.
+//!
+//! Owns: when each connection began, was heard, fell behind, ended. Must not know: what was said. Invariant: every
+//! bound follows from `Limits` and the constants beside them.
+
+use roomcast::limits::{
+    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, Limits, OWN_ANSWERS, RECEIVE_BUFFER,
+};
+
+use super::dry::WireId;
+use super::oracle::{Verdict, must};
+
+/// Milliseconds by which anything may be late in the simulation: the wheel's ticks, mail under way, iterations that
+/// come late.
+pub(crate) const SLACK_MS: u64 = 400;
+
+/// The heap that an incomplete frame takes beside its payload.
+const INCOMPLETE_OVERHEAD: usize = 512;
+
+/// The times of one connection, in milliseconds.
+#[derive(Debug)]
+pub(crate) struct Times {
+    accepted: u64,
+    pub(crate) seated: bool,
+    pub(crate) heard: u64,
+    pub(crate) ended: Option<u64>,
+    /// Since when something has been queued for it.
+    queued: Option<u64>,
+}
+
+impl Times {
+    pub(crate) fn new(now: u64) -> Self {
+        Self {
+            accepted: now,
+            seated: false,
+            heard: now,
+            ended: None,
+            queued: None,
+        }
+    }
+
+    /// Judges a connection that has a socket. `held`: bytes charged to its outbox, and of incomplete input.
+    pub(crate) fn check(
+        &mut self,
+        wire: WireId,
+        limits: &Limits,
+        now: u64,
+        held: (usize, usize),
+    ) -> Verdict {
+        let (queued, incomplete) = held;
+        // One read is taken whole, with the message that it completes.
+        let read = RECEIVE_BUFFER + limits.max_message;
+        let batch = (limits.outbox_bytes_max / BATCH_SHARE_OF_OUTBOX).max(BATCH_BYTES_MIN) + read;
+        let own = OWN_ANSWERS + read;
+        must(
+            queued <= limits.outbox_bytes_max + batch + own,
+            wire,
+            "its outbox has no bound",
+        )?;
+        let message = limits.max_message + INCOMPLETE_OVERHEAD;
+        must(incomplete <= message, wire, "its input has no bound")?;
+
+        self.queued = self
+            .queued
+            .or(Some(now))
+            .filter(|_| queued > 0 && self.ended.is_none());
+        let within = |since: u64, ms: u32| now <= since + u64::from(ms) + SLACK_MS;
+        if let Some(ended) = self.ended {
+            return must(within(ended, limits.close_ms), wire, "it closes for ever");
+        }
+        if !self.seated {
+            return must(
+                within(self.accepted, limits.handshake_ms),
+                wire,
+                "its handshake never ends",
+            );
+        }
+        let caught_up = self
+            .queued
+            .is_none_or(|since| within(since, limits.congested_ms_max));
+        must(caught_up, wire, "it is congested for ever")?;
+        // While it is read no further it can't be heard, which lasts no longer than it takes others to catch up.
+        let silent = limits.idle_ms + 2 * limits.congested_ms_max;
+        must(within(self.heard, silent), wire, "it is silent for ever")
+    }
+
+    /// Whether an end for silence is just.
+    pub(crate) fn is_idle(&self, limits: &Limits, now: u64) -> bool {
+        now >= self.heard + u64::from(limits.idle_ms)
+    }
+
+    /// Whether an end of the handshake is just.
+    pub(crate) fn is_late(&self, limits: &Limits, now: u64) -> bool {
+        now >= self.accepted + u64::from(limits.handshake_ms)
+    }
+}

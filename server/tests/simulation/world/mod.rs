@@ -1,0 +1,416 @@
+//! A world in which production shards run: one thread, one source of decisions, a clock that is a number.
+//!
+//! Owns: the reactors, the wires between them and the players, what happens next. Must not know: what is right (the
+//! oracle and the bounds do). Invariant: the same decisions make the same run, whatever the machine does.
+
+mod bounds;
+pub(crate) mod choices;
+mod compose;
+mod dry;
+mod endings;
+mod oracle;
+mod planted;
+mod player;
+mod scenario;
+mod wire;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use roomcast::limits::Limits;
+use roomcast::shard::{Common, DisconnectReason};
+
+use self::bounds::Times;
+use self::choices::Choices;
+use self::compose::Script;
+use self::dry::{Dry, Mail, Seen, WireId};
+use self::oracle::{Oracle, Verdict, must};
+pub(crate) use self::planted::Fault;
+use self::planted::Planted;
+use self::player::{Habit, Heard, Player};
+use self::wire::{Edges, Wire};
+
+/// Milliseconds after which a reactor that has something to do is run, and mail arrives, at the latest.
+const LAG_MS: u64 = 40;
+/// Iterations at one instant after which a reactor is said to spin.
+const SPIN: usize = 20_000;
+
+/// What a run amounted to.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Messages that reached a client.
+    pub(crate) delivered: u64,
+    /// Connections that went from one shard to another.
+    pub(crate) moved: u64,
+    /// Reads that a shard did not want, for its own sake or for that of a room.
+    pub(crate) refused_reads: u64,
+    /// Ends by [`DisconnectReason::LABELS`].
+    pub(crate) ends: [u64; DisconnectReason::LABELS.len()],
+    /// The planted fault had its occasion.
+    pub(crate) struck: bool,
+}
+
+/// Runs a world to its end.
+///
+/// # Errors
+///
+/// What was wrong, and when.
+pub(crate) fn run(choices: Choices<'_>, steps: usize, fault: Option<Fault>) -> (Report, Verdict) {
+    let mut world = World::new(choices, fault);
+    let verdict = world.play(steps).and_then(|()| world.finish());
+    let verdict = verdict.map_err(|wrong| format!("at {} ms: {wrong}", world.now));
+    let report = Report {
+        delivered: world.oracle.delivered,
+        moved: world
+            .reactors
+            .iter()
+            .map(|reactor| reactor.shard.counters().adopted)
+            .sum(),
+        refused_reads: world
+            .reactors
+            .iter()
+            .map(|reactor| reactor.refused_reads)
+            .sum(),
+        ends: world.oracle.ends,
+        struck: world.planted.struck,
+    };
+    (report, verdict)
+}
+
+struct World<'c> {
+    choices: Choices<'c>,
+    now: u64,
+    common: Arc<Common>,
+    reactors: Vec<Dry>,
+    /// Since when each reactor has had something to do.
+    awake: Vec<Option<u64>>,
+    /// Mail under way, by sender and receiver, with the time of its sending.
+    posts: Vec<VecDeque<(u64, Mail)>>,
+    mailbox_capacity: usize,
+    edges: Edges,
+    wires: Vec<Wire>,
+    players: Vec<Player>,
+    times: Vec<Times>,
+    rooms: Vec<Rc<str>>,
+    oracle: Oracle,
+    planted: Planted,
+    said: u32,
+    /// Clients have stopped reading and answering.
+    asleep: bool,
+}
+
+impl World<'_> {
+    fn limits(&self) -> &Limits {
+        &self.common.limits
+    }
+
+    /// One iteration of a reactor, judged.
+    fn iterate(&mut self, index: usize) -> Verdict {
+        let count = self.reactors.len();
+        let capacity = self.mailbox_capacity;
+        let Self {
+            reactors,
+            wires,
+            posts,
+            now,
+            planted,
+            ..
+        } = self;
+        if reactors[index].has_carried() && planted.forgets() {
+            reactors[index].forget_carried();
+        }
+        let (before, from) = reactors.split_at_mut(index);
+        let (reactor, after) = from.split_first_mut().expect("a reactor has an index");
+        let waiting: Vec<usize> = (0..count)
+            .map(|to| match to.cmp(&index) {
+                std::cmp::Ordering::Less => before[to].mailbox.len(),
+                std::cmp::Ordering::Equal => reactor.mailbox.len(),
+                std::cmp::Ordering::Greater => after[to - index - 1].mailbox.len(),
+            })
+            .collect();
+        reactor.iterate(*now, wires, &mut |to, mail| {
+            let under_way: usize = (0..count).map(|from| posts[from * count + to].len()).sum();
+            if waiting[to] + under_way >= capacity {
+                return Err(mail);
+            }
+            posts[index * count + to].push_back((*now, mail));
+            Ok(())
+        });
+        self.awake[index] = None;
+        self.judge(index)
+    }
+
+    /// Tells the oracle what an iteration did, and checks the bounds.
+    fn judge(&mut self, index: usize) -> Verdict {
+        let now = self.now;
+        for seen in std::mem::take(&mut self.reactors[index].seen) {
+            match seen {
+                Seen::Took {
+                    wire,
+                    bytes,
+                    seated,
+                    ended,
+                } => {
+                    self.oracle.took(wire, bytes, seated, ended, now)?;
+                    let times = &mut self.times[wire];
+                    times.heard = now;
+                    times.seated |= seated;
+                    if let Some(reason) = ended {
+                        self.ended(wire, reason)?;
+                    }
+                }
+                Seen::Ended { wire, reason } => {
+                    self.oracle.ended(wire, reason, now)?;
+                    self.ended(wire, reason)?;
+                }
+                Seen::Reaped { wire } => {
+                    must(self.times[wire].ended.is_some(), wire, "it vanished")?;
+                }
+            }
+        }
+        let reactor = &self.reactors[index];
+        for (slot, wire) in reactor.sockets() {
+            let held = reactor.shard.held(slot);
+            self.times[wire].check(wire, &self.common.limits, now, held)?;
+        }
+        let (here, expected) = (self.common.seated(), self.oracle.seated());
+        if here == expected {
+            Ok(())
+        } else {
+            Err(format!("{here} seats are taken, {expected} should be"))
+        }
+    }
+
+    /// A connection ended: in time, and not one that did nothing to deserve it.
+    fn ended(&mut self, wire: WireId, reason: DisconnectReason) -> Verdict {
+        use DisconnectReason::{Drain, Full, HandshakeTimeout, Idle, Overloaded, RoomFull};
+        let times = &mut self.times[wire];
+        let early = match reason {
+            Idle => !times.is_idle(&self.common.limits, self.now),
+            HandshakeTimeout => !times.is_late(&self.common.limits, self.now),
+            _ => false,
+        };
+        must(!early, wire, "it ended too early")?;
+        times.ended = Some(self.now);
+        let steady =
+            self.players[wire].habit == Habit::Steady && !self.asleep && !self.players[wire].done;
+        let fate = matches!(reason, Full | RoomFull | Overloaded | Drain);
+        must(
+            !steady || fate,
+            wire,
+            &format!("{reason:?}, though it read everything"),
+        )
+    }
+
+    /// A client sends.
+    fn send(&mut self, wire: WireId, script: &Script) {
+        self.oracle.sends(wire, script);
+        self.wires[wire].send(&script.bytes);
+    }
+
+    /// A client reads at most so many bytes, and reacts.
+    fn read(&mut self, wire: WireId, most: usize) -> Verdict {
+        let mut bytes = self.wires[wire].take(most);
+        let player = &mut self.players[wire];
+        let steady = player.habit == Habit::Steady;
+        if steady && player.is_open() && self.oracle.is_seated(wire) {
+            self.planted.corrupt(&mut bytes);
+        }
+        for heard in player
+            .read(bytes)
+            .map_err(|wrong| format!("connection {wire}: {wrong}"))?
+        {
+            self.react(wire, &heard)?;
+            if !steady {
+                self.oracle.heard(wire, &heard)?;
+                continue;
+            }
+            for (wire, heard) in self.planted.twist(wire, heard, self.wires.len()) {
+                self.oracle.heard(wire, &heard)?;
+            }
+        }
+        let player = &mut self.players[wire];
+        if self.wires[wire].is_at_end() && !player.ended {
+            if steady && !self.wires[wire].is_cut() {
+                must(!player.is_in_the_middle(), wire, "it was cut in the middle")?;
+                must(self.oracle.is_told(wire), wire, "it was never told why")?;
+            }
+            player.done = true;
+            player.ended = player.polite;
+            if player.polite {
+                self.wires[wire].send_fin();
+            }
+        }
+        Ok(())
+    }
+
+    /// What a client does on its own when it hears something.
+    fn react(&mut self, wire: WireId, heard: &Heard) -> Verdict {
+        let mut script = Script::default();
+        let player = &mut self.players[wire];
+        match heard {
+            Heard::Ping => script.pong(&[], &mut self.choices),
+            Heard::Close(code, _) if !player.done => {
+                player.done = true;
+                if player.polite {
+                    script.close(*code, &mut self.choices);
+                }
+            }
+            _ => {}
+        }
+        self.send(wire, &script);
+        Ok(())
+    }
+
+    /// Lets at most `ms` pass in which the steady read and are heard, and whatever is late happens.
+    fn pass(&mut self, ms: u64) -> Verdict {
+        let until = self.now + ms;
+        while self.now < until {
+            self.now = until.min(self.now + 16);
+            self.keep_up()?;
+        }
+        Ok(())
+    }
+
+    /// Whatever must not wait any longer happens now.
+    fn keep_up(&mut self) -> Verdict {
+        for wire in 0..self.wires.len() {
+            if self.players[wire].habit == Habit::Steady && !self.asleep {
+                self.wires[wire].deliver(usize::MAX);
+                self.read(wire, usize::MAX)?;
+            }
+        }
+        let count = self.reactors.len();
+        for path in 0..self.posts.len() {
+            while self.posts[path]
+                .front()
+                .is_some_and(|(at, _)| at + LAG_MS <= self.now)
+            {
+                let (_, mail) = self.posts[path].pop_front().expect("it is there");
+                self.reactors[path % count].mailbox.push_back(mail);
+            }
+        }
+        for index in 0..count {
+            if self.reactors[index].wakes(self.now, &self.wires) {
+                let since = *self.awake[index].get_or_insert(self.now);
+                if since + LAG_MS <= self.now {
+                    self.iterate(index)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs everything that can run now, and then from deadline to deadline, until `until` (ms) or until `done`.
+    fn settle(&mut self, until: u64, done: impl Fn(&Self) -> bool) -> Verdict {
+        let mut spins = 0;
+        loop {
+            let mut busy = false;
+            for wire in 0..self.wires.len() {
+                busy |= self.wires[wire].deliver(usize::MAX);
+                if !self.asleep && matches!(self.players[wire].habit, Habit::Steady | Habit::Brisk)
+                {
+                    busy |= self.wires[wire].readable() > 0;
+                    self.read(wire, usize::MAX)?;
+                }
+            }
+            let count = self.reactors.len();
+            for path in 0..self.posts.len() {
+                while let Some((_, mail)) = self.posts[path].pop_front() {
+                    self.reactors[path % count].mailbox.push_back(mail);
+                }
+            }
+            for index in 0..count {
+                if self.reactors[index].wakes(self.now, &self.wires) {
+                    busy = true;
+                    self.iterate(index)?;
+                }
+            }
+            spins += 1;
+            if spins > SPIN {
+                return Err("a reactor spins".into());
+            }
+            if busy {
+                continue;
+            }
+            let deadlines = self
+                .reactors
+                .iter()
+                .filter_map(|reactor| reactor.shard.next_deadline());
+            match deadlines.min() {
+                _ if done(self) || self.now >= until => return Ok(()),
+                Some(next) if next <= until => self.now = next.max(self.now + 1),
+                _ => self.now = until,
+            }
+            spins = 0;
+        }
+    }
+
+    /// When all is said: did everyone who never stopped reading get everything? Then everyone goes.
+    fn finish(&mut self) -> Verdict {
+        // Whoever is read no further waits for others to catch up or to be evicted, in one room after the other.
+        let patience = 4 * u64::from(self.limits().congested_ms_max) + 4_000;
+        let quiet = |world: &Self| {
+            let steady = |wire: &WireId| world.players[*wire].habit == Habit::Steady;
+            (0..world.wires.len())
+                .filter(steady)
+                .all(|wire| world.wires[wire].is_drained())
+        };
+        self.settle(self.now + patience, quiet)?;
+        self.settle(
+            self.now + u64::from(self.limits().flush_interval_ms) + 100,
+            |_| false,
+        )?;
+        for wire in 0..self.wires.len() {
+            let player = &self.players[wire];
+            if player.habit == Habit::Steady
+                && (self.oracle.is_seated(wire) || !self.oracle.is_told(wire))
+            {
+                self.oracle.owes_nothing(wire)?;
+            }
+        }
+        self.farewell()?;
+        let limits = self.limits();
+        let longest = (limits.idle_ms + 2 * limits.congested_ms_max).max(limits.handshake_ms);
+        let until = self.now + u64::from(longest + limits.close_ms) + 2 * bounds::SLACK_MS;
+        self.settle(until, |world| {
+            world
+                .reactors
+                .iter()
+                .all(|reactor| reactor.shard.connections() == 0)
+        })?;
+        self.nothing_is_left()
+    }
+
+    fn nothing_is_left(&self) -> Verdict {
+        let mut ends = [0; DisconnectReason::LABELS.len()];
+        let mut accepted = 0;
+        for (index, reactor) in self.reactors.iter().enumerate() {
+            let shard = &reactor.shard;
+            let left = (
+                shard.connections(),
+                shard.rooms(),
+                shard.has_work(),
+                shard.next_deadline(),
+            );
+            if left != (0, 0, false, None) {
+                return Err(format!("reactor {index} is left with {left:?}"));
+            }
+            accepted += shard.counters().accepted;
+            for (sum, count) in ends.iter_mut().zip(shard.counters().disconnects) {
+                *sum += count;
+            }
+        }
+        if ends != self.oracle.ends || accepted != self.wires.len() as u64 {
+            let expected = self.oracle.ends;
+            return Err(format!(
+                "{accepted} connections, ends {ends:?} instead of {expected:?}"
+            ));
+        }
+        match self.common.seated() {
+            0 => Ok(()),
+            seats => Err(format!("{seats} seats were never returned")),
+        }
+    }
+}

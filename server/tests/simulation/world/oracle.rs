@@ -1,0 +1,289 @@
+//! What must be true, whatever happens: who gets what, and who ends for which reason.
+//!
+//! Owns: who was a member of which room when, and what was said there, in the order in which shards took it in. Must
+//! not know: how a shard does it. Invariant: of a shard it believes only which bytes it took, who has a seat, and
+//! which reason it gives for an end; what follows from that, it works out itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use roomcast::limits::Limits;
+use roomcast::shard::DisconnectReason;
+
+use super::bounds::SLACK_MS;
+use super::compose::{Mark, Message, Script};
+use super::dry::WireId;
+use super::endings;
+use super::player::Heard;
+
+/// Nothing, or what is wrong.
+pub(crate) type Verdict = Result<(), String>;
+
+/// A stay in a room, as places in what is said there.
+#[derive(Debug)]
+struct Stay {
+    room: Rc<str>,
+    /// Nothing before this is still to come.
+    next: usize,
+    /// Nothing from here on is to come.
+    end: usize,
+    hears_itself: bool,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    /// What it sent and no shard has taken.
+    ahead: VecDeque<(usize, Mark)>,
+    sent: usize,
+    taken: usize,
+    stay: Option<Stay>,
+    /// On its way to another shard.
+    moving: bool,
+    reason: Option<DisconnectReason>,
+    /// What it sent that led to the end.
+    cause: Option<Mark>,
+    ended_at: u64,
+    /// The client knows that it is over.
+    told: bool,
+    pings: VecDeque<Rc<[u8]>>,
+}
+
+/// The oracle of one run.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    limits: Limits,
+    rooms: BTreeMap<Rc<str>, Vec<(WireId, Message)>>,
+    links: Vec<Link>,
+    pub(crate) draining: bool,
+    pub(crate) delivered: u64,
+    /// Ends, as [`DisconnectReason::LABELS`].
+    pub(crate) ends: [u64; DisconnectReason::LABELS.len()],
+}
+
+/// `what` is wrong with this connection unless it `holds`.
+pub(crate) fn must(holds: bool, wire: WireId, what: &str) -> Verdict {
+    let wrong = || format!("connection {wire}: {what}");
+    holds.then_some(()).ok_or_else(wrong)
+}
+
+impl Oracle {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            rooms: BTreeMap::new(),
+            links: Vec::new(),
+            draining: false,
+            delivered: 0,
+            ends: [0; DisconnectReason::LABELS.len()],
+        }
+    }
+
+    /// A connection begins; they are numbered in this order.
+    pub(crate) fn connects(&mut self) {
+        self.links.push(Link::default());
+    }
+
+    /// A client sends.
+    pub(crate) fn sends(&mut self, wire: WireId, script: &Script) {
+        let link = &mut self.links[wire];
+        for (at, mark) in &script.marks {
+            link.ahead.push_back((link.sent + at, mark.clone()));
+        }
+        link.sent += script.bytes.len();
+    }
+
+    /// Whether a connection has a seat.
+    pub(crate) fn is_seated(&self, wire: WireId) -> bool {
+        let link = &self.links[wire];
+        link.stay.is_some() && link.reason.is_none()
+    }
+
+    /// Seats taken, those of connections between two shards included.
+    pub(crate) fn seated(&self) -> usize {
+        let seated = |&wire: &WireId| self.links[wire].moving || self.is_seated(wire);
+        (0..self.links.len()).filter(seated).count()
+    }
+
+    /// Members of a room, and those that left it at `since` (ms) or later.
+    fn members(&self, room: &str, since: u64) -> usize {
+        let member = |link: &&Link| {
+            let here = link.stay.as_ref().is_some_and(|stay| &*stay.room == room);
+            here && (link.reason.is_none() || link.ended_at >= since)
+        };
+        self.links.iter().filter(member).count()
+    }
+
+    /// A shard took bytes, or without bytes a connection of another shard.
+    pub(crate) fn took(
+        &mut self,
+        wire: WireId,
+        bytes: usize,
+        seated: bool,
+        ended: Option<DisconnectReason>,
+        now: u64,
+    ) -> Verdict {
+        let link = &mut self.links[wire];
+        link.taken += bytes;
+        link.moving = false;
+        if link.reason.is_some() {
+            return must(ended.is_none() && !seated, wire, "goes on after its end");
+        }
+        while let Some((at, mark)) = self.links[wire].ahead.front().cloned() {
+            let whole = at <= self.links[wire].taken;
+            if ended.is_some_and(|reason| endings::follows_from(reason, &mark)) {
+                // Whatever is wrong may be noticed before its last byte; all else only after it.
+                let wrong = matches!(mark, Mark::Breach(_) | Mark::Request { .. });
+                must(whole || wrong, wire, "it ended too early")?;
+                self.links[wire].cause = Some(mark);
+                break;
+            }
+            if !whole {
+                break;
+            }
+            if matches!(mark, Mark::Seat { .. }) && !seated && ended.is_none() {
+                self.links[wire].moving = true;
+                return Ok(());
+            }
+            self.links[wire].ahead.pop_front();
+            self.understand(wire, mark)?;
+        }
+        if let Some(reason) = ended {
+            self.judge(wire, reason, now)?;
+            self.end(wire, reason, now);
+        }
+        must(seated == self.is_seated(wire), wire, "seated for nothing")
+    }
+
+    /// What a mark does that does not end its connection.
+    fn understand(&mut self, wire: WireId, mark: Mark) -> Verdict {
+        let link = &mut self.links[wire];
+        match mark {
+            Mark::Seat { room, echo } => return self.join(wire, room, echo),
+            Mark::Message(message) => {
+                let stay = link.stay.as_ref().ok_or("said without a seat")?;
+                let said = self.rooms.get_mut(&stay.room).ok_or("said nowhere")?;
+                said.push((wire, message));
+            }
+            Mark::Ping(payload) => link.pings.push_back(payload),
+            mark => return Err(format!("connection {wire}: goes on after {mark:?}")),
+        }
+        Ok(())
+    }
+
+    /// Whether a connection may end with this reason for what it sent.
+    fn judge(&self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
+        let just = match (reason, &self.links[wire].cause) {
+            (_, None) => false,
+            (DisconnectReason::Full, _) => self.seated() >= self.limits.max_connections,
+            (DisconnectReason::RoomFull, Some(Mark::Seat { room, .. })) => {
+                // Who left during a fan-out keeps the seat until the end of it.
+                let members = self.members(room, now.saturating_sub(SLACK_MS));
+                members >= self.limits.max_room_members
+            }
+            (DisconnectReason::Drain, _) => self.draining,
+            _ => true,
+        };
+        must(just, wire, reason.consequence().label)
+    }
+
+    fn join(&mut self, wire: WireId, room: Rc<str>, hears_itself: bool) -> Verdict {
+        let said = self.rooms.entry(Rc::clone(&room)).or_default().len();
+        let members = self.members(&room, u64::MAX) + 1;
+        must(
+            members <= self.limits.max_room_members,
+            wire,
+            "one too many in its room",
+        )?;
+        self.links[wire].stay = Some(Stay {
+            room,
+            next: said,
+            end: usize::MAX,
+            hears_itself,
+        });
+        let seated = self.seated();
+        must(seated <= self.limits.max_connections, wire, "one too many")
+    }
+
+    fn end(&mut self, wire: WireId, reason: DisconnectReason, now: u64) {
+        self.ends[reason.index()] += 1;
+        let link = &mut self.links[wire];
+        link.reason = Some(reason);
+        link.ended_at = now;
+        link.moving = false;
+        if let Some(stay) = &mut link.stay {
+            stay.end = self.rooms[&stay.room].len();
+        }
+    }
+
+    /// A connection ended, for something else than what it sent.
+    pub(crate) fn ended(&mut self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
+        must(self.links[wire].reason.is_none(), wire, "a second end")?;
+        let just = endings::comes_alone(reason, self.is_seated(wire), self.draining);
+        self.end(wire, reason, now);
+        must(just, wire, reason.consequence().label)
+    }
+
+    /// A client heard something.
+    pub(crate) fn heard(&mut self, wire: WireId, heard: &Heard) -> Verdict {
+        let link = &mut self.links[wire];
+        must(!link.told, wire, "something came after the end")?;
+        match heard {
+            Heard::Status(_) | Heard::Close(..) => {
+                link.told = true;
+                let cause = link.cause.as_ref();
+                let is_told = |reason| endings::is_told(reason, cause, heard);
+                must(
+                    link.reason.is_some_and(is_told),
+                    wire,
+                    "told something else",
+                )
+            }
+            Heard::Welcome => {
+                let full = link.reason == Some(DisconnectReason::RoomFull);
+                must(link.stay.is_some() || full, wire, "welcome to nowhere")
+            }
+            Heard::Ping => must(link.stay.is_some(), wire, "a ping without a seat"),
+            Heard::Pong(payload) => {
+                let asked = link.pings.pop_front();
+                must(asked.as_deref() == Some(payload), wire, "another pong")
+            }
+            Heard::Message(message) => {
+                self.delivered += 1;
+                let stay = link.stay.as_mut().ok_or("leaked to a stranger")?;
+                let said = &self.rooms[&stay.room][..];
+                let own = |(by, _): &(WireId, Message)| *by == wire && !stay.hears_itself;
+                stay.next += said[stay.next..]
+                    .iter()
+                    .take_while(|said| own(said))
+                    .count();
+                let due = said[..stay.end.min(said.len())].get(stay.next);
+                stay.next += 1;
+                must(
+                    due.is_some_and(|(_, due)| due == message),
+                    wire,
+                    "another message",
+                )
+            }
+        }
+    }
+
+    /// Whether the client of a connection that has ended was told why.
+    pub(crate) fn is_told(&self, wire: WireId) -> bool {
+        self.links[wire].told
+    }
+
+    /// A seated member that never stopped reading, when nothing is under way any longer: has everything come?
+    pub(crate) fn owes_nothing(&self, wire: WireId) -> Verdict {
+        let link = &self.links[wire];
+        must(link.taken == link.sent, wire, "it is not read any longer")?;
+        must(link.pings.is_empty(), wire, "a pong is missing")?;
+        let Some(stay) = &link.stay else {
+            return must(link.reason.is_some(), wire, "it was never answered");
+        };
+        let said = self.rooms[&stay.room][stay.next..].iter();
+        let missing = said
+            .filter(|(by, _)| *by != wire || stay.hears_itself)
+            .count();
+        must(missing == 0, wire, "a message is missing")
+    }
+}

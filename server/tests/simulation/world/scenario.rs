@@ -1,0 +1,328 @@
+//! What happens in a world, decision by decision.
+//!
+//! Owns: limits, sizes and likelihoods. Must not know: what is right. Invariant: decision 0 is always the harmless one,
+//! so that a run whose decisions are used up comes to its end.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use roomcast::limits::Limits;
+use roomcast::shard::Common;
+use roomcast_protocol::close::CloseCode;
+
+use super::World;
+use super::bounds::{SLACK_MS, Times};
+use super::choices::Choices;
+use super::compose::{Mark, Script, message};
+use super::dry::{Dry, Mail, WireId};
+use super::oracle::{Oracle, Verdict};
+use super::planted::{Fault, Planted};
+use super::player::{Habit, Player};
+use super::wire::{Edges, Wire};
+
+/// Connections in one run at most.
+const CONNECTIONS: usize = 40;
+/// Space for what a steady player has not read: never short.
+const WIDE: usize = 64 << 20;
+
+fn limits(choices: &mut Choices<'_>) -> Limits {
+    let ping_ms = choices.one_of(&[20_000, 1_500]);
+    Limits {
+        max_message: choices.one_of(&[4096, 64 * 1024, 200]),
+        handshake_ms: choices.one_of(&[10_000, 1_200]),
+        ping_ms,
+        idle_ms: 3 * ping_ms,
+        close_ms: choices.one_of(&[2_000, 500]),
+        outbox_bytes_max: choices.one_of(&[256 * 1024, 16 * 1024, 2 * 1024]),
+        congested_ms_max: choices.one_of(&[5_000, 800]),
+        max_connections: choices.one_of(&[16_384, 16_384, 12, 4]),
+        max_room_members: choices.one_of(&[16_384, 16_384, 6, 2]),
+        flush_interval_ms: choices.one_of(&[0, 0, 5, 40]),
+    }
+}
+
+impl<'c> World<'c> {
+    pub(super) fn new(mut choices: Choices<'c>, fault: Option<Fault>) -> Self {
+        let count = choices.below(3) + 1;
+        let limits = limits(&mut choices);
+        let common = Arc::new(Common::new(limits.clone(), count));
+        let buffer = choices.one_of(&[64 * 1024, 1024, 100]);
+        let reactor = |index| Dry::new(Arc::clone(&common), index, index as u64, buffer);
+        let reactors: Vec<Dry> = (0..count).map(reactor).collect();
+        // The hash of a name is another one in each process; where its room is at home must not be.
+        let rooms = (0..choices.below(4) + 1).map(|number| {
+            let home = choices.below(count);
+            let name = |salt| format!("room-{number}-{salt:05}");
+            let found = (0..100_000)
+                .map(name)
+                .find(|name| common.home(name) == home);
+            Rc::from(found.expect("some name has that home"))
+        });
+        let rooms = rooms.collect();
+        let mailbox_capacity = choices.one_of(&[4096, 4096, 2]);
+        let edges = choices.one_of(&[Edges::Both, Edges::Each]);
+        let countdown = if fault.is_some() {
+            choices.below(200)
+        } else {
+            0
+        };
+        Self {
+            now: 0,
+            reactors,
+            awake: vec![None; count],
+            posts: (0..count * count).map(|_| VecDeque::new()).collect(),
+            mailbox_capacity,
+            edges,
+            wires: Vec::new(),
+            players: Vec::new(),
+            times: Vec::new(),
+            rooms,
+            oracle: Oracle::new(limits),
+            planted: Planted::new(fault, countdown),
+            said: 0,
+            asleep: false,
+            common,
+            choices,
+        }
+    }
+
+    /// At most so many decisions, one after the other.
+    pub(super) fn play(&mut self, steps: usize) -> Verdict {
+        for _ in 0..steps {
+            if self.choices.are_used_up() {
+                break;
+            }
+            match self.choices.below(32) {
+                0..=1 if self.wires.len() < CONNECTIONS => self.connect(),
+                0..=9 => self.someone(Self::act)?,
+                10..=15 => self.someone(|world, wire| {
+                    let most = world.choices.one_of(&[usize::MAX, 1, 7, 100, 5_000]);
+                    world.wires[wire].deliver(most);
+                    Ok(())
+                })?,
+                16..=19 => self.someone(Self::listen)?,
+                20..=24 => {
+                    let index = self.choices.below(self.reactors.len());
+                    if self.reactors[index].wakes(self.now, &self.wires) {
+                        self.reactors[index].rotation = self.choices.below(16);
+                        self.iterate(index)?;
+                    }
+                }
+                25..=26 => {
+                    let path = self.choices.below(self.posts.len());
+                    let to = path % self.reactors.len();
+                    if let Some((_, mail)) = self.posts[path].pop_front() {
+                        self.reactors[to].mailbox.push_back(mail);
+                    }
+                }
+                27 => self.someone(|world, wire| {
+                    world.wires[wire].interrupt = true;
+                    if world.players[wire].habit != Habit::Steady {
+                        world.wires[wire].pinch = Some(world.choices.below(3_000));
+                    }
+                    Ok(())
+                })?,
+                _ => {
+                    let ms = self.choices.one_of(&[1, 1, 4, 16, 16, 50, 150, 600]);
+                    self.pass(ms)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn someone(&mut self, mut does: impl FnMut(&mut Self, WireId) -> Verdict) -> Verdict {
+        if self.wires.is_empty() {
+            return Ok(());
+        }
+        let wire = self.choices.below(self.wires.len());
+        does(self, wire)
+    }
+
+    fn connect(&mut self) {
+        let choices = &mut self.choices;
+        let habits = [
+            Habit::Steady,
+            Habit::Steady,
+            Habit::Brisk,
+            Habit::Slow,
+            Habit::Deaf,
+        ];
+        let habit = choices.one_of(&habits);
+        let steady = habit == Habit::Steady;
+        let wire = self.wires.len();
+        let mut player = Player::new(habit, wire as u32, steady || !choices.once_in(4));
+        let capacity = if steady {
+            WIDE
+        } else {
+            choices.one_of(&[32 * 1024, 4096, 300])
+        };
+        self.wires.push(Wire::new(self.edges, capacity));
+        self.times.push(Times::new(self.now));
+        self.oracle.connects();
+        let count = self.reactors.len();
+        let index = choices.below(count);
+        if choices.once_in(4) {
+            // As where only one reactor accepts.
+            self.posts[index].push_back((self.now, Mail::Accepted(wire)));
+        } else {
+            self.reactors[index].backlog.push_back(wire);
+        }
+        let mut script = Script::default();
+        match choices.below(if steady { 12 } else { 16 }) {
+            0..=9 => {
+                let room = Rc::clone(&self.rooms[choices.below(self.rooms.len())]);
+                let path = format!("/rooms/{room}");
+                script.request(&path, Mark::Seat { room, echo: false }, &player.key);
+                player.asked = true;
+            }
+            10..=11 => {
+                let room = format!("echo of {wire}").into();
+                script.request("/echo", Mark::Seat { room, echo: true }, &player.key);
+                player.asked = true;
+            }
+            12..=13 => script.other_request(choices),
+            14 => script.unfinished_request(),
+            _ => {}
+        }
+        self.players.push(player);
+        self.send(wire, &script);
+        if self.choices.once_in(3) && self.players[wire].asked {
+            self.speak(wire);
+        }
+        if self.choices.below(4) > 0 {
+            self.wires[wire].deliver(usize::MAX);
+        }
+    }
+
+    /// Sends one message.
+    fn speak(&mut self, wire: WireId) {
+        let max = self.common.limits.max_message;
+        let choices = &mut self.choices;
+        let len = match choices.below(12) {
+            11 => max,
+            other => [12, 60, 60, 300, 0, 1, 5, 125, 126, 1_000, 3_000][other],
+        };
+        self.said += 1;
+        let message = message(self.said, len.min(max), choices);
+        let mut script = Script::default();
+        script.message(&message, choices);
+        self.send(wire, &script);
+    }
+
+    /// A client does something.
+    fn act(&mut self, wire: WireId) -> Verdict {
+        let player = &mut self.players[wire];
+        if player.done || !player.asked {
+            match self.choices.below(16) {
+                14 if player.habit != Habit::Steady => self.hang_up(wire),
+                15 if player.habit != Habit::Steady => self.reset(wire),
+                // A trickle does not renew the time that it has.
+                0..=7 if !player.asked => {
+                    let script = Script {
+                        bytes: b"x".to_vec(),
+                        ..Script::default()
+                    };
+                    self.send(wire, &script);
+                }
+                _ => {}
+            }
+            return Ok(());
+        }
+        let steady = player.habit == Habit::Steady;
+        let mut script = Script::default();
+        match self.choices.below(if steady { 24 } else { 32 }) {
+            0..=16 => self.speak(wire),
+            17..=19 => {
+                for _ in 0..self.choices.one_of(&[3, 10, 60]) {
+                    self.speak(wire);
+                }
+            }
+            20..=21 => script.ping(b"are you there", &mut self.choices),
+            22..=23 => script.pong(b"here I am", &mut self.choices),
+            24..=25 => {
+                let codes = [Some(CloseCode::NORMAL), None, Some(CloseCode(3000))];
+                let code = self.choices.one_of(&codes);
+                script.close(code, &mut self.choices);
+                self.players[wire].done = true;
+            }
+            26..=27 => {
+                script.breach(self.common.limits.max_message, &mut self.choices);
+                self.players[wire].done = true;
+            }
+            28 => self.hang_up(wire),
+            29 => self.reset(wire),
+            30 => self.players[wire].habit = Habit::Deaf,
+            _ => {
+                // The line is cut in the middle of a frame.
+                script.bytes.extend_from_slice(b"\x82\xfe\x01");
+                self.send(wire, &script);
+                self.hang_up(wire);
+                return Ok(());
+            }
+        }
+        self.send(wire, &script);
+        Ok(())
+    }
+
+    /// A client ends its side without a word.
+    fn hang_up(&mut self, wire: WireId) {
+        self.wires[wire].send_fin();
+        (self.players[wire].done, self.players[wire].ended) = (true, true);
+    }
+
+    fn reset(&mut self, wire: WireId) {
+        self.wires[wire].send_reset();
+        (self.players[wire].done, self.players[wire].ended) = (true, true);
+    }
+
+    /// A client reads as it is used to.
+    fn listen(&mut self, wire: WireId) -> Verdict {
+        let most = match self.players[wire].habit {
+            Habit::Steady | Habit::Brisk => usize::MAX,
+            Habit::Slow => self.choices.below(2_000),
+            Habit::Deaf => return Ok(()),
+        };
+        self.read(wire, most)
+    }
+
+    /// Everyone goes, in one of three ways.
+    pub(super) fn farewell(&mut self) -> Verdict {
+        match self.choices.below(3) {
+            0 => {
+                let spread = self.choices.one_of(&[0, 300, 2_000]);
+                self.oracle.draining = true;
+                for index in 0..self.reactors.len() {
+                    self.posts[index].push_back((self.now, Mail::Drain(spread)));
+                }
+                let until = self.now + u64::from(spread) + SLACK_MS;
+                self.settle(until, |_| false)?;
+                match self.common.seated() {
+                    0 => Ok(()),
+                    seats => Err(format!("{seats} players were not sent away")),
+                }
+            }
+            1 => {
+                for wire in 0..self.wires.len() {
+                    let end = self.choices.below(3);
+                    if !self.players[wire].done && self.players[wire].asked && end == 0 {
+                        let mut script = Script::default();
+                        script.close(Some(CloseCode::GOING_AWAY), &mut self.choices);
+                        self.send(wire, &script);
+                    } else if end == 1 {
+                        self.hang_up(wire);
+                    } else {
+                        self.reset(wire);
+                    }
+                    self.players[wire].done = true;
+                }
+                Ok(())
+            }
+            _ => {
+                self.asleep = true;
+                Ok(())
+            }
+        }
+    }
+}
