@@ -99,7 +99,7 @@ def overview(peers):
                 shown(median(runs, "server.cpu_per_delivery"), time),
                 shown(median(runs, "server.user_per_delivery"), time),
                 shown(median(runs, "server.system_per_delivery"), time),
-                "-" if not ratio else f"{statistics.median(ratio):.2f} ({min(ratio):.2f}-{max(ratio):.2f})",
+                "-" if peer == FLOOR or not ratio else f"{statistics.median(ratio):.2f} ({min(ratio):.2f}-{max(ratio):.2f})",
                 shown(median(runs, "latency.p50"), time),
                 shown(median(runs, "latency.p99"), time),
                 shown(median(runs, "latency.p99.9"), time),
@@ -147,7 +147,8 @@ def fifty(directory):
 
 def held(run):
     """A step of the saturation run that the relay kept up with: all delivered, at the rate asked for."""
-    offered = set(run.reasons) <= {"generator_saturated", "generator_was_the_bottleneck"}
+    # A saturated generator reads late, which only makes the latency look worse.
+    offered = set(run.reasons) <= {"generator_saturated"}
     return offered and not run.get("lost") and not run.get("disconnects") and run.get("latency.p99") <= 50 * MS
 
 
@@ -261,11 +262,10 @@ def rooms(directory):
         rows.append([peer, *(f"{value / 1024:,.0f} KiB" for value in figures)])
         if peer == "roomcast":
             # An allocator keeps some of what was freed; what must not be is growth with the number of rooms.
-            verdict = after <= second * 1.05 + 256 * 1024
-            figure = f"{after / 1024:,.0f} KiB, {second / 1024:,.0f} KiB after the first 5,000"
+            kept = (after - second) / 95_000
     table(header, rows)
     if "roomcast" in peers:
-        goal("memory does not grow with the rooms that were", figure, verdict)
+        goal("at most 16 B stay behind per room that was", f"{max(kept, 0):.1f} B", kept <= 16)
 
 
 # --- micro benches ----------------------------------------------------------------------------------------------------
