@@ -8,9 +8,20 @@
 /// flooding connection can put between two turns of everybody else (budget).
 pub const RECEIVE_BUFFER: usize = 64 * 1024;
 
-/// Members of one room served in one iteration (budget): a room of 10,000 then delays everyone else by 256 sends,
-/// about a millisecond, at a time.
+/// Members of one room served in one iteration (budget), a member that gets much counting for several: a room of
+/// 10,000 then delays everyone else by 256 sends, about a millisecond, at a time.
 pub const FANOUT_BUDGET: u32 = 256;
+
+/// Bytes for one receiver that cost about as much as the send itself; each further portion counts as one member of
+/// [`FANOUT_BUDGET`].
+pub const FANOUT_PORTION: usize = 8 * 1024;
+
+/// Bytes that the kernel may hold for one receiver (`SO_SNDBUF`, which Linux doubles for its overhead). Small enough that a
+/// receiver that reads is seen to read several times a second, and that a slow one costs little.
+pub const SEND_BUFFER: usize = 128 * 1024;
+
+/// Most bytes a sender is remembered to have sent too much (limit): past this, an old flood is forgotten.
+pub const FLOOD_REMEMBERED: u32 = FLOOD_BURST + RECEIVE_BUFFER as u32;
 
 /// Connections accepted in one iteration (budget): a connect storm must not starve the seated players.
 pub const ACCEPT_BUDGET: usize = 64;
@@ -24,10 +35,11 @@ pub const MAILBOX_CAPACITY: usize = 4096;
 /// Readiness events taken from one poll.
 pub const EVENTS_PER_POLL: usize = 4096;
 
-/// The part of `outbox_bytes_max` that a room's open batch may reach before its senders are read no further (budget).
-/// Half: what the kernel does not take of one batch then always fits into a clear outbox, so that a member that reads
-/// is not evicted by a burst. Coalescing is limited by these bytes, never by a number of messages.
-pub const BATCH_SHARE_OF_OUTBOX: usize = 2;
+/// The part of `outbox_bytes_max` that a room's open batch may reach before its senders are read no further (budget);
+/// half of that while the last fan-out is running. A quarter: with the one read by which it may be exceeded, what the
+/// kernel does not take of two batches fits into a clear outbox, so that a member that reads is not evicted by a burst.
+/// Coalescing is limited by these bytes, never by a number of messages.
+pub const BATCH_SHARE_OF_OUTBOX: usize = 4;
 
 /// Bytes a room's open batch may always reach, however small `outbox_bytes_max` is.
 pub const BATCH_BYTES_MIN: usize = 16 * 1024;
@@ -57,10 +69,10 @@ pub const OWN_ANSWERS: usize = 64 * 1024;
 pub const FLOOD_BYTES_PER_MS: u32 = 256;
 
 /// Bytes a sender may send beyond [`FLOOD_BYTES_PER_MS`] in one go without counting as flooding.
-pub const FLOOD_BURST: u32 = 32 * 1024;
+pub const FLOOD_BURST: u32 = 16 * 1024;
 
 /// Milliseconds without one byte taken after which a congested member counts as stalled and no longer slows a flooder.
-pub const STALLED_AFTER_MS: u32 = 500;
+pub const STALLED_AFTER_MS: u32 = 1_000;
 
 /// Milliseconds that accepting pauses when the process is out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;

@@ -18,7 +18,6 @@ struct FrameRef {
     sender: u32,
     start: u32,
     end: u32,
-    class: Class,
 }
 
 /// Encoded frames with their senders. Open while messages are appended; sealed, it is immutable and shared.
@@ -39,12 +38,10 @@ impl Batch {
             end <= u32::MAX as usize,
             "bounded by the batch limit and one receive buffer"
         );
-        self.frames.push(FrameRef {
-            sender,
-            start: start as u32,
-            end: end as u32,
-            class,
-        });
+        let (start, end) = (start as u32, end as u32);
+        match class {
+            Class::Event => self.frames.push(FrameRef { sender, start, end }),
+        }
     }
 
     /// Sorts the index so that the frames of one sender are found at once.
@@ -104,19 +101,14 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Bytes of memory in use: the frames and their index, which outweighs them when they are tiny.
+    pub fn footprint(&self) -> usize {
+        self.bytes.len() + self.frames.len() * size_of::<FrameRef>()
+    }
+
     /// No frame yet.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
-    }
-
-    /// Messages in the batch.
-    pub fn messages(&self) -> usize {
-        self.frames.len()
-    }
-
-    /// Whether every frame is of a class that must arrive.
-    pub fn must_arrive(&self) -> bool {
-        self.frames.iter().all(|frame| frame.class == Class::Event)
     }
 
     fn clear(&mut self) {

@@ -90,7 +90,7 @@ impl Outbox {
     pub fn push_shared(&mut self, batch: &Rc<Batch>, range: Range<u32>, limit: usize) -> Queued {
         let queue = self.queue.get_or_insert_default();
         let len = (range.end - range.start) as usize;
-        if len < COPY_BELOW || len * PINNED_SHARE < batch.len() {
+        if len < COPY_BELOW || len * PINNED_SHARE < batch.footprint() {
             queue.append(|out| out.extend_from_slice(batch.slice(range)));
         } else {
             queue.charged += len + SEGMENT_OVERHEAD;

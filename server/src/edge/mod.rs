@@ -145,11 +145,10 @@ fn serve(config: &Config) -> Result<(), Failure> {
 
 /// Players that fit into this many descriptors.
 fn players_for(descriptors: u64, reactors: usize) -> usize {
-    let own = DESCRIPTOR_RESERVE + 4 * reactors + HANDSHAKE_RESERVE;
-    usize::try_from(descriptors)
-        .unwrap_or(usize::MAX)
-        .saturating_sub(own)
-        .max(1)
+    let all = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    // Of few descriptors a part is kept back, of many a fixed number.
+    let own = DESCRIPTOR_RESERVE.min(all / 4) + 4 * reactors + HANDSHAKE_RESERVE.min(all / 8);
+    all.saturating_sub(own).max(1)
 }
 
 fn announce(bound: SocketAddr, reactors: usize, descriptors: u64, limits: &Limits) {

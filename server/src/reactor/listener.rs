@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::limits::SEND_BUFFER;
+
 /// Connections that may wait in the kernel for being accepted. It takes at most `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
@@ -49,6 +51,8 @@ fn open(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
     if share_port {
         socket.set_reuse_port(true)?;
     }
+    // Inherited by what is accepted.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -78,26 +82,17 @@ pub fn accept(listener: &TcpListener) -> Accepted {
         }
         Err(error) => match error.kind() {
             ErrorKind::WouldBlock => Accepted::Nobody,
-            // EMFILE, ENFILE, ENOBUFS, ENOMEM have no kinds of their own (or unstable ones).
-            _ if is_exhaustion(&error) => Accepted::Exhausted(error),
-            _ => Accepted::Gone,
+            ErrorKind::Interrupted
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown => Accepted::Gone,
+            // Out of descriptors or memory, or something unheard of: trying again at once would spin.
+            _ => Accepted::Exhausted(error),
         },
     }
-}
-
-fn is_exhaustion(error: &io::Error) -> bool {
-    const ENOMEM: i32 = 12;
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    const ENOBUFS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
-        105
-    } else {
-        55
-    };
-    matches!(
-        error.raw_os_error(),
-        Some(ENOMEM | ENFILE | EMFILE | ENOBUFS)
-    )
 }
 
 #[cfg(test)]
@@ -111,11 +106,5 @@ mod tests {
         assert_eq!(address, first[1].local_addr().unwrap());
         assert_eq!(listen(address, 2).unwrap_err().kind(), ErrorKind::AddrInUse);
         assert_eq!(listen(address, 1).unwrap_err().kind(), ErrorKind::AddrInUse);
-    }
-
-    #[test]
-    fn running_out_of_descriptors_is_told_from_a_peer_that_left() {
-        assert!(is_exhaustion(&io::Error::from_raw_os_error(24)));
-        assert!(!is_exhaustion(&io::Error::from_raw_os_error(103)));
     }
 }

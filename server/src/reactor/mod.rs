@@ -30,6 +30,9 @@ use crate::transport::Transport;
 /// How often the operator is told that descriptors have run out.
 const WARN_EVERY_MS: u64 = 10_000;
 
+/// How often a draining reactor without players looks whether the others are done.
+const DRAIN_LOOK_MS: u64 = 50;
+
 /// How often counters are published at most.
 const PUBLISH_EVERY_MS: u64 = 1_000;
 
@@ -159,9 +162,18 @@ impl Running {
             }
             self.now = self.reactor.epoch.elapsed().as_millis() as u64;
             self.shard.advance(self.now);
-            let mut carried = std::mem::take(&mut self.carried);
             self.mail();
+            let mut carried = std::mem::take(&mut self.carried);
+            for &(handle, _) in &carried {
+                self.sockets.set_carried(handle, false);
+            }
+            // Before the edges: they have waited longer.
+            for (handle, to_the_end) in carried.drain(..) {
+                self.read(handle, to_the_end);
+            }
+            let mut seen = 0;
             for event in &events {
+                seen += 1;
                 match event.token() {
                     LISTENER => {
                         if self.reactor.accepting == Accepting::Idle {
@@ -182,12 +194,14 @@ impl Running {
                     }
                 }
             }
-            for (handle, to_the_end) in carried.drain(..) {
-                self.read(handle, to_the_end);
-            }
             self.accept();
             self.shard.seal();
             self.flush();
+            // Last, so that a peer is not found silent or slow for bytes that waited while this process stood still;
+            // and not at all while there are more events than one poll holds.
+            if seen < EVENTS_PER_POLL {
+                self.shard.expire();
+            }
             self.act();
             let Self { shard, sockets, .. } = &mut self;
             // Closing the descriptor also takes it out of the poll.
@@ -208,7 +222,11 @@ impl Running {
         if !self.carried.is_empty() || self.shard.has_work() || !self.reactor.mail.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadlines = [accept_at, self.shard.next_deadline(), self.drain_until];
+        // Draining, it stays to answer 503 until the players of the other reactors have gone too.
+        let look_again = self
+            .drain_until
+            .map(|until| until.min(self.now + DRAIN_LOOK_MS));
+        let deadlines = [accept_at, self.shard.next_deadline(), look_again];
         let next = deadlines.into_iter().flatten().min()?;
         Some(Duration::from_millis(next.saturating_sub(
             self.reactor.epoch.elapsed().as_millis() as u64,
@@ -216,8 +234,9 @@ impl Running {
     }
 
     fn is_over(&self) -> bool {
-        self.drain_until
-            .is_some_and(|until| self.shard.connections() == 0 || self.now >= until)
+        self.drain_until.is_some_and(|until| {
+            self.shard.connections() == 0 && self.reactor.common.seated() == 0 || self.now >= until
+        })
     }
 
     fn mail(&mut self) {
@@ -315,9 +334,19 @@ impl Running {
         }
     }
 
-    /// Reads a socket once. A short read ends the edge, so no second read is made to see `WouldBlock`; unless the
-    /// peer has ended its side (`to_the_end`), for which there would be no further edge.
+    /// Reads a socket, once per iteration whoever asks. A short read ends the edge, so no second read is made to see
+    /// `WouldBlock`; unless the peer has ended its side (`to_the_end`), for which there would be no further edge.
     fn read(&mut self, handle: Handle, to_the_end: bool) {
+        if self.sockets.is_carried(handle) {
+            // It was read in this iteration and comes again in the next; only what this edge says is kept.
+            if to_the_end {
+                self.carried
+                    .iter_mut()
+                    .filter(|(carried, _)| *carried == handle)
+                    .for_each(|entry| entry.1 = true);
+            }
+            return;
+        }
         let Some(stream) = self.sockets.current(handle) else {
             return;
         };
@@ -329,15 +358,21 @@ impl Running {
             Ok(n) => {
                 self.shard.receive(handle.slot, &mut self.buffer[..n]);
                 if n == self.buffer.len() || to_the_end {
-                    self.carried.push((handle, to_the_end));
+                    self.carry(handle, to_the_end);
                 }
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock => {}
-                ErrorKind::Interrupted => self.carried.push((handle, to_the_end)),
+                ErrorKind::Interrupted => self.carry(handle, to_the_end),
                 _ => self.shard.failed(handle.slot),
             },
         }
+    }
+
+    /// Puts a read off to the next iteration.
+    fn carry(&mut self, handle: Handle, to_the_end: bool) {
+        self.sockets.set_carried(handle, true);
+        self.carried.push((handle, to_the_end));
     }
 
     /// The only place where sockets are written.
@@ -388,16 +423,18 @@ impl Running {
         self.actions = actions;
         let mut slots = std::mem::take(&mut self.slots);
         self.shard.take_resumed(&mut slots);
-        let Self {
-            carried, sockets, ..
-        } = self;
         // What edges came while they were paused is not remembered: such a read goes on until there is nothing left.
-        carried.extend(
-            slots
-                .drain(..)
-                .filter_map(|slot| sockets.handle(slot))
-                .map(|handle| (handle, true)),
-        );
+        // They have waited longest, so they come before those that filled the buffer in this iteration.
+        let resumed = slots.drain(..).filter_map(|slot| self.sockets.handle(slot));
+        let mut first: Vec<(Handle, bool)> = resumed.map(|handle| (handle, true)).collect();
+        if !first.is_empty() {
+            first.retain(|&(handle, _)| !self.sockets.is_carried(handle));
+            for &(handle, _) in &first {
+                self.sockets.set_carried(handle, true);
+            }
+            first.append(&mut self.carried);
+            self.carried = first;
+        }
         self.slots = slots;
     }
 

@@ -35,6 +35,8 @@ impl Handle {
 struct Entry {
     stream: Option<TcpStream>,
     generation: u32,
+    /// Its next read is on the list for the next iteration, once.
+    carried: bool,
 }
 
 /// Sockets by slot.
@@ -52,6 +54,7 @@ impl Sockets {
         let entry = &mut self.entries[slot as usize];
         // 31 bits, so that no connection's token is the listener's or the mailbox's.
         entry.generation = (entry.generation + 1) & (u32::MAX >> 1);
+        entry.carried = false;
         Handle {
             slot,
             generation: entry.generation,
@@ -70,6 +73,22 @@ impl Sockets {
             entry.stream.as_mut()
         } else {
             None
+        }
+    }
+
+    /// Whether a read of this socket has been put off to the next iteration.
+    pub fn is_carried(&self, handle: Handle) -> bool {
+        self.entries
+            .get(handle.slot as usize)
+            .is_some_and(|entry| entry.generation == handle.generation && entry.carried)
+    }
+
+    /// Notes whether a read of this socket has been put off.
+    pub fn set_carried(&mut self, handle: Handle, carried: bool) {
+        if let Some(entry) = self.entries.get_mut(handle.slot as usize)
+            && entry.generation == handle.generation
+        {
+            entry.carried = carried;
         }
     }
 

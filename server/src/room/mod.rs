@@ -145,9 +145,9 @@ impl Room {
         true
     }
 
-    /// Bytes gathered since the last seal.
+    /// Bytes gathered since the last seal, with their index.
     pub fn open_bytes(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.len())
+        self.open.as_ref().map_or(0, |open| open.footprint())
     }
 
     /// Turns the open batch into a fan-out. False if there is nothing to seal, or the last one is still running: then

@@ -6,7 +6,7 @@ use roomcast_protocol::frame::Decoder;
 
 use super::DisconnectReason;
 use crate::delivery::Outbox;
-use crate::limits::FLOOD_BYTES_PER_MS;
+use crate::limits::{FLOOD_BYTES_PER_MS, FLOOD_REMEMBERED};
 use crate::room::RoomId;
 use crate::transport::Transport;
 
@@ -120,7 +120,10 @@ impl Connection {
 
     /// Notes that bytes came.
     pub(super) fn heard(&mut self, now: u32, bytes: usize) {
-        self.flood = self.flood_level(now).saturating_add(bytes as u32);
+        self.flood = self
+            .flood_level(now)
+            .saturating_add(bytes as u32)
+            .min(FLOOD_REMEMBERED);
         self.heard_at = now;
     }
 }
@@ -141,12 +144,20 @@ mod tests {
     #[test]
     fn the_flood_level_leaks() {
         let mut connection = Connection::new(Transport::Plain, 0, 0);
-        connection.heard(1_000, 100_000);
-        assert_eq!(connection.flood_level(1_000), 100_000);
+        connection.heard(1_000, 60_000);
+        assert_eq!(connection.flood_level(1_000), 60_000);
         assert_eq!(
             connection.flood_level(1_100),
-            100_000 - 100 * FLOOD_BYTES_PER_MS
+            60_000 - 100 * FLOOD_BYTES_PER_MS
         );
         assert_eq!(connection.flood_level(9_000), 0);
+        for _ in 0..1_000 {
+            connection.heard(10_000, 65_536);
+        }
+        assert_eq!(
+            connection.flood_level(11_000),
+            0,
+            "an old flood is forgotten"
+        );
     }
 }

@@ -13,7 +13,8 @@ fn left(now: u32, since: u32, span: u32) -> u32 {
 }
 
 impl Shard {
-    pub(super) fn expire(&mut self) {
+    /// Does what the timers ask for. What is to be written waits for the next iteration, see [`Shard::has_work`].
+    pub fn expire(&mut self) {
         let mut expired = std::mem::take(&mut self.expired);
         self.wheel.expire(self.now, &mut expired);
         for slot in expired.drain(..) {

@@ -9,7 +9,7 @@ use std::mem;
 use super::connection::{Phase, Seat};
 use super::{DisconnectReason, Shard};
 use crate::delivery::{Batch, Outbox, Queued};
-use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, SLICES_PER_WRITE};
+use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SLICES_PER_WRITE};
 use crate::room::{Receiver, RoomId};
 
 /// What the current write is made of.
@@ -135,7 +135,7 @@ impl Shard {
     /// The next socket to write, with what [`Shard::pending`] holds; `None` when this iteration is done.
     pub fn next_write(&mut self) -> Option<u32> {
         while let Some(&id) = self.flush.fanouts.get(self.flush.turn) {
-            if self.flush.served == FANOUT_BUDGET {
+            if self.flush.served >= FANOUT_BUDGET {
                 self.flush.turn += 1;
                 self.flush.served = 0;
             } else if let Some(receiver) = self.rooms[id].next_receiver() {
@@ -221,6 +221,11 @@ impl Shard {
                 }
             };
             if direct {
+                let bytes: usize = self.flush.ranges[..count]
+                    .iter()
+                    .map(|(start, end)| (end - start) as usize)
+                    .sum();
+                self.flush.served += (bytes / FANOUT_PORTION) as u32;
                 self.flush.current = Current::Batch(slot, id, count);
                 return count > 0;
             }
@@ -237,7 +242,7 @@ impl Shard {
         } else if connection.writable && !mem::replace(&mut connection.listed, true) {
             self.flush.writing.push(slot);
         } else if !connection.writable && !connection.congested {
-            self.congest(slot);
+            self.congest(slot, false);
         }
         false
     }
@@ -287,11 +292,10 @@ impl Shard {
             connection.outbox.advance(std::mem::take(&mut skip));
         }
         connection.writable = false;
-        self.congest(slot);
+        self.congest(slot, written > 0);
     }
 
     fn outbox_written(&mut self, slot: u32, written: usize) {
-        let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         let offered: usize = Pending::Outbox(&connection.outbox)
             .with_slices(|slices| slices.iter().map(|slice| slice.len()).sum());
@@ -303,15 +307,12 @@ impl Shard {
             self.list(slot);
         } else {
             connection.writable = false;
-            if written > 0 {
-                connection.progress_at = now;
-            }
-            self.congest(slot);
+            self.congest(slot, written > 0);
         }
     }
 
-    /// The socket did not take everything.
-    fn congest(&mut self, slot: u32) {
+    /// The socket did not take everything, but `progressed` if it took something.
+    fn congest(&mut self, slot: u32, progressed: bool) {
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         let Phase::Open(seat) = connection.phase else {
@@ -321,9 +322,11 @@ impl Shard {
             connection.congested_at = now;
             connection.progress_at = now;
         }
-        let reads = connection.progress_at == now;
+        if progressed {
+            connection.progress_at = now;
+        }
         if let Seat::Room { room, .. } = seat
-            && reads
+            && progressed
             && !mem::replace(&mut connection.pressing, true)
         {
             self.rooms[room].pressing += 1;

@@ -9,6 +9,7 @@ use crate::transport::Transport;
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const PAGE: &[u8] = include_bytes!("page.html");
+
 /// What a connection takes along to the reactor that is home to its room. Nothing has been answered yet.
 #[derive(Debug)]
 pub struct Handover {
@@ -152,7 +153,8 @@ impl Shard {
     fn join(&mut self, slot: u32, name: &str, accept: &AcceptKey, unread: &mut [u8]) {
         let id = self.rooms.open(name);
         let room = &mut self.rooms[id];
-        if room.seats() >= self.common.limits.max_room_members {
+        let most = self.common.limits.max_room_members;
+        if room.seats() >= most && room.members() >= most {
             self.rooms.close_if_empty(id);
             self.common.return_seat();
             self.connections[slot as usize]

@@ -8,6 +8,7 @@
 //! [`receive`](Shard::receive), [`end_of_input`](Shard::end_of_input), [`writable`](Shard::writable),
 //! [`failed`](Shard::failed); then [`seal`](Shard::seal); then [`next_write`](Shard::next_write) /
 //! [`pending`](Shard::pending) / [`wrote`](Shard::wrote) until there is nothing to write; then
+//! [`expire`](Shard::expire) for the timers (what they ask to be written is written in the next iteration),
 //! [`take_actions`](Shard::take_actions), [`take_resumed`](Shard::take_resumed) and [`reap`](Shard::reap).
 
 mod connection;
@@ -157,11 +158,10 @@ impl Shard {
         }
     }
 
-    /// Begins an iteration at `now` (ms, never less than before) and does what its timers ask for.
+    /// Begins an iteration at `now` (ms, never less than before).
     pub fn advance(&mut self, now: u64) {
         debug_assert!(now >= self.now, "time does not run backwards");
         self.now = now;
-        self.expire();
     }
 
     /// A new connection. Returns its slot, valid until [`Shard::reap`] names it.
@@ -190,7 +190,8 @@ impl Shard {
         let blocked = match connection.phase {
             Phase::Open(Seat::Room { room, .. }) => {
                 let room = &mut self.rooms[room];
-                let crowded = room.open_bytes() >= self.batch_bytes;
+                let crowded = room.open_bytes()
+                    >= self.batch_bytes / if room.batch().is_some() { 2 } else { 1 };
                 let flooding = room.pressing > 0 && connection.flood_level(now) > FLOOD_BURST;
                 let blocked = crowded || flooding || undrained;
                 room.paused += u32::from(blocked);

@@ -46,7 +46,7 @@ pub(crate) enum Seen {
     Reaped { wire: WireId },
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Handle {
     slot: u32,
     generation: u32,
@@ -128,8 +128,10 @@ impl Dry {
             .collect();
         self.shard.advance(now);
         self.note_all();
-        let carried = std::mem::take(&mut self.carried);
         self.mail(wires);
+        for (handle, to_the_end) in std::mem::take(&mut self.carried) {
+            self.read(handle, to_the_end, wires);
+        }
         let first = self.rotation % events.len().max(1);
         for &(handle, event) in events[first..].iter().chain(&events[..first]) {
             if event.writable && self.current(handle).is_some() {
@@ -139,15 +141,13 @@ impl Dry {
                 self.read(handle, event.read_closed, wires);
             }
         }
-        for (handle, to_the_end) in carried {
-            self.read(handle, to_the_end, wires);
-        }
         while let Some(wire) = self.backlog.pop_front() {
             let slot = self.shard.accept(Transport::Plain);
             self.register(slot, wire, wires);
         }
         self.shard.seal();
         self.flush(wires);
+        self.shard.expire();
         self.note_all();
         self.act(wires, post);
         let Self {
@@ -220,6 +220,15 @@ impl Dry {
             return;
         };
         let slot = handle.slot;
+        // Read once in this iteration; only what a further edge says is kept.
+        if let Some(entry) = self
+            .carried
+            .iter_mut()
+            .find(|(carried, _)| *carried == handle)
+        {
+            entry.1 |= to_the_end;
+            return;
+        }
         if !self.shard.may_read(slot) {
             self.refused_reads += 1;
             return;
@@ -290,11 +299,16 @@ impl Dry {
         }
         let mut resumed = Vec::new();
         self.shard.take_resumed(&mut resumed);
+        let mut first = Vec::new();
         for slot in resumed {
-            if self.entries[slot as usize].wire.is_some() {
-                self.carried.push((self.handle(slot), true));
+            let handle = self.handle(slot);
+            let carried = self.carried.iter().any(|(carried, _)| *carried == handle);
+            if self.entries[slot as usize].wire.is_some() && !carried {
+                first.push((handle, true));
             }
         }
+        first.append(&mut self.carried);
+        self.carried = first;
     }
 
     /// Why the connection in this slot ends, if that is new.
