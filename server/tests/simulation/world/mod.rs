@@ -96,6 +96,8 @@ struct World<'c> {
     oracle: Oracle,
     planted: Planted,
     said: u32,
+    /// Connections at most.
+    connections: usize,
     /// Clients have stopped reading and answering.
     asleep: bool,
 }

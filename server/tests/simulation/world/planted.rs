@@ -85,7 +85,6 @@ impl Planted {
             .is_some_and(|(held, first)| *held == wire && first != message)
         {
             let (_, first) = self.held.take().expect("it is held");
-            self.struck = true;
             return vec![(wire, heard), (wire, Heard::Message(first))];
         }
         if self.strikes(Fault::Drop) {
@@ -94,8 +93,8 @@ impl Planted {
             vec![(wire, heard.clone()), (wire, heard)]
         } else if self.strikes(Fault::Misdeliver) {
             vec![((wire + 1) % wires, heard)]
-        } else if self.held.is_none() && self.strikes(Fault::Reorder) {
-            self.struck = false;
+        } else if self.strikes(Fault::Reorder) {
+            // If nothing follows that it could change places with, it is lost.
             self.held = Some((wire, message.clone()));
             Vec::new()
         } else {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roomcast::limits::Limits;
+use roomcast::limits::{FANOUT_BUDGET, Limits};
 use roomcast::shard::Common;
 use roomcast_protocol::close::CloseCode;
 
@@ -21,8 +21,10 @@ use super::planted::{Fault, Planted};
 use super::player::{Habit, Player};
 use super::wire::{Edges, Wire};
 
-/// Connections in one run at most.
+/// Connections in one run at most, beside a crowd.
 const CONNECTIONS: usize = 40;
+/// Players of one room that are more than one iteration serves.
+const CROWD: usize = FANOUT_BUDGET as usize + 20;
 /// Space for what a steady player has not read: never short.
 const WIDE: usize = 64 << 20;
 
@@ -45,7 +47,12 @@ fn limits(choices: &mut Choices<'_>) -> Limits {
 impl<'c> World<'c> {
     pub(super) fn new(mut choices: Choices<'c>, fault: Option<Fault>) -> Self {
         let count = choices.below(3) + 1;
-        let limits = limits(&mut choices);
+        let mut limits = limits(&mut choices);
+        let crowd = if choices.once_in(30) { CROWD } else { 0 };
+        if crowd > 0 {
+            limits.max_connections = usize::from(u16::MAX);
+            limits.max_room_members = usize::from(u16::MAX);
+        }
         let common = Arc::new(Common::new(limits.clone(), count));
         let buffer = choices.one_of(&[64 * 1024, 1024, 100]);
         let reactor = |index| Dry::new(Arc::clone(&common), index, index as u64, buffer);
@@ -67,7 +74,7 @@ impl<'c> World<'c> {
         } else {
             0
         };
-        Self {
+        let mut world = Self {
             now: 0,
             reactors,
             awake: vec![None; count],
@@ -82,9 +89,15 @@ impl<'c> World<'c> {
             planted: Planted::new(fault, countdown),
             said: 0,
             asleep: false,
+            connections: CONNECTIONS + crowd,
             common,
             choices,
+        };
+        for _ in 0..crowd {
+            let room = Rc::clone(&world.rooms[0]);
+            world.enter(Habit::Steady, 0, Some(room));
         }
+        world
     }
 
     /// At most so many decisions, one after the other.
@@ -94,7 +107,7 @@ impl<'c> World<'c> {
                 break;
             }
             match self.choices.below(32) {
-                0..=1 if self.wires.len() < CONNECTIONS => self.connect(),
+                0..=1 if self.wires.len() < self.connections => self.connect(),
                 0..=9 => self.someone(Self::act)?,
                 10..=15 => self.someone(|world, wire| {
                     let most = world.choices.one_of(&[usize::MAX, 1, 7, 100, 5_000]);
@@ -140,6 +153,7 @@ impl<'c> World<'c> {
         does(self, wire)
     }
 
+    /// Somebody connects and asks for something.
     fn connect(&mut self) {
         let choices = &mut self.choices;
         let habits = [
@@ -150,43 +164,22 @@ impl<'c> World<'c> {
             Habit::Deaf,
         ];
         let habit = choices.one_of(&habits);
-        let steady = habit == Habit::Steady;
-        let wire = self.wires.len();
-        let mut player = Player::new(habit, wire as u32, steady || !choices.once_in(4));
-        let capacity = if steady {
-            WIDE
-        } else {
-            choices.one_of(&[32 * 1024, 4096, 300])
-        };
-        self.wires.push(Wire::new(self.edges, capacity));
-        self.times.push(Times::new(self.now));
-        self.oracle.connects();
-        let count = self.reactors.len();
-        let index = choices.below(count);
-        if choices.once_in(4) {
-            // As where only one reactor accepts.
-            self.posts[index].push_back((self.now, Mail::Accepted(wire)));
-        } else {
-            self.reactors[index].backlog.push_back(wire);
-        }
+        let index = choices.below(self.reactors.len());
+        let room = Rc::clone(&self.rooms[choices.below(self.rooms.len())]);
+        let asks = choices.below(if habit == Habit::Steady { 12 } else { 16 });
+        let wire = self.enter(habit, index, (asks < 10).then_some(room));
         let mut script = Script::default();
-        match choices.below(if steady { 12 } else { 16 }) {
-            0..=9 => {
-                let room = Rc::clone(&self.rooms[choices.below(self.rooms.len())]);
-                let path = format!("/rooms/{room}");
-                script.request(&path, Mark::Seat { room, echo: false }, &player.key);
-                player.asked = true;
-            }
+        match asks {
             10..=11 => {
                 let room = format!("echo of {wire}").into();
-                script.request("/echo", Mark::Seat { room, echo: true }, &player.key);
-                player.asked = true;
+                let key = &self.players[wire].key;
+                script.request("/echo", Mark::Seat { room, echo: true }, key);
+                self.players[wire].asked = true;
             }
-            12..=13 => script.other_request(choices),
+            12..=13 => script.other_request(&mut self.choices),
             14 => script.unfinished_request(),
             _ => {}
         }
-        self.players.push(player);
         self.send(wire, &script);
         if self.choices.once_in(3) && self.players[wire].asked {
             self.speak(wire);
@@ -194,6 +187,35 @@ impl<'c> World<'c> {
         if self.choices.below(4) > 0 {
             self.wires[wire].deliver(usize::MAX);
         }
+    }
+
+    /// A connection to this reactor, with a request for a room.
+    fn enter(&mut self, habit: Habit, reactor: usize, room: Option<Rc<str>>) -> WireId {
+        let choices = &mut self.choices;
+        let steady = habit == Habit::Steady;
+        let polite = steady || !choices.once_in(4);
+        let wire = self.wires.len();
+        let mut player = Player::new(habit, wire as u32, polite);
+        player.asked = room.is_some();
+        let narrow = choices.one_of(&[32 * 1024, 4096, 300]);
+        let capacity = if steady { WIDE } else { narrow };
+        self.wires.push(Wire::new(self.edges, capacity));
+        self.times.push(Times::new(self.now));
+        self.oracle.connects();
+        if choices.once_in(4) {
+            // As where only one reactor accepts.
+            self.posts[reactor].push_back((self.now, Mail::Accepted(wire)));
+        } else {
+            self.reactors[reactor].backlog.push_back(wire);
+        }
+        let mut script = Script::default();
+        if let Some(room) = room {
+            let path = format!("/rooms/{room}");
+            script.request(&path, Mark::Seat { room, echo: false }, &player.key);
+        }
+        self.players.push(player);
+        self.send(wire, &script);
+        wire
     }
 
     /// Sends one message.
