@@ -94,9 +94,14 @@ impl Outcome {
         self.validity.is_empty()
     }
 
-    /// Healthy deliveries per second of the measured time.
+    /// Healthy deliveries per second of the measured time; those of the drain do not count.
     pub fn delivery_rate(&self) -> f64 {
-        per_second(self.healthy.delivered, self.stages.measured)
+        let time = self.stages.measured;
+        if time.is_zero() {
+            0.0
+        } else {
+            self.healthy.delivered_in_time as f64 / time.as_secs_f64()
+        }
     }
 
     /// Lost of expected, 0 to 1; healthy only.
@@ -106,14 +111,6 @@ impl Outcome {
         } else {
             self.healthy.lost as f64 / self.healthy.expected as f64
         }
-    }
-}
-
-fn per_second(count: u64, time: Duration) -> f64 {
-    if time.is_zero() {
-        0.0
-    } else {
-        count as f64 / time.as_secs_f64()
     }
 }
 
@@ -150,6 +147,9 @@ pub struct Counts {
     pub expected: u64,
     /// Deliveries that happened, each counted once.
     pub delivered: u64,
+    /// Deliveries that happened before the measured time ended (what a rate may be computed
+    /// from, because a backlog that is delivered afterwards was not delivered at that rate).
+    pub delivered_in_time: u64,
     /// Deliveries that did not happen: `expected - delivered`, summed over every (receiver,
     /// sender) pair. One that arrived only corrupted is lost too.
     pub lost: u64,
@@ -177,6 +177,7 @@ impl Counts {
         self.blocked += other.blocked;
         self.expected += other.expected;
         self.delivered += other.delivered;
+        self.delivered_in_time += other.delivered_in_time;
         self.lost += other.lost;
         self.superseded += other.superseded;
         self.duplicates += other.duplicates;
@@ -354,7 +355,8 @@ impl ServerUsage {
 pub struct GeneratorUsage {
     /// Threads that drove clients.
     pub threads: usize,
-    /// CPU time of those threads.
+    /// CPU time of those threads, here and below without the time they were awake only to be
+    /// punctual.
     pub cpu: Duration,
     /// The busiest thread: its CPU time as a share of the measured time, 0 to 1.
     pub busiest_share: f64,
@@ -379,8 +381,8 @@ pub enum InvalidReason {
         /// Of these, those that found the socket full: the server did not read.
         blocked: u64,
     },
-    /// The generator was the bottleneck: a thread had no time to spare, and its own lag was more
-    /// than a millisecond at p99.
+    /// The generator was the bottleneck: a thread had no time to spare and its own lag was more
+    /// than a millisecond at p99, or that lag was more than half of the p99 of latency.
     GeneratorSaturated {
         /// Of the thread that had least to spare, 0 to 1.
         occupied: f64,
@@ -428,7 +430,7 @@ impl fmt::Display for InvalidReason {
                 own_lag_p99,
             } => write!(
                 f,
-                "the generator was the bottleneck: a thread was {:.0} % occupied and its own lag was {:.1} ms at p99; give it more --threads or cores, or offer less",
+                "the generator was the bottleneck: a thread had {:.0} % of its time taken and its own lag was {:.1} ms at p99; give it more --threads or cores, or offer less",
                 occupied * 100.0,
                 own_lag_p99.as_secs_f64() * 1e3
             ),

@@ -47,6 +47,7 @@ fn assert_consistent(outcome: &Outcome) {
         assert_eq!(counts.delivered + counts.lost, counts.expected);
         assert!(counts.sent <= counts.offered);
         assert!(counts.sent_in_time <= counts.sent);
+        assert!(counts.delivered_in_time <= counts.delivered);
         assert_eq!(counts.superseded, 0);
     }
     let delivered = outcome.healthy.delivered;
@@ -78,6 +79,7 @@ fn assert_only(outcome: &Outcome, wrong: Counts) {
         sent: MESSAGES,
         // How much of it came in time depends on the machine.
         sent_in_time: outcome.healthy.sent_in_time,
+        delivered_in_time: outcome.healthy.delivered_in_time,
         expected: DELIVERIES,
         delivered: DELIVERIES - wrong.lost,
         ..wrong
@@ -323,7 +325,7 @@ fn the_misbehaving_do_not_touch_the_exactness_of_the_healthy() {
         outcome.misbehaving.corrupted + outcome.misbehaving.leaked,
         0
     );
-    assert!(outcome.latency_misbehaving.len() > 0);
+    assert!(!outcome.latency_misbehaving.is_empty());
     let connections = &outcome.connections;
     assert_eq!(
         connections.disconnected + connections.disconnected_misbehaving,

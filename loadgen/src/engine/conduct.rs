@@ -275,6 +275,8 @@ impl<'a> Conductor<'a> {
         for counts in [&mut tally.healthy, &mut tally.warmup] {
             counts.lost = counts.expected.saturating_sub(counts.delivered);
         }
+        tally.warmup.delivered_in_time = tally.warmup.delivered;
+        tally.misbehaving.delivered_in_time = tally.misbehaving.delivered;
         tally.misbehaving.expected = tally.misbehaving.delivered + tally.misbehaving.lost;
         let mut outcome = Outcome {
             scenario,

@@ -12,12 +12,17 @@
 //! as well: the lag of its sends plus the wait of sockets that were known to be readable, both
 //! at p99. Together they bound what the generator itself may have added to the p99 of latency.
 //! A thread can also be late without being busy (a machine that is shared, a core taken away): a
-//! run in which a large part of the p99 may be the generator's own is not trusted either.
+//! run in which a large part of the p99 may be the generator's own is not trusted either. In a
+//! burst that comparison leaves the sends out: everyone sends at the same instant, but a thread
+//! can only write to one socket after the other, so their lag is what was asked for.
 //! Loss, disconnects and disorder are findings about the server and do not make a run invalid.
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use crate::outcome::{InvalidReason, Outcome};
+use crate::scenario::Schedule;
 
 /// Of the offered messages, those that must have been written in time.
 const SENT_MIN: f64 = 0.99;
@@ -25,17 +30,47 @@ const SENT_MIN: f64 = 0.99;
 const OCCUPIED_MAX: f64 = 0.97;
 /// Own lag at p99 that is harmless even then.
 const LAG_MAX: Duration = Duration::from_millis(1);
-
-/// Own lag at p99 from which on it is compared with the p99 of latency, however idle the generator was.
+/// Own lag at p99 from which on it is compared with the p99 of latency, however idle the
+/// generator was.
 const LAG_NOTABLE: Duration = Duration::from_millis(5);
 /// The part of the p99 of latency that may be the generator's own.
 const LAG_SHARE_MAX: f64 = 0.25;
 
-/// Whether the generator itself may have made the latencies.
-fn is_bottleneck(occupied: f64, own_lag_p99: Duration, latency_p99: Duration) -> bool {
-    let no_time_to_spare = occupied > OCCUPIED_MAX && own_lag_p99 > LAG_MAX;
-    let large_part = own_lag_p99.as_secs_f64() > LAG_SHARE_MAX * latency_p99.as_secs_f64();
-    no_time_to_spare || (own_lag_p99 > LAG_NOTABLE && large_part)
+/// The generator's own lag at p99, and what it is compared with.
+#[derive(Clone, Copy, Debug)]
+struct Lag {
+    schedule: Schedule,
+    send: Duration,
+    receive: Duration,
+    latency: Duration,
+}
+
+impl Lag {
+    fn of(outcome: &Outcome) -> Self {
+        let p99 =
+            |histogram: &Histogram<u64>| Duration::from_nanos(histogram.value_at_quantile(0.99));
+        Self {
+            schedule: outcome.scenario.schedule,
+            send: p99(&outcome.send_lag),
+            receive: p99(&outcome.receive_wait),
+            latency: p99(&outcome.latency),
+        }
+    }
+
+    fn own(self) -> Duration {
+        self.send + self.receive
+    }
+
+    /// Whether the generator itself may have made the latencies.
+    fn is_bottleneck(self, occupied: f64) -> bool {
+        let no_time_to_spare = occupied > OCCUPIED_MAX && self.own() > LAG_MAX;
+        let avoidable = match self.schedule {
+            Schedule::Even => self.own(),
+            Schedule::Burst => self.receive,
+        };
+        let large_part = avoidable.as_secs_f64() > LAG_SHARE_MAX * self.latency.as_secs_f64();
+        no_time_to_spare || (avoidable > LAG_NOTABLE && large_part)
+    }
 }
 
 /// Why the run must not be trusted; `accounting_overflow` is what the ledgers say.
@@ -59,15 +94,12 @@ pub(crate) fn judge(outcome: &Outcome, accounting_overflow: bool) -> Vec<Invalid
             blocked: counts.blocked,
         });
     }
-    let lag =
-        outcome.send_lag.value_at_quantile(0.99) + outcome.receive_wait.value_at_quantile(0.99);
-    let own_lag_p99 = Duration::from_nanos(lag);
+    let lag = Lag::of(outcome);
     let occupied = outcome.generator.busiest_occupied;
-    let latency_p99 = Duration::from_nanos(outcome.latency.value_at_quantile(0.99));
-    if is_bottleneck(occupied, own_lag_p99, latency_p99) {
+    if lag.is_bottleneck(occupied) {
         reasons.push(InvalidReason::GeneratorSaturated {
             occupied,
-            own_lag_p99,
+            own_lag_p99: lag.own(),
         });
     }
     if outcome.overflow > 0 {
@@ -87,20 +119,31 @@ mod tests {
 
     #[test]
     fn the_generator_is_the_bottleneck_when_its_lag_is_a_part_of_what_was_measured() {
+        use Schedule::{Burst, Even};
         let ms = Duration::from_millis;
-        for (occupied, own_lag, latency, bottleneck) in [
-            (0.20, ms(0), ms(1), false),
-            (0.99, ms(1), ms(50), false),
-            (0.99, ms(2), ms(50), true),
-            (0.96, ms(800), ms(1_700), true),
-            (0.30, ms(60), ms(80), true),
-            (0.30, ms(6), ms(80), false),
-            (0.30, ms(4), ms(5), false),
+        for (schedule, occupied, send, receive, latency, bottleneck) in [
+            (Even, 0.20, 0, 0, 1, false),
+            (Even, 0.99, 1, 0, 50, false),
+            (Even, 0.99, 1, 1, 50, true),
+            (Even, 0.96, 700, 100, 1_700, true),
+            (Even, 0.96, 100, 700, 1_700, true),
+            (Even, 0.30, 60, 0, 80, true),
+            (Even, 0.30, 6, 0, 80, false),
+            (Even, 0.30, 4, 0, 5, false),
+            (Burst, 0.30, 9, 4, 33, false),
+            (Burst, 0.30, 9, 15, 33, true),
+            (Burst, 0.99, 9, 4, 33, true),
         ] {
+            let lag = Lag {
+                schedule,
+                send: ms(send),
+                receive: ms(receive),
+                latency: ms(latency),
+            };
             assert_eq!(
-                is_bottleneck(occupied, own_lag, latency),
+                lag.is_bottleneck(occupied),
                 bottleneck,
-                "{occupied} {own_lag:?} {latency:?}"
+                "{occupied} {lag:?}"
             );
         }
     }

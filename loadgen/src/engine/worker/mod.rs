@@ -23,7 +23,7 @@ use roomcast_protocol::frame;
 
 use self::handshake::Ramp;
 use self::timeline::Timeline;
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Lateness};
 use super::client::{Client, Phase};
 use super::clock::{Clock, Nanos};
 use super::ledger::Ledger;
@@ -102,6 +102,7 @@ pub(crate) struct Worker {
 
     poll: Poll,
     alarm: Alarm,
+    lateness: Lateness,
     buffer: Box<[u8]>,
     /// Where messages are encoded.
     out: Vec<u8>,
@@ -177,6 +178,7 @@ impl Worker {
         Ok(Self {
             index,
             alarm: Alarm::new(poll.registry(), ALARM)?,
+            lateness: Lateness::default(),
             poll,
             buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             out: Vec::new(),
@@ -243,7 +245,12 @@ impl Worker {
             for event in &events {
                 match event.token() {
                     WAKE => self.obey(),
-                    ALARM => self.alarm.went_off(),
+                    ALARM => {
+                        let late = polled.checked_sub(self.alarm.went_off());
+                        if let Some(late) = late.filter(|_| slept) {
+                            self.lateness.observe(late);
+                        }
+                    }
                     Token(client) => self.ready(client as u32, event),
                 }
             }
@@ -256,9 +263,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Polls; tells whether it may have slept.
+    /// Polls until something is due, or almost; tells whether it has slept.
     fn wait(&mut self, events: &mut Events) -> io::Result<bool> {
-        let next = self.next_due();
+        let due = self.next_due();
+        let next = match due {
+            Nanos::MAX => due,
+            due => due.saturating_sub(self.lateness.ahead()),
+        };
         let sleep = next > self.now && self.again.is_empty();
         let timeout = if sleep {
             self.alarm.arm(next, self.now)?
@@ -272,6 +283,9 @@ impl Worker {
         }
         let before = self.now;
         self.now = self.settings.clock.now();
+        if !sleep && due > before && events.is_empty() && self.again.is_empty() {
+            self.timeline.idled(self.now - before);
+        }
         Ok(sleep && self.now - before > SLEEP_MIN)
     }
 

@@ -9,6 +9,10 @@ use crate::engine::recorder::Recorder;
 use crate::engine::usage;
 use crate::outcome::Counts;
 
+/// A poll that does not sleep takes less than this; if more time has passed, another program had
+/// the core.
+const SPIN_MAX: Nanos = 5_000;
+
 /// Where a thread is on the time line.
 #[derive(Debug)]
 pub(super) struct Timeline {
@@ -26,6 +30,8 @@ pub(super) struct Timeline {
     max_lag: Nanos,
     interval_lag: Nanos,
     max_iteration: Nanos,
+    /// Polled without sleeping and without anything to do, ever.
+    idle: Nanos,
 }
 
 /// What a thread had used at some time.
@@ -52,6 +58,7 @@ impl Default for Timeline {
             max_lag: 0,
             interval_lag: 0,
             max_iteration: 0,
+            idle: 0,
         }
     }
 }
@@ -85,6 +92,12 @@ impl Timeline {
         }
     }
 
+    /// The thread was awake with nothing to do.
+    #[inline]
+    pub(super) fn idled(&mut self, time: Nanos) {
+        self.idle += time.min(SPIN_MAX);
+    }
+
     /// Whether this is the measured time.
     #[inline]
     pub(super) fn is_measuring(&self) -> bool {
@@ -96,7 +109,8 @@ impl Timeline {
             at,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-            cpu: usage::thread_cpu(),
+            // Waiting for the right microsecond is not work that leaves no time for others.
+            cpu: usage::thread_cpu().saturating_sub(self.idle),
             waiting: usage::thread_waiting(),
         }
     }
@@ -124,6 +138,8 @@ impl Worker {
         let now = self.now;
         if now >= self.measure.window.to && self.timeline.is_measuring() {
             self.timeline.ended = Some(self.timeline.read(now));
+            let healthy = &mut self.measure.tally.healthy;
+            healthy.delivered_in_time = healthy.delivered;
         }
         if now < self.timeline.due {
             return;
