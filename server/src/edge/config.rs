@@ -59,8 +59,8 @@ pub enum LogLevel {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "roomcast", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER)]
 pub struct Config {
-    /// Address and port for ws://. Loopback unless you say otherwise; 0.0.0.0:7777 is every IPv4 interface, [::]:7777
-    /// every interface
+    /// Address and port for ws://. Loopback unless you say otherwise; `0.0.0.0:7777` is every IPv4 interface,
+    /// `[::]:7777` every interface
     #[arg(long, env = "ROOMCAST_LISTEN", default_value = "127.0.0.1:7777", value_name = "IP:PORT",
         help_heading = "Where", value_parser = parse_listen)]
     pub listen: SocketAddr,

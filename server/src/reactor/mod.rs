@@ -2,7 +2,7 @@
 //!
 //! Owns: sockets, the clock, the order of an iteration (`docs/ARCHITECTURE.md` has the table). Must not know: rooms or
 //! frames. Invariant: a socket is registered once, for both directions, edge-triggered, and is written in exactly one
-//! place ([`Reactor::flush`]), once per iteration at most.
+//! place (`Running::flush`), once per iteration at most.
 
 mod listener;
 mod mailbox;
