@@ -21,6 +21,10 @@ pub const PAIRS_MAX: usize = 1 << 28;
 pub const SIZE_MAX: usize = 16 << 20;
 /// The highest rate of one sender, in messages per second.
 pub const RATE_MAX: f64 = 1_000_000.0;
+/// The most intervals of a time line.
+pub const INTERVALS_MAX: f64 = 100_000.0;
+/// The most messages of one sender: they are counted in 32 bits.
+pub const MESSAGES_MAX: f64 = 4e9;
 /// The longest single stage.
 pub const STAGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -270,6 +274,18 @@ impl Scenario {
         if self.interval < Duration::from_millis(10) || self.interval > Duration::from_secs(3600) {
             return fail("the interval of the time line must be 10 ms to 1 hour".into());
         }
+        let intervals = (self.duration + self.drain).as_secs_f64() / self.interval.as_secs_f64();
+        if intervals > INTERVALS_MAX {
+            return fail(format!(
+                "the time line would have more than {INTERVALS_MAX} intervals: make them longer"
+            ));
+        }
+        let messages = (self.warmup + self.duration).as_secs_f64() * self.rate_hz;
+        if messages > MESSAGES_MAX {
+            return fail(format!(
+                "one sender would send more than {MESSAGES_MAX} messages: lower the rate or the duration"
+            ));
+        }
         if !(self.churn >= 0.0 && self.churn <= RATE_MAX) {
             return fail(format!(
                 "churn must be 0 to {RATE_MAX} per second, not {}",
@@ -310,3 +326,97 @@ pub fn default_threads() -> usize {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ScenarioError(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario() -> Scenario {
+        Scenario::new(Target::parse("ws://127.0.0.1:1").expect("valid"), 1)
+    }
+
+    #[test]
+    fn the_default_can_be_run() {
+        assert_eq!(scenario().check(), Ok(()));
+        assert_eq!(scenario().rooms(), 100);
+        assert_eq!(scenario().senders(), 1000);
+        assert!((scenario().deliveries_per_second() - 9000.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_cannot_be_run_says_why() {
+        type Change = fn(&mut Scenario);
+        let changes: [(&str, Change); 27] = [
+            ("client", |s| s.clients = 0),
+            ("room size", |s| s.room_size = 0),
+            ("room size", |s| s.room_size = ROOM_SIZE_MAX + 1),
+            ("rooms", |s| (s.clients, s.room_size) = (ROOMS_MAX + 1, 1)),
+            ("senders", |s| s.senders_per_room = 0),
+            ("senders", |s| s.senders_per_room = 11),
+            ("pairs", |s| {
+                (s.clients, s.room_size, s.senders_per_room) = (60_000, 60_000, 60_000)
+            }),
+            ("rate", |s| s.rate_hz = 0.0),
+            ("rate", |s| s.rate_hz = -1.0),
+            ("rate", |s| s.rate_hz = f64::NAN),
+            ("rate", |s| s.rate_hz = f64::INFINITY),
+            ("bytes", |s| s.size = 31),
+            ("bytes", |s| (s.size, s.kind) = (63, MessageKind::Text)),
+            ("bytes", |s| s.size = SIZE_MAX + 1),
+            ("connect rate", |s| s.connect_rate = f64::NAN),
+            ("handshake", |s| s.connect_concurrency = 0),
+            ("handshake", |s| s.handshake_timeout = Duration::ZERO),
+            ("duration", |s| s.duration = Duration::ZERO),
+            ("warm-up", |s| s.warmup = Duration::from_secs(90_000)),
+            ("interval", |s| s.interval = Duration::from_millis(9)),
+            ("interval", |s| {
+                (s.interval, s.duration) = (Duration::from_millis(10), STAGE_MAX)
+            }),
+            ("messages", |s| (s.rate_hz, s.duration) = (1e6, STAGE_MAX)),
+            ("churn", |s| s.churn = f64::NAN),
+            ("stall", |s| {
+                (s.stalling_readers, s.stall) = (1, Duration::ZERO)
+            }),
+            ("misbehaving", |s| s.slow_readers = 1000),
+            ("threads", |s| s.threads = 0),
+            ("prefix", |s| s.room_prefix = "a/b".into()),
+        ];
+        for (word, change) in changes {
+            let mut scenario = scenario();
+            change(&mut scenario);
+            let error = scenario.check().expect_err(word).to_string();
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_last_room_takes_what_is_left() {
+        let scenario = Scenario {
+            clients: 25,
+            room_size: 10,
+            senders_per_room: 7,
+            rate_hz: 2.0,
+            ..scenario()
+        };
+        assert_eq!(scenario.rooms(), 3);
+        assert_eq!(
+            [0, 1, 2, 3].map(|room| scenario.members_of(room)),
+            [10, 10, 5, 0]
+        );
+        assert_eq!([0, 1, 2].map(|room| scenario.senders_of(room)), [7, 7, 5]);
+        assert_eq!(scenario.senders(), 19);
+        let per_second = 2.0 * (2.0 * 7.0 * 9.0 + 5.0 * 4.0);
+        assert!((scenario.deliveries_per_second() - per_second).abs() < 1e-9);
+    }
+
+    #[test]
+    fn each_churner_leaves_about_once_a_second() {
+        for (churn, churners) in [(0.0, 0), (0.1, 1), (1.0, 1), (9.5, 10), (5000.0, 500)] {
+            let scenario = Scenario {
+                churn,
+                ..scenario()
+            };
+            assert_eq!(scenario.churners(), churners, "{churn}");
+        }
+    }
+}

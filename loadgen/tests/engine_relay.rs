@@ -253,6 +253,56 @@ fn who_is_kicked_is_disconnected() {
 }
 
 #[test]
+fn who_does_not_read_still_learns_why_it_is_kicked() {
+    let relay = Relay::start(Fault::Kick, 5);
+    // All that is delivered goes to the slow reader.
+    let outcome = run(&Scenario {
+        clients: 2,
+        room_size: 2,
+        senders_per_room: 1,
+        slow_readers: 1,
+        ..scenario(relay.address)
+    });
+    assert_eq!(relay.faults(), 1);
+    let connections = &outcome.connections;
+    assert_eq!(connections.disconnected_misbehaving, 1);
+    assert_eq!(connections.close_codes.get(&4001), Some(&1));
+    assert_eq!(connections.disconnected + connections.close_failed, 0);
+    assert_eq!(outcome.misbehaving.delivered, 4);
+    assert_eq!(outcome.healthy.expected, 0);
+    assert_eq!(outcome.validity, [InvalidReason::NothingMeasured]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn clients_connect_from_the_addresses_they_are_given() {
+    let relay = Relay::start(Fault::None, 1);
+    let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"];
+    let outcome = run(&Scenario {
+        source_addresses: addresses.iter().filter_map(|ip| ip.parse().ok()).collect(),
+        ..scenario(relay.address)
+    });
+    assert_only(&outcome, Counts::default());
+    let mut peers = relay.peers();
+    peers.sort_unstable();
+    let expected = addresses[..3]
+        .iter()
+        .flat_map(|ip| std::iter::repeat_n(*ip, 8));
+    assert!(expected.eq(peers.iter().map(String::as_str)));
+}
+
+#[test]
+fn no_source_address_fits() {
+    let relay = Relay::start(Fault::None, 1);
+    let scenario = Scenario {
+        source_addresses: vec!["::1".parse().expect("valid")],
+        ..scenario(relay.address)
+    };
+    let result = engine::run(&scenario, &Silent, &AtomicBool::new(false));
+    assert!(matches!(result, Err(EngineError::Scenario(_))));
+}
+
+#[test]
 fn what_is_not_websocket_ends_the_connection() {
     let relay = Relay::start(Fault::Garble, 500);
     let outcome = run(&Scenario {

@@ -68,8 +68,10 @@ pub(crate) struct Client {
     pub(crate) blocked: bool,
     /// Does not read now.
     pub(crate) paused: bool,
-    /// There may be something to read that no further event will tell of.
+    /// An event came while it was paused.
     pub(crate) readable: bool,
+    /// It is on the thread's list of those to read without an event.
+    pub(crate) queued: bool,
     /// The server will send no more: read to the end, whatever a short read says.
     pub(crate) ending: bool,
     /// Counts connections and leaves, so that old timeouts are known.
@@ -93,6 +95,7 @@ impl Client {
             blocked: false,
             paused: false,
             readable: false,
+            queued: false,
             ending: false,
             attempt: 0,
         }
@@ -123,7 +126,8 @@ impl Client {
         pending
     }
 
-    /// Forgets the connection, and gives up what is pending; tells how much that was.
+    /// Forgets the connection, and gives up what is pending; tells how much that was. (It may
+    /// still be on a list of those to read.)
     pub(crate) fn reset(&mut self) -> u32 {
         self.rest = 0;
         let pending = self.skip_pending();

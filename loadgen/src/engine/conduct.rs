@@ -27,7 +27,7 @@ use super::usage::{Cpu, Server};
 use super::verdict;
 use super::worker::Settings;
 use crate::outcome::{Outcome, ServerUsage, Stages};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, ScenarioError};
 
 /// Time between two snapshots.
 const SNAPSHOT: Nanos = 250_000_000;
@@ -134,7 +134,12 @@ impl<'a> Conductor<'a> {
         stop: &'a AtomicBool,
     ) -> Result<Self, EngineError> {
         let scenario = &settings.scenario;
-        let shares = plan::shares(scenario, &plan::sources(scenario, address));
+        let sources = plan::sources(scenario, address);
+        if sources.is_empty() && !scenario.source_addresses.is_empty() {
+            let what = format!("no source address is of the same family as {address}");
+            return Err(ScenarioError(what).into());
+        }
+        let shares = plan::shares(scenario, &sources);
         let crew = Crew::start(settings, shares)?;
         Ok(Self {
             server: Server::find(scenario.server_pid, address),

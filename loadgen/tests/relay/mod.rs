@@ -45,6 +45,8 @@ pub struct Relay {
 #[derive(Default)]
 struct State {
     members: Vec<Option<Member>>,
+    /// Address of every connection there ever was.
+    peers: Vec<String>,
     deliveries: u64,
     faults: u64,
     /// By sender and receiver: a frame that waits for the next one.
@@ -77,6 +79,11 @@ impl Relay {
         lock(&self.state).faults
     }
 
+    /// The addresses that all connections came from.
+    pub fn peers(&self) -> Vec<String> {
+        lock(&self.state).peers.clone()
+    }
+
     /// How many frames still wait for a next one.
     pub fn held(&self) -> u64 {
         lock(&self.state).held.len() as u64
@@ -95,6 +102,8 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, fault: Fault, every: u64) 
     let me = {
         let mut state = lock(state);
         let stream = stream.try_clone().expect("a descriptor");
+        let peer = stream.peer_addr().map(|peer| peer.ip().to_string());
+        state.peers.push(peer.unwrap_or_default());
         state.members.push(Some(Member { room, stream }));
         state.members.len() - 1
     };

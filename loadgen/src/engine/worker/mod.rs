@@ -137,6 +137,8 @@ pub(crate) struct Worker {
     unsent: u64,
     /// Clients to read again without an event.
     again: Vec<u32>,
+    /// The list of this iteration, kept for its memory.
+    again_now: Vec<u32>,
     timeline: Timeline,
 
     connect: Recorder,
@@ -210,6 +212,7 @@ impl Worker {
             stall_at: Nanos::MAX,
             unsent: 0,
             again: Vec::new(),
+            again_now: Vec::new(),
             timeline: Timeline::default(),
             connect: Recorder::new(),
             join: Recorder::new(),

@@ -34,9 +34,9 @@ impl Worker {
             Phase::Joined | Phase::Leaving { .. } => {
                 if event.is_read_closed() || event.is_error() {
                     client.ending = true;
-                    client.paused = false;
+                    self.resume(index);
                 }
-                if event.is_writable() && client.blocked {
+                if event.is_writable() && self.clients[index as usize].blocked {
                     self.flush(index);
                 }
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -51,33 +51,32 @@ impl Worker {
 
     /// Reads those that no event will tell of, once each.
     pub(super) fn read_again(&mut self) {
-        for _ in 0..self.again.len() {
-            let index = self.again.swap_remove(0);
-            self.clients[index as usize].readable = false;
+        // What is put on the list meanwhile waits for the next iteration.
+        let mut again = std::mem::take(&mut self.again_now);
+        std::mem::swap(&mut again, &mut self.again);
+        for index in again.drain(..) {
+            self.clients[index as usize].queued = false;
             self.read(index);
             self.send_due(SENDS_PER_READ);
         }
+        self.again_now = again;
     }
 
     /// Remembers to read a client without an event.
     pub(super) fn read_later(&mut self, index: u32) {
         let client = &mut self.clients[index as usize];
-        if !client.readable {
-            client.readable = true;
-            if !client.paused {
-                self.again.push(index);
-            }
+        if !client.queued {
+            client.queued = true;
+            self.again.push(index);
         }
     }
 
     /// Lets a client read (again).
     pub(super) fn resume(&mut self, index: u32) {
         let client = &mut self.clients[index as usize];
-        if client.paused {
-            client.paused = false;
-            if client.readable {
-                self.again.push(index);
-            }
+        client.paused = false;
+        if std::mem::take(&mut client.readable) {
+            self.read_later(index);
         }
     }
 
