@@ -141,7 +141,7 @@ pub struct Counts {
     /// Messages wholly written before the measured time ended (what the offered rate is judged
     /// by); equal to `sent` for the warm-up.
     pub sent_in_time: u64,
-    /// Messages that found their socket full at the first attempt: the server did not read.
+    /// Messages that fell due while their socket was full: the server did not read.
     pub blocked: u64,
     /// Deliveries that had to happen: sent messages times receivers.
     pub expected: u64,

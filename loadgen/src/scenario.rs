@@ -354,7 +354,7 @@ mod tests {
             ("senders", |s| s.senders_per_room = 0),
             ("senders", |s| s.senders_per_room = 11),
             ("pairs", |s| {
-                (s.clients, s.room_size, s.senders_per_room) = (60_000, 60_000, 60_000)
+                (s.clients, s.room_size, s.senders_per_room) = (60_000, 60_000, 60_000);
             }),
             ("rate", |s| s.rate_hz = 0.0),
             ("rate", |s| s.rate_hz = -1.0),
@@ -370,12 +370,12 @@ mod tests {
             ("warm-up", |s| s.warmup = Duration::from_secs(90_000)),
             ("interval", |s| s.interval = Duration::from_millis(9)),
             ("interval", |s| {
-                (s.interval, s.duration) = (Duration::from_millis(10), STAGE_MAX)
+                (s.interval, s.duration) = (Duration::from_millis(10), STAGE_MAX);
             }),
             ("messages", |s| (s.rate_hz, s.duration) = (1e6, STAGE_MAX)),
             ("churn", |s| s.churn = f64::NAN),
             ("stall", |s| {
-                (s.stalling_readers, s.stall) = (1, Duration::ZERO)
+                (s.stalling_readers, s.stall) = (1, Duration::ZERO);
             }),
             ("misbehaving", |s| s.slow_readers = 1000),
             ("threads", |s| s.threads = 0),

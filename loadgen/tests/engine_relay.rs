@@ -352,6 +352,62 @@ fn few_senders_and_a_rate_that_is_not_whole() {
 }
 
 #[test]
+fn what_is_due_together_is_written_together() {
+    let relay = Relay::start(Fault::None, 1);
+    let outcome = run(&Scenario {
+        clients: 2,
+        room_size: 2,
+        senders_per_room: 1,
+        rate_hz: 50_000.0,
+        threads: 1,
+        ..scenario(relay.address)
+    });
+    assert_consistent(&outcome);
+    assert_eq!(outcome.healthy.offered, 20_000);
+    assert_eq!(outcome.healthy.delivered, 20_000);
+    assert_eq!(outcome.healthy.duplicates + outcome.healthy.reordered, 0);
+}
+
+/// Lets the relay read again when the traffic has ended.
+struct OpenAtDrain<'a>(&'a Relay);
+
+impl Progress for OpenAtDrain<'_> {
+    fn update(&self, snapshot: &Snapshot) {
+        self.0.stop_reading(snapshot.stage == Stage::Measure);
+    }
+}
+
+#[test]
+fn what_the_server_does_not_read_waits_and_is_charged() {
+    let relay = Relay::start(Fault::None, 1);
+    let scenario = Scenario {
+        clients: 4,
+        room_size: 2,
+        senders_per_room: 1,
+        size: 1_000_000,
+        warmup: Duration::from_millis(20),
+        // Longer than the time between two snapshots, so that reading is stopped within it.
+        duration: Duration::from_secs(1),
+        ..scenario(relay.address)
+    };
+    let outcome = engine::run(&scenario, &OpenAtDrain(&relay), &AtomicBool::new(false));
+    let outcome = outcome.expect("a relay listens");
+    assert_consistent(&outcome);
+    let counts = outcome.healthy;
+    assert_eq!(counts.offered, 2 * 50);
+    assert_eq!(counts.sent, 2 * 50);
+    assert_eq!(counts.delivered, 2 * 50);
+    assert!(counts.blocked > 0);
+    assert!(counts.sent_in_time < counts.sent);
+    let missed = InvalidReason::OfferedRateMissed {
+        offered: counts.offered,
+        sent: counts.sent_in_time,
+        blocked: counts.blocked,
+    };
+    assert!(outcome.validity.contains(&missed), "{:?}", outcome.validity);
+}
+
+#[test]
 fn the_misbehaving_do_not_touch_the_exactness_of_the_healthy() {
     let relay = Relay::start(Fault::None, 1);
     let outcome = run(&Scenario {

@@ -36,7 +36,7 @@ const ATTENTION: Nanos = 50_000_000;
 /// From telling the threads until the first message is due.
 const HEAD_START: Nanos = 20_000_000;
 /// What the close stage may take beyond each client's own limit of two seconds.
-const CLOSE_MAX: Nanos = 15_000_000_000;
+const CLOSE_MAX: Nanos = 60_000_000_000;
 
 /// Carries a scenario out.
 pub(super) fn run(

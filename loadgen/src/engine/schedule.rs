@@ -98,6 +98,12 @@ impl Ring {
         Some((due, whose))
     }
 
+    /// Whose event is next.
+    #[inline]
+    pub(crate) fn whose(&self) -> Option<u32> {
+        self.slots.get(self.position).map(|&(_, whose)| whose)
+    }
+
     fn due_of(&self, position: usize, round: u64) -> Nanos {
         self.slots.get(position).map_or(Nanos::MAX, |&(phase, _)| {
             self.start + phase + self.period.offset(round)
@@ -150,7 +156,9 @@ mod tests {
             let mut counts = vec![0u64; senders];
             let mut last = 0;
             for _ in 0..senders * 20 {
+                let next = ring.whose();
                 let (due, whose) = ring.pop().expect("never empty");
+                prop_assert_eq!(next, Some(whose));
                 let whose = whose as usize;
                 prop_assert!(due >= last);
                 prop_assert_eq!(due, 5 + phases[whose] + period.offset(counts[whose]));

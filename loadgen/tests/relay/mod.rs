@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{self, Decoder, Item, Opcode, Role, Rules};
@@ -40,6 +40,22 @@ pub enum Fault {
 pub struct Relay {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
+}
+
+/// While it is closed, no message is read.
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = self.opened.wait_while(closed, |closed| *closed);
+        drop(passed.unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 #[derive(Default)]
@@ -64,14 +80,29 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
+        let gate = Arc::new(Gate::default());
+        let shared = (Arc::clone(&state), Arc::clone(&gate));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&shared);
-                std::thread::spawn(move || serve(stream, &state, fault, every));
+                let (state, gate) = shared.clone();
+                std::thread::spawn(move || serve(stream, &state, &gate, fault, every));
             }
         });
-        Self { address, state }
+        Self {
+            address,
+            state,
+            gate,
+        }
+    }
+
+    /// From now on (true) no message is read, or (false) they are read again.
+    pub fn stop_reading(&self, stop: bool) {
+        *self
+            .gate
+            .closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = stop;
+        self.gate.opened.notify_all();
     }
 
     /// How many faults it has made.
@@ -94,7 +125,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>, fault: Fault, every: u64) {
+fn serve(mut stream: TcpStream, state: &Mutex<State>, gate: &Gate, fault: Fault, every: u64) {
     let _ = stream.set_nodelay(true);
     let Some((room, mut input)) = handshake(&mut stream) else {
         return;
@@ -128,6 +159,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, fault: Fault, every: u64) 
                 Item::Ping(_) | Item::Pong(_) => {}
             }
         }
+        gate.pass();
         match stream.read(&mut buffer) {
             Ok(read) if read > 0 => input = buffer[..read].to_vec(),
             _ => break,

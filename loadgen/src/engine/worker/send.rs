@@ -33,12 +33,29 @@ impl Worker {
         }
     }
 
+    /// Takes the next message that is due, with those of the same sender that follow it and are
+    /// due too, and tries to write them.
     fn send_next(&mut self) {
+        let now = self.settings.clock.now();
+        self.now = now;
         let Some((due, index)) = self.ring.pop() else {
             return;
         };
-        let now = self.settings.clock.now();
-        self.now = now;
+        let blocked = self.clients[index as usize].blocked;
+        self.fell_due(index, due, now);
+        while self.next_send() <= now && self.ring.whose() == Some(index) {
+            let Some((due, _)) = self.ring.pop() else {
+                return;
+            };
+            self.fell_due(index, due, now);
+        }
+        if !blocked {
+            self.flush(index);
+        }
+    }
+
+    /// A message of this client is due.
+    fn fell_due(&mut self, index: u32, due: Nanos, now: Nanos) {
         let client = &mut self.clients[index as usize];
         let healthy = client.is_healthy();
         self.measure.fell_due(healthy, due, now);
@@ -50,11 +67,7 @@ impl Worker {
             return;
         }
         self.unsent += u64::from(healthy);
-        if !client.blocked {
-            self.flush(index);
-        }
-        let client = &self.clients[index as usize];
-        if client.blocked && client.pending() > 0 {
+        if client.blocked {
             self.measure.blocked(healthy, due);
         }
     }
@@ -62,11 +75,12 @@ impl Worker {
     /// Writes what the client has to write, until that is nothing or the socket is full.
     pub(super) fn flush(&mut self, index: u32) {
         if let Err(error) = self.try_flush(index) {
+            let client = &mut self.clients[index as usize];
             if error.kind() == io::ErrorKind::WouldBlock {
-                self.clients[index as usize].blocked = true;
+                client.blocked = true;
             } else {
                 // What the server said before it ended the connection may still be unread.
-                self.clients[index as usize].ending = true;
+                client.ending = true;
                 self.resume(index);
                 self.read_later(index);
             }
