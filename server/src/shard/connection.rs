@@ -126,6 +126,15 @@ impl Connection {
             .min(FLOOD_REMEMBERED);
         self.heard_at = now;
     }
+
+    /// Ends a pause, if there is one. Whoever was not listened to has not been silent.
+    pub(super) fn resume(&mut self, now: u32) -> bool {
+        let was_paused = std::mem::take(&mut self.paused);
+        if was_paused {
+            self.heard(now, 0);
+        }
+        was_paused
+    }
 }
 
 #[cfg(test)]

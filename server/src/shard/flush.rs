@@ -336,6 +336,7 @@ impl Shard {
 
     /// Everything was taken.
     fn clear(&mut self, slot: u32) {
+        let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         connection.congested = false;
         if connection.pressing {
@@ -343,7 +344,7 @@ impl Shard {
         }
         let connection = &mut self.connections[slot as usize];
         if let Phase::Open(seat) = connection.phase
-            && mem::take(&mut connection.paused)
+            && connection.resume(now)
         {
             if let Seat::Room { room, .. } = seat {
                 self.rooms[room].paused -= 1;
@@ -373,6 +374,7 @@ impl Shard {
 
     /// Lets the paused members of a room be read again; whoever still has to wait is paused anew before its read.
     fn resume_room(&mut self, id: RoomId) {
+        let now = self.now32();
         let Self {
             rooms,
             connections,
@@ -385,7 +387,7 @@ impl Shard {
         }
         room.paused = 0;
         for slot in room.connections() {
-            if mem::take(&mut connections[slot as usize].paused) {
+            if connections[slot as usize].resume(now) {
                 resumed.push(slot);
             }
         }
