@@ -1,6 +1,6 @@
 //! Deterministic simulation: production shards, one seed, a clock that is a number.
 //!
-//! `SEED=n` replays one run and says what it was made of.
+//! `SEED=n` replays one run and says what it was made of; `SEEDS=n` makes that many runs.
 
 mod world;
 
@@ -8,7 +8,7 @@ use roomcast::shard::DisconnectReason;
 use world::choices::Choices;
 use world::{Fault, Report, run};
 
-/// Runs in CI.
+/// Runs, unless the environment says otherwise.
 const SEEDS: u64 = 300;
 /// Decisions in one run.
 const STEPS: usize = 3_000;
@@ -19,8 +19,11 @@ fn seeded(seed: u64, fault: Option<Fault>) -> (Report, Result<(), String>) {
 
 #[test]
 fn whatever_happens_the_oracle_finds_nothing() {
-    if let Ok(seed) = std::env::var("SEED") {
-        let seed = seed.parse().expect("SEED is a number");
+    let number = |name: &str| {
+        let value = std::env::var(name).ok()?;
+        Some(value.parse::<u64>().expect("SEED and SEEDS are numbers"))
+    };
+    if let Some(seed) = number("SEED") {
         let (report, verdict) = seeded(seed, None);
         println!("seed {seed}: {report:?}");
         verdict.expect("the oracle finds nothing");
@@ -28,7 +31,7 @@ fn whatever_happens_the_oracle_finds_nothing() {
     }
     let mut ends = [0; DisconnectReason::LABELS.len()];
     let (mut delivered, mut moved, mut refused_reads) = (0, 0, 0);
-    for seed in 0..SEEDS {
+    for seed in 0..number("SEEDS").unwrap_or(SEEDS) {
         let (report, verdict) = seeded(seed, None);
         verdict.unwrap_or_else(|wrong| panic!("SEED={seed}: {wrong}"));
         delivered += report.delivered;

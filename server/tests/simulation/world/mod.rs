@@ -33,8 +33,8 @@ use self::wire::{Edges, Wire};
 
 /// Milliseconds after which a reactor that has something to do is run, and mail arrives, at the latest.
 const LAG_MS: u64 = 40;
-/// Iterations at one instant after which a reactor is said to spin.
-const SPIN: usize = 20_000;
+/// Iterations without a byte or a mail after which a reactor is said to spin.
+const SPIN: usize = 1_000;
 
 /// What a run amounted to.
 #[derive(Debug, Default)]
@@ -96,8 +96,16 @@ struct World<'c> {
     oracle: Oracle,
     planted: Planted,
     said: u32,
+    /// Bytes that shards took.
+    taken: u64,
     /// Connections at most.
     connections: usize,
+    /// The network delivers at once what the clock leaves it no time for.
+    prompt: bool,
+    /// Floods are large.
+    heavy: bool,
+    /// When the last player must have been sent away (ms).
+    drained_by: Option<u64>,
     /// Clients have stopped reading and answering.
     asleep: bool,
 }
@@ -154,6 +162,7 @@ impl World<'_> {
                     seated,
                     ended,
                 } => {
+                    self.taken += bytes as u64;
                     self.oracle.took(wire, bytes, seated, ended, now)?;
                     let times = &mut self.times[wire];
                     times.heard = now;
@@ -175,6 +184,9 @@ impl World<'_> {
         for (slot, wire) in reactor.sockets() {
             let held = reactor.shard.held(slot);
             self.times[wire].check(wire, &self.common.limits, now, held)?;
+        }
+        if self.drained_by.is_some_and(|by| now > by) && self.common.seated() > 0 {
+            return Err("players were not sent away".into());
         }
         let (here, expected) = (self.common.seated(), self.oracle.seated());
         if here == expected {
@@ -278,8 +290,11 @@ impl World<'_> {
     /// Whatever must not wait any longer happens now.
     fn keep_up(&mut self) -> Verdict {
         for wire in 0..self.wires.len() {
-            if self.players[wire].habit == Habit::Steady && !self.asleep {
+            let steady = self.players[wire].habit == Habit::Steady;
+            if steady || self.prompt {
                 self.wires[wire].deliver(usize::MAX);
+            }
+            if steady && !self.asleep {
                 self.read(wire, usize::MAX)?;
             }
         }
@@ -308,12 +323,11 @@ impl World<'_> {
     fn settle(&mut self, until: u64, done: impl Fn(&Self) -> bool) -> Verdict {
         let mut spins = 0;
         loop {
-            let mut busy = false;
+            let mut moved = false;
             for wire in 0..self.wires.len() {
-                busy |= self.wires[wire].deliver(usize::MAX);
-                if !self.asleep && matches!(self.players[wire].habit, Habit::Steady | Habit::Brisk)
-                {
-                    busy |= self.wires[wire].readable() > 0;
+                moved |= self.wires[wire].deliver(usize::MAX);
+                if !self.asleep && self.players[wire].habit != Habit::Deaf {
+                    moved |= self.wires[wire].readable() > 0;
                     self.read(wire, usize::MAX)?;
                 }
             }
@@ -321,19 +335,24 @@ impl World<'_> {
             for path in 0..self.posts.len() {
                 while let Some((_, mail)) = self.posts[path].pop_front() {
                     self.reactors[path % count].mailbox.push_back(mail);
+                    moved = true;
                 }
             }
+            let mut woken = false;
+            let taken = self.taken;
             for index in 0..count {
                 if self.reactors[index].wakes(self.now, &self.wires) {
-                    busy = true;
+                    woken = true;
                     self.iterate(index)?;
                 }
             }
-            spins += 1;
+            moved |= taken != self.taken;
+            spins = if moved || !woken { 0 } else { spins + 1 };
             if spins > SPIN {
                 return Err("a reactor spins".into());
             }
-            if busy {
+            if moved || woken {
+                self.now += u64::from(self.choices.once_in(4));
                 continue;
             }
             let deadlines = self
@@ -345,44 +364,52 @@ impl World<'_> {
                 Some(next) if next <= until => self.now = next.max(self.now + 1),
                 _ => self.now = until,
             }
-            spins = 0;
         }
     }
 
-    /// When all is said: did everyone who never stopped reading get everything? Then everyone goes.
+    /// When all is said: did everyone who reads get everything? Then everyone goes.
     fn finish(&mut self) -> Verdict {
-        // Whoever is read no further waits for others to catch up or to be evicted, in one room after the other.
-        let patience = 4 * u64::from(self.limits().congested_ms_max) + 4_000;
-        let quiet = |world: &Self| {
-            let steady = |wire: &WireId| world.players[*wire].habit == Habit::Steady;
-            (0..world.wires.len())
-                .filter(steady)
-                .all(|wire| world.wires[wire].is_drained())
-        };
-        self.settle(self.now + patience, quiet)?;
-        self.settle(
-            self.now + u64::from(self.limits().flush_interval_ms) + 100,
-            |_| false,
-        )?;
-        for wire in 0..self.wires.len() {
-            let player = &self.players[wire];
-            if player.habit == Habit::Steady
-                && (self.oracle.is_seated(wire) || !self.oracle.is_told(wire))
-            {
-                self.oracle.owes_nothing(wire)?;
-            }
+        // Sometimes in the middle of everything.
+        if !self.choices.once_in(4) {
+            self.nothing_is_owed()?;
         }
-        self.farewell()?;
+        self.farewell();
         let limits = self.limits();
         let longest = (limits.idle_ms + 2 * limits.congested_ms_max).max(limits.handshake_ms);
-        let until = self.now + u64::from(longest + limits.close_ms) + 2 * bounds::SLACK_MS;
+        // Each connection is held to its own bounds; what is still under way may take a while before they begin.
+        let until = self.now + 2 * u64::from(longest + limits.close_ms);
         self.settle(until, |world| {
             world
                 .reactors
                 .iter()
                 .all(|reactor| reactor.shard.connections() == 0)
         })?;
+        // A room that went while it gathered is forgotten when it would have been sealed.
+        self.settle(self.now + 100, |_| false)?;
         self.nothing_is_left()
+    }
+
+    fn nothing_is_owed(&mut self) -> Verdict {
+        // Whoever is read no further waits for others to catch up or to be evicted, in one room after the other.
+        let patience = 4 * u64::from(self.limits().congested_ms_max) + 4_000;
+        let quiet = |world: &Self| {
+            let reads = |wire: &WireId| world.players[*wire].habit != Habit::Deaf;
+            let mut readers = (0..world.wires.len()).filter(reads);
+            readers.all(|wire| world.wires[wire].is_drained())
+        };
+        let mut taken = None;
+        while taken.replace(self.taken) != Some(self.taken) {
+            self.settle(self.now + patience, quiet)?;
+        }
+        let gathering = u64::from(self.limits().flush_interval_ms);
+        self.settle(self.now + gathering + 100, |_| false)?;
+        for (wire, player) in self.players.iter().enumerate() {
+            let lost = player.habit == Habit::Steady && !self.oracle.is_told(wire);
+            if player.habit != Habit::Deaf && self.oracle.is_seated(wire) || lost {
+                self.oracle.owes_nothing(wire)?;
+            }
+        }
+        Ok(())
     }
 
     fn nothing_is_left(&self) -> Verdict {

@@ -88,6 +88,10 @@ impl<'c> World<'c> {
             oracle: Oracle::new(limits),
             planted: Planted::new(fault, countdown),
             said: 0,
+            taken: 0,
+            prompt: choices.once_in(2),
+            heavy: choices.once_in(5),
+            drained_by: None,
             asleep: false,
             connections: CONNECTIONS + crowd,
             common,
@@ -129,6 +133,7 @@ impl<'c> World<'c> {
                         self.reactors[to].mailbox.push_back(mail);
                     }
                 }
+                27 if self.choices.once_in(200) => self.drain(),
                 27 => self.someone(|world, wire| {
                     world.wires[wire].interrupt = true;
                     if world.players[wire].habit != Habit::Steady {
@@ -197,7 +202,7 @@ impl<'c> World<'c> {
         let wire = self.wires.len();
         let mut player = Player::new(habit, wire as u32, polite);
         player.asked = room.is_some();
-        let narrow = choices.one_of(&[32 * 1024, 4096, 300]);
+        let narrow = choices.one_of(&[32 * 1024, 4096, 300, 256 * 1024]);
         let capacity = if steady { WIDE } else { narrow };
         self.wires.push(Wire::new(self.edges, capacity));
         self.times.push(Times::new(self.now));
@@ -257,7 +262,8 @@ impl<'c> World<'c> {
         match self.choices.below(if steady { 24 } else { 32 }) {
             0..=16 => self.speak(wire),
             17..=19 => {
-                for _ in 0..self.choices.one_of(&[3, 10, 60]) {
+                let most = if self.heavy { 300 } else { 60 };
+                for _ in 0..self.choices.one_of(&[3, 10, most]) {
                     self.speak(wire);
                 }
             }
@@ -309,22 +315,20 @@ impl<'c> World<'c> {
         self.read(wire, most)
     }
 
+    /// The process is told to end.
+    fn drain(&mut self) {
+        let spread = self.choices.one_of(&[0, 300, 2_000]);
+        self.oracle.draining = true;
+        for index in 0..self.reactors.len() {
+            self.posts[index].push_back((self.now, Mail::Drain(spread)));
+        }
+        self.drained_by = Some(self.now + u64::from(spread) + SLACK_MS);
+    }
+
     /// Everyone goes, in one of three ways.
-    pub(super) fn farewell(&mut self) -> Verdict {
+    pub(super) fn farewell(&mut self) {
         match self.choices.below(3) {
-            0 => {
-                let spread = self.choices.one_of(&[0, 300, 2_000]);
-                self.oracle.draining = true;
-                for index in 0..self.reactors.len() {
-                    self.posts[index].push_back((self.now, Mail::Drain(spread)));
-                }
-                let until = self.now + u64::from(spread) + SLACK_MS;
-                self.settle(until, |_| false)?;
-                match self.common.seated() {
-                    0 => Ok(()),
-                    seats => Err(format!("{seats} players were not sent away")),
-                }
-            }
+            0 => self.drain(),
             1 => {
                 for wire in 0..self.wires.len() {
                     let end = self.choices.below(3);
@@ -339,12 +343,8 @@ impl<'c> World<'c> {
                     }
                     self.players[wire].done = true;
                 }
-                Ok(())
             }
-            _ => {
-                self.asleep = true;
-                Ok(())
-            }
+            _ => self.asleep = true,
         }
     }
 }
