@@ -318,18 +318,18 @@ impl Shard {
         let Phase::Open(seat) = connection.phase else {
             return;
         };
-        if !mem::replace(&mut connection.congested, true) {
+        // Who was clear until now has taken everything so far.
+        let fresh = !mem::replace(&mut connection.congested, true);
+        if fresh {
             connection.congested_at = now;
-            connection.progress_at = now;
         }
-        if progressed {
+        if fresh || progressed {
             connection.progress_at = now;
-        }
-        if let Seat::Room { room, .. } = seat
-            && progressed
-            && !mem::replace(&mut connection.pressing, true)
-        {
-            self.rooms[room].pressing += 1;
+            if let Seat::Room { room, .. } = seat
+                && !mem::replace(&mut connection.pressing, true)
+            {
+                self.rooms[room].pressing += 1;
+            }
         }
         self.rearm(slot);
     }
