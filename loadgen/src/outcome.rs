@@ -66,7 +66,7 @@ pub struct Outcome {
 
     /// Measured messages from healthy senders to healthy receivers. Exact.
     pub healthy: Counts,
-    /// Measured messages from or to misbehaving clients (`lost` means gaps that were seen while
+    /// Messages from or to misbehaving clients, of the warm-up too (`lost` means gaps that were seen while
     /// the receiver was a member; what nobody can know is not counted).
     pub misbehaving: Counts,
     /// The warm-up's messages between healthy clients: not measured, but not to be lost either.

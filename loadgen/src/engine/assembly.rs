@@ -131,7 +131,6 @@ pub(super) struct Sum {
     pub(super) generator: GeneratorUsage,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    pub(super) ramp_ended: Nanos,
 }
 
 impl Sum {
@@ -151,7 +150,6 @@ impl Sum {
             generator: GeneratorUsage::default(),
             bytes_in: 0,
             bytes_out: 0,
-            ramp_ended: 0,
         }
     }
 
@@ -172,7 +170,6 @@ impl Sum {
         self.connections.add(&part.connections);
         self.accounting_overflow |= part.accounting_overflow;
         self.add_usage(&part.usage);
-        self.ramp_ended = self.ramp_ended.max(part.ramp_ended);
     }
 
     fn add_usage(&mut self, usage: &ThreadUsage) {

@@ -69,7 +69,6 @@ pub(crate) struct Part {
     pub(crate) connections: Connections,
     pub(crate) accounting_overflow: bool,
     pub(crate) usage: ThreadUsage,
-    pub(crate) ramp_ended: Nanos,
 }
 
 /// What a thread used between the ends of the measured time.

@@ -74,7 +74,6 @@ impl Worker {
             && self.under_way == 0
         {
             self.ramp = None;
-            self.ramp_ended = self.now;
             self.tell(link::Event::Ramped);
         }
     }

@@ -146,7 +146,6 @@ pub(crate) struct Worker {
     rejoin: Recorder,
     receive_wait: Recorder,
     connections: Connections,
-    ramp_ended: Nanos,
 
     /// The clock as it was read last.
     now: Nanos,
@@ -219,7 +218,6 @@ impl Worker {
             rejoin: Recorder::new(),
             receive_wait: Recorder::new(),
             connections: Connections::default(),
-            ramp_ended: 0,
             now: 0,
             ready_since: 0,
             settings,
@@ -409,7 +407,6 @@ impl Worker {
             connections: self.connections,
             accounting_overflow: self.ledger.overflowed(),
             usage,
-            ramp_ended: self.ramp_ended,
         };
         let _ = self.ends.events.send(Event::Done(Box::new(part)));
     }
