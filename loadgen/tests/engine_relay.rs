@@ -270,7 +270,7 @@ fn who_does_not_read_still_learns_why_it_is_kicked() {
     assert_eq!(connections.disconnected + connections.close_failed, 0);
     assert_eq!(outcome.misbehaving.delivered, 4);
     assert_eq!(outcome.healthy.expected, 0);
-    assert_eq!(outcome.validity, [InvalidReason::NothingMeasured]);
+    assert!(outcome.validity.contains(&InvalidReason::NothingMeasured));
 }
 
 #[cfg(target_os = "linux")]
