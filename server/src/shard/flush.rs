@@ -379,6 +379,7 @@ impl Shard {
             rooms,
             connections,
             resumed,
+            random,
             ..
         } = self;
         let room = &mut rooms[id];
@@ -386,10 +387,18 @@ impl Shard {
             return;
         }
         room.paused = 0;
+        let before = resumed.len();
         for slot in room.connections() {
             if connections[slot as usize].resume(now) {
                 resumed.push(slot);
             }
+        }
+        // Whoever has sent least comes first, and among equals not always the same one: what one batch takes must not
+        // go to one flooder, time after time.
+        let turns = &mut resumed[before..];
+        if turns.len() > 1 {
+            turns.rotate_left(random.usize(..turns.len()));
+            turns.sort_by_key(|&slot| connections[slot as usize].flood_level(now));
         }
     }
 }
