@@ -80,6 +80,8 @@ pub(super) struct Connection {
     pub(super) pressing: bool,
     /// Read no further until resumed; counted in its room's `paused`.
     pub(super) paused: bool,
+    /// Has not been read since it was resumed, so nobody knows whether it has been silent.
+    pub(super) unheard: bool,
     /// `deadline` is the end of its stay.
     pub(super) draining: bool,
     /// The peer has ended its side of TCP.
@@ -105,6 +107,7 @@ impl Connection {
             congested: false,
             pressing: false,
             paused: false,
+            unheard: false,
             draining: false,
             end_of_input: false,
         }
@@ -127,13 +130,10 @@ impl Connection {
         self.heard_at = now;
     }
 
-    /// Ends a pause, if there is one. Whoever was not listened to has not been silent.
-    pub(super) fn resume(&mut self, now: u32) -> bool {
-        let was_paused = std::mem::take(&mut self.paused);
-        if was_paused {
-            self.heard(now, 0);
-        }
-        was_paused
+    /// Ends a pause, if there is one.
+    pub(super) fn resume(&mut self) -> bool {
+        self.unheard |= self.paused;
+        std::mem::take(&mut self.paused)
     }
 }
 

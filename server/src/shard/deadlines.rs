@@ -85,7 +85,8 @@ impl Shard {
                 {
                     return self.close(slot, DisconnectReason::SlowConsumer);
                 }
-                if !connection.paused && silent >= limits.idle_ms {
+                let listened = !connection.paused && !connection.unheard;
+                if listened && silent >= limits.idle_ms {
                     return self.close(slot, DisconnectReason::Idle);
                 }
                 if silent >= limits.ping_ms && connection.outbox.is_clear() {

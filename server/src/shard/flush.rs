@@ -336,7 +336,6 @@ impl Shard {
 
     /// Everything was taken.
     fn clear(&mut self, slot: u32) {
-        let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         connection.congested = false;
         if connection.pressing {
@@ -344,7 +343,7 @@ impl Shard {
         }
         let connection = &mut self.connections[slot as usize];
         if let Phase::Open(seat) = connection.phase
-            && connection.resume(now)
+            && connection.resume()
         {
             if let Seat::Room { room, .. } = seat {
                 self.rooms[room].paused -= 1;
@@ -389,7 +388,7 @@ impl Shard {
         room.paused = 0;
         let before = resumed.len();
         for slot in room.connections() {
-            if connections[slot as usize].resume(now) {
+            if connections[slot as usize].resume() {
                 resumed.push(slot);
             }
         }

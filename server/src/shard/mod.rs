@@ -201,6 +201,7 @@ impl Shard {
             _ => false,
         };
         connection.paused = blocked;
+        connection.unheard &= blocked;
         !blocked
     }
 
