@@ -241,11 +241,22 @@ impl Shard {
 
     /// Frees what died, after everyone has stopped pointing at it, and names each slot once.
     pub fn reap(&mut self, mut freed: impl FnMut(u32)) {
-        while let Some(slot) = self.dead.pop() {
-            self.wheel.disarm(slot);
-            self.connections.remove(slot as usize);
+        let Self {
+            dead,
+            connections,
+            wheel,
+            ..
+        } = self;
+        dead.retain(|&slot| {
+            // The next flush points at it, and takes it off its list.
+            if connections[slot as usize].listed {
+                return true;
+            }
+            wheel.disarm(slot);
+            connections.remove(slot as usize);
             freed(slot);
-        }
+            false
+        });
         if self.connections.is_empty() && self.connections.capacity() > 1024 {
             self.connections = Slab::new();
         }
