@@ -95,6 +95,8 @@ pub(crate) struct Wire {
     pub(crate) pinch: Option<usize>,
     /// The next read is interrupted.
     pub(crate) interrupt: bool,
+    /// Writes fail, though nobody has told yet.
+    pub(crate) broken: bool,
     server_shut: bool,
     server_gone: bool,
     /// The server ended the connection with bytes unread, so what it had sent may never arrive.
@@ -118,6 +120,7 @@ impl Wire {
             write_edge: false,
             pinch: None,
             interrupt: false,
+            broken: false,
             server_shut: false,
             server_gone: false,
             aborted: false,
@@ -172,10 +175,16 @@ impl Wire {
     /// Raises the writable edge once a third of the buffer is free, as Linux does.
     fn offer_space(&mut self) {
         let free = self.capacity - self.sent.len().min(self.capacity);
-        if self.wants_space && free * 3 >= self.capacity {
+        if self.wants_space && free > 0 && free * 3 >= self.capacity {
             self.wants_space = false;
             self.write_edge = true;
         }
+    }
+
+    /// The kernel holds more, or less, from now on.
+    pub(crate) fn resize(&mut self, capacity: usize) {
+        self.capacity = capacity;
+        self.offer_space();
     }
 
     /// Bytes that the client could read.
@@ -244,7 +253,7 @@ impl Wire {
 
     /// The server writes; a short write means that there is no more space, and that an edge will follow.
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> Written {
-        if self.reset || self.server_shut {
+        if self.reset || self.server_shut || self.broken {
             return Written::Failed;
         }
         let mut free = self.capacity.saturating_sub(self.sent.len());

@@ -1,0 +1,17 @@
+//! What a shard does, cell by cell: phase by input, then what needs several players.
+//!
+//! The shards are the production ones; sockets, mailboxes and time are those of the simulation, without its chance.
+
+#[path = "../simulation/world/dry.rs"]
+#[allow(dead_code)] // the simulation uses the rest
+mod dry;
+#[path = "../simulation/world/wire.rs"]
+#[allow(dead_code)]
+mod wire;
+
+mod ends;
+mod fanout;
+mod homes;
+mod phases;
+mod slow;
+mod stage;

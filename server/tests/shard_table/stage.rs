@@ -1,0 +1,312 @@
+//! A stage for a few players: reactors without I/O, wires without chance, a clock that moves when told to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use roomcast::limits::{Limits, RECEIVE_BUFFER};
+use roomcast::shard::{Common, DisconnectReason};
+use roomcast_protocol::frame::{Decoder, Item, MessageKind, Opcode, Role, Rules, encode_masked};
+use roomcast_protocol::upgrade::{
+    ClientError, ClientKey, parse_client_response, write_client_request,
+};
+
+use crate::dry::{Dry, Mail, WireId};
+use crate::wire::{Edges, Wire};
+
+/// Space that is never short.
+pub(crate) const WIDE: usize = 1 << 30;
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// What a client has read.
+#[derive(Debug)]
+enum Stream {
+    Answer(Vec<u8>),
+    Frames(Decoder),
+    Body,
+}
+
+pub(crate) struct Stage {
+    pub(crate) common: Arc<Common>,
+    pub(crate) reactors: Vec<Dry>,
+    pub(crate) wires: Vec<Wire>,
+    pub(crate) now: u64,
+    /// Mails that a mailbox takes.
+    pub(crate) mailbox: usize,
+    posts: Vec<VecDeque<Mail>>,
+    streams: Vec<Stream>,
+    key: ClientKey,
+}
+
+/// A frame as a client sends it.
+pub(crate) fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_masked(&mut bytes, opcode, payload, KEY);
+    bytes
+}
+
+pub(crate) fn text(payload: &str) -> Vec<u8> {
+    frame(Opcode::Text, payload.as_bytes())
+}
+
+impl Stage {
+    /// One reactor.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self::with_reactors(limits, 1)
+    }
+
+    pub(crate) fn with_reactors(limits: Limits, count: usize) -> Self {
+        let common = Arc::new(Common::new(limits, count));
+        let reactor = |index| Dry::new(Arc::clone(&common), index, 7, RECEIVE_BUFFER);
+        Self {
+            reactors: (0..count).map(reactor).collect(),
+            posts: (0..count).map(|_| VecDeque::new()).collect(),
+            mailbox: usize::MAX,
+            wires: Vec::new(),
+            streams: Vec::new(),
+            now: 0,
+            key: ClientKey::from_bytes(*b"the sample nonce"),
+            common,
+        }
+    }
+
+    /// A connection to the first reactor.
+    pub(crate) fn connect(&mut self) -> WireId {
+        self.connect_to(0, WIDE)
+    }
+
+    /// A connection that waits to be accepted, its request sent.
+    pub(crate) fn begin(&mut self, path: &str) -> WireId {
+        self.wires.push(Wire::new(Edges::Each, WIDE));
+        self.streams.push(Stream::Answer(Vec::new()));
+        let wire = self.wires.len() - 1;
+        self.reactors[0].backlog.push_back(wire);
+        let request = self.request(path);
+        self.arrive(wire, &request);
+        wire
+    }
+
+    /// A connection whose kernel buffer holds so many bytes.
+    pub(crate) fn connect_to(&mut self, reactor: usize, capacity: usize) -> WireId {
+        self.wires.push(Wire::new(Edges::Each, capacity));
+        self.streams.push(Stream::Answer(Vec::new()));
+        let wire = self.wires.len() - 1;
+        self.reactors[reactor].backlog.push_back(wire);
+        self.settle();
+        wire
+    }
+
+    /// The request for a seat.
+    pub(crate) fn request(&self, path: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_client_request(&mut bytes, "relay", path, &self.key, None, &[]);
+        bytes
+    }
+
+    /// A connection that has its seat.
+    pub(crate) fn join(&mut self, path: &str) -> WireId {
+        self.join_through(path, WIDE)
+    }
+
+    pub(crate) fn join_through(&mut self, path: &str, capacity: usize) -> WireId {
+        let wire = self.connect_to(0, capacity);
+        let request = self.request(path);
+        self.send(wire, &request);
+        assert_eq!(self.heard(wire), "101");
+        wire
+    }
+
+    /// Bytes from a client arrive, and the reactors run.
+    pub(crate) fn send(&mut self, wire: WireId, bytes: &[u8]) {
+        self.arrive(wire, bytes);
+        self.settle();
+    }
+
+    /// Bytes from a client arrive.
+    pub(crate) fn arrive(&mut self, wire: WireId, bytes: &[u8]) {
+        self.wires[wire].send(bytes);
+        self.wires[wire].deliver(usize::MAX);
+    }
+
+    /// A client ends its side.
+    pub(crate) fn hang_up(&mut self, wire: WireId) {
+        self.wires[wire].send_fin();
+        self.wires[wire].deliver(usize::MAX);
+        self.settle();
+    }
+
+    /// One iteration of every reactor that wakes. False if none does.
+    pub(crate) fn turn(&mut self) -> bool {
+        let mut woken = false;
+        for (reactor, post) in self.reactors.iter_mut().zip(&mut self.posts) {
+            reactor.mailbox.append(post);
+        }
+        for index in 0..self.reactors.len() {
+            if !self.reactors[index].wakes(self.now, &self.wires) {
+                continue;
+            }
+            woken = true;
+            let (posts, mailbox) = (&mut self.posts, self.mailbox);
+            self.reactors[index].iterate(self.now, &mut self.wires, &mut |to, mail| {
+                if posts[to].len() >= mailbox {
+                    return Err(mail);
+                }
+                posts[to].push_back(mail);
+                Ok(())
+            });
+        }
+        woken || self.posts.iter().any(|post| !post.is_empty())
+    }
+
+    /// Lets the reactors run until they sleep.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            if !self.turn() {
+                return;
+            }
+        }
+        panic!("a reactor spins");
+    }
+
+    /// Lets time pass, from deadline to deadline.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        let until = self.now + ms;
+        self.settle();
+        while self.now < until {
+            let deadline = |reactor: &Dry| reactor.shard.next_deadline();
+            let next = self.reactors.iter().filter_map(deadline).min();
+            self.now = until.min(next.unwrap_or(until).max(self.now + 1));
+            self.settle();
+        }
+    }
+
+    pub(crate) fn drain(&mut self, spread_ms: u32) {
+        for reactor in &mut self.reactors {
+            reactor.mailbox.push_back(Mail::Drain(spread_ms));
+        }
+        self.settle();
+    }
+
+    /// Everything that a client can read, in words: `101`, `404`, `text hi`, `binary 3`, `ping`, `pong x`,
+    /// `close 1000`, and `end` once the server has ended its side.
+    pub(crate) fn heard(&mut self, wire: WireId) -> String {
+        self.read(wire, usize::MAX).join(", ")
+    }
+
+    /// The same of at most so many bytes.
+    pub(crate) fn read(&mut self, wire: WireId, most: usize) -> Vec<String> {
+        let mut bytes = self.wires[wire].take(most);
+        let mut words = Vec::new();
+        let stream = &mut self.streams[wire];
+        if let Stream::Answer(answer) = stream {
+            answer.append(&mut bytes);
+            match parse_client_response(answer, &self.key, None) {
+                Ok(None) => {}
+                Ok(Some(len)) => {
+                    words.push("101".to_owned());
+                    bytes = answer.split_off(len);
+                    *stream = Stream::Frames(Decoder::default());
+                }
+                Err(ClientError::Status(status)) => {
+                    words.push(status.to_string());
+                    *stream = Stream::Body;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        if let Stream::Frames(decoder) = stream {
+            let mut input = &mut bytes[..];
+            let rules = Rules {
+                role: Role::Client,
+                max_message: 1 << 20,
+            };
+            while let Some(item) = decoder.next(&rules, &mut input).expect("frames are sound") {
+                words.push(match item {
+                    Item::Message {
+                        kind: MessageKind::Text,
+                        payload,
+                    } => format!("text {}", String::from_utf8_lossy(payload)),
+                    Item::Message { payload, .. } => format!("binary {}", payload.len()),
+                    Item::Ping(_) => "ping".to_owned(),
+                    Item::Pong(payload) => format!("pong {}", String::from_utf8_lossy(payload)),
+                    Item::Close { code: None, .. } => "close".to_owned(),
+                    Item::Close {
+                        code: Some(code), ..
+                    } => format!("close {code}"),
+                });
+            }
+        }
+        if self.wires[wire].is_at_end() {
+            words.push("end".to_owned());
+        }
+        words
+    }
+
+    /// Whether a reactor still has the connection.
+    pub(crate) fn is_there(&self, wire: WireId) -> bool {
+        self.place(wire).is_some()
+    }
+
+    /// The reactor and the slot of a connection.
+    pub(crate) fn place(&self, wire: WireId) -> Option<(usize, u32)> {
+        let found = |(index, reactor): (usize, &Dry)| {
+            let slot = reactor.sockets().find(|at| at.1 == wire)?.0;
+            Some((index, slot))
+        };
+        self.reactors.iter().enumerate().find_map(found)
+    }
+
+    /// Bytes charged to the outbox of a connection.
+    pub(crate) fn charged(&self, wire: WireId) -> usize {
+        let (index, slot) = self.place(wire).expect("it is there");
+        self.reactors[index].shard.held(slot).0
+    }
+
+    /// Why a connection ends, if it does.
+    pub(crate) fn reason(&self, wire: WireId) -> Option<DisconnectReason> {
+        let (index, slot) = self.place(wire)?;
+        self.reactors[index].shard.reason(slot)
+    }
+
+    /// Whether a connection is a player.
+    pub(crate) fn is_seated(&self, wire: WireId) -> bool {
+        self.place(wire)
+            .is_some_and(|(index, slot)| self.reactors[index].shard.is_seated(slot))
+    }
+
+    /// All ends so far, as counted: `violation`, or `2 peer_gone, violation`.
+    pub(crate) fn ends(&self) -> String {
+        let mut ends = Vec::new();
+        for (index, label) in DisconnectReason::LABELS.iter().enumerate() {
+            let count = |reactor: &Dry| reactor.shard.counters().disconnects[index];
+            match self.reactors.iter().map(count).sum() {
+                0 => {}
+                1_u64 => ends.push((*label).to_owned()),
+                count => ends.push(format!("{count} {label}")),
+            }
+        }
+        ends.join(", ")
+    }
+
+    /// Everyone leaves: each connection has ended once, and nothing is left of it.
+    pub(crate) fn close(mut self) {
+        for wire in 0..self.wires.len() {
+            self.wires[wire].send_reset();
+        }
+        self.settle();
+        for reactor in &self.reactors {
+            let shard = &reactor.shard;
+            assert_eq!(shard.connections(), 0, "a slot is reaped");
+            assert_eq!(shard.rooms(), 0, "an empty room goes");
+            assert!(!shard.has_work());
+        }
+        assert_eq!(self.common.seated(), 0, "a seat is returned");
+        let count = |of: fn(&Dry) -> u64| self.reactors.iter().map(of).sum::<u64>();
+        let accepted = count(|reactor| reactor.shard.counters().accepted);
+        let ended = count(|reactor| reactor.shard.counters().disconnects.iter().sum());
+        assert_eq!((accepted, ended), (self.wires.len() as u64, accepted));
+        self.pass(1_000);
+        for reactor in &self.reactors {
+            assert_eq!(reactor.shard.next_deadline(), None, "no timer stays armed");
+        }
+    }
+}
