@@ -135,8 +135,10 @@ impl<'c> World<'c> {
                 }
                 27 if self.choices.once_in(200) => self.drain(),
                 27 => self.someone(|world, wire| {
-                    world.wires[wire].interrupt = true;
                     if world.players[wire].habit != Habit::Steady {
+                        world.wires[wire].interrupt = true;
+                        let capacity = world.choices.one_of(&[32 * 1024, 4096, 300, 256 * 1024]);
+                        world.wires[wire].resize(capacity);
                         world.wires[wire].pinch = Some(world.choices.below(3_000));
                     }
                     Ok(())
