@@ -11,3 +11,4 @@
 //! `-use_counters=0 -set_cover_merge=1`.
 
 pub mod protocol;
+pub mod server;

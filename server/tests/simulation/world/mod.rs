@@ -367,6 +367,15 @@ impl World<'_> {
         }
     }
 
+    /// Settles until `done`, or until shards have taken no bytes for `ms`.
+    fn outlast(&mut self, ms: u64, done: impl Fn(&Self) -> bool + Copy) -> Verdict {
+        let mut taken = None;
+        while !done(self) && taken.replace(self.taken) != Some(self.taken) {
+            self.settle(self.now + ms, done)?;
+        }
+        Ok(())
+    }
+
     /// When all is said: did everyone who reads get everything? Then everyone goes.
     fn finish(&mut self) -> Verdict {
         // Sometimes in the middle of everything.
@@ -376,13 +385,10 @@ impl World<'_> {
         self.farewell();
         let limits = self.limits();
         let longest = (limits.idle_ms + 2 * limits.congested_ms_max).max(limits.handshake_ms);
-        // Each connection is held to its own bounds; what is still under way may take a while before they begin.
-        let until = self.now + 2 * u64::from(longest + limits.close_ms);
-        self.settle(until, |world| {
-            world
-                .reactors
-                .iter()
-                .all(|reactor| reactor.shard.connections() == 0)
+        // Each connection is held to its own bounds.
+        self.outlast(u64::from(longest + limits.close_ms) + 1_000, |world| {
+            let mut reactors = world.reactors.iter();
+            reactors.all(|reactor| reactor.shard.connections() == 0)
         })?;
         // A room that went while it gathered is forgotten when it would have been sealed.
         self.settle(self.now + 100, |_| false)?;
@@ -392,20 +398,14 @@ impl World<'_> {
     fn nothing_is_owed(&mut self) -> Verdict {
         // Whoever is read no further waits for others to catch up or to be evicted, in one room after the other.
         let patience = 4 * u64::from(self.limits().congested_ms_max) + 4_000;
-        let quiet = |world: &Self| {
-            let reads = |wire: &WireId| world.players[*wire].habit != Habit::Deaf;
-            let mut readers = (0..world.wires.len()).filter(reads);
-            readers.all(|wire| world.wires[wire].is_drained())
-        };
-        let mut taken = None;
-        while taken.replace(self.taken) != Some(self.taken) {
-            self.settle(self.now + patience, quiet)?;
-        }
+        let quiet = |world: &Self| world.wires.iter().all(Wire::is_drained);
+        self.outlast(patience, quiet)?;
         let gathering = u64::from(self.limits().flush_interval_ms);
         self.settle(self.now + gathering + 100, |_| false)?;
         for (wire, player) in self.players.iter().enumerate() {
             let lost = player.habit == Habit::Steady && !self.oracle.is_told(wire);
-            if player.habit != Habit::Deaf && self.oracle.is_seated(wire) || lost {
+            let reads = player.habit != Habit::Deaf && !player.ended;
+            if reads && self.oracle.is_seated(wire) || lost {
                 self.oracle.owes_nothing(wire)?;
             }
         }
