@@ -74,6 +74,25 @@ pub const FLOOD_BURST: u32 = 16 * 1024;
 /// Milliseconds without one byte taken after which a congested member counts as stalled and no longer slows a flooder.
 pub const STALLED_AFTER_MS: u32 = 1_000;
 
+/// Bytes sealed into one TLS record, and in one write (RFC 8446 section 5.1 allows no more): what waits behind it is
+/// still plaintext and can be dropped or replaced.
+pub const RECORD_PLAINTEXT: usize = 16 * 1024;
+
+/// Bytes kept of TLS input that is not complete (limit): one record with its header and padding. A handshake message
+/// that is larger, in however many records, is refused.
+pub const TLS_INPUT_MAX: usize = 5 + RECORD_PLAINTEXT + 2048;
+
+/// Sealed bytes that a socket did not take and that are still few enough to have the next record sealed behind them
+/// (budget): fewer writes, and little that can't be replaced any more.
+pub const SEALED_REST: usize = 4 * 1024;
+
+/// Connections whose TLS handshake goes on in one iteration (budget): a storm of handshakes must not starve the seated.
+pub const HANDSHAKE_BUDGET: usize = 64;
+
+/// Microseconds after which the handshakes of an iteration wait for the next one (budget), whether or not
+/// [`HANDSHAKE_BUDGET`] is used up: one costs from 0.1 ms (ECDSA) to 2 ms (RSA with 4,096 bits).
+pub const HANDSHAKE_SLICE_US: u64 = 2_000;
+
 /// Milliseconds that accepting pauses when the process is out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 

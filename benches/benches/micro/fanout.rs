@@ -17,7 +17,7 @@ use roomcast::delivery::{BatchPool, Class};
 use roomcast::limits::{DIRECT_RANGES, Limits};
 use roomcast::room::Rooms;
 use roomcast::shard::{Common, Shard, Written};
-use roomcast::transport::{Transport, encode_message};
+use roomcast::transport::{Port, encode_message};
 use roomcast_benches::{bytes, masked_frames, per_item};
 use roomcast_protocol::frame::{self, MessageKind, Opcode};
 use roomcast_protocol::upgrade::{self, ClientKey};
@@ -144,7 +144,7 @@ impl WholeShard {
             let mut head = Vec::new();
             let path = format!("/rooms/{}", client / members);
             upgrade::write_client_request(&mut head, "localhost", &path, &key, None, &[]);
-            let slot = relay.shard.accept(Transport::Plain);
+            let slot = relay.shard.accept(Port::Plain);
             relay.shard.writable(slot);
             relay.shard.receive(slot, &mut head);
             relay.slots.push(slot);

@@ -12,6 +12,8 @@ pub enum Refusal {
     /// A TLS ClientHello. No HTTP answer makes sense: [`write_refusal`](super::write_refusal) writes nothing, the
     /// caller closes and logs.
     TlsOnPlainPort,
+    /// The server's: a plain HTTP request on a port that speaks TLS.
+    PlainOnTlsPort,
     /// No end of head within [`MAX_HEAD`](super::MAX_HEAD) bytes (RFC 6585 section 5).
     HeadTooLarge,
     /// More than [`MAX_FIELDS`](super::MAX_FIELDS) field lines (RFC 6585 section 5).
@@ -91,8 +93,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::TlsOnPlainPort,
+        Self::PlainOnTlsPort,
         Self::HeadTooLarge,
         Self::TooManyFields,
         Self::IncompleteHead,
@@ -135,6 +138,7 @@ impl Refusal {
     pub const fn status(self) -> Status {
         match self {
             Self::TlsOnPlainPort
+            | Self::PlainOnTlsPort
             | Self::IncompleteHead
             | Self::BadRequestLine
             | Self::BadTarget
@@ -174,6 +178,9 @@ impl Refusal {
         match self {
             Self::TlsOnPlainPort => {
                 "This port speaks plain HTTP, not TLS: use ws:// or http:// here."
+            }
+            Self::PlainOnTlsPort => {
+                "This port speaks TLS, not plain HTTP: use wss:// or https:// here."
             }
             Self::HeadTooLarge => {
                 "The request head is over 8192 bytes: send fewer or shorter header fields."

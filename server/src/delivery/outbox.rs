@@ -39,10 +39,14 @@ impl Segment {
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// TLS records, which leave before all segments: they can be neither cut nor reordered.
+    sealed: Vec<u8>,
+    /// Bytes of them that have left.
+    sealed_written: usize,
     segments: VecDeque<Segment>,
     /// Bytes of the first segment that have left.
     written: usize,
-    /// Payload, headers and overhead of all segments.
+    /// Sealed bytes, and payload, headers and overhead of all segments.
     charged: usize,
     /// Bytes of the connection's own answers (pongs, echoes) among them; a bound, not an exact count, until clear.
     answers: usize,
@@ -107,9 +111,59 @@ impl Outbox {
         }
     }
 
-    /// Fills `slices` with what waits, from the front; returns how many were filled.
+    /// Queues TLS records before everything that is not sealed yet.
+    pub fn push_sealed(&mut self, records: &[u8]) {
+        if records.is_empty() {
+            return;
+        }
+        let queue = self.queue.get_or_insert_default();
+        queue.sealed.extend_from_slice(records);
+        queue.charged += records.len();
+    }
+
+    /// The TLS records that wait.
+    pub fn sealed(&self) -> &[u8] {
+        self.queue
+            .as_ref()
+            .map_or(&[], |queue| &queue.sealed[queue.sealed_written..])
+    }
+
+    /// Appends to `out` what waits and is not sealed, whole segments or parts, as long as it stays within `most` bytes.
+    /// What was taken has left.
+    pub fn take_unsealed(&mut self, out: &mut Vec<u8>, most: usize) {
+        let Some(queue) = &mut self.queue else { return };
+        let mut skip = queue.written;
+        let before = out.len();
+        for segment in &queue.segments {
+            let room = most - out.len();
+            let bytes = &segment.bytes()[skip..];
+            out.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            skip = 0;
+            if out.len() == most {
+                break;
+            }
+        }
+        let taken = out.len() - before;
+        queue.advance(taken);
+        if queue.is_done() {
+            self.queue = None;
+        }
+    }
+
+    /// Takes the TLS records and drops everything else: nothing more can be sealed.
+    pub fn keep_sealed(&mut self) {
+        let sealed = self.sealed().to_vec();
+        self.queue = None;
+        self.push_sealed(&sealed);
+    }
+
+    /// Fills `slices` with what waits, from the front; returns how many were filled. Sealed records come alone.
     pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(queue) = &self.queue else { return 0 };
+        if !self.sealed().is_empty() {
+            slices[0] = IoSlice::new(self.sealed());
+            return 1;
+        }
         let mut skip = queue.written;
         let mut filled = 0;
         for (slice, segment) in slices.iter_mut().zip(&queue.segments) {
@@ -126,56 +180,63 @@ impl Outbox {
             debug_assert_eq!(written, 0, "nothing was queued");
             return;
         };
-        while let Some(first) = queue.segments.front() {
-            let len = first.bytes().len();
-            let rest = len - queue.written;
+        if !queue.sealed.is_empty() {
+            let rest = queue.sealed.len() - queue.sealed_written;
             if written < rest {
-                queue.written += written;
+                queue.sealed_written += written;
                 return;
             }
             written -= rest;
-            queue.written = 0;
-            queue.charged -= len + SEGMENT_OVERHEAD;
-            queue.segments.pop_front();
+            queue.charged -= queue.sealed.len();
+            queue.sealed = Vec::new();
+            queue.sealed_written = 0;
         }
-        self.queue = None;
+        queue.advance(written);
+        if queue.is_done() {
+            self.queue = None;
+        }
     }
 
-    /// Drops everything but the rest of a frame of which a byte has left, so that a close frame can follow.
+    /// Drops everything but TLS records and the rest of a frame of which a byte has left, so that a close frame can
+    /// follow.
     pub fn truncate(&mut self) {
         let Some(queue) = &mut self.queue else { return };
         if queue.written == 0 {
-            self.queue = None;
-            return;
+            return self.keep_sealed();
         }
         queue.segments.truncate(1);
         if let Some(Segment::Shared { batch, start, end }) = queue.segments.front_mut() {
             *end = batch.frame_end(*start + queue.written as u32);
         }
-        queue.charged = queue
-            .segments
-            .iter()
-            .map(|segment| segment.bytes().len() + SEGMENT_OVERHEAD)
-            .sum();
+        let segments = queue.segments.iter();
+        let charged = segments.map(|segment| segment.bytes().len() + SEGMENT_OVERHEAD);
+        queue.charged = queue.sealed.len() + charged.sum::<usize>();
         queue.answers = 0;
-    }
-
-    /// Takes what waits as plain bytes, for a connection that moves to another reactor.
-    pub fn into_bytes(self) -> Vec<u8> {
-        let mut slices = Vec::new();
-        let Some(queue) = &self.queue else {
-            return slices;
-        };
-        let mut skip = queue.written;
-        for segment in &queue.segments {
-            slices.extend_from_slice(&segment.bytes()[skip..]);
-            skip = 0;
-        }
-        slices
     }
 }
 
 impl Queue {
+    fn is_done(&self) -> bool {
+        self.sealed.is_empty() && self.segments.is_empty()
+    }
+
+    /// This many bytes of the segments have left.
+    fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.segments.front() {
+            let len = first.bytes().len();
+            let rest = len - self.written;
+            if written < rest {
+                self.written += written;
+                return;
+            }
+            written -= rest;
+            self.written = 0;
+            self.charged -= len + SEGMENT_OVERHEAD;
+            self.segments.pop_front();
+        }
+        debug_assert_eq!(written, 0, "no more than was queued");
+    }
+
     /// Appends to the last own segment, or to a new one. Never to a segment that is being written: its bytes that
     /// have left would stay for as long as there is something to append.
     fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
@@ -316,7 +377,13 @@ mod tests {
                 }
                 prop_assert!(outbox.charged() >= model.len());
             }
-            prop_assert_eq!(outbox.into_bytes(), Vec::from(model));
+            let mut rest = Vec::new();
+            while !outbox.is_clear() {
+                let front = waiting(&outbox);
+                outbox.advance(front.len());
+                rest.extend(front);
+            }
+            prop_assert_eq!(rest, Vec::from(model));
             prop_assert_eq!(Rc::strong_count(&batch), 1);
         }
     }

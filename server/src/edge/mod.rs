@@ -21,7 +21,7 @@ use thiserror::Error;
 
 pub use self::config::Config;
 use crate::limits::{DESCRIPTOR_RESERVE, HANDSHAKE_RESERVE, Limits};
-use crate::reactor::{Address, KERNEL_SPREADS, Published, Reactor, listen};
+use crate::reactor::{Address, KERNEL_SPREADS, Listeners, Published, Reactor, listen};
 use crate::shard::{Common, Counters, DisconnectReason};
 
 /// Exit code for flags and environment that can't be used.
@@ -108,7 +108,13 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let bound = listeners[0].local_addr().unwrap_or(address);
     let mut listeners = listeners.into_iter();
     let reactors: Vec<Reactor> = (0..reactors)
-        .map(|index| Reactor::new(Arc::clone(&common), index, listeners.next()))
+        .map(|index| {
+            let listeners = Listeners {
+                plain: listeners.next(),
+                tls: None,
+            };
+            Reactor::new(Arc::clone(&common), index, listeners)
+        })
         .collect::<Result<_, _>>()
         .map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();

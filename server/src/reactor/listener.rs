@@ -10,6 +10,38 @@ use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::limits::SEND_BUFFER;
+use crate::transport::Port;
+
+/// The listeners of one reactor, or none where another one accepts.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// For ws.
+    pub plain: Option<TcpListener>,
+    /// For wss.
+    pub tls: Option<TcpListener>,
+}
+
+/// Why a listener is not being accepted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepting {
+    /// Nobody waits, as far as we know.
+    Idle,
+    /// Somebody may wait: the budget ran out, or an edge came.
+    Ready,
+    /// Out of descriptors until then (ms).
+    PausedUntil(u64),
+}
+
+/// A listener, what is spoken there, and whether somebody waits.
+#[derive(Debug)]
+pub struct Door {
+    /// The listener.
+    pub listener: TcpListener,
+    /// What is spoken.
+    pub port: Port,
+    /// Whether somebody waits.
+    pub accepting: Accepting,
+}
 
 /// Connections that may wait in the kernel for being accepted. It takes at most `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;

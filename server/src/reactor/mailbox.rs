@@ -11,6 +11,7 @@ use mio::{Registry, Token, Waker};
 
 use crate::limits::MAILBOX_CAPACITY;
 use crate::shard::Handover;
+use crate::transport::Port;
 
 /// What one reactor, or the main thread, tells another.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub enum Mail {
     /// A connection whose room is at home there.
     Adopt(TcpStream, Box<Handover>),
     /// A connection fresh from the listener, where only one reactor accepts.
-    Accepted(TcpStream),
+    Accepted(TcpStream, Port),
     /// Say goodbye to everyone within this many milliseconds, then end.
     Drain(u32),
 }

@@ -8,24 +8,26 @@ mod listener;
 mod mailbox;
 mod sockets;
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll};
 use parking_lot::Mutex;
 
-use self::listener::Accepted;
-pub use self::listener::{KERNEL_SPREADS, listen};
+use self::listener::{Accepted, Accepting, Door};
+pub use self::listener::{KERNEL_SPREADS, Listeners, listen};
 pub use self::mailbox::{Address, Mail, Undelivered};
-use self::sockets::{Handle, LISTENER, MAILBOX, Sockets};
+use self::sockets::{Handle, MAILBOX, PLAIN_LISTENER, Sockets, TLS_LISTENER};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_RESERVE, MAIL_BUDGET, RECEIVE_BUFFER,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_BUDGET, HANDSHAKE_RESERVE,
+    HANDSHAKE_SLICE_US, MAIL_BUDGET, RECEIVE_BUFFER,
 };
 use crate::shard::{Action, Common, Counters, DisconnectReason, Handover, Shard, Written};
-use crate::transport::Transport;
+use crate::transport::Port;
 
 /// How often the operator is told that descriptors have run out.
 const WARN_EVERY_MS: u64 = 10_000;
@@ -39,25 +41,13 @@ const PUBLISH_EVERY_MS: u64 = 1_000;
 /// What a reactor lets others read: its counters, as of a second ago.
 pub type Published = Arc<Mutex<Counters>>;
 
-/// Why the listener is not being accepted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Accepting {
-    /// Nobody waits, as far as we know.
-    Idle,
-    /// Somebody may wait: the budget ran out, or an edge came.
-    Ready,
-    /// Out of descriptors until then (ms).
-    PausedUntil(u64),
-}
-
 /// One reactor. Made on the main thread (so that start-up errors are reported there), run on its own.
 #[derive(Debug)]
 pub struct Reactor {
     poll: Poll,
     mail: Receiver<Mail>,
     address: Address,
-    listener: Option<TcpListener>,
-    accepting: Accepting,
+    doors: Vec<Door>,
     common: Arc<Common>,
     index: usize,
     peers: Vec<Address>,
@@ -74,8 +64,10 @@ struct Running {
     sockets: Sockets,
     buffer: Box<[u8]>,
     now: u64,
-    /// Reads for which no edge will come, and whether each goes on until there is nothing left.
-    carried: Vec<(Handle, bool)>,
+    /// Reads for which no edge will come.
+    carried: Vec<Handle>,
+    /// Reads that go into a TLS handshake, in the order in which they came; those too are put off.
+    handshakes: VecDeque<Handle>,
     actions: Vec<Action>,
     slots: Vec<u32>,
     /// When draining must be over (ms).
@@ -85,28 +77,36 @@ struct Running {
 }
 
 impl Reactor {
-    /// Reactor number `index`, with its listener if it has one.
+    /// Reactor number `index`, with its listeners if it has any.
     ///
     /// # Errors
     ///
-    /// When the poller can't be made or the listener not be registered.
-    pub fn new(
-        common: Arc<Common>,
-        index: usize,
-        mut listener: Option<TcpListener>,
-    ) -> io::Result<Self> {
+    /// When the poller can't be made or a listener not be registered.
+    pub fn new(common: Arc<Common>, index: usize, listeners: Listeners) -> io::Result<Self> {
         let poll = Poll::new()?;
         let (address, mail) = mailbox::mailbox(poll.registry(), MAILBOX)?;
-        if let Some(listener) = &mut listener {
+        let mut doors = Vec::new();
+        for (port, listener) in [(Port::Plain, listeners.plain), (Port::Tls, listeners.tls)] {
+            let Some(mut listener) = listener else {
+                continue;
+            };
+            let token = match port {
+                Port::Plain => PLAIN_LISTENER,
+                Port::Tls => TLS_LISTENER,
+            };
             poll.registry()
-                .register(listener, LISTENER, Interest::READABLE)?;
+                .register(&mut listener, token, Interest::READABLE)?;
+            doors.push(Door {
+                listener,
+                port,
+                accepting: Accepting::Ready,
+            });
         }
         Ok(Self {
             poll,
             mail,
             address,
-            listener,
-            accepting: Accepting::Ready,
+            doors,
             common,
             index,
             peers: Vec::new(),
@@ -141,6 +141,7 @@ impl Reactor {
             buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             now: 0,
             carried: Vec::new(),
+            handshakes: VecDeque::new(),
             actions: Vec::new(),
             slots: Vec::new(),
             drain_until: None,
@@ -163,23 +164,18 @@ impl Running {
             self.now = self.reactor.epoch.elapsed().as_millis() as u64;
             self.shard.advance(self.now);
             self.mail();
-            let mut carried = std::mem::take(&mut self.carried);
-            for &(handle, _) in &carried {
-                self.sockets.set_carried(handle, false);
-            }
             // Before the edges: they have waited longer.
-            for (handle, to_the_end) in carried.drain(..) {
-                self.read(handle, to_the_end);
+            for handle in std::mem::take(&mut self.carried) {
+                if let Some(to_the_end) = self.sockets.uncarry(handle) {
+                    self.read(handle, to_the_end);
+                }
             }
             let mut seen = 0;
             for event in &events {
                 seen += 1;
                 match event.token() {
-                    LISTENER => {
-                        if self.reactor.accepting == Accepting::Idle {
-                            self.reactor.accepting = Accepting::Ready;
-                        }
-                    }
+                    PLAIN_LISTENER => self.knock(Port::Plain),
+                    TLS_LISTENER => self.knock(Port::Tls),
                     // Its mail has been taken already.
                     MAILBOX => {}
                     token => {
@@ -202,6 +198,7 @@ impl Running {
             if seen < EVENTS_PER_POLL {
                 self.shard.expire();
             }
+            self.shake_hands();
             self.act();
             let Self { shard, sockets, .. } = &mut self;
             // Closing the descriptor also takes it out of the poll.
@@ -214,12 +211,16 @@ impl Running {
 
     /// How long the poll may sleep: not at all if work was carried over.
     fn timeout(&self) -> Option<Duration> {
-        let accept_at = match self.reactor.accepting {
-            Accepting::Ready => return Some(Duration::ZERO),
-            Accepting::PausedUntil(until) => Some(until),
-            Accepting::Idle => None,
-        };
-        if !self.carried.is_empty() || self.shard.has_work() || !self.reactor.mail.is_empty() {
+        let mut accept_at = None;
+        for door in &self.reactor.doors {
+            match door.accepting {
+                Accepting::Ready => return Some(Duration::ZERO),
+                Accepting::PausedUntil(until) => accept_at = Some(until),
+                Accepting::Idle => {}
+            }
+        }
+        let carried_over = !self.carried.is_empty() || !self.handshakes.is_empty();
+        if carried_over || self.shard.has_work() || !self.reactor.mail.is_empty() {
             return Some(Duration::ZERO);
         }
         // Draining, it stays to answer 503 until the players of the other reactors have gone too.
@@ -243,7 +244,7 @@ impl Running {
         for _ in 0..MAIL_BUDGET {
             match self.reactor.mail.try_recv() {
                 Ok(Mail::Adopt(stream, handover)) => self.adopt(stream, *handover),
-                Ok(Mail::Accepted(stream)) => self.admit(stream),
+                Ok(Mail::Accepted(stream, port)) => self.admit(stream, port),
                 Ok(Mail::Drain(spread_ms)) => {
                     self.shard.drain(spread_ms);
                     let closing = u64::from(self.reactor.common.limits.close_ms);
@@ -259,27 +260,37 @@ impl Running {
         self.register(slot, stream);
     }
 
-    /// Accepts in portions; out of descriptors it pauses instead of spinning on a listener that stays ready.
-    fn accept(&mut self) {
-        match self.reactor.accepting {
-            Accepting::Idle => return,
-            Accepting::PausedUntil(until) if self.now < until => return,
-            Accepting::Ready | Accepting::PausedUntil(_) => {
-                self.reactor.accepting = Accepting::Ready;
+    /// Somebody waits at a listener.
+    fn knock(&mut self, port: Port) {
+        for door in &mut self.reactor.doors {
+            if door.port == port && door.accepting == Accepting::Idle {
+                door.accepting = Accepting::Ready;
             }
         }
-        for _ in 0..ACCEPT_BUDGET {
-            let Some(listener) = &self.reactor.listener else {
-                self.reactor.accepting = Accepting::Idle;
-                return;
-            };
-            match listener::accept(listener) {
-                Accepted::Connection(stream) => self.deal(stream),
-                Accepted::Gone => {}
-                Accepted::Nobody => {
-                    self.reactor.accepting = Accepting::Idle;
-                    return;
+    }
+
+    /// Accepts in portions; out of descriptors it pauses instead of spinning on a listener that stays ready.
+    fn accept(&mut self) {
+        for door in 0..self.reactor.doors.len() {
+            match self.reactor.doors[door].accepting {
+                Accepting::Idle => {}
+                Accepting::PausedUntil(until) if self.now < until => {}
+                Accepting::Ready | Accepting::PausedUntil(_) => {
+                    self.reactor.doors[door].accepting = self.accept_at(door);
                 }
+            }
+        }
+    }
+
+    /// Accepts one portion; returns how it goes on.
+    fn accept_at(&mut self, door: usize) -> Accepting {
+        for _ in 0..ACCEPT_BUDGET {
+            let Door { listener, port, .. } = &self.reactor.doors[door];
+            let port = *port;
+            match listener::accept(listener) {
+                Accepted::Connection(stream) => self.deal(stream, port),
+                Accepted::Gone => {}
+                Accepted::Nobody => return Accepting::Idle,
                 Accepted::Exhausted(error) => {
                     let warn = self
                         .warned_at
@@ -289,33 +300,33 @@ impl Running {
                         tracing::warn!(%error, connections = self.shard.connections(),
                         "can't accept: raise the limit of open files (ulimit -n) or lower --max-connections");
                     }
-                    self.reactor.accepting = Accepting::PausedUntil(self.now + ACCEPT_PAUSE_MS);
-                    return;
+                    return Accepting::PausedUntil(self.now + ACCEPT_PAUSE_MS);
                 }
             }
         }
+        Accepting::Ready
     }
 
     /// Keeps a new connection, or deals it to the reactor whose turn it is.
-    fn deal(&mut self, stream: TcpStream) {
+    fn deal(&mut self, stream: TcpStream, port: Port) {
         if !KERNEL_SPREADS && self.reactor.peers.len() > 1 {
             self.reactor.deal_to = (self.reactor.deal_to + 1) % self.reactor.peers.len();
             if self.reactor.deal_to != self.reactor.index {
                 // A full mailbox: the peer is told by the end of the connection, the fewest resources spent.
-                let _ = self.reactor.peers[self.reactor.deal_to].send(Mail::Accepted(stream));
+                let _ = self.reactor.peers[self.reactor.deal_to].send(Mail::Accepted(stream, port));
                 return;
             }
         }
-        self.admit(stream);
+        self.admit(stream, port);
     }
 
-    fn admit(&mut self, stream: TcpStream) {
+    fn admit(&mut self, stream: TcpStream, port: Port) {
         // Far beyond the limit there is not even room to say so.
         let limit = self.reactor.common.limits.max_connections + HANDSHAKE_RESERVE;
         if self.shard.connections() >= limit {
             return;
         }
-        let slot = self.shard.accept(Transport::Plain);
+        let slot = self.shard.accept(port);
         self.register(slot, stream);
     }
 
@@ -334,19 +345,46 @@ impl Running {
         }
     }
 
-    /// Reads a socket, once per iteration whoever asks. A short read ends the edge, so no second read is made to see
-    /// `WouldBlock`; unless the peer has ended its side (`to_the_end`), for which there would be no further edge.
+    /// Reads a socket, at once or, if that goes on with a TLS handshake, when its turn comes. Once per iteration whoever
+    /// asks: of a read that is put off only what this edge says is kept.
     fn read(&mut self, handle: Handle, to_the_end: bool) {
-        if self.sockets.is_carried(handle) {
-            // It was read in this iteration and comes again in the next; only what this edge says is kept.
-            if to_the_end {
-                self.carried
-                    .iter_mut()
-                    .filter(|(carried, _)| *carried == handle)
-                    .for_each(|entry| entry.1 = true);
-            }
+        if self.sockets.current(handle).is_none() {
             return;
         }
+        if self.sockets.is_carried(handle) {
+            self.sockets.carry(handle, to_the_end);
+        } else if self.shard.is_shaking_hands(handle.slot) {
+            self.sockets.carry(handle, to_the_end);
+            self.handshakes.push_back(handle);
+        } else {
+            self.read_now(handle, to_the_end);
+        }
+    }
+
+    /// Goes on with TLS handshakes, in portions and after everything else, so that a storm of them does not hurt those
+    /// who play. What they answer leaves with the next iteration's flush.
+    fn shake_hands(&mut self) {
+        if self.handshakes.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        let slice = Duration::from_micros(HANDSHAKE_SLICE_US);
+        for _ in 0..HANDSHAKE_BUDGET {
+            let Some(handle) = self.handshakes.pop_front() else {
+                break;
+            };
+            if let Some(to_the_end) = self.sockets.uncarry(handle) {
+                self.read_now(handle, to_the_end);
+            }
+            if began.elapsed() >= slice {
+                break;
+            }
+        }
+    }
+
+    /// Reads a socket. A short read ends the edge, so no second read is made to see
+    /// `WouldBlock`; unless the peer has ended its side (`to_the_end`), for which there would be no further edge.
+    fn read_now(&mut self, handle: Handle, to_the_end: bool) {
         let Some(stream) = self.sockets.current(handle) else {
             return;
         };
@@ -371,8 +409,9 @@ impl Running {
 
     /// Puts a read off to the next iteration.
     fn carry(&mut self, handle: Handle, to_the_end: bool) {
-        self.sockets.set_carried(handle, true);
-        self.carried.push((handle, to_the_end));
+        if self.sockets.carry(handle, to_the_end) {
+            self.carried.push(handle);
+        }
     }
 
     /// The only place where sockets are written.
@@ -425,13 +464,15 @@ impl Running {
         self.shard.take_resumed(&mut slots);
         // What edges came while they were paused is not remembered: such a read goes on until there is nothing left.
         // They have waited longest, so they come before those that filled the buffer in this iteration.
-        let resumed = slots.drain(..).filter_map(|slot| self.sockets.handle(slot));
-        let mut first: Vec<(Handle, bool)> = resumed.map(|handle| (handle, true)).collect();
-        if !first.is_empty() {
-            first.retain(|&(handle, _)| !self.sockets.is_carried(handle));
-            for &(handle, _) in &first {
-                self.sockets.set_carried(handle, true);
+        let mut first = Vec::new();
+        for slot in slots.drain(..) {
+            if let Some(handle) = self.sockets.handle(slot)
+                && self.sockets.carry(handle, true)
+            {
+                first.push(handle);
             }
+        }
+        if !first.is_empty() {
             first.append(&mut self.carried);
             self.carried = first;
         }
@@ -450,7 +491,7 @@ impl Running {
         {
             let slot = self
                 .shard
-                .refuse_hand_off(&handover, DisconnectReason::Overloaded);
+                .refuse_hand_off(*handover, DisconnectReason::Overloaded);
             self.register(slot, stream);
         }
     }

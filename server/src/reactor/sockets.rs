@@ -3,8 +3,10 @@
 use mio::Token;
 use mio::net::TcpStream;
 
-/// Token of the listener.
-pub const LISTENER: Token = Token(usize::MAX - 1);
+/// Token of the listener for ws.
+pub const PLAIN_LISTENER: Token = Token(usize::MAX - 1);
+/// Token of the listener for wss.
+pub const TLS_LISTENER: Token = Token(usize::MAX - 2);
 /// Token of the mailbox.
 pub const MAILBOX: Token = Token(usize::MAX);
 
@@ -35,8 +37,8 @@ impl Handle {
 struct Entry {
     stream: Option<TcpStream>,
     generation: u32,
-    /// Its next read is on the list for the next iteration, once.
-    carried: bool,
+    /// Its next read is on a list, once, and then goes on until there is nothing left (`Some(true)`) or not.
+    carried: Option<bool>,
 }
 
 /// Sockets by slot.
@@ -52,9 +54,9 @@ impl Sockets {
             self.entries.resize_with(slot as usize + 1, Entry::default);
         }
         let entry = &mut self.entries[slot as usize];
-        // 31 bits, so that no connection's token is the listener's or the mailbox's.
+        // 31 bits, so that no connection's token is a listener's or the mailbox's.
         entry.generation = (entry.generation + 1) & (u32::MAX >> 1);
-        entry.carried = false;
+        entry.carried = None;
         Handle {
             slot,
             generation: entry.generation,
@@ -76,20 +78,34 @@ impl Sockets {
         }
     }
 
-    /// Whether a read of this socket has been put off to the next iteration.
-    pub fn is_carried(&self, handle: Handle) -> bool {
-        self.entries
-            .get(handle.slot as usize)
-            .is_some_and(|entry| entry.generation == handle.generation && entry.carried)
+    /// Notes that a read of this socket is put off, and that it goes on until there is nothing left if it is
+    /// `to_the_end`. False if there is nothing to put on a list: it is on one already, or the slot is not what it was.
+    pub fn carry(&mut self, handle: Handle, to_the_end: bool) -> bool {
+        match self.entries.get_mut(handle.slot as usize) {
+            Some(entry) if entry.generation == handle.generation => {
+                let fresh = entry.carried.is_none();
+                *entry.carried.get_or_insert(false) |= to_the_end;
+                fresh
+            }
+            _ => false,
+        }
     }
 
-    /// Notes whether a read of this socket has been put off.
-    pub fn set_carried(&mut self, handle: Handle, carried: bool) {
-        if let Some(entry) = self.entries.get_mut(handle.slot as usize)
-            && entry.generation == handle.generation
-        {
-            entry.carried = carried;
+    /// The read that was put off has its turn: whether it goes on until there is nothing left, `None` if the slot is
+    /// not what it was.
+    pub fn uncarry(&mut self, handle: Handle) -> Option<bool> {
+        let entry = self.entries.get_mut(handle.slot as usize)?;
+        if entry.generation == handle.generation {
+            entry.carried.take()
+        } else {
+            None
         }
+    }
+
+    /// Whether a read of this socket is put off.
+    pub fn is_carried(&self, handle: Handle) -> bool {
+        let entry = self.entries.get(handle.slot as usize);
+        entry.is_some_and(|entry| entry.generation == handle.generation && entry.carried.is_some())
     }
 
     /// The handle for what is in the slot now.

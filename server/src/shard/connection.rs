@@ -33,7 +33,9 @@ pub(super) enum Closing {
 /// The life of a connection.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// The request head is arriving; what has come of it, if it did not come whole.
+    /// On a port that speaks TLS: the first byte is awaited, nothing is kept until it comes.
+    Hello,
+    /// The TLS handshake goes on, or the request head is arriving; what has come of it, if it did not come whole.
     Handshake(Option<Box<PartialHead>>),
     /// The WebSocket is open.
     Open(Seat),
@@ -89,10 +91,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(transport: Transport, now: u32, deadline: u32) -> Self {
+    pub(super) fn new(transport: Transport, phase: Phase, now: u32, deadline: u32) -> Self {
         Self {
             transport,
-            phase: Phase::Handshake(None),
+            phase,
             decoder: Decoder::default(),
             outbox: Outbox::default(),
             heard_at: now,
@@ -130,6 +132,14 @@ impl Connection {
         self.heard_at = now;
     }
 
+    /// Its TLS handshake is not complete, or has not begun.
+    pub(super) fn is_shaking_hands(&self) -> bool {
+        match &self.transport {
+            Transport::Plain => matches!(self.phase, Phase::Hello),
+            Transport::Tls(tls) => tls.is_handshaking(),
+        }
+    }
+
     /// Ends a pause, if there is one.
     pub(super) fn resume(&mut self) -> bool {
         self.unheard |= self.paused;
@@ -152,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_flood_level_leaks() {
-        let mut connection = Connection::new(Transport::Plain, 0, 0);
+        let mut connection = Connection::new(Transport::Plain, Phase::Handshake(None), 0, 0);
         connection.heard(1_000, 60_000);
         assert_eq!(connection.flood_level(1_000), 60_000);
         assert_eq!(

@@ -9,6 +9,10 @@ pub struct Counters {
     pub accepted: u64,
     /// Connections adopted from other reactors.
     pub adopted: u64,
+    /// TLS sessions agreed on from scratch.
+    pub tls_full: u64,
+    /// TLS sessions resumed.
+    pub tls_resumed: u64,
     /// Messages received whole.
     pub messages: u64,
     /// Writes offered to sockets.
@@ -22,6 +26,8 @@ impl Counters {
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.adopted += other.adopted;
+        self.tls_full += other.tls_full;
+        self.tls_resumed += other.tls_resumed;
         self.messages += other.messages;
         self.writes += other.writes;
         for (sum, count) in self.disconnects.iter_mut().zip(other.disconnects) {

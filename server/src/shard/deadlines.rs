@@ -31,7 +31,7 @@ impl Shard {
         let until_deadline = connection.deadline.wrapping_sub(now) as i32;
         let until_deadline = until_deadline.max(0) as u32;
         let wait = match connection.phase {
-            Phase::Handshake(_) | Phase::Closing(_) => until_deadline,
+            Phase::Hello | Phase::Handshake(_) | Phase::Closing(_) => until_deadline,
             Phase::Open(_) => {
                 let silent = now.wrapping_sub(connection.heard_at);
                 let ping = if silent < limits.ping_ms {
@@ -66,6 +66,10 @@ impl Shard {
         let connection = &mut self.connections[slot as usize];
         let overdue = now.wrapping_sub(connection.deadline) as i32 >= 0;
         match connection.phase {
+            // Without TLS nothing can be said to a peer that expects it.
+            Phase::Hello | Phase::Handshake(_) if overdue && connection.is_shaking_hands() => {
+                self.drop_connection(slot, DisconnectReason::HandshakeTimeout);
+            }
             Phase::Handshake(_) if overdue => {
                 self.refuse_for(
                     slot,
@@ -104,7 +108,7 @@ impl Shard {
                 }
                 self.rearm(slot);
             }
-            Phase::Handshake(_) | Phase::Closing(_) => self.rearm(slot),
+            Phase::Hello | Phase::Handshake(_) | Phase::Closing(_) => self.rearm(slot),
             Phase::Dead => {}
         }
     }

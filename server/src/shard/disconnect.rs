@@ -38,6 +38,12 @@ pub enum DisconnectReason {
     ConnectionLost,
     /// The peer broke the WebSocket protocol.
     Violation(Violation),
+    /// There was no agreement on a TLS session, or what came was not TLS.
+    TlsHandshake,
+    /// The peer sent a TLS record that was not what it must be.
+    TlsViolation,
+    /// TCP ended without the close_notify that tells an end from an attack that cuts.
+    TlsTruncated,
     /// The peer was silent too long, pings included.
     Idle,
     /// The peer did not take what the room sent.
@@ -94,6 +100,9 @@ impl DisconnectReason {
                 "violation",
                 Peer,
             ),
+            Self::TlsHandshake => of(None, "tls_handshake", Peer),
+            Self::TlsViolation => of(None, "tls_violation", Peer),
+            Self::TlsTruncated => of(None, "tls_truncated", Network),
             Self::Idle => of(
                 Some((CloseCode::IDLE, "no sign of life, not even a pong")),
                 "idle",
@@ -140,7 +149,7 @@ impl DisconnectReason {
     }
 
     /// All labels.
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 17] = [
         "answered",
         "refused",
         "handshake_timeout",
@@ -149,6 +158,9 @@ impl DisconnectReason {
         "peer_gone",
         "connection_lost",
         "violation",
+        "tls_handshake",
+        "tls_violation",
+        "tls_truncated",
         "idle",
         "slow_consumer",
         "room_full",
@@ -181,6 +193,9 @@ mod tests {
             DisconnectReason::PeerGone,
             DisconnectReason::ConnectionLost,
             DisconnectReason::Violation(Violation::InvalidUtf8),
+            DisconnectReason::TlsHandshake,
+            DisconnectReason::TlsViolation,
+            DisconnectReason::TlsTruncated,
             DisconnectReason::Idle,
             DisconnectReason::SlowConsumer,
             DisconnectReason::RoomFull,

@@ -7,10 +7,14 @@ use std::io::IoSlice;
 use std::mem;
 
 use super::connection::{Phase, Seat};
+use super::secure::Sealer;
 use super::{DisconnectReason, Shard};
 use crate::delivery::{Batch, Outbox, Queued};
-use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SLICES_PER_WRITE};
+use crate::limits::{
+    DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, RECORD_PLAINTEXT, SLICES_PER_WRITE,
+};
 use crate::room::{Receiver, RoomId};
+use crate::transport::Transport;
 
 /// What the current write is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +22,10 @@ enum Current {
     Nothing,
     /// The first `usize` of `Flush::ranges`, of this room's batch.
     Batch(u32, RoomId, usize),
+    /// What the outbox holds, as it is.
     Outbox(u32),
+    /// What the sealer holds; it has been taken out of wherever it was.
+    Sealed(u32),
 }
 
 /// Where the flush of this iteration stands.
@@ -35,6 +42,7 @@ pub(super) struct Flush {
     writing: Vec<u32>,
     current: Current,
     ranges: [(u32, u32); DIRECT_RANGES],
+    pub(super) sealer: Sealer,
 }
 
 impl Default for Flush {
@@ -47,6 +55,7 @@ impl Default for Flush {
             writing: Vec::new(),
             current: Current::Nothing,
             ranges: [(0, 0); DIRECT_RANGES],
+            sealer: Sealer::default(),
         }
     }
 }
@@ -156,7 +165,11 @@ impl Shard {
             if connection.outbox.is_clear() {
                 self.flushed(slot);
             } else if connection.writable {
-                self.flush.current = Current::Outbox(slot);
+                self.flush.current = if self.seal_next(slot) {
+                    Current::Sealed(slot)
+                } else {
+                    Current::Outbox(slot)
+                };
                 return Some(slot);
             }
         }
@@ -175,6 +188,7 @@ impl Shard {
                 }
             }
             Current::Outbox(slot) => Pending::Outbox(&self.connections[slot as usize].outbox),
+            Current::Sealed(_) => Pending::One(self.flush.sealer.sealed()),
         }
     }
 
@@ -187,7 +201,10 @@ impl Shard {
         );
         match (current, count) {
             (Current::Nothing, _) => {}
-            (Current::Batch(slot, ..) | Current::Outbox(slot), Written::Failed) => {
+            (
+                Current::Batch(slot, ..) | Current::Outbox(slot) | Current::Sealed(slot),
+                Written::Failed,
+            ) => {
                 self.failed(slot);
             }
             (Current::Batch(slot, room, ranges), Written::Bytes(n)) => {
@@ -198,6 +215,8 @@ impl Shard {
             }
             (Current::Outbox(slot), Written::Bytes(n)) => self.outbox_written(slot, n),
             (Current::Outbox(slot), Written::Blocked) => self.outbox_written(slot, 0),
+            (Current::Sealed(slot), Written::Bytes(n)) => self.sealed_written(slot, n),
+            (Current::Sealed(slot), Written::Blocked) => self.sealed_written(slot, 0),
         }
     }
 
@@ -226,8 +245,24 @@ impl Shard {
                     .map(|(start, end)| (end - start) as usize)
                     .sum();
                 self.flush.served += (bytes / FANOUT_PORTION) as u32;
-                self.flush.current = Current::Batch(slot, id, count);
-                return count > 0;
+                match &mut connection.transport {
+                    Transport::Plain => {
+                        self.flush.current = Current::Batch(slot, id, count);
+                        return count > 0;
+                    }
+                    Transport::Tls(_) if count == 0 => return false,
+                    Transport::Tls(tls) if bytes <= RECORD_PLAINTEXT => {
+                        let ranges = self.flush.ranges[..count].iter();
+                        let parts = ranges.map(|&(start, end)| batch.slice(start..end));
+                        if self.flush.sealer.seal_parts(tls, parts) {
+                            self.flush.current = Current::Sealed(slot);
+                            return true;
+                        }
+                        // Broken, and about to be told so.
+                        return false;
+                    }
+                    Transport::Tls(_) => {}
+                }
             }
             others = batch.others(receiver.member, receiver.from);
         }
@@ -308,6 +343,22 @@ impl Shard {
         } else {
             connection.writable = false;
             self.congest(slot, written > 0);
+        }
+    }
+
+    /// The socket took this much of what the sealer holds; the rest must leave before anything else.
+    fn sealed_written(&mut self, slot: u32, written: usize) {
+        let connection = &mut self.connections[slot as usize];
+        let rest = &self.flush.sealer.sealed()[written..];
+        if !rest.is_empty() {
+            connection.outbox.push_sealed(rest);
+            connection.writable = false;
+            self.congest(slot, written > 0);
+        } else if connection.outbox.is_clear() {
+            self.clear(slot);
+        } else {
+            // One record was taken; the rest has its turn in the next iteration.
+            self.list(slot);
         }
     }
 

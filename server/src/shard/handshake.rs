@@ -3,8 +3,9 @@
 use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, Status};
 
 use super::connection::{Closing, Connection, PartialHead, Phase, Seat};
+use super::secure::Misdirected;
 use super::{Action, DisconnectReason, Shard};
-use crate::transport::Transport;
+use crate::transport::{Heard, Transport};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -18,12 +19,14 @@ pub struct Handover {
     room: Box<str>,
     /// Bytes that came behind the request head.
     unread: Vec<u8>,
+    /// TLS records that have not left yet.
+    unsent: Vec<u8>,
 }
 
 impl Handover {
-    /// How its bytes are carried.
-    pub fn transport(&self) -> Transport {
-        self.transport
+    /// What a connection that gets no seat still needs.
+    pub(super) fn into_parts(self) -> (Transport, Vec<u8>) {
+        (self.transport, self.unsent)
     }
 }
 
@@ -39,19 +42,27 @@ impl Shard {
     /// Seats a connection that another reactor handed over. Bytes already read make no edge, so they are decoded here.
     pub fn adopt(&mut self, handover: Handover) -> u32 {
         if self.draining {
-            return self.refuse_hand_off(&handover, DisconnectReason::Drain);
+            return self.refuse_hand_off(handover, DisconnectReason::Drain);
         }
         let Handover {
             transport,
             accept,
             room,
             mut unread,
+            unsent,
         } = handover;
-        let slot =
-            self.connections
-                .insert(Connection::new(transport, self.now32(), self.now32())) as u32;
+        // What came behind the head, and so may have ended it all, was heard by the other shard already.
+        let heard = match &transport {
+            Transport::Plain => Heard::More,
+            Transport::Tls(tls) => tls.heard(),
+        };
+        let now = self.now32();
+        let connection = Connection::new(transport, Phase::Handshake(None), now, now);
+        let slot = self.connections.insert(connection) as u32;
+        self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
         self.join(slot, &room, &accept, &mut unread);
+        self.heed(slot, heard);
         slot
     }
 
@@ -113,12 +124,13 @@ impl Shard {
                 if home == self.index {
                     return self.join(slot, name, &accept, rest);
                 }
-                let transport = self.connections[slot as usize].transport;
+                let connection = &mut self.connections[slot as usize];
                 let handover = Handover {
-                    transport,
+                    transport: std::mem::replace(&mut connection.transport, Transport::Plain),
                     accept,
                     room: name.into(),
                     unread: rest.to_vec(),
+                    unsent: connection.outbox.sealed().to_vec(),
                 };
                 self.actions.push(Action::HandOff {
                     slot,
@@ -184,10 +196,7 @@ impl Shard {
 
     fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {
         if refusal == Refusal::TlsOnPlainPort {
-            tracing::debug!(
-                slot,
-                "a TLS ClientHello on a plain port: connect with ws://"
-            );
+            self.tell_misdirected(Misdirected::TlsOnPlainPort);
             return self.drop_connection(slot, DisconnectReason::Refused(refusal));
         }
         self.refuse_for(slot, refusal, head_only, DisconnectReason::Refused(refusal));

@@ -6,6 +6,7 @@ use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase, Seat};
 use super::{Action, DisconnectReason, Handover, Shard};
+use crate::transport::{Heard, Transport};
 
 impl Shard {
     /// The peer has ended its side of TCP.
@@ -13,11 +14,17 @@ impl Shard {
         let connection = &mut self.connections[slot as usize];
         connection.end_of_input = true;
         match connection.phase {
-            Phase::Handshake(_) | Phase::Open(_) => {
-                self.drop_connection(slot, DisconnectReason::PeerGone);
+            Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
+                let reason = match &connection.transport {
+                    Transport::Tls(tls) if !tls.is_handshaking() && tls.heard() == Heard::More => {
+                        DisconnectReason::TlsTruncated
+                    }
+                    _ => DisconnectReason::PeerGone,
+                };
+                self.drop_connection(slot, reason);
             }
             // What is left to say is said in this iteration's flush, then it ends.
-            Phase::Closing(_) if connection.outbox.is_clear() => self.bury(slot),
+            Phase::Closing(Closing::Linger) => self.bury(slot),
             Phase::Closing(_) => {
                 connection.phase = Phase::Closing(Closing::Flush);
                 self.list(slot);
@@ -32,12 +39,14 @@ impl Shard {
     }
 
     /// The home reactor can't seat this connection: answer 503 instead.
-    pub fn refuse_hand_off(&mut self, handover: &Handover, reason: DisconnectReason) -> u32 {
+    pub fn refuse_hand_off(&mut self, handover: Handover, reason: DisconnectReason) -> u32 {
         let refusal = match reason {
             DisconnectReason::Drain => Refusal::Draining,
             _ => Refusal::ServerFull,
         };
-        let slot = self.open(handover.transport());
+        let (transport, unsent) = handover.into_parts();
+        let slot = self.open(transport, Phase::Handshake(None));
+        self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.common.return_seat();
         self.refuse_for(slot, refusal, false, reason);
         slot
@@ -133,7 +142,7 @@ impl Shard {
     }
 
     /// Gives up the seat, if there is one.
-    fn leave(&mut self, slot: u32) {
+    pub(super) fn leave(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         let Phase::Open(seat) = connection.phase else {
             return;
@@ -166,6 +175,9 @@ impl Shard {
 
     /// The outbox of a closing connection is clear: on to the next step.
     pub(super) fn flushed(&mut self, slot: u32) {
+        if self.say_goodbye(slot) {
+            return;
+        }
         let connection = &mut self.connections[slot as usize];
         match connection.phase {
             Phase::Closing(_) if connection.end_of_input => self.bury(slot),

@@ -19,12 +19,14 @@ mod flush;
 mod handshake;
 mod lifecycle;
 mod receive;
+mod secure;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roomcast_protocol::frame::{Role, Rules};
+use rustls::ServerConfig;
 use slab::Slab;
 
 use self::connection::{Connection, Phase, Seat};
@@ -37,7 +39,7 @@ use crate::delivery::BatchPool;
 use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FLOOD_BURST, Limits, OWN_ANSWERS};
 use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
-use crate::transport::Transport;
+use crate::transport::{Port, Transport};
 
 /// What every shard of the process shares: settings that only start-up writes, and the count of players.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct Common {
     pub limits: Limits,
     /// Reactors of the process; a room's name decides which is its home.
     pub reactors: usize,
+    /// For the ports that speak TLS.
+    tls: Option<Arc<ServerConfig>>,
     homes: RandomState,
     seated: AtomicUsize,
 }
@@ -56,9 +60,17 @@ impl Common {
         Self {
             limits,
             reactors,
+            tls: None,
             homes: RandomState::new(),
             seated: AtomicUsize::new(0),
         }
+    }
+
+    /// With what TLS needs, shared by all shards: so is the key of its session tickets.
+    #[must_use]
+    pub fn with_tls(mut self, config: Arc<ServerConfig>) -> Self {
+        self.tls = Some(config);
+        self
     }
 
     /// The reactor that is home to a room. Keyed, so that peers can't choose names that crowd one reactor.
@@ -124,6 +136,10 @@ pub struct Shard {
     resumed: Vec<u32>,
     dead: Vec<u32>,
     draining: bool,
+    /// What was opened of one read.
+    plain: Vec<u8>,
+    /// When somebody was last told that a peer speaks TLS where it must not, or does not where it must (ms).
+    misdirected_at: Option<u64>,
     random: fastrand::Rng,
     counters: Counters,
 }
@@ -152,6 +168,8 @@ impl Shard {
             resumed: Vec::new(),
             dead: Vec::new(),
             draining: false,
+            plain: Vec::new(),
+            misdirected_at: None,
             random: fastrand::Rng::with_seed(seed),
             counters: Counters::default(),
             common,
@@ -165,15 +183,19 @@ impl Shard {
     }
 
     /// A new connection. Returns its slot, valid until [`Shard::reap`] names it.
-    pub fn accept(&mut self, transport: Transport) -> u32 {
+    pub fn accept(&mut self, port: Port) -> u32 {
         self.counters.accepted += 1;
-        self.open(transport)
+        let phase = match port {
+            Port::Plain => Phase::Handshake(None),
+            Port::Tls => Phase::Hello,
+        };
+        self.open(Transport::Plain, phase)
     }
 
-    fn open(&mut self, transport: Transport) -> u32 {
+    fn open(&mut self, transport: Transport, phase: Phase) -> u32 {
         let handshake_ms = self.common.limits.handshake_ms;
         let deadline = self.now32().wrapping_add(handshake_ms);
-        let connection = Connection::new(transport, self.now32(), deadline);
+        let connection = Connection::new(transport, phase, self.now32(), deadline);
         let slot = self.connections.insert(connection) as u32;
         self.wheel.arm(slot, self.now + u64::from(handshake_ms));
         slot
@@ -203,6 +225,12 @@ impl Shard {
         connection.paused = blocked;
         connection.unheard &= blocked;
         !blocked
+    }
+
+    /// Whether what comes from this socket goes into a TLS handshake, which costs a thousand times what a message
+    /// does: the reactor rations such reads.
+    pub fn is_shaking_hands(&self, slot: u32) -> bool {
+        self.connections[slot as usize].is_shaking_hands()
     }
 
     /// The socket can take bytes again.

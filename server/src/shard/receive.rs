@@ -8,7 +8,7 @@ use super::connection::{Closing, Phase, Seat};
 use super::{DisconnectReason, Shard};
 use crate::delivery::Class;
 use crate::limits::DISCARD_WHILE_CLOSING;
-use crate::transport;
+use crate::transport::{self, Transport};
 
 /// What a run of frames ended with.
 enum Ended {
@@ -21,17 +21,29 @@ enum Ended {
 }
 
 impl Shard {
-    /// Bytes came from a socket; they are unmasked in place. Nothing of them is kept but an incomplete tail.
+    /// Bytes came from a socket; they are opened and unmasked in place. Nothing of them is kept but an incomplete tail.
     pub fn receive(&mut self, slot: u32, bytes: &mut [u8]) {
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         connection.heard(now, bytes.len());
-        match connection.phase {
+        match (&connection.phase, &connection.transport) {
+            (Phase::Hello, _) => self.receive_hello(slot, bytes),
+            (Phase::Closing(Closing::Flush | Closing::Linger) | Phase::Dead, _)
+            | (_, Transport::Plain) => {
+                self.receive_plain(slot, bytes);
+            }
+            (_, Transport::Tls(_)) => self.receive_sealed(slot, bytes),
+        }
+    }
+
+    /// What a peer sent, without the records it may have come in.
+    pub(super) fn receive_plain(&mut self, slot: u32, bytes: &mut [u8]) {
+        match self.connections[slot as usize].phase {
             Phase::Open(seat) => self.receive_frames(slot, seat, bytes),
             Phase::Handshake(_) => self.receive_head(slot, bytes),
             Phase::Closing(Closing::AwaitPeer) => self.await_close(slot, bytes),
             Phase::Closing(Closing::Flush | Closing::Linger) => self.discard(slot, bytes.len()),
-            Phase::Dead => {}
+            Phase::Hello | Phase::Dead => {}
         }
     }
 

@@ -44,10 +44,9 @@ fn whatever_happens_the_oracle_finds_nothing() {
     // A simulation in which little happens finds nothing either.
     for (label, count) in DisconnectReason::LABELS.iter().zip(ends) {
         println!("{label:>20} {count}");
-        assert!(
-            count > 0 || *label == "internal",
-            "no connection ended as {label}"
-        );
+        // Its wires carry no TLS.
+        let elsewhere = *label == "internal" || label.starts_with("tls_");
+        assert!(count > 0 || elsewhere, "no connection ended as {label}");
     }
     println!("{delivered} deliveries, {moved} hand-offs, {refused_reads} reads put off");
     assert!(delivered > 100_000 && moved > 500 && refused_reads > 500);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use roomcast::limits::MAIL_BUDGET;
 use roomcast::shard::{Action, Common, DisconnectReason, Handover, Shard, Written};
-use roomcast::transport::Transport;
+use roomcast::transport::Port;
 
 use super::wire::{Got, Wire};
 
@@ -142,7 +142,7 @@ impl Dry {
             }
         }
         while let Some(wire) = self.backlog.pop_front() {
-            let slot = self.shard.accept(Transport::Plain);
+            let slot = self.shard.accept(Port::Plain);
             self.register(slot, wire, wires);
         }
         self.shard.seal();
@@ -291,7 +291,7 @@ impl Dry {
                     {
                         let slot = self
                             .shard
-                            .refuse_hand_off(&handover, DisconnectReason::Overloaded);
+                            .refuse_hand_off(*handover, DisconnectReason::Overloaded);
                         self.adopted(slot, wire, wires);
                     }
                 }

@@ -1,0 +1,213 @@
+//! Connections whose frames come in TLS records: opening, sealing late, saying goodbye.
+//!
+//! Invariant: what is sealed leaves. So a record is sealed only when its socket can take bytes, one for each write.
+
+use roomcast_protocol::upgrade::Refusal;
+
+use super::connection::{Closing, Phase};
+use super::{DisconnectReason, Shard};
+use crate::limits::{RECORD_PLAINTEXT, SEALED_REST};
+use crate::transport::{Breach, Heard, SEALED_MAX, Tls, Transport};
+
+/// The operator is told of peers at the wrong port this often at most.
+const TELL_MISDIRECTED_EVERY_MS: u64 = 10_000;
+
+/// A peer that came to the wrong port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misdirected {
+    /// A ClientHello where HTTP is spoken.
+    TlsOnPlainPort,
+    /// HTTP where TLS is spoken.
+    PlainOnTlsPort,
+}
+
+/// One write's worth of sealed bytes, and where what goes into it is gathered.
+#[derive(Debug, Default)]
+pub(super) struct Sealer {
+    plain: Vec<u8>,
+    sealed: Box<[u8]>,
+    /// Bytes of `sealed` in use.
+    len: usize,
+}
+
+impl Sealer {
+    /// What is to be written.
+    pub(super) fn sealed(&self) -> &[u8] {
+        &self.sealed[..self.len]
+    }
+
+    /// Begins a write with records that wait already.
+    fn begin(&mut self, waiting: &[u8]) {
+        if self.sealed.is_empty() {
+            // Only a shard that has TLS connections pays for it.
+            self.sealed = vec![0; SEALED_REST + SEALED_MAX + SEALED_MAX].into_boxed_slice();
+        }
+        self.plain.clear();
+        self.sealed[..waiting.len()].copy_from_slice(waiting);
+        self.len = waiting.len();
+    }
+
+    /// Seals these parts of a batch as one record. False if the session seals nothing.
+    pub(super) fn seal_parts<'p>(
+        &mut self,
+        tls: &mut Tls,
+        mut parts: impl ExactSizeIterator<Item = &'p [u8]>,
+    ) -> bool {
+        self.begin(&[]);
+        if parts.len() == 1
+            && let Some(part) = parts.next()
+        {
+            return self.seal(tls, part);
+        }
+        let mut plain = std::mem::take(&mut self.plain);
+        parts.for_each(|part| plain.extend_from_slice(part));
+        let sealed = self.seal(tls, &plain);
+        self.plain = plain;
+        sealed
+    }
+
+    fn seal(&mut self, tls: &mut Tls, plain: &[u8]) -> bool {
+        let sealed = tls.seal(plain, &mut self.sealed[self.len..]);
+        self.len += sealed.unwrap_or_default();
+        sealed.is_some()
+    }
+}
+
+impl Shard {
+    /// The first bytes on a port that speaks TLS.
+    pub(super) fn receive_hello(&mut self, slot: u32, bytes: &mut [u8]) {
+        let connection = &mut self.connections[slot as usize];
+        connection.phase = Phase::Handshake(None);
+        // No TLS record begins with a letter, and every HTTP request does.
+        if bytes.first().is_some_and(u8::is_ascii_alphabetic) {
+            self.tell_misdirected(Misdirected::PlainOnTlsPort);
+            let refusal = Refusal::PlainOnTlsPort;
+            return self.refuse_for(slot, refusal, false, DisconnectReason::Refused(refusal));
+        }
+        let config = self.common.tls.as_ref();
+        match config.map(Tls::new) {
+            Some(Ok(tls)) => {
+                connection.transport = Transport::Tls(Box::new(tls));
+                self.receive_sealed(slot, bytes);
+            }
+            Some(Err(_)) | None => self.drop_connection(slot, DisconnectReason::Internal),
+        }
+    }
+
+    /// Records, or parts of them.
+    pub(super) fn receive_sealed(&mut self, slot: u32, bytes: &mut [u8]) {
+        let connection = &mut self.connections[slot as usize];
+        let Transport::Tls(tls) = &mut connection.transport else {
+            return;
+        };
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        let mut answers = Vec::new();
+        let was_handshaking = tls.is_handshaking();
+        let heard = tls.receive(bytes, &mut plain, &mut answers);
+        if was_handshaking && !tls.is_handshaking() {
+            match tls.handshake_kind() {
+                Some(rustls::HandshakeKind::Resumed) => self.counters.tls_resumed += 1,
+                _ => self.counters.tls_full += 1,
+            }
+        }
+        if !answers.is_empty() {
+            connection.outbox.push_sealed(&answers);
+            self.list(slot);
+        }
+        if !plain.is_empty() {
+            self.receive_plain(slot, &mut plain);
+        }
+        self.plain = plain;
+        self.heed(slot, heard);
+    }
+
+    /// Does what the end of a run of records asks for.
+    pub(super) fn heed(&mut self, slot: u32, heard: Heard) {
+        let phase = &self.connections[slot as usize].phase;
+        let reason = match heard {
+            Heard::More => return,
+            Heard::Closed => DisconnectReason::PeerGone,
+            Heard::Breach(Breach::Handshake) => DisconnectReason::TlsHandshake,
+            Heard::Breach(Breach::Record) => DisconnectReason::TlsViolation,
+        };
+        match phase {
+            Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
+                self.leave(slot);
+                self.connections[slot as usize].outbox.truncate();
+                self.begin_closing(slot, Closing::Flush, reason);
+            }
+            Phase::Closing(Closing::AwaitPeer) => {
+                self.connections[slot as usize].phase = Phase::Closing(Closing::Flush);
+                self.list(slot);
+            }
+            Phase::Closing(Closing::Flush | Closing::Linger) | Phase::Dead => {}
+        }
+        if let Heard::Breach(_) = heard {
+            self.connections[slot as usize].outbox.keep_sealed();
+        }
+    }
+
+    /// Seals the next record of what waits for this connection, behind the little that may be sealed already. False if
+    /// what waits must leave as it is.
+    pub(super) fn seal_next(&mut self, slot: u32) -> bool {
+        let connection = &mut self.connections[slot as usize];
+        let Transport::Tls(tls) = &mut connection.transport else {
+            return false;
+        };
+        let outbox = &mut connection.outbox;
+        if outbox.sealed().len() > SEALED_REST {
+            return false;
+        }
+        let sealer = &mut self.flush.sealer;
+        sealer.begin(outbox.sealed());
+        outbox.advance(outbox.sealed().len());
+        let mut plain = std::mem::take(&mut sealer.plain);
+        outbox.take_unsealed(&mut plain, RECORD_PLAINTEXT);
+        if !plain.is_empty() && !sealer.seal(tls, &plain) {
+            outbox.keep_sealed();
+        }
+        sealer.plain = plain;
+        if outbox.is_clear() && matches!(connection.phase, Phase::Closing(Closing::Flush)) {
+            sealer.len += tls
+                .close_notify(&mut sealer.sealed[sealer.len..])
+                .unwrap_or_default();
+        }
+        true
+    }
+
+    /// Before our side of TCP ends: a close_notify. True if there is one to be written first.
+    pub(super) fn say_goodbye(&mut self, slot: u32) -> bool {
+        let connection = &mut self.connections[slot as usize];
+        let (Phase::Closing(Closing::Flush), Transport::Tls(tls)) =
+            (&connection.phase, &mut connection.transport)
+        else {
+            return false;
+        };
+        let sealer = &mut self.flush.sealer;
+        sealer.begin(&[]);
+        let Some(len) = tls.close_notify(&mut sealer.sealed) else {
+            return false;
+        };
+        connection.outbox.push_sealed(&sealer.sealed[..len]);
+        self.list(slot);
+        true
+    }
+
+    /// Says so once in a while: most often it is a wrong URL.
+    pub(super) fn tell_misdirected(&mut self, what: Misdirected) {
+        let recently = |at: u64| self.now < at + TELL_MISDIRECTED_EVERY_MS;
+        if self.misdirected_at.is_some_and(recently) {
+            return;
+        }
+        self.misdirected_at = Some(self.now);
+        match what {
+            Misdirected::TlsOnPlainPort => tracing::warn!(
+                "a client speaks TLS to the plain port and was closed: it should use ws://, or wss:// with the port of --listen-tls"
+            ),
+            Misdirected::PlainOnTlsPort => tracing::warn!(
+                "a client speaks plain HTTP to the TLS port and got a 400: it should use wss:// (https://)"
+            ),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! TLS as a machine from bytes to bytes, over rustls's unbuffered connection.
+//!
+//! Owns: one TLS session, and the incomplete record at the end of what was read. Must not know: frames, rooms, sockets.
+//! Invariants: between calls a session holds no byte of decrypted input and none that waits to be sent, so an idle one
+//! owns nothing but its keys; what it keeps of undecrypted input is less than one record; after a breach it neither
+//! opens nor seals anything more.
+
+use std::sync::Arc;
+
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+use rustls::{HandshakeKind, ServerConfig};
+
+use crate::limits::{RECORD_PLAINTEXT, TLS_INPUT_MAX};
+
+/// Bytes that sealing [`RECORD_PLAINTEXT`] bytes may take: header, tag and nonce of one record, and a key update that
+/// rustls may put before it.
+pub const SEALED_MAX: usize = RECORD_PLAINTEXT + 512;
+
+/// What the end of a run of records was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// All whole records were opened; the next one is awaited.
+    More,
+    /// The peer said with a close_notify that it sends nothing more.
+    Closed,
+    /// The peer broke TLS, and nothing can be exchanged any more. An alert that says so is among the answers.
+    Breach(Breach),
+}
+
+/// How TLS was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// There was no agreement on a session.
+    Handshake,
+    /// A record of an established session was not what it must be.
+    Record,
+}
+
+/// One TLS session.
+pub struct Tls {
+    session: UnbufferedServerConnection,
+    /// The incomplete record at the end of what was read.
+    input: Vec<u8>,
+    heard: Heard,
+    /// We have said that we send nothing more, with a close_notify or with the alert of a breach.
+    silent: bool,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls")
+            .field("input", &self.input.len())
+            .field("heard", &self.heard)
+            .field("silent", &self.silent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// A session that awaits a ClientHello.
+    ///
+    /// # Errors
+    ///
+    /// What rustls has against the settings; those that start-up accepted are not refused later.
+    pub fn new(config: &Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            session: UnbufferedServerConnection::new(Arc::clone(config))?,
+            input: Vec::new(),
+            heard: Heard::More,
+            silent: false,
+        })
+    }
+
+    /// The handshake is not complete: nothing can be sealed yet.
+    pub fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
+    /// Whether the session was agreed on from scratch or resumed, once it is known.
+    pub fn handshake_kind(&self) -> Option<HandshakeKind> {
+        self.session.handshake_kind()
+    }
+
+    /// What the last record was.
+    pub fn heard(&self) -> Heard {
+        self.heard
+    }
+
+    /// Bytes kept of a record that has not come whole.
+    pub fn buffered(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Takes what was read. Appends what was in it to `plain`, and to `answers` what has to be sent in return: the
+    /// flights of the handshake, tickets, alerts.
+    pub fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        plain: &mut Vec<u8>,
+        answers: &mut Vec<u8>,
+    ) -> Heard {
+        if self.heard != Heard::More {
+            return self.heard;
+        }
+        if self.input.is_empty() {
+            let used = self.open(bytes, plain, answers);
+            self.keep(&bytes[used..], answers);
+        } else {
+            let mut input = std::mem::take(&mut self.input);
+            input.extend_from_slice(bytes);
+            let used = self.open(&mut input, plain, answers);
+            if used == 0 && self.heard == Heard::More && input.len() <= TLS_INPUT_MAX {
+                self.input = input;
+            } else {
+                self.keep(&input[used..], answers);
+            }
+        }
+        self.heard
+    }
+
+    /// Keeps the incomplete record for the next time.
+    fn keep(&mut self, rest: &[u8], answers: &mut Vec<u8>) {
+        if self.heard != Heard::More || rest.is_empty() {
+            return;
+        }
+        if rest.len() > TLS_INPUT_MAX {
+            // A handshake message in many records, larger than any that makes sense.
+            self.breach(answers);
+        } else {
+            self.input = rest.to_vec();
+        }
+    }
+
+    /// Opens whole records from the front; returns how many bytes of `input` are done with.
+    fn open(&mut self, input: &mut [u8], plain: &mut Vec<u8>, answers: &mut Vec<u8>) -> usize {
+        let mut used = 0;
+        loop {
+            let UnbufferedStatus { discard, state } =
+                self.session.process_tls_records(&mut input[used..]);
+            used += discard;
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        match record {
+                            Ok(record) => {
+                                plain.extend_from_slice(record.payload);
+                                used += record.discard;
+                            }
+                            Err(_) => {
+                                self.breach(answers);
+                                return used;
+                            }
+                        }
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(answers, |out| data.encode(out).map_err(|_| ()));
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => self.heard = Heard::Closed,
+                Ok(
+                    ConnectionState::BlockedHandshake
+                    | ConnectionState::WriteTraffic(_)
+                    | ConnectionState::Closed,
+                ) => {
+                    return used;
+                }
+                // Early data is never offered; rustls refuses it. Whatever rustls may add is not understood.
+                Ok(_) | Err(_) => {
+                    self.breach(answers);
+                    return used;
+                }
+            }
+        }
+    }
+
+    /// Ends the session, and tells the peer what rustls has to say about it.
+    fn breach(&mut self, answers: &mut Vec<u8>) {
+        let breach = if self.is_handshaking() {
+            Breach::Handshake
+        } else {
+            Breach::Record
+        };
+        self.heard = Heard::Breach(breach);
+        self.silent = true;
+        // The alert waits behind what was to be sent before it.
+        loop {
+            match self.session.process_tls_records(&mut []).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(answers, |out| data.encode(out).map_err(|_| ()));
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                _ => return,
+            }
+        }
+    }
+
+    /// Seals at most [`RECORD_PLAINTEXT`] bytes as one record into the front of `out`, which has room for
+    /// [`SEALED_MAX`] bytes. Returns how many bytes that took; `None` if this session seals nothing (any more).
+    pub fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Option<usize> {
+        debug_assert!(plain.len() <= RECORD_PLAINTEXT, "one record");
+        self.write(out, |mut traffic, out| traffic.encrypt(plain, out).ok())
+    }
+
+    /// Writes a close_notify into the front of `out`, once. Returns how many bytes that took; `None` if there is
+    /// nothing (more) to say.
+    pub fn close_notify(&mut self, out: &mut [u8]) -> Option<usize> {
+        let written = self.write(out, |mut traffic, out| traffic.queue_close_notify(out).ok());
+        self.silent = true;
+        written
+    }
+
+    fn write(
+        &mut self,
+        out: &mut [u8],
+        write: impl FnOnce(Traffic<'_>, &mut [u8]) -> Option<usize>,
+    ) -> Option<usize> {
+        if self.silent {
+            return None;
+        }
+        let mut written = 0;
+        loop {
+            match self.session.process_tls_records(&mut []).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    written += data.encode(&mut out[written..]).ok()?;
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                // It may be said once, at any time; what `receive` heard is kept.
+                Ok(ConnectionState::PeerClosed) => {}
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    return Some(written + write(traffic, &mut out[written..])?);
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
+
+/// Appends a piece of at most one record.
+fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut [u8]) -> Result<usize, ()>) {
+    let start = out.len();
+    out.resize(start + SEALED_MAX, 0);
+    let written = write(&mut out[start..]).unwrap_or_default();
+    out.truncate(start + written);
+}
