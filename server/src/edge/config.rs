@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::{env, thread};
 
 use clap::error::ContextKind;
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::tls::{TlsFlags, Wanted};
 use super::units::{Bytes, Millis};
 use crate::limits::{Limits, REACTORS_MAX};
 
@@ -17,6 +18,9 @@ A relay for multiplayer games: rooms over WebSockets.
 Players connect to ws://HOST:PORT/rooms/NAME (NAME: 1-64 of A-Z a-z 0-9 . _ ~ -). What one sends, text or binary, every \
 other player of the room gets, unchanged and in order. No game code runs here.
 
+With --tls-cert and --tls-key, or --dev-tls on your own machine, players also connect to wss://HOST:PORT/rooms/NAME. Rooms \
+are the same whichever way a player came.
+
 Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining), / (says what this is).";
 
 const AFTER: &str = "\
@@ -24,7 +28,7 @@ Every flag is also an environment variable: --max-message is ROOMCAST_MAX_MESSAG
 Times: 500ms, 20s, 2m. Sizes: 64KiB, 1MiB.
 
 Signals: SIGTERM or SIGINT drains (players get close code 1012, spread over --drain) and exits with 0; \
-a second one exits at once.
+a second one exits at once. SIGHUP reads certificates again.
 
 Close codes: 1002 protocol error, 1007 text is not UTF-8, 1009 message over --max-message, 1012 restart, \
 1013 overloaded, 4000 room full, 4002 slow consumer, 4005 idle.
@@ -55,15 +59,34 @@ pub enum LogLevel {
     Trace,
 }
 
+/// What else `roomcast` does. Without any of it, it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Say where the development certificates of --dev-tls are and how programs trust them; make them first if there
+    /// are none
+    DevCert {
+        /// Print the authority's certificate (PEM) and nothing else
+        #[arg(long)]
+        print_ca: bool,
+    },
+}
+
 /// The command line of `roomcast`.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "roomcast", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER)]
 pub struct Config {
+    /// Something else than serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Address and port for ws://. Loopback unless you say otherwise; `0.0.0.0:7777` is every IPv4 interface,
-    /// `[::]:7777` every interface
+    /// `[::]:7777` every interface, `none` leaves only wss://
     #[arg(long, env = "ROOMCAST_LISTEN", default_value = "127.0.0.1:7777", value_name = "IP:PORT",
         help_heading = "Where", value_parser = parse_listen)]
-    pub listen: SocketAddr,
+    listen: Listen,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     /// Threads that own sockets, each with its share of the rooms [default: one for each core]
     #[arg(long, env = "ROOMCAST_REACTORS", value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
@@ -181,7 +204,48 @@ pub struct Config {
     pub log_level: LogLevel,
 }
 
+/// Where ws is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listen {
+    /// There.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
 impl Config {
+    /// The command line and the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// What clap says, which may also be the help that was asked for.
+    pub fn parse() -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let mut config = Self::from_arg_matches(&matches)?;
+        config.tls.split_lists(&matches);
+        Ok(config)
+    }
+
+    /// Where ws and wss are served, and with which certificates.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the flags and says what to do.
+    pub fn listeners(&self) -> Result<(Option<SocketAddr>, Option<Wanted>), String> {
+        let tls = self.tls.wanted()?;
+        match (self.listen, tls) {
+            (Listen::Off, None) => Err(
+                "--listen none leaves nothing to listen on: give --tls-cert and --tls-key, or --dev-tls".to_owned(),
+            ),
+            (Listen::Off, tls) => Ok((None, tls)),
+            // Port 0 is another free port each time.
+            (Listen::At(plain), Some(tls)) if plain == tls.address && plain.port() != 0 => Err(format!(
+                "--listen and --listen-tls are both {plain}: give ws and wss a port each"
+            )),
+            (Listen::At(plain), tls) => Ok((Some(plain), tls)),
+        }
+    }
+
     /// Reactors to start.
     pub fn reactors(&self) -> usize {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
@@ -282,7 +346,15 @@ pub(super) fn one_line(error: &clap::Error) -> String {
     format!("{}{source}; see roomcast --help", said.join("; "))
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+fn parse_listen(text: &str) -> Result<Listen, String> {
+    if text == "none" {
+        return Ok(Listen::Off);
+    }
+    parse_address(text).map(Listen::At)
+}
+
+/// An address to listen on.
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "give an IP address and a port, like 127.0.0.1:7777, 0.0.0.0:7777 or [::]:7777".to_owned()
     })
@@ -297,8 +369,6 @@ fn parse_reactors(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -307,7 +377,30 @@ mod tests {
         let config = Config::try_parse_from(["roomcast"]).unwrap();
         let defaults = Limits::default();
         assert_eq!(config.limits(defaults.max_connections), Ok(defaults));
-        assert!(config.listen.ip().is_loopback());
+        let (plain, tls) = config.listeners().unwrap();
+        assert!(plain.unwrap().ip().is_loopback());
+        assert_eq!(tls, None);
+    }
+
+    #[test]
+    fn ws_may_be_off_if_wss_is_on() {
+        let listeners = |flags: &[&str]| {
+            let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
+            config.listeners()
+        };
+        let (plain, tls) = listeners(&["--listen", "none", "--dev-tls"]).unwrap();
+        assert_eq!(plain, None);
+        assert!(tls.is_some());
+        let none = listeners(&["--listen", "none"]).unwrap_err();
+        assert!(none.starts_with("--listen none"), "{none}");
+        let same = ["--listen", "127.0.0.1:7443", "--dev-tls"];
+        assert!(listeners(&same).unwrap_err().contains("127.0.0.1:7443"));
+        let free = [
+            "--listen=127.0.0.1:0",
+            "--dev-tls",
+            "--listen-tls=127.0.0.1:0",
+        ];
+        assert!(listeners(&free).is_ok());
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub fn begin(format: LogFormat, level: LogLevel) {
         .with_max_level(level)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        // A terminal that was closed takes no lines: telling it so would panic.
+        .log_internal_errors(false)
         .with_target(false);
     match format {
         LogFormat::Text => lines.init(),

@@ -7,6 +7,7 @@ mod config;
 mod descriptors;
 mod logs;
 mod signals;
+pub mod tls;
 mod units;
 
 use std::io;
@@ -14,12 +15,14 @@ use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
+use std::{thread, vec};
 
-use clap::Parser;
+use crossbeam_channel::Sender;
+use mio::net::TcpListener;
 use thiserror::Error;
 
-pub use self::config::Config;
+pub use self::config::{Command, Config};
+use self::tls::{NoTls, Tls};
 use crate::limits::{DESCRIPTOR_RESERVE, HANDSHAKE_RESERVE, Limits};
 use crate::reactor::{Address, KERNEL_SPREADS, Listeners, Published, Reactor, listen};
 use crate::shard::{Common, Counters, DisconnectReason};
@@ -32,8 +35,9 @@ const START_FAILED: u8 = 1;
 /// Why the process could not start or go on, in words for the operator.
 #[derive(Debug, Error)]
 enum Failure {
-    #[error("can't listen on {address}: {source}{}", hint(.source, .address))]
+    #[error("can't listen on {address}: {source}{}", hint(.source, .address, .flag))]
     Listen {
+        flag: &'static str,
         address: SocketAddr,
         source: io::Error,
     },
@@ -45,18 +49,22 @@ enum Failure {
     Reactor(io::Error),
     #[error("can't listen for signals: {0}")]
     Signals(io::Error),
+    #[error("can't start watching certificates: {0}")]
+    Watch(io::Error),
+    #[error(transparent)]
+    NoTls(#[from] NoTls),
     #[error("{0}")]
-    Limits(String),
+    Flags(String),
 }
 
-fn hint(error: &io::Error, address: &SocketAddr) -> String {
+fn hint(error: &io::Error, address: &SocketAddr, flag: &str) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            " (another program has this port: stop it, or choose another with --listen)".to_owned()
+            format!(" (another program has this port: stop it, or choose another with {flag})")
         }
         io::ErrorKind::PermissionDenied => {
             format!(
-                " (port {} needs privileges: choose one above 1023 with --listen)",
+                " (port {} needs privileges: choose one above 1023 with {flag})",
                 address.port()
             )
         }
@@ -69,7 +77,7 @@ fn hint(error: &io::Error, address: &SocketAddr) -> String {
 
 /// The whole process, from the command line to its exit code.
 pub fn run() -> ExitCode {
-    let config = match Config::try_parse() {
+    let config = match Config::parse() {
         Ok(config) => config,
         Err(error) if error.use_stderr() => {
             eprintln!("roomcast: {}", config::one_line(&error));
@@ -82,11 +90,17 @@ pub fn run() -> ExitCode {
         }
     };
     logs::begin(config.log_format, config.log_level);
-    match serve(&config) {
+    let end = match config.command {
+        Some(Command::DevCert { print_ca }) => {
+            tls::dev_cert(print_ca).map_err(|error| Failure::NoTls(error.into()))
+        }
+        None => serve(&config),
+    };
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("roomcast: {error}");
-            ExitCode::from(if matches!(error, Failure::Limits(_)) {
+            ExitCode::from(if matches!(error, Failure::Flags(_)) {
                 USAGE
             } else {
                 START_FAILED
@@ -100,18 +114,28 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let descriptors = descriptors::raise();
     let limits = config
         .limits(players_for(descriptors, reactors))
-        .map_err(Failure::Limits)?;
-    let common = Arc::new(Common::new(limits, reactors));
-    let address = config.listen;
-    let listeners = listen(address, if KERNEL_SPREADS { reactors } else { 1 })
-        .map_err(|source| Failure::Listen { address, source })?;
-    let bound = listeners[0].local_addr().unwrap_or(address);
-    let mut listeners = listeners.into_iter();
+        .map_err(Failure::Flags)?;
+    let (plain, wanted) = config.listeners().map_err(Failure::Flags)?;
+    let tls = wanted
+        .as_ref()
+        .map(|wanted| tls::setup(&wanted.source))
+        .transpose()?;
+    let mut common = Common::new(limits, reactors);
+    if let Some(tls) = &tls {
+        common = common.with_tls(Arc::clone(&tls.config));
+    }
+    let common = Arc::new(common);
+    let mut plain = Doors::open("--listen", plain, reactors)?;
+    let mut secure = Doors::open(
+        "--listen-tls",
+        wanted.map(|wanted| wanted.address),
+        reactors,
+    )?;
     let reactors: Vec<Reactor> = (0..reactors)
         .map(|index| {
             let listeners = Listeners {
-                plain: listeners.next(),
-                tls: None,
+                plain: plain.listeners.next(),
+                tls: secure.listeners.next(),
             };
             Reactor::new(Arc::clone(&common), index, listeners)
         })
@@ -119,8 +143,26 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
     let published: Vec<Published> = reactors.iter().map(Reactor::published).collect();
-    signals::watch(addresses.clone(), config.drain).map_err(Failure::Signals)?;
-    announce(bound, reactors.len(), descriptors, &common.limits);
+    for (scheme, flag, bound) in [
+        ("ws", "--listen", plain.bound),
+        ("wss", "--listen-tls", secure.bound),
+    ] {
+        if let Some(bound) = bound {
+            announce(
+                scheme,
+                flag,
+                bound,
+                reactors.len(),
+                descriptors,
+                &common.limits,
+            );
+        }
+    }
+    let reload = match tls {
+        Some(tls) => Some(begin_tls(tls, secure.bound)?),
+        None => None,
+    };
+    signals::watch(addresses.clone(), config.drain, reload).map_err(Failure::Signals)?;
 
     let count = reactors.len();
     let (ended, ends) = crossbeam_channel::bounded(count);
@@ -149,6 +191,50 @@ fn serve(config: &Config) -> Result<(), Failure> {
     failure.map_or(Ok(()), Err)
 }
 
+/// The listeners of one kind, one for each reactor where the kernel spreads connections, else one.
+struct Doors {
+    listeners: vec::IntoIter<TcpListener>,
+    /// What port 0 turned into.
+    bound: Option<SocketAddr>,
+}
+
+impl Doors {
+    fn open(
+        flag: &'static str,
+        address: Option<SocketAddr>,
+        reactors: usize,
+    ) -> Result<Self, Failure> {
+        let Some(address) = address else {
+            return Ok(Self {
+                listeners: Vec::new().into_iter(),
+                bound: None,
+            });
+        };
+        let listeners =
+            listen(address, if KERNEL_SPREADS { reactors } else { 1 }).map_err(|source| {
+                Failure::Listen {
+                    flag,
+                    address,
+                    source,
+                }
+            })?;
+        let bound = listeners[0].local_addr().unwrap_or(address);
+        Ok(Self {
+            listeners: listeners.into_iter(),
+            bound: Some(bound),
+        })
+    }
+}
+
+/// Says how the certificates are trusted and goes on watching them.
+fn begin_tls(tls: Tls, bound: Option<SocketAddr>) -> Result<Sender<()>, Failure> {
+    let port = bound.map_or(0, |bound| bound.port());
+    for line in tls.advice(port) {
+        tracing::info!("to trust the development certificate, {line}");
+    }
+    tls.watch.start().map_err(Failure::Watch)
+}
+
 /// Players that fit into this many descriptors.
 fn players_for(descriptors: u64, reactors: usize) -> usize {
     let all = usize::try_from(descriptors).unwrap_or(usize::MAX);
@@ -157,11 +243,21 @@ fn players_for(descriptors: u64, reactors: usize) -> usize {
     all.saturating_sub(own).max(1)
 }
 
-fn announce(bound: SocketAddr, reactors: usize, descriptors: u64, limits: &Limits) {
+fn announce(
+    scheme: &str,
+    flag: &str,
+    bound: SocketAddr,
+    reactors: usize,
+    descriptors: u64,
+    limits: &Limits,
+) {
     let reach = if bound.ip().is_loopback() {
-        "only programs on this machine can connect; --listen 0.0.0.0:7777 opens it to others"
+        let port = bound.port();
+        format!(
+            "only programs on this machine can connect; {flag} 0.0.0.0:{port} opens it to others"
+        )
     } else {
-        "open to the network"
+        "open to the network".to_owned()
     };
     tracing::info!(
         reactors,
@@ -170,7 +266,7 @@ fn announce(bound: SocketAddr, reactors: usize, descriptors: u64, limits: &Limit
         max_message = limits.max_message,
         outbox_max = limits.outbox_bytes_max,
         idle_timeout_ms = limits.idle_ms,
-        "listening on ws://{bound} ({reach})",
+        "listening on {scheme}://{bound} ({reach})",
     );
 }
 

@@ -1,0 +1,356 @@
+//! The local development authority: certificates for this machine that its own programs can trust.
+//!
+//! Owns: the authority's folder, what it signs and when. Must not know: who serves the result. Invariant: a private key
+//! is in a file that only its owner may read before it has its final name, and whoever reads a file finds it whole.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, iter};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+};
+use rustls::RootCertStore;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::UnixTime;
+use rustls::server::ParsedCertificate;
+use thiserror::Error;
+use x509_parser::time::ASN1Time;
+
+use super::pair::{Files, Pair, Problem, Unusable};
+
+/// Where the folder is, if not in the user's data directory.
+const FOLDER_VARIABLE: &str = "ROOMCAST_DATA_DIR";
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// Seconds that an authority is good for: importing it into browsers is work, so it is done once.
+const AUTHORITY_VALID: i64 = 3650 * DAY;
+
+/// Seconds that a leaf is good for. Browsers refuse more than 398 days.
+const LEAF_VALID: i64 = 397 * DAY;
+
+/// A leaf with fewer seconds left is made anew.
+const LEAF_RENEWED: i64 = 30 * DAY;
+
+/// Seconds before now that validity begins, for clocks that are behind: in containers, on phones.
+const BACKDATED: i64 = DAY;
+
+/// Characters of a common name (RFC 5280 appendix A.1, ub-common-name).
+const COMMON_NAME_MAX: usize = 64;
+
+/// Name of every such authority, before the user and the machine it is for.
+pub const AUTHORITY_NAME: &str = "roomcast development CA";
+
+/// An authority in its folder.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    folder: PathBuf,
+}
+
+/// For whom certificates are made.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The host name, as the operating system has it.
+    pub host: String,
+    /// The login name.
+    pub user: String,
+}
+
+/// What had to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// A new authority: whoever trusted an old one has to import this one.
+    pub authority: bool,
+    /// A new certificate.
+    pub leaf: bool,
+}
+
+/// Why there is no development certificate.
+#[derive(Debug, Error)]
+pub enum Unmade {
+    /// Neither the variable nor a home directory says where.
+    #[error(
+        "can't tell where to keep the development certificates: set {FOLDER_VARIABLE} to a folder"
+    )]
+    NoFolder,
+    /// The operating system refuses.
+    #[error("can't write {}: {source} (or set {FOLDER_VARIABLE} to a folder of your own)", .path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// It was there a moment ago.
+    #[error("can't read {}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// There is an authority, but it can't sign.
+    #[error(
+        "{0}; to begin anew, delete dev-ca.pem and dev-ca.key there and let browsers trust the new dev-ca.pem"
+    )]
+    Authority(Unusable),
+    /// What was just made is not good, or could not be made at all.
+    #[error("can't make a development certificate: {0} (is this machine's clock right?)")]
+    Generate(String),
+}
+
+impl Machine {
+    /// The one this runs on.
+    pub fn this() -> Self {
+        let user = ["USER", "LOGNAME"]
+            .iter()
+            .find_map(|name| env::var(name).ok());
+        Self {
+            host: gethostname::gethostname().to_string_lossy().into_owned(),
+            user: user.unwrap_or_else(|| "unknown user".to_owned()),
+        }
+    }
+
+    /// Names a leaf must have.
+    fn names(&self) -> BTreeSet<String> {
+        let host = self.host.to_ascii_lowercase();
+        let label = host.split('.').next().unwrap_or_default();
+        let names = [
+            "localhost".to_owned(),
+            host.clone(),
+            format!("{label}.local"),
+        ];
+        let is_name = |name: &str| {
+            name.len() <= 253
+                && name.split('.').all(|label| {
+                    (1..=63).contains(&label.len())
+                        && label
+                            .bytes()
+                            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                })
+        };
+        names.into_iter().filter(|name| is_name(name)).collect()
+    }
+
+    /// Addresses a leaf must have.
+    fn addresses() -> BTreeSet<IpAddr> {
+        [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into()
+    }
+}
+
+impl Authority {
+    /// The one of the user that runs this.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmade::NoFolder`].
+    pub fn of_this_user() -> Result<Self, Unmade> {
+        let given = env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty());
+        let folder = given.map(PathBuf::from);
+        let folder = folder.or_else(|| Some(dirs::data_dir()?.join("roomcast")));
+        folder.map(Self::in_folder).ok_or(Unmade::NoFolder)
+    }
+
+    /// The one in this folder, which need not exist yet.
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The authority's certificate, for everyone to trust, and its key, for nobody to see.
+    pub fn files(&self) -> Files {
+        Files {
+            cert: self.folder.join("dev-ca.pem"),
+            key: self.folder.join("dev-ca.key"),
+        }
+    }
+
+    /// What the server serves.
+    pub fn leaf(&self) -> Files {
+        Files {
+            cert: self.folder.join("dev-cert.pem"),
+            key: self.folder.join("dev-cert.key"),
+        }
+    }
+
+    /// Sees to it that there is an authority and a good leaf for this machine at the Unix time `now`. Several processes may
+    /// do so at once.
+    ///
+    /// # Errors
+    ///
+    /// When something can't be written, or the authority that is there can't sign.
+    pub fn ensure(&self, machine: &Machine, now: i64) -> Result<Made, Unmade> {
+        self.make_folder()?;
+        let lock = self.folder.join("dev.lock");
+        let lock = private_file(&lock, OpenOptions::new().create(true))
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|source| Unmade::Write { path: lock, source })?;
+        let mut made = Made {
+            authority: false,
+            leaf: false,
+        };
+        if !self.is_good(machine, now) {
+            made.authority = self.ensure_authority(machine, now)?;
+            self.make_leaf(machine, now)?;
+            made.leaf = true;
+        }
+        drop(lock);
+        Ok(made)
+    }
+
+    fn make_folder(&self) -> Result<(), Unmade> {
+        let failed = |source| Unmade::Write {
+            path: self.folder.clone(),
+            source,
+        };
+        if let Some(parent) = self.folder.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        match DirBuilder::new().mode(0o700).create(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a client of today that trusts the authority would accept the leaf for all of this machine's names.
+    fn is_good(&self, machine: &Machine, now: i64) -> bool {
+        let Ok(leaf) = Pair::load(&self.leaf(), now) else {
+            return false;
+        };
+        leaf.not_after - now >= LEAF_RENEWED
+            && leaf.names.iter().cloned().collect::<BTreeSet<_>>() == machine.names()
+            && leaf.addresses.iter().copied().collect::<BTreeSet<_>>() == Machine::addresses()
+            && self.signed(&leaf, now).is_some()
+    }
+
+    /// Nothing unless the authority in the folder, with or without its key, signed this leaf.
+    fn signed(&self, leaf: &Pair, now: i64) -> Option<()> {
+        let authority = fs::read(self.files().cert).ok()?;
+        let mut roots = RootCertStore::empty();
+        for certificate in super::pair::chain(&authority).ok()? {
+            roots.add(certificate).ok()?;
+        }
+        let leaf = leaf.certified.end_entity_cert().ok()?;
+        let leaf = ParsedCertificate::try_from(leaf).ok()?;
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now.try_into().ok()?));
+        let algorithms = default_provider().signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&leaf, &roots, &[], now, algorithms).ok()
+    }
+
+    /// True if it had to be made.
+    fn ensure_authority(&self, machine: &Machine, now: i64) -> Result<bool, Unmade> {
+        let files = self.files();
+        if !files.cert.exists() {
+            return self.make_authority(machine, now).map(|()| true);
+        }
+        match Pair::load(&files, now) {
+            Ok(_) => Ok(false),
+            Err(error) if matches!(error.problem, Problem::Expired(_)) => {
+                self.make_authority(machine, now).map(|()| true)
+            }
+            // Perhaps its key was taken away on purpose. Browsers trust this one: it is not replaced in silence.
+            Err(error) => Err(Unmade::Authority(error)),
+        }
+    }
+
+    fn make_authority(&self, machine: &Machine, now: i64) -> Result<(), Unmade> {
+        let mut params = valid(now - BACKDATED, now + AUTHORITY_VALID)?;
+        let name = format!("{AUTHORITY_NAME} ({}@{})", machine.user, machine.host);
+        let name: String = name.chars().take(COMMON_NAME_MAX).collect();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = key()?;
+        let certificate = params.self_signed(&key).map_err(generate)?;
+        write(&self.files(), &certificate.pem(), &key)
+    }
+
+    fn make_leaf(&self, machine: &Machine, now: i64) -> Result<(), Unmade> {
+        let files = self.files();
+        let authority = Pair::load(&files, now).map_err(Unmade::Authority)?;
+        let signing = fs::read_to_string(&files.key).map_err(|source| Unmade::Read {
+            path: files.key.clone(),
+            source,
+        })?;
+        let signing = KeyPair::from_pem(&signing).map_err(generate)?;
+        let issuer = authority.certified.end_entity_cert();
+        let issuer = issuer.map_err(|error| Unmade::Generate(error.to_string()))?;
+        let issuer = Issuer::from_ca_cert_der(issuer, signing).map_err(generate)?;
+
+        let begin = now - BACKDATED;
+        let end = (begin + LEAF_VALID).min(authority.not_after);
+        let mut params = valid(begin, end)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let common_name = "roomcast development certificate";
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
+        for name in machine.names() {
+            let name = name.as_str().try_into().map_err(generate)?;
+            params.subject_alt_names.push(SanType::DnsName(name));
+        }
+        let addresses = Machine::addresses().into_iter().map(SanType::IpAddress);
+        params.subject_alt_names.extend(addresses);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = key()?;
+        let certificate = params.signed_by(&key, &issuer).map_err(generate)?;
+        write(&self.leaf(), &certificate.pem(), &key)
+    }
+}
+
+fn generate(error: rcgen::Error) -> Unmade {
+    Unmade::Generate(error.to_string())
+}
+
+fn key() -> Result<KeyPair, Unmade> {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(generate)
+}
+
+/// Parameters of a certificate that is valid between these two Unix times.
+fn valid(begin: i64, end: i64) -> Result<CertificateParams, Unmade> {
+    let wrong = |error: x509_parser::error::X509Error| Unmade::Generate(error.to_string());
+    let mut params = CertificateParams::default();
+    params.not_before = ASN1Time::from_timestamp(begin)
+        .map_err(wrong)?
+        .to_datetime();
+    params.not_after = ASN1Time::from_timestamp(end).map_err(wrong)?.to_datetime();
+    Ok(params)
+}
+
+/// The key first: a certificate whose key is not there yet would be taken for a pair.
+fn write(files: &Files, certificate: &str, key: &KeyPair) -> Result<(), Unmade> {
+    replace(&files.key, key.serialize_pem().as_bytes())?;
+    replace(&files.cert, certificate.as_bytes())
+}
+
+/// Puts a file in place as a whole.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Unmade> {
+    let suffix: String = iter::repeat_with(fastrand::alphanumeric).take(12).collect();
+    let temporary = path.with_extension(suffix);
+    let written = private_file(&temporary, OpenOptions::new().create_new(true))
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|source| {
+        // It may never have come to be.
+        let _ = fs::remove_file(&temporary);
+        Unmade::Write {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+/// A file that only its owner may read and write.
+fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.write(true).mode(0o600).open(path)
+}

@@ -1,0 +1,289 @@
+//! One certificate and its private key, read from PEM and checked.
+//!
+//! Owns: what makes a pair usable. Must not know: where the result is served. Invariant: a [`Pair`] has a key that
+//! belongs to its certificate and was valid at the time it was checked for.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::InconsistentKeys;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use thiserror::Error;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::time::ASN1Time;
+
+/// Bytes of one PEM file (limit). The largest chains have some 20 KiB; a wrong path may be anything.
+const FILE_MAX: u64 = 1024 * 1024;
+
+/// The two files of a pair, as the operator named them. They may be the same file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Files {
+    /// PEM: the leaf first, then the certificates that lead to a root.
+    pub cert: PathBuf,
+    /// PEM: PKCS #8, SEC 1 or PKCS #1, not encrypted.
+    pub key: PathBuf,
+}
+
+/// What the two files hold, or why they could not be read. Compared by its hash to find out whether they changed.
+#[derive(Debug, Hash)]
+pub struct Contents {
+    cert: Result<Vec<u8>, Problem>,
+    key: Result<Vec<u8>, Problem>,
+}
+
+/// A certificate with its chain and key, ready to be served.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// Where it came from.
+    pub files: Files,
+    /// What rustls serves.
+    pub certified: Arc<CertifiedKey>,
+    /// dNSName entries of the leaf (RFC 5280 section 4.2.1.6) in lower case, wildcards included. The common name is no
+    /// name of a host any more (RFC 9525 section 2).
+    pub names: Vec<String>,
+    /// iPAddress entries of the leaf. No client asks for one by SNI; they are kept for the log.
+    pub addresses: Vec<IpAddr>,
+    /// Unix time in seconds after which clients refuse the leaf.
+    pub not_after: i64,
+}
+
+/// A file that can't be used, and why: one line for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
+#[error("can't use {}: {problem}", .file.display())]
+pub struct Unusable {
+    /// The file to look at.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a file, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
+pub enum Problem {
+    /// The operating system refuses it.
+    #[error("{0} (it must exist and be readable for the user that runs roomcast)")]
+    Unreadable(String),
+    /// A folder, a pipe or a device: they can't be read again when they change.
+    #[error("it is no regular file (give a PEM file)")]
+    NoFile,
+    /// Larger than any certificate.
+    #[error("it is larger than {FILE_MAX} bytes (give a PEM file with one chain)")]
+    TooLarge,
+    /// Base64 or section markers are broken.
+    #[error("it is no valid PEM: {0} (is it complete?)")]
+    Pem(String),
+    /// No CERTIFICATE section.
+    #[error(
+        "there is no certificate in it (--tls-cert takes PEM, -----BEGIN CERTIFICATE-----; the key goes to --tls-key)"
+    )]
+    NoCertificate,
+    /// No private key section of a known kind.
+    #[error(
+        "there is no private key in it (--tls-key takes PEM, -----BEGIN PRIVATE KEY-----; the certificate goes to --tls-cert)"
+    )]
+    NoKey,
+    /// The key needs a passphrase, and nobody is there to type one.
+    #[error("the key in it is encrypted (decrypt it with openssl pkey -in FILE -out NEW)")]
+    Encrypted,
+    /// Not a certificate or key that this program can serve.
+    #[error("{0} (RSA of 2048 bits and more, ECDSA P-256, P-384, P-521 and Ed25519 work)")]
+    Unsupported(String),
+    /// The key is another certificate's.
+    #[error(
+        "the key in it does not belong to the certificate in {} (--tls-cert and --tls-key are paired in the order given)",
+        .0.display()
+    )]
+    Mismatch(PathBuf),
+    /// Its time is over.
+    #[error("the certificate in it expired on {0} (renew it)")]
+    Expired(String),
+    /// Its time has not come.
+    #[error("the certificate in it is not valid before {0} (is this machine's clock right?)")]
+    NotYetValid(String),
+}
+
+impl Files {
+    /// Reads both files. What goes wrong is part of the result.
+    pub fn read(&self) -> Contents {
+        Contents {
+            cert: read(&self.cert),
+            key: read(&self.key),
+        }
+    }
+
+    /// Whether everybody on this machine may read the private key.
+    pub fn key_is_open_to_others(&self) -> bool {
+        // A file that went away in the meantime is open to nobody.
+        let mode = std::fs::metadata(&self.key).map_or(0, |key| key.permissions().mode());
+        mode & 0o004 != 0
+    }
+
+    /// A usable pair, if `contents` are one at the Unix time `now`.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, certificate before key.
+    pub fn check(&self, contents: &Contents, now: i64) -> Result<Pair, Unusable> {
+        let of = |file: &Path| {
+            let file = file.to_owned();
+            move |problem| Unusable { file, problem }
+        };
+        let cert = contents.cert.as_deref();
+        let cert = cert.map_err(|problem| of(&self.cert)(problem.clone()))?;
+        let chain = chain(cert).map_err(of(&self.cert))?;
+        let leaf = Leaf::of(&chain[0], now).map_err(of(&self.cert))?;
+        let key = contents.key.as_deref();
+        let key = key.map_err(|problem| of(&self.key)(problem.clone()))?;
+        let key = private_key(key).map_err(of(&self.key))?;
+        let key = any_supported_type(&key).map_err(|error| Unusable {
+            file: self.key.clone(),
+            problem: Problem::Unsupported(error.to_string()),
+        })?;
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            Ok(()) => {}
+            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                return Err(of(&self.key)(Problem::Mismatch(self.cert.clone())));
+            }
+            // Every kind of key that this provider loads tells its public half; what is left is the certificate.
+            Err(error) => return Err(of(&self.cert)(Problem::Unsupported(error.to_string()))),
+        }
+        Ok(Pair {
+            files: self.clone(),
+            certified: Arc::new(certified),
+            names: leaf.names,
+            addresses: leaf.addresses,
+            not_after: leaf.not_after,
+        })
+    }
+}
+
+impl Pair {
+    /// Reads and checks both files.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong.
+    pub fn load(files: &Files, now: i64) -> Result<Self, Unusable> {
+        files.check(&files.read(), now)
+    }
+
+    /// Everything the leaf stands for, for the log.
+    pub fn subjects(&self) -> String {
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        let all: Vec<String> = self.names.iter().cloned().chain(addresses).collect();
+        all.join(" ")
+    }
+}
+
+/// A time in seconds since 1970 as people write dates.
+pub fn date(unix: i64) -> String {
+    let Ok(time) = ASN1Time::from_timestamp(unix) else {
+        return format!("second {unix} since 1970");
+    };
+    let time = time.to_datetime();
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02} UTC",
+        time.year(),
+        u8::from(time.month()),
+        time.day(),
+        time.hour(),
+        time.minute()
+    )
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let unreadable = |error: io::Error| Problem::Unreadable(error.to_string());
+    // Asked before it is opened: opening a pipe waits for a writer.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(Problem::NoFile);
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(FILE_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(Problem::TooLarge);
+    }
+    Ok(bytes)
+}
+
+/// All certificates of a PEM file, at least one.
+pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Problem::Pem(error.to_string()))?;
+    if chain.is_empty() {
+        return Err(Problem::NoCertificate);
+    }
+    Ok(chain)
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
+    // PKCS #8 says it in the section's name, the older formats in a header that is no base64.
+    let says_encrypted = pem.windows(9).any(|word| word == b"ENCRYPTED");
+    match PrivateKeyDer::from_pem_slice(pem) {
+        Ok(key) => Ok(key),
+        Err(_) if says_encrypted => Err(Problem::Encrypted),
+        Err(rustls::pki_types::pem::Error::NoItemsFound) => Err(Problem::NoKey),
+        Err(error) => Err(Problem::Pem(error.to_string())),
+    }
+}
+
+/// What the leaf itself says.
+struct Leaf {
+    names: Vec<String>,
+    addresses: Vec<IpAddr>,
+    not_after: i64,
+}
+
+impl Leaf {
+    fn of(der: &CertificateDer<'_>, now: i64) -> Result<Self, Problem> {
+        let (_, leaf) = x509_parser::parse_x509_certificate(der)
+            .map_err(|error| Problem::Unsupported(error.to_string()))?;
+        let not_before = leaf.validity().not_before.timestamp();
+        let not_after = leaf.validity().not_after.timestamp();
+        if now > not_after {
+            return Err(Problem::Expired(date(not_after)));
+        }
+        if now < not_before {
+            return Err(Problem::NotYetValid(date(not_before)));
+        }
+        let mut names = Vec::new();
+        let mut addresses = Vec::new();
+        for subject in subjects(&leaf)? {
+            match subject {
+                GeneralName::DNSName(name) => names.push(name.to_ascii_lowercase()),
+                GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),
+                _ => {}
+            }
+        }
+        Ok(Self {
+            names,
+            addresses,
+            not_after,
+        })
+    }
+}
+
+fn subjects<'a>(leaf: &'a X509Certificate<'a>) -> Result<&'a [GeneralName<'a>], Problem> {
+    let names = leaf
+        .subject_alternative_name()
+        .map_err(|error| Problem::Unsupported(error.to_string()))?;
+    Ok(names.map_or(&[][..], |names| &names.value.general_names))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}

@@ -1,0 +1,253 @@
+//! Certificates that change while the process runs.
+//!
+//! Owns: when files are read again, and what the operator is told of it. Must not know: connections. Invariant: the table
+//! in force is replaced only by one whose every pair is good.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, thread};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::dev::{Authority, Machine};
+use super::pair::{Contents, Files, Pair, Unusable, date};
+use super::table::{Certificates, Table};
+use super::unix_now;
+
+/// How often the files are looked at. By content, so links that are pointed elsewhere (ACME clients, Kubernetes) and
+/// copies that keep their date are seen too; some kilobytes from the page cache cost nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// Seconds before its end at which a certificate is worth a warning. ACME clients renew at 30 days, so something has been
+/// failing for two weeks by then.
+const EXPIRES_SOON: i64 = 14 * DAY;
+
+/// Watches the files of all pairs.
+#[derive(Debug)]
+pub struct Watch {
+    certificates: Arc<Certificates>,
+    files: Vec<Files>,
+    seen: Seen,
+    /// Who renews the files, if that is up to us.
+    authority: Option<Authority>,
+    /// Unix time of the last look at dates.
+    dates_read: Option<i64>,
+}
+
+/// What is known of the files' contents, each time as one hash of everything.
+#[derive(Debug)]
+struct Seen {
+    /// What is served.
+    loaded: u64,
+    /// What could not be used. It is not tried twice: it would fail for the same reason.
+    refused: Option<u64>,
+    /// What was there at the last look, and may still be on the way.
+    settling: Option<u64>,
+}
+
+/// What came of a look at the files.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing to do, or not yet.
+    Unchanged,
+    /// New certificates are served.
+    Replaced,
+    /// There are new files, but they can't be used; the old certificates are served on.
+    Refused(Unusable),
+}
+
+impl Seen {
+    /// Whether to load what has this hash. Someone who writes a certificate and then its key is given the time between two
+    /// looks.
+    fn is_worth_loading(&mut self, now: u64) -> bool {
+        if now == self.loaded {
+            // Somebody took a bad change back.
+            self.refused = None;
+        }
+        if now == self.loaded || self.refused == Some(now) {
+            self.settling = None;
+            return false;
+        }
+        if self.settling == Some(now) {
+            self.settling = None;
+            return true;
+        }
+        self.settling = Some(now);
+        false
+    }
+}
+
+impl Watch {
+    /// Loads all pairs for the first time. The first is the default.
+    ///
+    /// # Errors
+    ///
+    /// The first file that can't be used.
+    pub fn begin(
+        files: Vec<Files>,
+        authority: Option<Authority>,
+        now: i64,
+    ) -> Result<Self, Unusable> {
+        let contents = read(&files);
+        let seen = Seen {
+            loaded: hash(&contents),
+            refused: None,
+            settling: None,
+        };
+        let table = table(&files, &contents, now)?;
+        Ok(Self {
+            certificates: Arc::new(Certificates::new(table)),
+            files,
+            seen,
+            authority,
+            dates_read: None,
+        })
+    }
+
+    /// What is served, now and later.
+    pub fn certificates(&self) -> Arc<Certificates> {
+        Arc::clone(&self.certificates)
+    }
+
+    /// Goes on watching on a thread of its own for as long as the process lives. Whatever is sent makes it load the files
+    /// at once.
+    ///
+    /// # Errors
+    ///
+    /// When the thread can't be started.
+    pub fn start(self) -> io::Result<Sender<()>> {
+        // One request is as good as many.
+        let (sender, requests) = bounded(1);
+        thread::Builder::new()
+            .name("certificates".to_owned())
+            .spawn(move || self.run(&requests))?;
+        Ok(sender)
+    }
+
+    fn run(mut self, requests: &Receiver<()>) {
+        loop {
+            self.read_dates(unix_now());
+            let outcome = match requests.recv_timeout(LOOK_EVERY) {
+                Ok(()) => {
+                    self.renew(unix_now());
+                    self.reload(unix_now())
+                }
+                Err(RecvTimeoutError::Timeout) => self.look(unix_now()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            self.report(&outcome);
+        }
+    }
+
+    /// Loads the files if they have changed and stayed so since the last look.
+    pub fn look(&mut self, now: i64) -> Outcome {
+        let contents = read(&self.files);
+        if self.seen.is_worth_loading(hash(&contents)) {
+            self.load(&contents, now)
+        } else {
+            Outcome::Unchanged
+        }
+    }
+
+    /// Loads the files, whether they changed or not.
+    pub fn reload(&mut self, now: i64) -> Outcome {
+        self.load(&read(&self.files), now)
+    }
+
+    fn load(&mut self, contents: &[Contents], now: i64) -> Outcome {
+        match table(&self.files, contents, now) {
+            Ok(table) => {
+                self.certificates.replace(table);
+                self.seen.loaded = hash(contents);
+                self.seen.refused = None;
+                self.dates_read = None;
+                Outcome::Replaced
+            }
+            Err(error) => {
+                self.seen.refused = Some(hash(contents));
+                Outcome::Refused(error)
+            }
+        }
+    }
+
+    fn report(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Unchanged => {}
+            Outcome::Replaced => log_pairs(&self.certificates.current()),
+            Outcome::Refused(error) => tracing::error!(
+                "the old certificates stay in use: {error}. The files are tried again when they change or on SIGHUP"
+            ),
+        }
+    }
+
+    /// Once a day: warns of certificates that are about to expire, and renews those that are ours.
+    fn read_dates(&mut self, now: i64) {
+        // A clock that was set back must not silence the warnings.
+        if (self.dates_read).is_some_and(|last| (0..DAY).contains(&(now - last))) {
+            return;
+        }
+        self.dates_read = Some(now);
+        self.renew(now);
+        for pair in expiring(&self.certificates.current(), now) {
+            let (file, not_after) = (pair.files.cert.display(), date(pair.not_after));
+            let names = pair.subjects();
+            if pair.not_after < now {
+                tracing::error!(%file, names, not_after, "certificate has expired: clients refuse it. Renew it");
+            } else {
+                tracing::warn!(%file, names, not_after, "certificate expires soon: renew it");
+            }
+        }
+    }
+
+    /// The development authority renews its own leaf; the next look finds it.
+    fn renew(&self, now: i64) {
+        if let Some(authority) = &self.authority
+            && let Err(error) = authority.ensure(&Machine::this(), now)
+        {
+            tracing::warn!("the development certificate stays as it is: {error}");
+        }
+    }
+}
+
+/// Says which certificates are served, one line each.
+pub fn log_pairs(table: &Table) {
+    for pair in table.pairs() {
+        let (file, not_after) = (pair.files.cert.display(), date(pair.not_after));
+        tracing::info!(%file, names = pair.subjects(), not_after, "certificate loaded");
+        if pair.names.is_empty() && pair.addresses.is_empty() {
+            tracing::warn!(%file, "certificate names no host (subjectAltName): clients will refuse it");
+        }
+        if pair.files.key_is_open_to_others() {
+            let file = pair.files.key.display();
+            tracing::warn!(%file, "private key is readable by everyone on this machine: chmod 600 it");
+        }
+    }
+}
+
+/// Pairs that are over or about to be.
+fn expiring(table: &Table, now: i64) -> impl Iterator<Item = &Pair> {
+    let pairs = table.pairs().iter();
+    pairs.filter(move |pair| pair.not_after - now < EXPIRES_SOON)
+}
+
+fn read(files: &[Files]) -> Vec<Contents> {
+    files.iter().map(Files::read).collect()
+}
+
+/// Good enough to tell two states of the operator's own files apart; a hash, so that no second copy of a key is kept.
+fn hash(contents: &[Contents]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    contents.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn table(files: &[Files], contents: &[Contents], now: i64) -> Result<Table, Unusable> {
+    let pairs = files.iter().zip(contents);
+    let pairs: Vec<Pair> = pairs
+        .map(|(files, contents)| files.check(contents, now))
+        .collect::<Result<_, _>>()?;
+    Ok(Table::new(pairs))
+}

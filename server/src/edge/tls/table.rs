@@ -1,0 +1,110 @@
+//! Which certificate a client gets: by the name it asks for (SNI, RFC 6066 section 3).
+//!
+//! Owns: the table of names, and that it can be exchanged while handshakes run. Must not know: files. Invariant: a
+//! client always gets a certificate; one whose name nobody has gets the first pair's and may judge for itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use rustls::SignatureScheme;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::pair::Pair;
+
+/// All pairs, by name. Never changed, only replaced.
+#[derive(Debug)]
+pub struct Table {
+    pairs: Vec<Pair>,
+    /// Whole names in lower case. Several pairs may have the same one: an RSA certificate beside an ECDSA one.
+    exact: HashMap<String, Vec<usize>>,
+    /// What follows `*.` in a wildcard, which stands for exactly one label (RFC 9525 section 6.3).
+    wildcards: HashMap<String, Vec<usize>>,
+    /// For everyone else.
+    all: Vec<usize>,
+}
+
+impl Table {
+    /// A table of these pairs; the first one is the default.
+    ///
+    /// # Panics
+    ///
+    /// Without any pair: nobody could connect.
+    pub fn new(pairs: Vec<Pair>) -> Self {
+        assert!(!pairs.is_empty(), "a table needs at least one pair");
+        let mut exact: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut wildcards: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, pair) in pairs.iter().enumerate() {
+            for name in &pair.names {
+                let (table, name) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut wildcards, parent),
+                    None => (&mut exact, name.as_str()),
+                };
+                table.entry(name.to_owned()).or_default().push(index);
+            }
+        }
+        let all = (0..pairs.len()).collect();
+        Self {
+            pairs,
+            exact,
+            wildcards,
+            all,
+        }
+    }
+
+    /// Its pairs, in the order of the command line.
+    pub fn pairs(&self) -> &[Pair] {
+        &self.pairs
+    }
+
+    /// The pair for a client that asks for `name` and can verify these signatures.
+    pub fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> &Pair {
+        let candidates = name.and_then(|name| self.named(name)).unwrap_or(&self.all);
+        let fits = |index: &&usize| {
+            let key = &self.pairs[**index].certified.key;
+            key.choose_scheme(schemes).is_some()
+        };
+        let fitting = candidates.iter().find(fits);
+        // If none fits the handshake fails anyway, and rustls says so to the client.
+        &self.pairs[*fitting.unwrap_or(&candidates[0])]
+    }
+
+    fn named(&self, name: &str) -> Option<&Vec<usize>> {
+        let name = name.to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        let parent = || name.split_once('.').map(|(_, parent)| parent);
+        self.exact
+            .get(name)
+            .or_else(|| self.wildcards.get(parent()?))
+    }
+}
+
+/// The table in force. Handshakes that run keep the pair they have got.
+#[derive(Debug)]
+pub struct Certificates(RwLock<Arc<Table>>);
+
+impl Certificates {
+    /// Serves this table until it is replaced.
+    pub fn new(table: Table) -> Self {
+        Self(RwLock::new(Arc::new(table)))
+    }
+
+    /// The table that is served now.
+    pub fn current(&self) -> Arc<Table> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// Serves this table from now on.
+    pub fn replace(&self, table: Table) {
+        *self.0.write() = Arc::new(table);
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let table = self.0.read();
+        let pair = table.find(client_hello.server_name(), client_hello.signature_schemes());
+        Some(Arc::clone(&pair.certified))
+    }
+}
