@@ -110,3 +110,94 @@ impl TlsFlags {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::Path;
+
+    use clap::{Command, FromArgMatches};
+
+    use super::*;
+
+    fn parse(flags: &[&str]) -> (TlsFlags, ArgMatches) {
+        let command = TlsFlags::augment_args(Command::new("roomcast"));
+        let matches = command.get_matches_from(["roomcast"].iter().chain(flags));
+        (TlsFlags::from_arg_matches(&matches).unwrap(), matches)
+    }
+
+    fn wanted(flags: &[&str]) -> Result<Option<Wanted>, String> {
+        parse(flags).0.wanted()
+    }
+
+    fn files(cert: &str, key: &str) -> Files {
+        Files {
+            cert: cert.into(),
+            key: key.into(),
+        }
+    }
+
+    #[test]
+    fn certificates_and_keys_are_paired_in_their_order() {
+        assert_eq!(wanted(&[]), Ok(None));
+        let flags = [
+            "--tls-cert=a.pem",
+            "--tls-cert=b.pem",
+            "--tls-key=a.key",
+            "--tls-key=b.key",
+        ];
+        let pairs = vec![files("a.pem", "a.key"), files("b.pem", "b.key")];
+        let source = Source::Files(pairs);
+        let both = wanted(&flags).unwrap().unwrap();
+        assert_eq!(both.source, source);
+        assert_eq!(both.address, "127.0.0.1:7443".parse().unwrap());
+        let development = wanted(&["--dev-tls", "--listen-tls", "[::]:443"]);
+        let development = development.unwrap().unwrap();
+        assert_eq!(development.source, Source::Development);
+        assert_eq!(development.address, "[::]:443".parse().unwrap());
+    }
+
+    #[test]
+    fn flags_that_make_no_sense_together_are_refused() {
+        for (flags, says) in [
+            (
+                &["--tls-cert=a", "--tls-cert=b", "--tls-key=a"][..],
+                "2 times",
+            ),
+            (&["--tls-cert=a"], "--tls-key 0 times"),
+            (&["--tls-key=a"], "--tls-cert was given 0 times"),
+            (&["--listen-tls=127.0.0.1:1"], "--dev-tls"),
+            (&["--listen-tls=127.0.0.1:1"], "--tls-cert and --tls-key"),
+            (&["--dev-tls", "--tls-cert=a", "--tls-key=a"], "--dev-tls"),
+            (&["--dev-tls", "--tls-key=a"], "either"),
+        ] {
+            let line = wanted(flags).unwrap_err();
+            assert!(
+                line.starts_with("--") && line.contains(says),
+                "{flags:?}: {line}"
+            );
+        }
+    }
+
+    /// A path with a colon is one path when it is typed, and two when it comes from the environment, like `PATH`.
+    #[test]
+    fn only_the_environment_has_lists() {
+        let (mut flags, matches) = parse(&["--tls-cert=a:b", "--tls-key=c"]);
+        flags.split_lists(&matches);
+        assert_eq!(flags.tls_cert, [Path::new("a:b")]);
+
+        let listed = |name: &'static str| {
+            let command = TlsFlags::augment_args(Command::new("roomcast"));
+            // As if the variable were set: another test's thread must not see it.
+            let command = command.mut_arg("tls_cert", |arg| arg.env(name));
+            let matches = command.get_matches_from([OsString::from("roomcast")]);
+            let mut flags = TlsFlags::from_arg_matches(&matches).unwrap();
+            flags.split_lists(&matches);
+            flags.tls_cert
+        };
+        // Cargo sets this one for every test, and it has no colon.
+        assert_eq!(listed("CARGO_MANIFEST_DIR").len(), 1);
+        let path = env::var_os("PATH").unwrap();
+        assert_eq!(listed("PATH"), env::split_paths(&path).collect::<Vec<_>>());
+    }
+}

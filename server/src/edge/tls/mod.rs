@@ -5,6 +5,8 @@
 //! connections do too.
 
 mod dev;
+#[cfg(test)]
+mod fixture;
 mod flags;
 mod pair;
 mod reload;
@@ -118,4 +120,146 @@ pub fn server_config(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig
 fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs().cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use rustls::pki_types::CertificateDer;
+    use rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
+
+    use super::fixture::{Ends, Folder, KINDS, NOW, client};
+    use super::*;
+
+    fn leaf(pair: &Pair) -> CertificateDer<'static> {
+        pair.certified.cert[0].clone()
+    }
+
+    fn serve(pairs: Vec<Pair>) -> (Arc<ServerConfig>, Arc<Certificates>) {
+        let certificates = Arc::new(Certificates::new(Table::new(pairs)));
+        (
+            server_config(Arc::clone(&certificates)).unwrap(),
+            certificates,
+        )
+    }
+
+    #[test]
+    fn every_kind_of_key_is_served_in_both_versions() {
+        let folder = Folder::new();
+        for (index, kind) in KINDS.into_iter().enumerate() {
+            let files = folder.pair_of(&index.to_string(), &["game.example"], kind, (1, 90));
+            let pair = Pair::load(&files, NOW).unwrap();
+            let trusted = [leaf(&pair)];
+            let (config, _) = serve(vec![pair]);
+            for (version, number) in [
+                (&TLS12, ProtocolVersion::TLSv1_2),
+                (&TLS13, ProtocolVersion::TLSv1_3),
+            ] {
+                let client = client(&trusted, &[version], &["http/1.1"]);
+                let ends = Ends::connect(&config, &client, "game.example").unwrap();
+                assert_eq!(ends.server.protocol_version(), Some(number), "{kind:?}");
+                assert_eq!(ends.client.alpn_protocol(), Some(ALPN));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_but_http_1_1_is_spoken() {
+        let pair = Pair::load(&Folder::new().pair("a", &["game.example"]), NOW).unwrap();
+        let trusted = [leaf(&pair)];
+        let (config, _) = serve(vec![pair]);
+        let with = |alpn| {
+            let client = client(&trusted, &[&TLS13], alpn);
+            let ends = Ends::connect(&config, &client, "game.example")?;
+            Ok(ends.client.alpn_protocol().map(<[u8]>::to_vec))
+        };
+        assert_eq!(with(&["h2", "http/1.1"]), Ok(Some(ALPN.to_vec())));
+        assert_eq!(with(&[]), Ok(None), "old clients don't say");
+        assert_eq!(
+            with(&["h2"]),
+            Err(rustls::Error::NoApplicationProtocol),
+            "and are told {:?}",
+            AlertDescription::NoApplicationProtocol
+        );
+    }
+
+    #[test]
+    fn a_session_resumes_from_one_ticket_and_without_the_server_keeping_anything() {
+        let pair = Pair::load(&Folder::new().pair("a", &["game.example"]), NOW).unwrap();
+        let trusted = [leaf(&pair)];
+        let (config, _) = serve(vec![pair]);
+        assert!(!config.session_storage.can_cache());
+        for version in [&TLS12, &TLS13] {
+            let client = client(&trusted, &[version], &["http/1.1"]);
+            let kinds = [0; 3].map(|_| {
+                let ends = Ends::connect(&config, &client, "game.example").unwrap();
+                ends.server.handshake_kind().unwrap()
+            });
+            let [first, second, third] = kinds;
+            assert_ne!(first, HandshakeKind::Resumed);
+            assert_eq!(second, HandshakeKind::Resumed, "{version:?}");
+            assert_eq!(
+                third,
+                HandshakeKind::Resumed,
+                "{version:?}: each gets a new ticket"
+            );
+        }
+        let client = client(&trusted, &[&TLS13], &[]);
+        let ends = Ends::connect(&config, &client, "game.example").unwrap();
+        assert_eq!(ends.client.tls13_tickets_received(), 1);
+        assert_eq!(config.max_early_data_size, 0);
+    }
+
+    #[test]
+    fn renewed_certificates_leave_connections_and_tickets_alone() {
+        let folder = Folder::new();
+        let (old, new) = (
+            Pair::load(&folder.pair("old", &["game.example"]), NOW).unwrap(),
+            Pair::load(&folder.pair("new", &["game.example"]), NOW).unwrap(),
+        );
+        let trusted = [leaf(&old), leaf(&new)];
+        let (config, certificates) = serve(vec![old.clone()]);
+        let first = client(&trusted, &[&TLS13], &["http/1.1"]);
+        let mut ends = Ends::connect(&config, &first, "game.example").unwrap();
+        assert_eq!(ends.leaf(), leaf(&old));
+
+        certificates.replace(Table::new(vec![new.clone()]));
+        ends.client.writer().write_all(b"still here").unwrap();
+        ends.exchange().unwrap();
+        let mut heard = [0; 10];
+        ends.server.reader().read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"still here");
+        let resumed = Ends::connect(&config, &first, "game.example").unwrap();
+        assert_eq!(
+            resumed.server.handshake_kind(),
+            Some(HandshakeKind::Resumed)
+        );
+        let stranger = client(&trusted, &[&TLS13], &["http/1.1"]);
+        let fresh = Ends::connect(&config, &stranger, "game.example").unwrap();
+        assert_eq!(fresh.leaf(), leaf(&new));
+    }
+
+    #[test]
+    fn clients_that_name_a_host_get_its_certificate() {
+        let folder = Folder::new();
+        let files = [("a", "a.example"), ("b", "*.b.example")]
+            .map(|(stem, name)| folder.pair(stem, &[name]));
+        let [a, b] = files.map(|files| Pair::load(&files, NOW).unwrap());
+        let trusted = [leaf(&a), leaf(&b)];
+        let (config, _) = serve(vec![a.clone(), b.clone()]);
+        let client = client(&trusted, &[&TLS13, &TLS12], &[]);
+        let got = |name| Ends::connect(&config, &client, name).map(|ends| ends.leaf());
+        assert_eq!(got("a.example"), Ok(leaf(&a)));
+        assert_eq!(got("eu.b.example"), Ok(leaf(&b)));
+        // The default pair, which this client is right to refuse for these.
+        assert!(matches!(
+            got("c.example"),
+            Err(rustls::Error::InvalidCertificate(_))
+        ));
+        assert!(matches!(
+            got("192.0.2.1"),
+            Err(rustls::Error::InvalidCertificate(_))
+        ));
+    }
 }

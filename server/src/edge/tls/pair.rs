@@ -287,3 +287,173 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::net::UnixListener;
+
+    use super::super::fixture::{Folder, KINDS, NOW, certificate, key};
+    use super::*;
+
+    /// RFC 4648 section 4, in one line.
+    fn base64(bytes: &[u8]) -> String {
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::new();
+        for chunk in bytes.chunks(3) {
+            let word = (0..3).fold(0, |word, at| {
+                word << 8 | u32::from(*chunk.get(at).unwrap_or(&0))
+            });
+            for at in 0..4 {
+                let letter = ALPHABET[(word >> (18 - 6 * at)) as usize & 63] as char;
+                text.push(if at <= chunk.len() { letter } else { '=' });
+            }
+        }
+        text
+    }
+
+    /// The key as OpenSSL wrote it before PKCS #8 (RFC 5208), which wraps just that in an OCTET STRING.
+    fn traditional(key: &rcgen::KeyPair, label: &str) -> String {
+        let (_, wrapped) = x509_parser::der_parser::parse_der(key.serialized_der()).unwrap();
+        let inner = wrapped.as_sequence().unwrap()[2].as_slice().unwrap();
+        format!(
+            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+            base64(inner)
+        )
+    }
+
+    #[test]
+    fn keys_come_in_three_formats() {
+        let folder = Folder::new();
+        let (ecdsa, rsa) = (&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_RSA_SHA256);
+        for (kind, label) in [
+            (ecdsa, None),
+            (rsa, None),
+            (ecdsa, Some("EC PRIVATE KEY")),
+            (rsa, Some("RSA PRIVATE KEY")),
+        ] {
+            let key = key(kind);
+            let pem = label.map_or_else(|| key.serialize_pem(), |label| traditional(&key, label));
+            let files = Files {
+                cert: folder.write("cert.pem", &certificate(&["a.example"], &key, (1, 1))),
+                key: folder.write("key.pem", &pem),
+            };
+            let pair = Pair::load(&files, NOW).unwrap();
+            assert_eq!(pair.certified.keys_match(), Ok(()), "{label:?}");
+        }
+    }
+
+    #[test]
+    fn the_leaf_says_its_names_and_its_end() {
+        let folder = Folder::new();
+        for kind in KINDS {
+            let names = ["Game.Example", "*.game.example", "192.0.2.7", "::1"];
+            let pair = Pair::load(&folder.pair_of("a", &names, kind, (1, 90)), NOW).unwrap();
+            assert_eq!(pair.names, ["game.example", "*.game.example"]);
+            assert_eq!(pair.subjects(), "game.example *.game.example 192.0.2.7 ::1");
+            assert_eq!(pair.not_after, NOW + 90 * 24 * 60 * 60);
+        }
+    }
+
+    #[test]
+    fn a_chain_and_its_key_may_share_a_file() {
+        let folder = Folder::new();
+        let key = key(&rcgen::PKCS_ED25519);
+        let leaf = certificate(&["leaf.example"], &key, (1, 1));
+        let other = certificate(&["issuer.example"], &key, (1, 1));
+        let all = folder.write("all.pem", &format!("{leaf}{}{other}", key.serialize_pem()));
+        let files = Files {
+            cert: all.clone(),
+            key: all,
+        };
+        let pair = Pair::load(&files, NOW).unwrap();
+        assert_eq!(pair.certified.cert.len(), 2);
+        assert_eq!(pair.names, ["leaf.example"]);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_in_one_line_that_names_the_file() {
+        let folder = Folder::new();
+        let kind = &rcgen::PKCS_ECDSA_P256_SHA256;
+        let good = folder.pair("good", &["a.example"]);
+        let other = folder.pair("other", &["a.example"]);
+        let text = fs::read_to_string(&good.cert).unwrap();
+        let missing = folder.path("missing.pem");
+        let cut = folder.write("cut.pem", &text[..text.len() / 2]);
+        let garbage = text.replacen("MII", "M!!", 1);
+        let garbage = folder.write("garbage.pem", &garbage);
+        let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let nonsense = folder.write("nonsense.pem", nonsense);
+        let bad_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let bad_key = folder.write("bad.key", bad_key);
+        let empty = folder.write("empty.pem", "");
+        let encrypted =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let encrypted = folder.write("encrypted.key", encrypted);
+        let old_encrypted = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        let old_encrypted = folder.write("old_encrypted.key", old_encrypted);
+        let large = folder.write("large.pem", &" ".repeat(FILE_MAX as usize + 1));
+        let socket = folder.path("socket");
+        let _listening = UnixListener::bind(&socket).unwrap();
+        let expired = folder
+            .pair_of("expired", &["a.example"], kind, (90, -1))
+            .cert;
+        let early = folder.pair_of("early", &["a.example"], kind, (-1, 90)).cert;
+
+        let of_cert = |cert: &Path, says: &'static str| {
+            (cert.to_owned(), good.key.clone(), cert.to_owned(), says)
+        };
+        let of_key = |key: &Path, says: &'static str| {
+            (good.cert.clone(), key.to_owned(), key.to_owned(), says)
+        };
+        for (cert, key, named, says) in [
+            of_cert(&missing, "No such file"),
+            of_cert(&cut, "is it complete?"),
+            of_cert(&garbage, "no valid PEM"),
+            of_cert(&nonsense, "ECDSA"),
+            of_cert(&empty, "no certificate in it"),
+            of_cert(&good.key, "the key goes to --tls-key"),
+            of_cert(&large, "larger than"),
+            of_cert(&socket, "no regular file"),
+            of_cert(&folder.path(""), "no regular file"),
+            of_cert(&expired, "expired on 2027-01-14 08:00 UTC"),
+            of_cert(&early, "not valid before 2027-01-16 08:00 UTC"),
+            of_key(&missing, "readable for the user that runs roomcast"),
+            of_key(&empty, "no private key in it"),
+            of_key(&good.cert, "the certificate goes to --tls-cert"),
+            of_key(&bad_key, "ECDSA"),
+            of_key(&encrypted, "encrypted"),
+            of_key(&old_encrypted, "openssl pkey"),
+            of_key(&other.key, "good.pem"),
+        ] {
+            let refused = Pair::load(&Files { cert, key }, NOW).unwrap_err();
+            let line = refused.to_string();
+            assert_eq!(refused.file, named, "{line}");
+            assert!(line.contains(&named.display().to_string()), "{line}");
+            assert!(line.contains(says), "{says}: {line}");
+            assert_eq!(line.lines().count(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_good_to_its_last_second() {
+        let files = Folder::new();
+        let files = files.pair_of("a", &["a.example"], &rcgen::PKCS_ED25519, (0, 1));
+        let contents = files.read();
+        let at = |now| files.check(&contents, now).map_err(|error| error.problem);
+        assert!(matches!(at(NOW - 1), Err(Problem::NotYetValid(_))));
+        assert!(at(NOW).is_ok() && at(NOW + 86_400).is_ok());
+        assert!(matches!(at(NOW + 86_401), Err(Problem::Expired(_))));
+    }
+
+    #[test]
+    fn a_key_that_everyone_may_read_is_noticed() {
+        let folder = Folder::new();
+        let files = folder.pair("a", &["a.example"]);
+        for (mode, open) in [(0o600, false), (0o640, false), (0o644, true), (0o604, true)] {
+            fs::set_permissions(&files.key, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(files.key_is_open_to_others(), open, "{mode:o}");
+        }
+    }
+}

@@ -251,3 +251,190 @@ fn table(files: &[Files], contents: &[Contents], now: i64) -> Result<Table, Unus
         .collect::<Result<_, _>>()?;
     Ok(Table::new(pairs))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::super::fixture::{DAY, Folder, NOW};
+    use super::super::pair::Problem;
+    use super::*;
+
+    fn served(watch: &Watch) -> String {
+        watch.certificates.current().pairs()[0].subjects()
+    }
+
+    /// A watched pair for `old.example` and one for `new.example` that lies ready.
+    fn stage() -> (Folder, Files, Files, Watch) {
+        let folder = Folder::new();
+        let live = folder.pair("live", &["old.example"]);
+        let new = folder.pair("new", &["new.example"]);
+        let watch = Watch::begin(vec![live.clone()], None, NOW).unwrap();
+        (folder, live, new, watch)
+    }
+
+    #[test]
+    fn a_change_is_loaded_once_it_has_settled() {
+        let (_folder, live, new, mut watch) = stage();
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        fs::copy(&new.cert, &live.cert).unwrap();
+        assert_eq!(
+            watch.look(NOW),
+            Outcome::Unchanged,
+            "the key is still on its way"
+        );
+        fs::copy(&new.key, &live.key).unwrap();
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        assert_eq!(served(&watch), "old.example");
+        assert_eq!(watch.look(NOW), Outcome::Replaced);
+        assert_eq!(served(&watch), "new.example");
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+    }
+
+    #[test]
+    fn a_broken_pair_keeps_the_old_one_and_is_told_of_once() {
+        let (_folder, live, new, mut watch) = stage();
+        let good = fs::read(&live.cert).unwrap();
+        fs::copy(&new.cert, &live.cert).unwrap();
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        let refused = watch.look(NOW);
+        let Outcome::Refused(error) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(error.problem, Problem::Mismatch(live.cert.clone()));
+        for _ in 0..3 {
+            assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        }
+        assert!(
+            matches!(watch.reload(NOW), Outcome::Refused(_)),
+            "who asks is told again"
+        );
+        assert_eq!(served(&watch), "old.example");
+
+        fs::write(&live.cert, good).unwrap();
+        assert_eq!(watch.look(NOW), Outcome::Unchanged, "taken back");
+        fs::copy(&new.cert, &live.cert).unwrap();
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        assert!(
+            matches!(watch.look(NOW), Outcome::Refused(_)),
+            "another change"
+        );
+        fs::copy(&new.key, &live.key).unwrap();
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        assert_eq!(watch.look(NOW), Outcome::Replaced);
+    }
+
+    #[test]
+    fn files_that_vanish_or_expire_keep_the_old_ones() {
+        let (folder, live, _, mut watch) = stage();
+        fs::remove_file(&live.key).unwrap();
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        assert!(matches!(watch.look(NOW), Outcome::Refused(_)));
+        folder.pair_of("live", &["late.example"], &rcgen::PKCS_ED25519, (9, -1));
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        let refused = watch.look(NOW);
+        assert!(
+            matches!(&refused, Outcome::Refused(error) if matches!(error.problem, Problem::Expired(_))),
+            "{refused:?}"
+        );
+        assert_eq!(served(&watch), "old.example");
+    }
+
+    /// As certbot's `live` folder and Kubernetes' `..data` do it: the paths stay, and lead elsewhere.
+    #[test]
+    fn links_that_lead_elsewhere_are_noticed() {
+        let folder = Folder::new();
+        for (version, name) in [("1", "old.example"), ("2", "new.example")] {
+            fs::create_dir(folder.path(version)).unwrap();
+            folder.pair(&format!("{version}/tls"), &[name]);
+        }
+        let data = folder.path("data");
+        symlink("1", &data).unwrap();
+        let files = Files {
+            cert: data.join("tls.pem"),
+            key: data.join("tls.key"),
+        };
+        let mut watch = Watch::begin(vec![files], None, NOW).unwrap();
+        symlink("2", folder.path("data.new")).unwrap();
+        fs::rename(folder.path("data.new"), &data).unwrap();
+        assert_eq!(watch.look(NOW), Outcome::Unchanged);
+        assert_eq!(watch.look(NOW), Outcome::Replaced);
+        assert_eq!(served(&watch), "new.example");
+    }
+
+    #[test]
+    fn one_bad_pair_of_several_changes_nothing() {
+        let folder = Folder::new();
+        let files = ["a", "b"].map(|stem| folder.pair(stem, &[&format!("{stem}.example")]));
+        let mut watch = Watch::begin(files.to_vec(), None, NOW).unwrap();
+        folder.pair("a", &["new.example"]);
+        fs::write(&files[1].cert, "no certificate").unwrap();
+        let refused = watch.reload(NOW);
+        assert!(
+            matches!(&refused, Outcome::Refused(error) if error.file == files[1].cert),
+            "{refused:?}"
+        );
+        assert_eq!(served(&watch), "a.example");
+        folder.pair("b", &["b.example"]);
+        assert_eq!(watch.reload(NOW), Outcome::Replaced);
+        assert_eq!(served(&watch), "new.example");
+    }
+
+    #[test]
+    fn the_first_pairs_must_be_good() {
+        let folder = Folder::new();
+        let good = folder.pair("good", &["a.example"]);
+        let bad = folder.pair_of("bad", &["b.example"], &rcgen::PKCS_ED25519, (9, -1));
+        let refused = Watch::begin(vec![good, bad.clone()], None, NOW).unwrap_err();
+        assert_eq!(refused.file, bad.cert);
+    }
+
+    #[test]
+    fn what_ends_within_two_weeks_is_warned_of_once_a_day() {
+        let folder = Folder::new();
+        let kind = &rcgen::PKCS_ED25519;
+        let files = [("soon", 13), ("later", 15)].map(|(stem, days)| {
+            folder.pair_of(stem, &[&format!("{stem}.example")], kind, (1, days))
+        });
+        let mut watch = Watch::begin(files.to_vec(), None, NOW).unwrap();
+        let table = watch.certificates.current();
+        let warned = |now| {
+            expiring(&table, now)
+                .map(Pair::subjects)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(warned(NOW), ["soon.example"]);
+        assert_eq!(warned(NOW + 2 * DAY), ["soon.example", "later.example"]);
+        assert_eq!(warned(NOW - 9 * DAY), [""; 0]);
+
+        for (now, read) in [
+            (NOW, NOW),
+            (NOW + DAY - 1, NOW),
+            (NOW + DAY, NOW + DAY),
+            (NOW - DAY, NOW - DAY),
+        ] {
+            watch.read_dates(now);
+            assert_eq!(watch.dates_read, Some(read));
+        }
+        assert_eq!(watch.reload(NOW), Outcome::Replaced);
+        assert_eq!(
+            watch.dates_read, None,
+            "new certificates are looked at anew"
+        );
+    }
+
+    #[test]
+    fn who_asks_has_the_files_loaded() {
+        let (folder, live, new, mut watch) = stage();
+        fs::copy(&new.cert, &live.cert).unwrap();
+        fs::copy(&new.key, &live.key).unwrap();
+        assert_eq!(watch.reload(NOW), Outcome::Replaced);
+        assert_eq!(
+            watch.look(NOW),
+            Outcome::Unchanged,
+            "there is nothing new in them"
+        );
+        drop(folder);
+    }
+}

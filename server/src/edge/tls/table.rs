@@ -108,3 +108,72 @@ impl ResolvesServerCert for Certificates {
         Some(Arc::clone(&pair.certified))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Folder, NOW};
+    use super::*;
+
+    const EVERYTHING: [SignatureScheme; 4] = [
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureScheme::ED25519,
+        SignatureScheme::RSA_PSS_SHA256,
+        SignatureScheme::RSA_PKCS1_SHA256,
+    ];
+
+    fn table(pairs: &[(&str, &[&str], &'static rcgen::SignatureAlgorithm)]) -> Table {
+        let folder = Folder::new();
+        let pairs = pairs.iter().map(|(stem, names, kind)| {
+            Pair::load(&folder.pair_of(stem, names, kind, (1, 90)), NOW).unwrap()
+        });
+        Table::new(pairs.collect())
+    }
+
+    fn found(table: &Table, name: Option<&str>, schemes: &[SignatureScheme]) -> String {
+        let stem = table.find(name, schemes).files.cert.file_stem();
+        stem.unwrap().to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn names_match_as_clients_match_them() {
+        let p256 = &rcgen::PKCS_ECDSA_P256_SHA256;
+        let table = table(&[
+            ("default", &["Play.Example"], p256),
+            ("wild", &["*.example", "other.test"], p256),
+            ("exact", &["eu.example", "*.eu.example"], p256),
+        ]);
+        for (name, stem) in [
+            (Some("play.example"), "default"),
+            (Some("PLAY.EXAMPLE"), "default"),
+            (Some("play.example."), "default"),
+            (Some("us.example"), "wild"),
+            (Some("other.test"), "wild"),
+            (Some("eu.example"), "exact"),
+            (Some("one.eu.example"), "exact"),
+            (Some("two.labels.example"), "default"),
+            (Some("example"), "default"),
+            (Some(".example"), "wild"),
+            (Some("common.example"), "wild"),
+            (Some("unknown.test"), "default"),
+            (Some(""), "default"),
+            (None, "default"),
+        ] {
+            assert_eq!(found(&table, name, &EVERYTHING), stem, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_only_knows_rsa_gets_rsa_where_there_is_one() {
+        let table = table(&[
+            ("ecdsa", &["game.example"], &rcgen::PKCS_ECDSA_P256_SHA256),
+            ("rsa", &["game.example"], &rcgen::PKCS_RSA_SHA256),
+            ("edwards", &["other.example"], &rcgen::PKCS_ED25519),
+        ]);
+        let only_rsa = [SignatureScheme::RSA_PKCS1_SHA256];
+        let name = Some("game.example");
+        assert_eq!(found(&table, name, &EVERYTHING), "ecdsa");
+        assert_eq!(found(&table, name, &only_rsa), "rsa");
+        assert_eq!(found(&table, None, &only_rsa), "rsa");
+        assert_eq!(found(&table, Some("other.example"), &only_rsa), "edwards");
+    }
+}

@@ -3,14 +3,17 @@
 //! Owns: the authority's folder, what it signs and when. Must not know: who serves the result. Invariant: a private key
 //! is in a file that only its owner may read before it has its final name, and whoever reads a file finds it whole.
 
+mod files;
+mod machine;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::time::Duration;
-use std::{env, iter};
+use std::{env, io};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -24,6 +27,8 @@ use rustls::server::ParsedCertificate;
 use thiserror::Error;
 use x509_parser::time::ASN1Time;
 
+use self::files::{private_file, write_pair};
+pub use self::machine::Machine;
 use super::pair::{Files, Pair, Problem, Unusable};
 
 /// Where the folder is, if not in the user's data directory.
@@ -53,15 +58,6 @@ pub const AUTHORITY_NAME: &str = "roomcast development CA";
 #[derive(Debug, Clone)]
 pub struct Authority {
     folder: PathBuf,
-}
-
-/// For whom certificates are made.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    /// The host name, as the operating system has it.
-    pub host: String,
-    /// The login name.
-    pub user: String,
 }
 
 /// What had to be made.
@@ -105,45 +101,6 @@ pub enum Unmade {
     /// What was just made is not good, or could not be made at all.
     #[error("can't make a development certificate: {0} (is this machine's clock right?)")]
     Generate(String),
-}
-
-impl Machine {
-    /// The one this runs on.
-    pub fn this() -> Self {
-        let user = ["USER", "LOGNAME"]
-            .iter()
-            .find_map(|name| env::var(name).ok());
-        Self {
-            host: gethostname::gethostname().to_string_lossy().into_owned(),
-            user: user.unwrap_or_else(|| "unknown user".to_owned()),
-        }
-    }
-
-    /// Names a leaf must have.
-    fn names(&self) -> BTreeSet<String> {
-        let host = self.host.to_ascii_lowercase();
-        let label = host.split('.').next().unwrap_or_default();
-        let names = [
-            "localhost".to_owned(),
-            host.clone(),
-            format!("{label}.local"),
-        ];
-        let is_name = |name: &str| {
-            name.len() <= 253
-                && name.split('.').all(|label| {
-                    (1..=63).contains(&label.len())
-                        && label
-                            .bytes()
-                            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                })
-        };
-        names.into_iter().filter(|name| is_name(name)).collect()
-    }
-
-    /// Addresses a leaf must have.
-    fn addresses() -> BTreeSet<IpAddr> {
-        [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into()
-    }
 }
 
 impl Authority {
@@ -270,7 +227,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = key()?;
         let certificate = params.self_signed(&key).map_err(generate)?;
-        write(&self.files(), &certificate.pem(), &key)
+        write_pair(&self.files(), &certificate.pem(), &key)
     }
 
     fn make_leaf(&self, machine: &Machine, now: i64) -> Result<(), Unmade> {
@@ -304,7 +261,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let key = key()?;
         let certificate = params.signed_by(&key, &issuer).map_err(generate)?;
-        write(&self.leaf(), &certificate.pem(), &key)
+        write_pair(&self.leaf(), &certificate.pem(), &key)
     }
 }
 
@@ -325,32 +282,4 @@ fn valid(begin: i64, end: i64) -> Result<CertificateParams, Unmade> {
         .to_datetime();
     params.not_after = ASN1Time::from_timestamp(end).map_err(wrong)?.to_datetime();
     Ok(params)
-}
-
-/// The key first: a certificate whose key is not there yet would be taken for a pair.
-fn write(files: &Files, certificate: &str, key: &KeyPair) -> Result<(), Unmade> {
-    replace(&files.key, key.serialize_pem().as_bytes())?;
-    replace(&files.cert, certificate.as_bytes())
-}
-
-/// Puts a file in place as a whole.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Unmade> {
-    let suffix: String = iter::repeat_with(fastrand::alphanumeric).take(12).collect();
-    let temporary = path.with_extension(suffix);
-    let written = private_file(&temporary, OpenOptions::new().create_new(true))
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|source| {
-        // It may never have come to be.
-        let _ = fs::remove_file(&temporary);
-        Unmade::Write {
-            path: path.to_owned(),
-            source,
-        }
-    })
-}
-
-/// A file that only its owner may read and write.
-fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    options.write(true).mode(0o600).open(path)
 }
