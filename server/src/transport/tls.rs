@@ -100,12 +100,13 @@ impl Tls {
         plain: &mut Vec<u8>,
         answers: &mut Vec<u8>,
     ) -> Heard {
-        if self.heard != Heard::More {
+        // Nobody would act on what comes behind either end.
+        if self.silent || self.heard != Heard::More {
             return self.heard;
         }
         if self.input.is_empty() {
             let used = self.open(bytes, plain, answers);
-            self.keep(&bytes[used..], answers);
+            self.keep(&mut bytes[used..], answers);
         } else {
             let mut input = std::mem::take(&mut self.input);
             input.extend_from_slice(bytes);
@@ -113,20 +114,20 @@ impl Tls {
             if used == 0 && self.heard == Heard::More && input.len() <= TLS_INPUT_MAX {
                 self.input = input;
             } else {
-                self.keep(&input[used..], answers);
+                self.keep(&mut input[used..], answers);
             }
         }
         self.heard
     }
 
     /// Keeps the incomplete record for the next time.
-    fn keep(&mut self, rest: &[u8], answers: &mut Vec<u8>) {
+    fn keep(&mut self, rest: &mut [u8], answers: &mut Vec<u8>) {
         if self.heard != Heard::More || rest.is_empty() {
             return;
         }
         if rest.len() > TLS_INPUT_MAX {
             // A handshake message in many records, larger than any that makes sense.
-            self.breach(answers);
+            self.breach(rest, answers);
         } else {
             self.input = rest.to_vec();
         }
@@ -148,7 +149,7 @@ impl Tls {
                                 used += record.discard;
                             }
                             Err(_) => {
-                                self.breach(answers);
+                                self.breach(&mut input[used..], answers);
                                 return used;
                             }
                         }
@@ -168,15 +169,16 @@ impl Tls {
                 }
                 // Early data is never offered; rustls refuses it. Whatever rustls may add is not understood.
                 Ok(_) | Err(_) => {
-                    self.breach(answers);
+                    self.breach(&mut input[used..], answers);
                     return used;
                 }
             }
         }
     }
 
-    /// Ends the session, and tells the peer what rustls has to say about it.
-    fn breach(&mut self, answers: &mut Vec<u8>) {
+    /// Ends the session, and tells the peer what rustls has to say about it. `rest` is the input that is not done with:
+    /// rustls remembers places in it.
+    fn breach(&mut self, rest: &mut [u8], answers: &mut Vec<u8>) {
         let breach = if self.is_handshaking() {
             Breach::Handshake
         } else {
@@ -184,13 +186,12 @@ impl Tls {
         };
         self.heard = Heard::Breach(breach);
         self.silent = true;
-        // The alert waits behind what was to be sent before it.
-        loop {
-            match self.session.process_tls_records(&mut []).state {
+        // The alert waits behind what was to be sent before it; behind the alert nothing may be opened again.
+        while self.session.wants_write() {
+            match self.session.process_tls_records(rest).state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     append(answers, |out| data.encode(out).map_err(|_| ()));
                 }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 _ => return,
             }
         }
@@ -221,7 +222,11 @@ impl Tls {
         }
         let mut written = 0;
         loop {
-            match self.session.process_tls_records(&mut []).state {
+            // Nothing in it can be opened yet, but rustls remembers places in it.
+            let UnbufferedStatus { discard, state } =
+                self.session.process_tls_records(&mut self.input);
+            debug_assert_eq!(discard, 0, "what could be opened was opened");
+            match state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     written += data.encode(&mut out[written..]).ok()?;
                 }

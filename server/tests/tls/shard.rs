@@ -1,0 +1,512 @@
+//! Shards whose connections speak TLS.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use roomcast::limits::{Limits, RECORD_PLAINTEXT};
+use roomcast::shard::{Action, Common, DisconnectReason, Shard, Written};
+use roomcast::transport::Port;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, HandshakeKind};
+
+use super::pair::{Peer, settings};
+
+/// A binary frame of a client, masked with zeros.
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x82];
+    match payload.len() {
+        len @ 0..=125 => bytes.push(0x80 | len as u8),
+        len => {
+            bytes.push(0x80 | 126);
+            bytes.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+fn request(path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Where a connection is.
+type Place = (usize, u32);
+
+/// Shards, and the pipes that are their sockets.
+struct Stage {
+    shards: Vec<Shard>,
+    common: Arc<Common>,
+    client: Arc<ClientConfig>,
+    now: u64,
+    /// Writes that have left, in order.
+    writes: HashMap<Place, Vec<Vec<u8>>>,
+    /// Bytes each socket still takes; no entry: any number.
+    room: HashMap<Place, usize>,
+    ended: HashMap<Place, Option<DisconnectReason>>,
+    shut: Vec<Place>,
+    moved: Vec<(Place, Place)>,
+}
+
+impl Stage {
+    fn new(shards: usize) -> Self {
+        Self::with(shards, Limits::default(), &TLS13)
+    }
+
+    fn with(
+        shards: usize,
+        limits: Limits,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> Self {
+        let settings = settings(&[version]);
+        let common = Arc::new(Common::new(limits, shards).with_tls(settings.server));
+        Self {
+            shards: (0..shards)
+                .map(|index| Shard::new(Arc::clone(&common), index, 0, 7))
+                .collect(),
+            common,
+            client: settings.client,
+            now: 0,
+            writes: HashMap::new(),
+            room: HashMap::new(),
+            ended: HashMap::new(),
+            shut: Vec::new(),
+            moved: Vec::new(),
+        }
+    }
+
+    fn accept(&mut self, shard: usize) -> Place {
+        (shard, self.shards[shard].accept(Port::Tls))
+    }
+
+    /// One iteration of all shards, in which these bytes come.
+    fn turn(&mut self, input: &[(Place, &[u8])]) {
+        self.now += 1;
+        for shard in 0..self.shards.len() {
+            self.shards[shard].advance(self.now);
+        }
+        for ((shard, slot), bytes) in input {
+            self.shards[*shard].receive(*slot, &mut bytes.to_vec());
+        }
+        for shard in 0..self.shards.len() {
+            self.finish_turn(shard);
+        }
+    }
+
+    fn finish_turn(&mut self, index: usize) {
+        self.shards[index].seal();
+        while let Some(slot) = self.shards[index].next_write() {
+            let place = (index, slot);
+            let bytes = self.shards[index]
+                .pending()
+                .with_slices(|slices| slices.concat_bytes());
+            let room = self.room.entry(place).or_insert(usize::MAX);
+            let taken = bytes.len().min(*room);
+            *room = room.saturating_sub(taken);
+            if taken > 0 {
+                self.writes
+                    .entry(place)
+                    .or_default()
+                    .push(bytes[..taken].to_vec());
+            }
+            let blocked = taken == 0 && !bytes.is_empty();
+            self.shards[index].wrote(if blocked {
+                Written::Blocked
+            } else {
+                Written::Bytes(taken)
+            });
+        }
+        self.shards[index].expire();
+        let mut actions = Vec::new();
+        self.shards[index].take_actions(&mut actions);
+        for action in actions {
+            match action {
+                Action::ShutdownWrite(slot) => self.shut.push((index, slot)),
+                Action::HandOff {
+                    slot,
+                    home,
+                    handover,
+                } => {
+                    let adopted = self.shards[home].adopt(*handover);
+                    self.moved.push(((index, slot), (home, adopted)));
+                }
+            }
+        }
+        let shard = &mut self.shards[index];
+        let mut reaped = Vec::new();
+        let reasons: Vec<_> = (0..64).map(|slot| shard.reason(slot)).collect();
+        shard.reap(|slot| reaped.push(slot));
+        for slot in reaped {
+            self.ended.insert((index, slot), reasons[slot as usize]);
+        }
+    }
+
+    fn take(&mut self, place: Place) -> Vec<u8> {
+        self.writes.remove(&place).unwrap_or_default().concat()
+    }
+
+    /// A client whose TLS handshake is complete.
+    fn shake(&mut self, place: Place) -> Peer {
+        let mut peer = Peer::new(&Arc::clone(&self.client));
+        for _ in 0..4 {
+            self.exchange(place, &mut peer);
+        }
+        assert!(!peer.tls.is_handshaking());
+        peer
+    }
+
+    /// Everything in both directions, once.
+    fn exchange(&mut self, place: Place, peer: &mut Peer) {
+        let bytes: Vec<u8> = peer.to_server.drain(..).collect();
+        self.turn(&[(place, &bytes)]);
+        let bytes = self.take(place);
+        peer.hear(&bytes);
+    }
+
+    /// A player in this room, on a shard that is its home.
+    fn join(&mut self, shard: usize, room: &str) -> (Place, Peer) {
+        let place = self.accept(shard);
+        let mut peer = self.shake(place);
+        peer.say(&request(&format!("/rooms/{room}")));
+        self.exchange(place, &mut peer);
+        assert!(
+            peer.got.starts_with(b"HTTP/1.1 101"),
+            "{:?}",
+            String::from_utf8_lossy(&peer.got)
+        );
+        peer.got.clear();
+        (place, peer)
+    }
+
+    /// A room that is at home on this shard.
+    fn room_of(&self, shard: usize) -> String {
+        let mut names = (0..).map(|number| format!("room-{number}"));
+        names
+            .find(|name| self.common.home(name) == shard)
+            .expect("there are many names")
+    }
+}
+
+trait ConcatBytes {
+    fn concat_bytes(&self) -> Vec<u8>;
+}
+
+impl ConcatBytes for [std::io::IoSlice<'_>] {
+    fn concat_bytes(&self) -> Vec<u8> {
+        self.iter()
+            .flat_map(|slice| slice.iter().copied())
+            .collect()
+    }
+}
+
+/// TLS records in these bytes: type and length of the body.
+fn records(mut bytes: &[u8]) -> Vec<(u8, usize)> {
+    let mut found = Vec::new();
+    while let [kind, _, _, high, low, rest @ ..] = bytes {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        found.push((*kind, len));
+        bytes = &rest[len..];
+    }
+    assert!(bytes.is_empty(), "records whole");
+    found
+}
+
+#[test]
+fn all_frames_of_a_flush_are_one_record_and_one_write() {
+    for version in [&TLS13, &TLS12] {
+        let mut stage = Stage::with(1, Limits::default(), version);
+        let mut players: Vec<_> = (0..5).map(|_| stage.join(0, "lobby")).collect();
+        let mut input = Vec::new();
+        for (index, (place, peer)) in players.iter_mut().enumerate() {
+            peer.say(&[frame(&[index as u8; 60]), frame(&[index as u8; 7])].concat());
+            input.push((*place, peer.to_server.drain(..).collect::<Vec<u8>>()));
+        }
+        let input: Vec<_> = input
+            .iter()
+            .map(|(place, bytes)| (*place, bytes.as_slice()))
+            .collect();
+        stage.turn(&input);
+        for (index, (place, peer)) in players.iter_mut().enumerate() {
+            let writes = stage.writes.remove(place).expect("something was said");
+            assert_eq!(writes.len(), 1, "one write");
+            assert_eq!(records(&writes[0]).len(), 1, "one record");
+            peer.hear(&writes[0]);
+            assert_eq!(peer.got.len(), 4 * (62 + 9), "from all others");
+            assert!(!peer.got.contains(&(index as u8)) || index == 2 || index == 0);
+        }
+    }
+}
+
+#[test]
+fn a_hand_off_takes_along_what_is_in_every_buffer() {
+    for split in [1, 5, 20, 60] {
+        let mut stage = Stage::new(2);
+        let room = stage.room_of(1);
+        let (witness_place, mut witness) = stage.join(1, &room);
+        let place = stage.accept(0);
+        let mut peer = Peer::new(&Arc::clone(&stage.client));
+        let hello: Vec<u8> = peer.to_server.drain(..).collect();
+        stage.turn(&[(place, &hello)]);
+        let flight = stage.take(place);
+        peer.hear(&flight);
+        // In one read: the end of the handshake (so that a ticket is unsent), the request, a frame behind it
+        // (decrypted), and the beginning of a record with another (undecrypted).
+        peer.say(&request(&format!("/rooms/{room}")));
+        peer.say(&frame(b"decrypted"));
+        let whole = peer.to_server.len();
+        peer.say(&frame(b"undecrypted"));
+        let bytes: Vec<u8> = peer.to_server.drain(..).collect();
+        let cut = whole + split.min(bytes.len() - whole - 1);
+        stage.turn(&[(place, &bytes[..cut])]);
+        let (from, to) = *stage.moved.first().expect("its room is elsewhere");
+        assert_eq!(from, place);
+        assert_eq!(stage.ended[&place], None, "it did not end, it moved");
+        stage.turn(&[(to, &bytes[cut..])]);
+        stage.turn(&[]);
+        let answer = stage.take(to);
+        assert!(records(&answer).len() >= 2, "the ticket, then the answer");
+        peer.hear(&answer);
+        assert!(peer.got.starts_with(b"HTTP/1.1 101"), "split {split}");
+        let heard = stage.take(witness_place);
+        witness.hear(&heard);
+        assert_eq!(
+            witness.got,
+            [b"\x82\x09decrypted".as_slice(), b"\x82\x0bundecrypted"].concat()
+        );
+        // And on it goes, both ways.
+        peer.got.clear();
+        witness.say(&frame(b"welcome"));
+        stage.exchange(witness_place, &mut witness);
+        let heard = stage.take(to);
+        peer.hear(&heard);
+        assert_eq!(peer.got, b"\x82\x07welcome");
+    }
+}
+
+#[test]
+fn an_end_that_comes_with_the_request_is_heard_behind_the_hand_off() {
+    let mut stage = Stage::new(2);
+    let room = stage.room_of(1);
+    let place = stage.accept(0);
+    let mut peer = stage.shake(place);
+    peer.say(&request(&format!("/rooms/{room}")));
+    peer.tls.send_close_notify();
+    peer.pump();
+    stage.exchange(place, &mut peer);
+    for _ in 0..3 {
+        stage.turn(&[]);
+    }
+    let (_, to) = stage.moved[0];
+    assert_eq!(
+        stage.shards[1].reason(to.1),
+        Some(DisconnectReason::PeerGone)
+    );
+    assert_eq!(stage.shut, [to]);
+}
+
+#[test]
+fn nothing_is_sealed_for_a_socket_that_takes_nothing() {
+    let limits = Limits::default();
+    let mut stage = Stage::with(1, limits, &TLS13);
+    let (slow, mut slow_peer) = stage.join(0, "lobby");
+    let (quick, mut quick_peer) = stage.join(0, "lobby");
+    stage.room.insert(slow, 100);
+    for round in 0..20u8 {
+        quick_peer.say(&frame(&[round; 1000]));
+        stage.exchange(quick, &mut quick_peer);
+    }
+    // What a socket took in part has to follow; all else is still plaintext, so the charge is of the plain frames and
+    // of one record.
+    let (charged, _) = stage.shards[0].held(slow.1);
+    assert!(
+        charged > 20 * 1004 && charged < 20 * (1004 + 96) + 2048,
+        "{charged}"
+    );
+    stage.room.insert(slow, usize::MAX);
+    stage.shards[0].writable(slow.1);
+    for _ in 0..4 {
+        stage.turn(&[]);
+    }
+    let writes = stage.writes.remove(&slow).expect("it caught up");
+    let sizes: Vec<usize> = records(&writes.concat())
+        .iter()
+        .map(|(_, len)| *len)
+        .collect();
+    assert_eq!(
+        sizes.len(),
+        3,
+        "the first, then as few as hold the rest: {sizes:?}"
+    );
+    assert!(sizes[1] > RECORD_PLAINTEXT, "a full one: {sizes:?}");
+    slow_peer.hear(&writes.concat());
+    assert_eq!(slow_peer.got.len(), 20 * 1004);
+    assert!(stage.shards[0].held(slow.1) == (0, 0));
+}
+
+#[test]
+fn a_slow_one_gets_its_close_frame_and_a_clean_end() {
+    let limits = Limits {
+        congested_ms_max: 50,
+        ..Limits::default()
+    };
+    let mut stage = Stage::with(1, limits, &TLS13);
+    let (slow, mut slow_peer) = stage.join(0, "lobby");
+    let (quick, mut quick_peer) = stage.join(0, "lobby");
+    stage.room.insert(slow, 10);
+    for round in 0..80u8 {
+        quick_peer.say(&frame(&[round; 200]));
+        stage.exchange(quick, &mut quick_peer);
+    }
+    assert_eq!(
+        stage.shards[0].reason(slow.1),
+        Some(DisconnectReason::SlowConsumer)
+    );
+    stage.room.insert(slow, usize::MAX);
+    stage.shards[0].writable(slow.1);
+    for _ in 0..3 {
+        stage.turn(&[]);
+    }
+    let bytes = stage.take(slow);
+    slow_peer.hear(&bytes);
+    assert_eq!(
+        slow_peer.got[..2],
+        [0x82, 126],
+        "the frame that had begun to leave, whole"
+    );
+    assert_eq!(slow_peer.got[204..206], [0x88, 35], "then the close frame");
+    assert_eq!(slow_peer.got[206..208], 4002u16.to_be_bytes());
+}
+
+#[test]
+fn ends_are_told_apart() {
+    // A close frame, answered: a close_notify comes with it.
+    let mut stage = Stage::new(1);
+    let (place, mut peer) = stage.join(0, "lobby");
+    peer.say(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
+    stage.exchange(place, &mut peer);
+    assert_eq!(peer.got, [0x88, 2, 0x03, 0xe8]);
+    assert!(peer.told_closed, "close_notify");
+    assert_eq!(stage.shut, [place]);
+    stage.shards[0].end_of_input(place.1);
+    stage.turn(&[]);
+    assert_eq!(stage.ended[&place], Some(DisconnectReason::PeerClosed));
+
+    // A close_notify alone: answered by one.
+    let (place, mut peer) = stage.join(0, "lobby");
+    peer.tls.send_close_notify();
+    peer.pump();
+    stage.exchange(place, &mut peer);
+    stage.turn(&[]);
+    let bytes = stage.take(place);
+    peer.hear(&bytes);
+    assert!(peer.told_closed, "close_notify");
+    stage.shards[0].end_of_input(place.1);
+    stage.turn(&[]);
+    assert_eq!(stage.ended[&place], Some(DisconnectReason::PeerGone));
+
+    // TCP ends, TLS did not: somebody may have cut it.
+    let (place, _peer) = stage.join(0, "lobby");
+    stage.shards[0].end_of_input(place.1);
+    stage.turn(&[]);
+    assert_eq!(stage.ended[&place], Some(DisconnectReason::TlsTruncated));
+
+    // The same in the middle of a handshake is nobody's attack.
+    let place = stage.accept(0);
+    let mut peer = Peer::new(&Arc::clone(&stage.client));
+    stage.exchange(place, &mut peer);
+    stage.shards[0].end_of_input(place.1);
+    stage.turn(&[]);
+    assert_eq!(stage.ended[&place], Some(DisconnectReason::PeerGone));
+
+    // A record that was changed on the way: an alert, then the end; and its neighbours play on.
+    let (place, mut peer) = stage.join(0, "lobby");
+    peer.say(&frame(b"x"));
+    *peer.to_server.back_mut().expect("a record") ^= 1;
+    stage.exchange(place, &mut peer);
+    assert!(peer.broken, "the alert is an error to the client");
+    assert_eq!(stage.shut.last(), Some(&place));
+    stage.shards[0].end_of_input(place.1);
+    stage.turn(&[]);
+    assert_eq!(stage.ended[&place], Some(DisconnectReason::TlsViolation));
+
+    // Nothing that can be agreed on.
+    let place = stage.accept(0);
+    stage.turn(&[(place, b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")]);
+    assert_eq!(
+        stage.shards[0].reason(place.1),
+        Some(DisconnectReason::TlsHandshake)
+    );
+    let alert = stage.take(place);
+    assert_eq!(alert[0], 21, "an alert: {alert:?}");
+    assert!(stage.shut.contains(&place));
+}
+
+#[test]
+fn plain_http_on_the_tls_port_is_told_so() {
+    let mut stage = Stage::new(1);
+    let place = stage.accept(0);
+    stage.turn(&[(place, b"GET /rooms/lobby HTTP/1.1\r\n")]);
+    let answer = String::from_utf8(stage.take(place)).expect("text");
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("wss://"),
+        "{answer}"
+    );
+    assert_eq!(stage.shut, [place]);
+}
+
+#[test]
+fn handshakes_end_in_time_however_far_they_came() {
+    let limits = Limits {
+        handshake_ms: 100,
+        ..Limits::default()
+    };
+    let mut stage = Stage::with(1, limits, &TLS13);
+    let silent = stage.accept(0);
+    let trickling = stage.accept(0);
+    let hello: Vec<u8> = Peer::new(&Arc::clone(&stage.client)).to_server.into();
+    let half = stage.accept(0);
+    stage.turn(&[(half, &hello)]);
+    let headless = stage.accept(0);
+    let mut headless_peer = stage.shake(headless);
+    for byte in 0..90 {
+        stage.turn(&[(trickling, &hello[byte..=byte])]);
+    }
+    for _ in 0..40 {
+        stage.turn(&[]);
+    }
+    let ended = |stage: &Stage, place: &Place| stage.ended.get(place).copied().flatten();
+    for place in [silent, trickling, half] {
+        assert_eq!(
+            ended(&stage, &place),
+            Some(DisconnectReason::HandshakeTimeout)
+        );
+    }
+    let bytes = stage.take(headless);
+    headless_peer.hear(&bytes);
+    assert!(
+        headless_peer.got.starts_with(b"HTTP/1.1 408 "),
+        "this one can be told"
+    );
+}
+
+#[test]
+fn sessions_are_resumed_on_whatever_shard() {
+    for version in [&TLS13, &TLS12] {
+        let mut stage = Stage::with(2, Limits::default(), version);
+        let place = stage.accept(0);
+        let peer = stage.shake(place);
+        assert!(matches!(
+            peer.tls.handshake_kind(),
+            Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest)
+        ));
+        let place = stage.accept(1);
+        let peer = stage.shake(place);
+        assert_eq!(peer.tls.handshake_kind(), Some(HandshakeKind::Resumed));
+        assert_eq!(stage.shards[0].counters().tls_full, 1);
+        assert_eq!(stage.shards[1].counters().tls_resumed, 1);
+    }
+}
