@@ -1,4 +1,4 @@
-//! Targets for `roomcast`: operations on whole shards.
+//! Targets for `roomcast`: operations on whole shards, and the TLS transport.
 
 #[path = "../../server/tests/simulation/world/mod.rs"]
 #[allow(
@@ -7,13 +7,22 @@
 )]
 mod world;
 
+#[path = "../../server/tests/tls/machine.rs"]
+#[allow(dead_code, reason = "the test also tells what its runs came to")]
+mod machine;
+#[path = "../../server/tests/tls/pair.rs"]
+mod pair;
+
 use world::choices::Choices;
 
 /// A target's name, which is also that of its corpus, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this module.
-pub const TARGETS: [Target; 1] = [("shard_operations", shard_operations)];
+pub const TARGETS: [Target; 2] = [
+    ("shard_operations", shard_operations),
+    ("tls_transport", tls_transport),
+];
 
 /// Decisions that one input makes at most.
 const STEPS: usize = 4_000;
@@ -25,4 +34,10 @@ pub fn shard_operations(data: &[u8]) {
     if let Err(wrong) = verdict {
         panic!("{wrong}");
     }
+}
+
+/// The TLS transport against a real client, whose bytes are cut, changed, doubled and dropped on the way: neither side opens
+/// anything but a beginning of what the other one said.
+pub fn tls_transport(data: &[u8]) {
+    let _ = machine::run(data);
 }
