@@ -110,8 +110,18 @@ def overview(peers):
     table(header, rows)
 
 
-def below(peers, metric, text, limit):
-    value = median(peers.get("roomcast", []), metric)
+def tls_cost(peers):
+    """wss to ws, round by round: at most 1.15 times as much CPU, plus 0.4 us."""
+    cost = "server.cpu_per_delivery"
+    pairs = [(a.get(cost), b.get(cost)) for a, b in zip(peers.get("roomcast-wss", []), peers.get("roomcast", []))]
+    over = [a - (1.15 * b + 400) for a, b in pairs if a and b]
+    if over:
+        rounds = ", ".join(f"{time(a)} to {time(b)}" for a, b in pairs if a and b)
+        goal("CPU per delivery over wss at most 1.15 x that over ws plus 400 ns", rounds, statistics.median(over) <= 0)
+
+
+def below(peers, metric, text, limit, peer="roomcast"):
+    value = median(peers.get(peer, []), metric)
     if value is not None:
         goal(f"{text} at most {time(limit)}", time(value), value <= limit)
 
@@ -123,6 +133,7 @@ def arena(directory):
     if ratio:
         middle = statistics.median(ratio)
         goal("CPU per delivery at most 1.10 x the floor", f"{middle:.3f} (rounds: {' '.join(f'{r:.3f}' for r in ratio)})", middle <= 1.10)
+    tls_cost(peers)
     below(peers, "server.user_per_delivery", "user time per delivery", 300)
     below(peers, "latency.p50", "p50", 60 * US)
     below(peers, "latency.p99", "p99", 2.5 * MS)
@@ -133,6 +144,7 @@ def burst(directory):
     peers = load(directory)
     overview(peers)
     below(peers, "server.cpu_per_delivery", "CPU per delivery", 200)
+    below(peers, "server.cpu_per_delivery", "CPU per delivery over wss", 350, "roomcast-wss")
     below(peers, "latency.p99", "p99", 25 * MS)
 
 
@@ -245,9 +257,10 @@ def memory(directory):
             ]
         )
     table(header, rows)
-    value = median(peers.get("roomcast", []), "server.memory_per_connection")
-    if value is not None:
-        goal("at most 450 B per idle connection", f"{value:,.0f} B", value <= 450)
+    for peer, limit in (("roomcast", 450), ("roomcast-wss", 8192)):
+        value = median(peers.get(peer, []), "server.memory_per_connection")
+        if value is not None:
+            goal(f"at most {limit} B per idle connection of {peer}", f"{value:,.0f} B", value <= limit)
 
 
 def rooms(directory):

@@ -93,6 +93,9 @@ pub const HANDSHAKE_BUDGET: usize = 64;
 /// [`HANDSHAKE_BUDGET`] is used up: one costs from 0.1 ms (ECDSA) to 2 ms (RSA with 4,096 bits).
 pub const HANDSHAKE_SLICE_US: u64 = 2_000;
 
+/// Bytes of one PEM file (limit). The largest chains have some 20 KiB; a wrong path may be anything.
+pub const CERTIFICATE_FILE: u64 = 1024 * 1024;
+
 /// Milliseconds that accepting pauses when the process is out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 

@@ -3,7 +3,7 @@
 use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, Status};
 
 use super::connection::{Closing, Connection, PartialHead, Phase, Seat};
-use super::secure::Misdirected;
+use super::notices::Notice;
 use super::{Action, DisconnectReason, Shard};
 use crate::transport::{Heard, Transport};
 
@@ -116,6 +116,7 @@ impl Shard {
                 self.refuse_for(slot, Refusal::Draining, false, DisconnectReason::Drain);
             }
             Route::Room(..) | Route::Echo(_) if !self.common.take_seat() => {
+                self.tell(Notice::Full);
                 self.refuse_for(slot, Refusal::ServerFull, false, DisconnectReason::Full);
             }
             Route::Echo(accept) => self.seat(slot, Seat::Echo, &accept, rest),
@@ -172,6 +173,7 @@ impl Shard {
             self.connections[slot as usize]
                 .outbox
                 .push_own(|out| upgrade::write_accept(out, accept, None));
+            self.tell(Notice::RoomFull);
             return self.close(slot, DisconnectReason::RoomFull);
         }
         let seat = Seat::Room {
@@ -196,7 +198,7 @@ impl Shard {
 
     fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {
         if refusal == Refusal::TlsOnPlainPort {
-            self.tell_misdirected(Misdirected::TlsOnPlainPort);
+            self.tell(Notice::TlsOnPlainPort);
             return self.drop_connection(slot, DisconnectReason::Refused(refusal));
         }
         self.refuse_for(slot, refusal, head_only, DisconnectReason::Refused(refusal));
@@ -210,6 +212,7 @@ impl Shard {
         head_only: bool,
         reason: DisconnectReason,
     ) {
+        tracing::debug!(slot, status = refusal.status().code(), %refusal, "request refused");
         let outbox = &mut self.connections[slot as usize].outbox;
         outbox.push_own(|out| upgrade::write_refusal_for(out, refusal, head_only));
         self.begin_closing(slot, Closing::Flush, reason);

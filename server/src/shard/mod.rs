@@ -18,6 +18,7 @@ mod disconnect;
 mod flush;
 mod handshake;
 mod lifecycle;
+mod notices;
 mod receive;
 mod secure;
 
@@ -35,6 +36,7 @@ pub use self::disconnect::{Blame, Consequence, DisconnectReason};
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
 pub use self::handshake::Handover;
+use self::notices::Notices;
 use crate::delivery::BatchPool;
 use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FLOOD_BURST, Limits, OWN_ANSWERS};
 use crate::room::{RoomId, Rooms};
@@ -138,8 +140,7 @@ pub struct Shard {
     draining: bool,
     /// What was opened of one read.
     plain: Vec<u8>,
-    /// When somebody was last told that a peer speaks TLS where it must not, or does not where it must (ms).
-    misdirected_at: Option<u64>,
+    notices: Notices,
     random: fastrand::Rng,
     counters: Counters,
 }
@@ -169,7 +170,7 @@ impl Shard {
             dead: Vec::new(),
             draining: false,
             plain: Vec::new(),
-            misdirected_at: None,
+            notices: Notices::default(),
             random: fastrand::Rng::with_seed(seed),
             counters: Counters::default(),
             common,

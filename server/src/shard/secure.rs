@@ -5,21 +5,10 @@
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
+use super::notices::Notice;
 use super::{DisconnectReason, Shard};
 use crate::limits::{RECORD_PLAINTEXT, SEALED_REST};
 use crate::transport::{Breach, Heard, SEALED_MAX, Tls, Transport};
-
-/// The operator is told of peers at the wrong port this often at most.
-const TELL_MISDIRECTED_EVERY_MS: u64 = 10_000;
-
-/// A peer that came to the wrong port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Misdirected {
-    /// A ClientHello where HTTP is spoken.
-    TlsOnPlainPort,
-    /// HTTP where TLS is spoken.
-    PlainOnTlsPort,
-}
 
 /// One write's worth of sealed bytes, and where what goes into it is gathered.
 #[derive(Debug, Default)]
@@ -80,7 +69,7 @@ impl Shard {
         connection.phase = Phase::Handshake(None);
         // No TLS record begins with a letter, and every HTTP request does.
         if bytes.first().is_some_and(u8::is_ascii_alphabetic) {
-            self.tell_misdirected(Misdirected::PlainOnTlsPort);
+            self.tell(Notice::PlainOnTlsPort);
             let refusal = Refusal::PlainOnTlsPort;
             return self.refuse_for(slot, refusal, false, DisconnectReason::Refused(refusal));
         }
@@ -192,22 +181,5 @@ impl Shard {
         connection.outbox.push_sealed(&sealer.sealed[..len]);
         self.list(slot);
         true
-    }
-
-    /// Says so once in a while: most often it is a wrong URL.
-    pub(super) fn tell_misdirected(&mut self, what: Misdirected) {
-        let recently = |at: u64| self.now < at + TELL_MISDIRECTED_EVERY_MS;
-        if self.misdirected_at.is_some_and(recently) {
-            return;
-        }
-        self.misdirected_at = Some(self.now);
-        match what {
-            Misdirected::TlsOnPlainPort => tracing::warn!(
-                "a client speaks TLS to the plain port and was closed: it should use ws://, or wss:// with the port of --listen-tls"
-            ),
-            Misdirected::PlainOnTlsPort => tracing::warn!(
-                "a client speaks plain HTTP to the TLS port and got a 400: it should use wss:// (https://)"
-            ),
-        }
     }
 }

@@ -167,8 +167,13 @@ impl Tls {
                 ) => {
                     return used;
                 }
+                Err(error) => {
+                    tracing::debug!(%error, handshake = self.is_handshaking(), "TLS session refused");
+                    self.breach(&mut input[used..], answers);
+                    return used;
+                }
                 // Early data is never offered; rustls refuses it. Whatever rustls may add is not understood.
-                Ok(_) | Err(_) => {
+                Ok(_) => {
                     self.breach(&mut input[used..], answers);
                     return used;
                 }

@@ -20,8 +20,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::time::ASN1Time;
 
-/// Bytes of one PEM file (limit). The largest chains have some 20 KiB; a wrong path may be anything.
-const FILE_MAX: u64 = 1024 * 1024;
+use crate::limits::CERTIFICATE_FILE;
 
 /// The two files of a pair, as the operator named them. They may be the same file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -75,7 +74,7 @@ pub enum Problem {
     #[error("it is no regular file (give a PEM file)")]
     NoFile,
     /// Larger than any certificate.
-    #[error("it is larger than {FILE_MAX} bytes (give a PEM file with one chain)")]
+    #[error("it is larger than {CERTIFICATE_FILE} bytes (give a PEM file with one chain)")]
     TooLarge,
     /// Base64 or section markers are broken.
     #[error("it is no valid PEM: {0} (is it complete?)")]
@@ -208,10 +207,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(FILE_MAX + 1)
+    file.take(CERTIFICATE_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_MAX {
+    if bytes.len() as u64 > CERTIFICATE_FILE {
         return Err(Problem::TooLarge);
     }
     Ok(bytes)
@@ -393,7 +392,7 @@ mod tests {
         let encrypted = folder.write("encrypted.key", encrypted);
         let old_encrypted = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
         let old_encrypted = folder.write("old_encrypted.key", old_encrypted);
-        let large = folder.write("large.pem", &" ".repeat(FILE_MAX as usize + 1));
+        let large = folder.write("large.pem", &" ".repeat(CERTIFICATE_FILE as usize + 1));
         let socket = folder.path("socket");
         let _listening = UnixListener::bind(&socket).unwrap();
         let expired = folder
