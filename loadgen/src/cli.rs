@@ -7,6 +7,7 @@
 //! code 2; what comes out of here is a scenario that passes its own check.
 
 mod load;
+mod tls;
 mod values;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub use load::{LoadArgs, ProfileArg};
+pub use tls::TlsArgs;
 pub use values::Addresses;
 
 use crate::compare::MaxRegress;
@@ -278,7 +280,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::scenario::{MessageKind, Scenario, Schedule};
+    use crate::scenario::{MessageKind, Scenario, Schedule, Trust};
 
     fn read(args: &[&str]) -> Result<Cli, Answer> {
         let args = std::iter::once("loadgen").chain(args.iter().copied());
@@ -346,9 +348,25 @@ mod tests {
     }
 
     #[test]
+    fn trust_is_what_was_asked_for() {
+        for (args, trust, resume) in [
+            (&[][..], Trust::System, true),
+            (&["--insecure"], Trust::Anyone, true),
+            (&["--ca", "x"], Trust::Authorities("x".into()), true),
+            (&["--no-resume"], Trust::System, false),
+        ] {
+            let tls = scenario(&[&["--url", "wss://h"], args].concat()).unwrap().tls;
+            assert_eq!((tls.trust, tls.resume), (trust, resume), "{args:?}");
+        }
+    }
+
+    #[test]
     fn every_flag_arrives() {
         let scenario = scenario(&[
             "--url=ws://[::1]:9000/chat?room={room}",
+            "--ca=ca.pem",
+            "--no-resume",
+            "--interval=250ms",
             "--clients=120",
             "--rooms=6",
             "--senders-per-room=2",
@@ -375,6 +393,9 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(scenario.target.host(), "::1");
+        assert_eq!(scenario.tls.trust, Trust::Authorities("ca.pem".into()));
+        assert!(!scenario.tls.resume);
+        assert_eq!(scenario.interval, Duration::from_millis(250));
         assert_eq!(
             (
                 scenario.clients,
@@ -423,7 +444,10 @@ mod tests {
             (&["--clients"], "value is required for '--clients"),
             (&["--cleints", "10"], "'--clients'"),
             (&["run"], "run"),
-            (&["--url", "wss://h"], "TLS"),
+            (&["--url", "wss://h/#room"], "#fragment"),
+            (&["--ca", "ca.pem", "--insecure"], "cannot be used with"),
+            (&["--interval", "99ms"], "100 ms"),
+            (&["--interval", "2h"], "1 hour"),
             (&["--url", "http://h"], "not a WebSocket URL"),
             (&["--url", "ws://h/#room"], "#fragment"),
             (&["--url", "ws://h:99999"], "port"),
@@ -472,6 +496,7 @@ mod tests {
         };
         for want in [
             "Target",
+            "TLS (wss://)",
             "Load",
             "Misbehaviour",
             "Generator",

@@ -65,7 +65,7 @@ fn measure(scenario: &Scenario, progress: bool, stop: &AtomicBool) -> Result<Rep
 fn explain(error: EngineError) -> Failure {
     let message = error.to_string();
     match error {
-        EngineError::Scenario(_) => Failure::usage(message),
+        EngineError::Scenario(_) | EngineError::Trust(_) => Failure::usage(message),
         EngineError::Descriptors { .. } => {
             Failure::usage(format!("{message}; `loadgen doctor` shows every limit"))
         }

@@ -45,6 +45,9 @@ pub struct Outcome {
 
     /// `connect` called to TCP established, one value per connection of the ramp.
     pub connect: Histogram<u64>,
+    /// TCP established to TLS handshake complete, full or resumed, one value per connection that
+    /// got so far, of clients that came back too. Empty unless the target is `wss`.
+    pub tls: Histogram<u64>,
     /// Upgrade request written to 101 read, one value per connection of the ramp.
     pub join: Histogram<u64>,
     /// `connect` called to 101 read, for the rejoins of churning clients.
@@ -199,6 +202,13 @@ pub struct Connections {
     pub disconnected: u64,
     /// Misbehaving clients that lost their connection without leaving.
     pub disconnected_misbehaving: u64,
+    /// Of `disconnected`, TLS connections that the server ended without a close_notify (RFC 8446
+    /// section 6.1): what it sent last may be missing.
+    pub truncated: u64,
+    /// TLS handshakes that authenticated the server anew.
+    pub tls_full: u64,
+    /// TLS handshakes that resumed the session of an earlier connection.
+    pub tls_resumed: u64,
     /// Close codes the server sent before the close stage (to anyone); 1005 for an empty close
     /// frame, 1006 for none.
     pub close_codes: BTreeMap<u16, u64>,
@@ -222,6 +232,9 @@ impl Connections {
         }
         self.disconnected += other.disconnected;
         self.disconnected_misbehaving += other.disconnected_misbehaving;
+        self.truncated += other.truncated;
+        self.tls_full += other.tls_full;
+        self.tls_resumed += other.tls_resumed;
         for (&code, count) in &other.close_codes {
             *self.close_codes.entry(code).or_default() += count;
         }

@@ -6,6 +6,7 @@
 //! opinion about its numbers.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::payload;
@@ -54,11 +55,44 @@ pub enum Profile {
     Raw,
 }
 
+/// Whose certificates are believed, for a `wss` target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the system's authorities and, when the target is this machine by its name, those
+    /// of the development authority that `roomcast --dev-tls` made.
+    #[default]
+    System,
+    /// Those of the authorities in this PEM file, and no others.
+    Authorities(PathBuf),
+    /// Any: nothing is verified.
+    Anyone,
+}
+
+/// How TLS is done, for a `wss` target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// Whether a connection may resume the session of an earlier one (RFC 8446 section 2.2).
+    pub resume: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            trust: Trust::default(),
+            resume: true,
+        }
+    }
+}
+
 /// One load test.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Where the relay is.
     pub target: Target,
+    /// How TLS is done, if the target is `wss`.
+    pub tls: Tls,
     /// How messages are exchanged.
     pub profile: Profile,
     /// Connections, healthy and misbehaving together.
@@ -119,6 +153,7 @@ impl Scenario {
     pub fn new(target: Target, seed: u64) -> Self {
         Self {
             target,
+            tls: Tls::default(),
             profile: Profile::Raw,
             clients: 1_000,
             room_size: 10,

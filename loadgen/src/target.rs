@@ -5,7 +5,7 @@
 //! characters, no spaces and no fragment.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// What stands for the room in a path.
@@ -14,6 +14,7 @@ const ROOM: &str = "{room}";
 /// A relay's address and the path of its rooms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    secure: bool,
     host: Host,
     port: u16,
     /// Path and query, with exactly one `{room}`.
@@ -30,13 +31,10 @@ enum Host {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// No `://`.
-    #[error("'{0}' has no scheme: write ws://host:port/path")]
+    #[error("'{0}' has no scheme: write ws://host:port/path, or wss:// for TLS")]
     NoScheme(String),
-    /// `wss`.
-    #[error("wss:// is not in this version of loadgen (TLS is missing): use a ws:// URL")]
-    Tls,
     /// Neither `ws` nor `wss`.
-    #[error("'{0}://' is not a WebSocket URL: write ws://host:port/path")]
+    #[error("'{0}://' is not a WebSocket URL: write ws://host:port/path, or wss:// for TLS")]
     Scheme(String),
     /// Something after `#`.
     #[error("a WebSocket URL has no #fragment: leave out '#{0}'")]
@@ -62,9 +60,9 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Reads a URL: `ws://host[:port][/path][?query]`. `{room}` in the path or query is where
-    /// the room's name goes; without it, it goes behind the path (behind `/rooms` if there is no
-    /// path). Without a port it is 80.
+    /// Reads a URL: `ws://host[:port][/path][?query]`, or `wss://` for TLS. `{room}` in the path
+    /// or query is where the room's name goes; without it, it goes behind the path (behind
+    /// `/rooms` if there is no path). Without a port it is 80, or 443 for `wss`.
     ///
     /// # Errors
     /// See [`TargetError`].
@@ -73,11 +71,11 @@ impl Target {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| TargetError::NoScheme(url.to_owned()))?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "ws" => {}
-            "wss" => return Err(TargetError::Tls),
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => false,
+            "wss" => true,
             _ => return Err(TargetError::Scheme(scheme.to_owned())),
-        }
+        };
         if let Some((_, fragment)) = rest.split_once('#') {
             return Err(TargetError::Fragment(fragment.to_owned()));
         }
@@ -91,10 +89,30 @@ impl Target {
         }
         let (host, port) = split_authority(authority)?;
         Ok(Self {
+            secure,
             host: parse_host(host)?,
-            port: parse_port(port)?,
+            port: parse_port(port)?.unwrap_or(default_port(secure)),
             template: template(path)?,
         })
+    }
+
+    /// Whether the connection is over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether the host is this machine by its very name: `localhost` (RFC 6761 section 6.3) or
+    /// a loopback address.
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::V6(address) => address.is_loopback(),
+            Host::Name(name) => {
+                let ip = name.parse::<Ipv4Addr>();
+                ip.is_ok_and(|ip| ip.is_loopback())
+                    || name == "localhost"
+                    || name.ends_with(".localhost")
+            }
+        }
     }
 
     /// The host as the resolver takes it: a name or an address without brackets.
@@ -110,13 +128,14 @@ impl Target {
         self.port
     }
 
-    /// The Host field: with brackets around an IPv6 address, with the port unless it is 80.
+    /// The Host field: with brackets around an IPv6 address, with the port unless it
+    /// is the scheme's own.
     pub fn host_field(&self) -> String {
         let host = match &self.host {
             Host::Name(name) => name.clone(),
             Host::V6(address) => format!("[{address}]"),
         };
-        if self.port == 80 {
+        if self.port == default_port(self.secure) {
             host
         } else {
             format!("{host}:{}", self.port)
@@ -132,7 +151,8 @@ impl Target {
 /// The URL, with `{room}` where the room's name goes.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}{}", self.host_field(), self.template)
+        let scheme = if self.secure { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{}", self.host_field(), self.template)
     }
 }
 
@@ -179,15 +199,20 @@ fn parse_host(host: &str) -> Result<Host, TargetError> {
     Ok(Host::Name(host.to_ascii_lowercase()))
 }
 
-fn parse_port(port: Option<&str>) -> Result<u16, TargetError> {
-    let Some(port) = port else { return Ok(80) };
+/// The port of a URL that names none (RFC 6455 section 3).
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+fn parse_port(port: Option<&str>) -> Result<Option<u16>, TargetError> {
+    let Some(port) = port else { return Ok(None) };
     let bad = || TargetError::Port(port.to_owned());
     if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
         return Err(bad());
     }
     match port.parse() {
         Ok(0) | Err(_) => Err(bad()),
-        Ok(port) => Ok(port),
+        Ok(port) => Ok(Some(port)),
     }
 }
 
@@ -274,6 +299,11 @@ mod tests {
                 "/rooms/r1",
             ),
             (" ws://h ", "h", 80, "h", "/rooms/r1"),
+            ("wss://h", "h", 443, "h", "/rooms/r1"),
+            ("WSS://h:443/x", "h", 443, "h", "/x/r1"),
+            ("wss://h:80", "h", 80, "h:80", "/rooms/r1"),
+            ("ws://h:443", "h", 443, "h:443", "/rooms/r1"),
+            ("wss://[::1]:7443", "::1", 7443, "[::1]:7443", "/rooms/r1"),
         ] {
             let target = Target::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"));
             assert_eq!(target.host(), host, "{url}");
@@ -286,13 +316,32 @@ mod tests {
     }
 
     #[test]
+    fn only_names_of_this_machine_are_loopback() {
+        for (url, secure, loopback) in [
+            ("wss://127.0.0.1:7443", true, true),
+            ("ws://127.9.9.9", false, true),
+            ("wss://localhost", true, true),
+            ("wss://a.localhost", true, true),
+            ("wss://[::1]", true, true),
+            ("wss://localhost.example.org", true, false),
+            ("wss://notlocalhost", true, false),
+            ("wss://192.0.2.1", true, false),
+            ("wss://[2001:db8::1]", true, false),
+        ] {
+            let target = Target::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"));
+            assert_eq!(target.is_secure(), secure, "{url}");
+            assert_eq!(target.is_loopback(), loopback, "{url}");
+        }
+    }
+
+    #[test]
     fn urls_that_cannot() {
         use TargetError as E;
         for (url, error) in [
             ("", E::NoScheme("".into())),
             ("127.0.0.1:7777", E::NoScheme("127.0.0.1:7777".into())),
-            ("wss://h", E::Tls),
-            ("WSS://h", E::Tls),
+            ("wss://h/#b", E::Fragment("b".into())),
+            ("wss://", E::NoHost),
             ("http://h", E::Scheme("http".into())),
             ("https://h", E::Scheme("https".into())),
             ("ftp://h", E::Scheme("ftp".into())),

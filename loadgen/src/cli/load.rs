@@ -10,7 +10,10 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::values::{Addresses, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_size};
+use super::tls::TlsArgs;
+use super::values::{
+    Addresses, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_interval, parse_size,
+};
 use crate::exit::Failure;
 use crate::scenario::{MessageKind, Profile, Scenario, Schedule};
 use crate::target::Target;
@@ -18,7 +21,7 @@ use crate::target::Target;
 /// What is put on the server.
 #[derive(Debug, Args)]
 pub struct LoadArgs {
-    /// Relay to load; a room's name replaces {room}, or goes behind the path
+    /// Relay to load, ws:// or wss://; a room's name replaces {room}, or goes behind the path
     #[arg(
         long,
         env = "LOADGEN_URL",
@@ -42,6 +45,9 @@ pub struct LoadArgs {
         help_heading = "Target"
     )]
     pub server_pid: Option<u32>,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// Clients in all
     #[arg(
@@ -109,6 +115,10 @@ pub struct LoadArgs {
     /// How long to wait for stragglers at most
     #[arg(long, env = "LOADGEN_DRAIN", value_name = "TIME", default_value = "5s", value_parser = parse_duration, help_heading = "Time")]
     pub drain: Duration,
+    /// Resolution of the time line (report.json, .hlog, .svg): with 100ms, the least, a stall of
+    /// 300 ms is seen as one
+    #[arg(long, env = "LOADGEN_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = parse_interval, help_heading = "Time")]
+    pub interval: Duration,
     /// Connections opened per second
     #[arg(
         long,
@@ -185,6 +195,7 @@ impl LoadArgs {
         scenario.profile = match self.profile {
             ProfileArg::Raw => Profile::Raw,
         };
+        scenario.tls = self.tls.tls();
         scenario.clients = self.clients;
         scenario.room_size = room_size;
         scenario.senders_per_room = self.senders_per_room.unwrap_or(room_size);
@@ -206,6 +217,7 @@ impl LoadArgs {
         scenario.warmup = self.warmup;
         scenario.duration = self.duration;
         scenario.drain = self.drain;
+        scenario.interval = self.interval;
         scenario.churn = self.churn;
         scenario.slow_readers = self.slow_readers;
         scenario.stalling_readers = self.stalling_readers;

@@ -38,6 +38,21 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
 }
 
+/// The shortest interval of a time line: the server's CPU time is known in steps of 10 ms, so
+/// that shorter ones would say little about it.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// The longest.
+const INTERVAL_MAX: Duration = Duration::from_secs(3600);
+
+/// A time of 100 ms to 1 hour.
+pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
+        return Err(format!("{text:?} is not between 100 ms and 1 hour"));
+    }
+    Ok(interval)
+}
+
 /// `64`, `4KiB`, `1MiB`.
 pub(super) fn parse_size(text: &str) -> Result<usize, String> {
     let amount = gate::parse_amount(text, Unit::Bytes)?;

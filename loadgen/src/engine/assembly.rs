@@ -120,6 +120,7 @@ fn sparse(counts: &BTreeMap<Nanos, u64>) -> SparseHistogram {
 pub(super) struct Sum {
     pub(super) tally: Tally,
     pub(super) connect: Recorder,
+    pub(super) tls: Recorder,
     pub(super) join: Recorder,
     pub(super) rejoin: Recorder,
     pub(super) uncorrected: Recorder,
@@ -139,6 +140,7 @@ impl Sum {
         Self {
             tally: Tally::default(),
             connect: Recorder::new(),
+            tls: Recorder::new(),
             join: Recorder::new(),
             rejoin: Recorder::new(),
             uncorrected: Recorder::new(),
@@ -158,6 +160,7 @@ impl Sum {
         self.tally.add(&part.tally);
         for (sum, part) in [
             (&mut self.connect, &part.connect),
+            (&mut self.tls, &part.tls),
             (&mut self.join, &part.join),
             (&mut self.rejoin, &part.rejoin),
             (&mut self.uncorrected, &part.uncorrected),
@@ -194,6 +197,7 @@ impl Sum {
         [
             latency,
             &self.connect,
+            &self.tls,
             &self.join,
             &self.rejoin,
             &self.uncorrected,

@@ -9,6 +9,7 @@ use roomcast_protocol::upgrade::ClientKey;
 
 use super::clock::Nanos;
 use super::plan::{ClientPlan, Role};
+use super::tls::Transport;
 
 /// What an outbox holds at most beside the rest of one message: pongs that the server does not
 /// read. Further ones are dropped (RFC 6455 section 5.5.3 allows it).
@@ -21,6 +22,13 @@ pub(crate) enum Phase {
     Away,
     /// TCP, begun at this time.
     Connecting(Nanos),
+    /// The TLS handshake.
+    Securing {
+        /// When connecting began.
+        connecting_since: Nanos,
+        /// When TCP was connected.
+        since: Nanos,
+    },
     /// The request is on its way.
     Upgrading(Box<Upgrading>),
     /// In the room.
@@ -30,6 +38,16 @@ pub(crate) enum Phase {
         /// The server's close frame has come.
         answered: bool,
     },
+}
+
+impl Phase {
+    /// On the way in, wherever.
+    pub(crate) fn is_entering(&self) -> bool {
+        matches!(
+            self,
+            Self::Connecting(_) | Self::Securing { .. } | Self::Upgrading(_)
+        )
+    }
 }
 
 /// A handshake.
@@ -51,13 +69,18 @@ pub(crate) struct Client {
     pub(crate) plan: ClientPlan,
     pub(crate) phase: Phase,
     pub(crate) stream: Option<TcpStream>,
+    /// What its bytes travel in.
+    pub(crate) transport: Transport,
     pub(crate) decoder: Decoder,
     /// What must be written before anything else: the rest of a message, and control frames.
     pub(crate) outbox: Vec<u8>,
     /// How much of the outbox is the rest of a message.
     pub(crate) rest: usize,
-    /// When that message was due.
-    pub(crate) rest_due: Nanos,
+    /// Messages that are written in part: the one whose rest is in the outbox, or those that are
+    /// sealed in ciphertext which the socket did not take.
+    pub(crate) begun: u32,
+    /// `skipped` when they were begun: tells when they were due.
+    pub(crate) begun_skipped: u32,
     /// Messages that have fallen due.
     pub(crate) due: u32,
     /// Messages wholly written: the next one's sequence number.
@@ -85,10 +108,12 @@ impl Client {
             plan,
             phase: Phase::Away,
             stream: None,
+            transport: Transport::Plain,
             decoder: Decoder::default(),
             outbox: Vec::new(),
             rest: 0,
-            rest_due: 0,
+            begun: 0,
+            begun_skipped: 0,
             due: 0,
             sequence: 0,
             skipped: 0,
@@ -121,7 +146,7 @@ impl Client {
 
     /// Gives up what is pending but has not been begun; tells how much that was.
     pub(crate) fn skip_pending(&mut self) -> u32 {
-        let pending = self.pending() - u32::from(self.rest > 0);
+        let pending = self.pending() - self.begun;
         self.skipped += pending;
         pending
     }
@@ -130,9 +155,11 @@ impl Client {
     /// still be on a list of those to read.)
     pub(crate) fn reset(&mut self) -> u32 {
         self.rest = 0;
+        self.begun = 0;
         let pending = self.skip_pending();
         self.phase = Phase::Away;
         self.stream = None;
+        self.transport = Transport::Plain;
         self.decoder = Decoder::default();
         self.outbox = Vec::new();
         self.blocked = false;

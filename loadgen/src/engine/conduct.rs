@@ -23,6 +23,7 @@ use super::plan;
 use super::progress::{Progress, Snapshot, Stage};
 
 use super::socket::Failure;
+use super::trust::Secure;
 use super::usage::{Cpu, Server};
 use super::verdict;
 use super::worker::Settings;
@@ -45,6 +46,7 @@ pub(super) fn run(
     stop: &AtomicBool,
 ) -> Result<Outcome, EngineError> {
     scenario.check()?;
+    let secure = Secure::of(&scenario.target, &scenario.tls)?;
     limits::raise_descriptors(scenario.clients, scenario.threads)?;
     let addresses = limits::resolve(&scenario.target)?;
     let started_at = SystemTime::now();
@@ -53,6 +55,7 @@ pub(super) fn run(
         clock: Clock::start(),
         run: fastrand::Rng::with_seed(scenario.seed).u32(..1 << 24),
         scenario: scenario.clone(),
+        secure,
     });
     let mut refused = None;
     for address in addresses {
@@ -169,7 +172,7 @@ impl<'a> Conductor<'a> {
     fn first(&mut self) -> Result<Result<(), Failure>, EngineError> {
         self.crew.tell(0, Command::First(self.address));
         let ended = self.wait(Nanos::MAX, |conductor| conductor.first.is_some())?;
-        match self.first {
+        match self.first.take() {
             Some(result) if ended == Ended::Goal => Ok(result),
             _ => Err(EngineError::Stopped),
         }
@@ -291,6 +294,7 @@ impl<'a> Conductor<'a> {
             stages,
             interrupted,
             connect: sum.connect.to_histogram(),
+            tls: sum.tls.to_histogram(),
             join: sum.join.to_histogram(),
             rejoin: sum.rejoin.to_histogram(),
             latency: latency.to_histogram(),

@@ -15,6 +15,9 @@ pub enum EngineError {
     /// The scenario cannot be run.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
+    /// Authorities of certificates cannot be read, or there is none. The text says what to do.
+    #[error("{0}")]
+    Trust(String),
     /// The host has no address.
     #[error("cannot find the address of '{host}': {reason}")]
     Resolve {

@@ -60,6 +60,7 @@ pub(crate) struct IntervalPart {
 pub(crate) struct Part {
     pub(crate) tally: Tally,
     pub(crate) connect: Recorder,
+    pub(crate) tls: Recorder,
     pub(crate) join: Recorder,
     pub(crate) rejoin: Recorder,
     pub(crate) uncorrected: Recorder,

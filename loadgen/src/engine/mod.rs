@@ -11,9 +11,11 @@
 //!  └ worker one epoll loop per thread, each with whole rooms: nothing is shared but gauges
 //!      ├ schedule, alarm     when messages are due; waking precisely then
 //!      ├ client, socket      one connection; opening one
+//!      ├ tls                 its records, if it is wss
 //!      └ measure ─ ledger, recorder   judging, counting and timing one delivery
 //! plan      who is who      link   what conductor and workers say to each other
 //! usage     /proc           verdict   whether the run can be trusted
+//! trust     whose certificates are believed          tickets   sessions to resume
 //! ```
 
 mod alarm;
@@ -32,6 +34,9 @@ mod progress;
 mod recorder;
 mod schedule;
 mod socket;
+mod tickets;
+mod tls;
+mod trust;
 mod usage;
 mod verdict;
 mod worker;

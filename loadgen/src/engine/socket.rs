@@ -20,7 +20,7 @@ const SLOW_RECEIVE_BUFFER: usize = 4 * 1024;
 const STALLING_RECEIVE_BUFFER: usize = 16 * 1024;
 
 /// Why a client is not in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Failure {
     /// Nobody listens, or the backlog is full and says so.
     Refused,
@@ -32,6 +32,12 @@ pub(crate) enum Failure {
     Io(io::ErrorKind),
     /// The server ended the connection before it answered.
     Ended,
+    /// The server ended the connection within the TLS handshake, without an alert.
+    EndedInTls,
+    /// The server ended the TLS connection without a close_notify before it answered.
+    Truncated,
+    /// The TLS handshake failed.
+    Tls(rustls::Error),
     /// The answer was not a right 101.
     Upgrade(ClientError),
     /// Too many others had failed.
@@ -57,9 +63,63 @@ impl fmt::Display for Failure {
             Self::NoPort => write!(f, "no local port left: use more source addresses"),
             Self::Io(kind) => write!(f, "{kind}"),
             Self::Ended => write!(f, "the server ended the connection before it answered"),
+            Self::EndedInTls => write!(
+                f,
+                "the server ended the connection within the TLS handshake: check that this port speaks TLS (wss), not plain ws"
+            ),
+            Self::Truncated => write!(
+                f,
+                "the server ended the TLS connection without close_notify before it answered"
+            ),
+            Self::Tls(error) => write_tls(f, error),
             Self::Upgrade(error) => write!(f, "{error}"),
             Self::NotTried => write!(f, "not tried after too many failures"),
         }
+    }
+}
+
+/// What is wrong with a TLS handshake, and what to do about it, in one line.
+fn write_tls(f: &mut fmt::Formatter<'_>, error: &rustls::Error) -> fmt::Result {
+    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
+    match error {
+        Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
+            write!(
+                f,
+                "the server's certificate is not trusted: trust its CA with --ca FILE, or for a test --insecure; `roomcast --dev-tls` on this machine is trusted by itself"
+            )
+        }
+        Error::InvalidCertificate(
+            error @ (Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }),
+        ) => write!(
+            f,
+            "the server's certificate is for another host ({error}): use a host of the certificate in --url, or for a test --insecure"
+        ),
+        Error::InvalidCertificate(
+            error @ (Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. }),
+        ) => write!(
+            f,
+            "the server's certificate is out of date ({error}): renew it, check this machine's clock, or for a test --insecure"
+        ),
+        Error::InvalidCertificate(error) => write!(
+            f,
+            "the server's certificate cannot be used ({error}): give its CA with --ca FILE, or for a test --insecure"
+        ),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => write!(
+            f,
+            "the server does not speak TLS on this port: use ws:// in --url, or the port for wss"
+        ),
+        Error::AlertReceived(alert) => write!(
+            f,
+            "the server refused the TLS handshake ({alert:?}): its log says why"
+        ),
+        Error::PeerIncompatible(what) => write!(
+            f,
+            "the server and loadgen have no TLS version or algorithm in common ({what:?}): TLS 1.2 or 1.3 is needed"
+        ),
+        other => write!(f, "the TLS handshake failed: {other}"),
     }
 }
 

@@ -1,18 +1,21 @@
-//! How clients get in: the ramp, TCP, the upgrade.
+//! How clients get in: the ramp, TCP, the upgrade (TLS, which may be between, is `secure`'s).
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::event::Event;
 use mio::{Interest, Token};
 use roomcast_protocol::upgrade::{self, ClientKey};
 
+use super::secure::write_whole;
 use super::{Stage, Worker};
 use crate::engine::client::{Phase, Upgrading};
 use crate::engine::clock::{Nanos, nanos};
 use crate::engine::link::{self, Gauges};
 use crate::engine::schedule::Period;
 use crate::engine::socket::{self, Failure};
+use crate::engine::tls::Transport;
 
 /// Failures of one thread after which it opens no further connections: this many, or a tenth of
 /// its clients if that is more.
@@ -37,7 +40,7 @@ impl Worker {
             ramp.next += 1;
             let limit = FAILURES_MAX.max(self.clients.len() as u64 / 10);
             if self.connections.failed_total() > limit {
-                self.count_failure(Failure::NotTried);
+                self.count_failure(&Failure::NotTried);
             } else if self.is_away(client as u32) {
                 self.connect(client as u32);
             }
@@ -118,6 +121,7 @@ impl Worker {
                     Err(error) => self.failed(index, error.into()),
                 }
             }
+            Phase::Securing { .. } => self.read_handshake(index),
             Phase::Upgrading(_) => self.read_answer(index),
             _ => {}
         }
@@ -129,14 +133,23 @@ impl Worker {
         if self.stage == Stage::Quiet {
             self.connect.record(now - since);
         }
+        let settings = Arc::clone(&self.settings);
+        match &settings.secure {
+            None => self.request(index, since),
+            Some(secure) => self.begin_securing(index, secure, since),
+        }
+    }
+
+    /// The transport is ready: asks for the upgrade.
+    pub(super) fn request(&mut self, index: u32, connecting_since: Nanos) {
         let scenario = &self.settings.scenario;
         let client = &mut self.clients[index as usize];
         let number = self.rooms[client.plan.room as usize].number;
         let room = format!("{}-{number}", scenario.room_prefix);
         let key = ClientKey::from_bytes(self.random.u128(..).to_le_bytes());
-        let mut request = Vec::new();
+        self.out.clear();
         upgrade::write_client_request(
-            &mut request,
+            &mut self.out,
             &scenario.target.host_field(),
             &scenario.target.path_of(&room),
             &key,
@@ -144,19 +157,27 @@ impl Worker {
             &[],
         );
         client.phase = Phase::Upgrading(Box::new(Upgrading {
-            connecting_since: since,
-            since: now,
+            connecting_since,
+            since: self.now,
             key,
             answer: Vec::new(),
         }));
         let Some(stream) = &mut client.stream else {
             return;
         };
-        // A request is far smaller than the buffer of a socket that has sent nothing.
-        match stream.write(&request) {
-            Ok(written) if written == request.len() => self.read_answer(index),
-            Ok(_) => self.failed(index, Failure::Io(std::io::ErrorKind::WriteZero)),
-            Err(error) => self.failed(index, error.into()),
+        let written = match &mut client.transport {
+            Transport::Plain => write_whole(stream, &self.out),
+            Transport::Tls(tls) => {
+                self.sealed.clear();
+                let sealed = tls.seal(&self.out, &mut self.sealed);
+                sealed
+                    .map_err(Failure::Tls)
+                    .and_then(|()| write_whole(stream, &self.sealed))
+            }
+        };
+        match written {
+            Ok(()) => self.read_answer(index),
+            Err(failure) => self.failed(index, failure),
         }
     }
 
@@ -168,7 +189,11 @@ impl Worker {
             else {
                 return;
             };
-            let read = match stream.read(&mut self.buffer) {
+            let kept = client.transport.tls().map_or(0, |tls| tls.kept());
+            let read = match stream.read(&mut self.buffer[kept..]) {
+                Ok(0) if client.transport.is_cut_short() => {
+                    return self.failed(index, Failure::Truncated);
+                }
                 Ok(0) => return self.failed(index, Failure::Ended),
                 Ok(read) => read,
                 Err(error) => match error.kind() {
@@ -177,7 +202,20 @@ impl Worker {
                     _ => return self.failed(index, error.into()),
                 },
             };
-            upgrading.answer.extend_from_slice(&self.buffer[..read]);
+            if let Transport::Tls(tls) = &mut client.transport {
+                tls.unkeep(&mut self.buffer);
+                self.text.clear();
+                self.sealed.clear();
+                let input = &mut self.buffer[..kept + read];
+                let opened = tls.open(input, &mut self.text, &mut self.sealed);
+                let written = write_whole(stream, &self.sealed);
+                upgrading.answer.extend_from_slice(&self.text);
+                if let Some(failure) = opened.map_err(Failure::Tls).and(written).err() {
+                    return self.failed(index, failure);
+                }
+            } else {
+                upgrading.answer.extend_from_slice(&self.buffer[..read]);
+            }
             match upgrade::parse_client_response(&upgrading.answer, &upgrading.key, None) {
                 Ok(None) => {}
                 Ok(Some(len)) => return self.joined(index, len),
@@ -220,7 +258,7 @@ impl Worker {
         if self.stage != Stage::Quiet {
             self.connections.rejoins_failed += 1;
         } else if self.ramp.is_some() {
-            self.count_failure(failure);
+            self.count_failure(&failure);
         }
         self.entered(Err(failure));
     }
@@ -232,7 +270,7 @@ impl Worker {
         self.ramped();
     }
 
-    fn count_failure(&mut self, failure: Failure) {
+    fn count_failure(&mut self, failure: &Failure) {
         *self
             .connections
             .failed
@@ -248,8 +286,7 @@ impl Worker {
         {
             self.handshakes.pop_front();
             let client = &self.clients[index as usize];
-            let entering = matches!(client.phase, Phase::Connecting(_) | Phase::Upgrading(_));
-            if client.attempt == attempt && entering {
+            if client.attempt == attempt && client.phase.is_entering() {
                 self.failed(index, Failure::TimedOut);
             }
         }

@@ -24,7 +24,13 @@ impl Worker {
     pub(super) fn server_closes(&mut self, index: u32, code: CloseCode) {
         let client = &mut self.clients[index as usize];
         match &mut client.phase {
-            Phase::Leaving { answered } => *answered = true,
+            Phase::Leaving { answered } => {
+                *answered = true;
+                // Over TLS the last word is a close_notify.
+                if !client.blocked {
+                    self.flush(index);
+                }
+            }
             Phase::Joined => {
                 if self.stage != Stage::Close {
                     self.count_disconnect(index, code.0);
@@ -74,6 +80,9 @@ impl Worker {
             Phase::Joined => {
                 if self.stage != Stage::Close {
                     self.count_disconnect(index, NO_CLOSE);
+                    let client = &self.clients[index as usize];
+                    let truncated = client.is_healthy() && client.transport.is_cut_short();
+                    self.connections.truncated += u64::from(truncated);
                 }
                 self.lost(index);
             }
@@ -174,7 +183,7 @@ impl Worker {
         self.ramp = None;
         for index in 0..self.clients.len() as u32 {
             let client = &mut self.clients[index as usize];
-            if let Phase::Connecting(_) | Phase::Upgrading(_) = client.phase {
+            if client.phase.is_entering() {
                 client.reset();
                 self.under_way -= 1;
             }

@@ -8,6 +8,7 @@
 mod handshake;
 mod leave;
 mod receive;
+mod secure;
 mod send;
 mod timeline;
 
@@ -32,6 +33,7 @@ use super::measure::{Measure, Window};
 use super::plan::{Role, RoomPlan, Share};
 use super::recorder::Recorder;
 use super::schedule::{Period, Ring};
+use super::trust::Secure;
 use crate::outcome::Connections;
 use crate::payload::{Codec, Room};
 use crate::scenario::{MessageKind, Scenario};
@@ -64,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) run: u32,
     /// What is run.
     pub(crate) scenario: Scenario,
+    /// What TLS connections begin with; `None`: they are plain.
+    pub(crate) secure: Option<Secure>,
 }
 
 /// The ends of a thread's channels.
@@ -107,6 +111,9 @@ pub(crate) struct Worker {
     /// Where messages are encoded.
     out: Vec<u8>,
     payload: Vec<u8>,
+    /// Where records are opened, and where they are sealed.
+    text: Vec<u8>,
+    sealed: Vec<u8>,
     random: fastrand::Rng,
     frame_len: usize,
     opcode: frame::Opcode,
@@ -142,6 +149,7 @@ pub(crate) struct Worker {
     timeline: Timeline,
 
     connect: Recorder,
+    tls: Recorder,
     join: Recorder,
     rejoin: Recorder,
     receive_wait: Recorder,
@@ -184,6 +192,8 @@ impl Worker {
             buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             out: Vec::new(),
             payload: Vec::new(),
+            text: Vec::new(),
+            sealed: Vec::new(),
             random: fastrand::Rng::with_seed(scenario.seed.wrapping_add(index as u64)),
             frame_len: header.as_bytes().len() + scenario.size,
             opcode,
@@ -214,6 +224,7 @@ impl Worker {
             again_now: Vec::new(),
             timeline: Timeline::default(),
             connect: Recorder::new(),
+            tls: Recorder::new(),
             join: Recorder::new(),
             rejoin: Recorder::new(),
             receive_wait: Recorder::new(),
@@ -398,6 +409,7 @@ impl Worker {
         let part = Part {
             tally: self.measure.tally,
             connect: self.connect,
+            tls: self.tls,
             join: self.join,
             rejoin: self.rejoin,
             uncorrected: self.measure.uncorrected,

@@ -10,6 +10,7 @@ use super::leave::NO_CLOSE;
 use super::{RECEIVE_BUFFER, SENDS_PER_READ, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
+use crate::engine::tls::Transport;
 
 /// What a close frame without a code is counted as (RFC 6455 section 7.4.1).
 const NO_CODE: u16 = 1005;
@@ -44,7 +45,9 @@ impl Worker {
                 }
             }
             Phase::Away => {}
-            Phase::Connecting(_) | Phase::Upgrading(_) => self.advance(index, event),
+            Phase::Connecting(_) | Phase::Securing { .. } | Phase::Upgrading(_) => {
+                self.advance(index, event);
+            }
         }
         self.send_due(SENDS_PER_READ);
     }
@@ -91,7 +94,8 @@ impl Worker {
             return;
         };
         let mut buffer = std::mem::take(&mut self.buffer);
-        let read = stream.read(&mut buffer);
+        let kept = client.transport.tls().map_or(0, |tls| tls.kept());
+        let read = stream.read(&mut buffer[kept..]);
         let now = self.settings.clock.now();
         let waited = self.now.saturating_sub(self.ready_since);
         self.now = now;
@@ -103,9 +107,15 @@ impl Worker {
                     self.timeline.lag(waited, &self.ends.gauges);
                 }
                 self.timeline.bytes_in += read as u64;
-                self.frames(index, &mut buffer[..read], now);
+                match &mut self.clients[index as usize].transport {
+                    Transport::Plain => self.frames(index, &mut buffer[..read], now),
+                    Transport::Tls(tls) => {
+                        tls.unkeep(&mut buffer);
+                        self.records(index, &mut buffer[..kept + read], now);
+                    }
+                }
                 // A short read took all there was, and more will be an event.
-                if read == RECEIVE_BUFFER || self.clients[index as usize].ending {
+                if kept + read == RECEIVE_BUFFER || self.clients[index as usize].ending {
                     self.read_later(index);
                 }
             }

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use roomcast_protocol::frame;
 
 use super::Worker;
+use super::secure::seal_and_write;
 use crate::engine::clock::Nanos;
+use crate::engine::tls::Transport;
 use crate::payload::{Room, Stamp};
 
 /// Bytes of messages that one write may carry, if a client has several due.
@@ -90,9 +92,13 @@ impl Worker {
     fn try_flush(&mut self, index: u32) -> io::Result<()> {
         self.clients[index as usize].blocked = false;
         loop {
-            self.flush_outbox(index)?;
-            let pending = self.clients[index as usize].pending() as usize;
-            if pending == 0 || !self.clients[index as usize].is_joined() {
+            match self.clients[index as usize].transport {
+                Transport::Plain => self.flush_outbox(index)?,
+                Transport::Tls(_) => self.flush_sealed(index)?,
+            }
+            let client = &self.clients[index as usize];
+            let pending = client.pending() as usize;
+            if pending == 0 || !client.is_joined() {
                 return Ok(());
             }
             self.flush_messages(index, pending)?;
@@ -114,8 +120,7 @@ impl Worker {
             if client.rest > 0 {
                 client.rest = client.rest.saturating_sub(written);
                 if client.rest == 0 {
-                    let due = client.rest_due;
-                    self.count_sent(index, due, self.settings.clock.now());
+                    self.count_begun(index);
                 }
             }
         }
@@ -149,28 +154,64 @@ impl Worker {
         let Some(stream) = &mut client.stream else {
             return Ok(());
         };
-        let written = write(stream, &self.out)?;
-        self.timeline.bytes_out += written as u64;
-        let (whole, begun) = (written / self.frame_len, written % self.frame_len);
-        let rest_due = self.due_of(index, first + whole as u32);
-        let client = &mut self.clients[index as usize];
-        if begun > 0 {
-            let end = (whole + 1) * self.frame_len;
-            client.outbox.extend_from_slice(&self.out[written..end]);
-            client.rest = end - written;
-            client.rest_due = rest_due;
-        }
+        let whole = match &mut client.transport {
+            Transport::Plain => {
+                let written = write(stream, &self.out)?;
+                self.timeline.bytes_out += written as u64;
+                let (whole, begun) = (written / self.frame_len, written % self.frame_len);
+                if begun > 0 {
+                    let end = (whole + 1) * self.frame_len;
+                    client.outbox.extend_from_slice(&self.out[written..end]);
+                    client.rest = end - written;
+                    client.begun = 1;
+                }
+                whole
+            }
+            Transport::Tls(tls) => {
+                let written = seal_and_write(stream, tls, &self.out, &mut self.sealed)?;
+                self.timeline.bytes_out += written as u64;
+                // A record is opened whole or not at all, so messages are written as it is.
+                if tls.unsent.is_empty() {
+                    batch
+                } else {
+                    client.begun = batch as u32;
+                    0
+                }
+            }
+        };
+        client.begun_skipped = client.skipped;
         for ahead in 0..whole as u32 {
             self.count_sent(index, self.due_of(index, first + ahead), now);
         }
         Ok(())
     }
 
-    /// When a message that is not wholly written yet was due.
+    /// When a message that is not begun yet was due.
     fn due_of(&self, index: u32, sequence: u32) -> Nanos {
-        let client = &self.clients[index as usize];
-        let k = u64::from(sequence) + u64::from(client.skipped);
-        self.start + client.plan.phase.unwrap_or_default() + self.period.offset(k)
+        let skipped = self.clients[index as usize].skipped;
+        self.due_after(index, sequence, skipped)
+    }
+
+    /// When the message with this sequence number was due, before which `skipped` were given up.
+    fn due_after(&self, index: u32, sequence: u32, skipped: u32) -> Nanos {
+        let phase = self.clients[index as usize].plan.phase.unwrap_or_default();
+        let k = u64::from(sequence) + u64::from(skipped);
+        self.start + phase + self.period.offset(k)
+    }
+
+    /// What was begun is wholly written now.
+    pub(super) fn count_begun(&mut self, index: u32) {
+        let client = &mut self.clients[index as usize];
+        let (begun, skipped) = (std::mem::take(&mut client.begun), client.begun_skipped);
+        if begun == 0 {
+            return;
+        }
+        let first = client.sequence;
+        let now = self.settings.clock.now();
+        for ahead in 0..begun {
+            let due = self.due_after(index, first + ahead, skipped);
+            self.count_sent(index, due, now);
+        }
     }
 
     /// The client's next message, which was due at `due`, is wholly written.
@@ -187,7 +228,7 @@ impl Worker {
 }
 
 /// Writes once; an interrupted write is repeated.
-fn write(stream: &mut mio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn write(stream: &mut mio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match stream.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
