@@ -14,7 +14,7 @@ use crate::report::units::{Unit, significant};
 use crate::report::{Report, table};
 
 /// Metrics that are always shown.
-const SHOWN: [&str; 15] = [
+const SHOWN: [&str; 16] = [
     "latency.p50",
     "latency.p90",
     "latency.p99",
@@ -22,6 +22,7 @@ const SHOWN: [&str; 15] = [
     "latency.p99.99",
     "latency.max",
     "connect.p99",
+    "tls.p99",
     "join.p99",
     "rate",
     "lost",
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(verdict(&base, &slow, &[]), Exit::Passed);
 
         let mut less = base.clone();
-        less.counts.delivered = 480;
+        less.counts.delivered_in_time = Some(480);
         assert_eq!(verdict(&base, &less, &["rate=10%"]), Exit::CheckFailed);
         assert_eq!(verdict(&base, &less, &["rate=12%"]), Exit::Passed);
         assert_eq!(verdict(&less, &base, &["rate=0%"]), Exit::Passed);
@@ -271,7 +272,7 @@ mod tests {
     fn the_strictest_limit_counts() {
         let base = sample::report();
         let mut less = base.clone();
-        less.counts.delivered = 480;
+        less.counts.delivered_in_time = Some(480);
         assert_eq!(
             verdict(&base, &less, &["rate=50%", "rate=1%"]),
             Exit::CheckFailed
@@ -327,7 +328,7 @@ mod tests {
     fn the_table_shows_ratios_and_verdicts() {
         let base = sample::report();
         let mut new = base.clone();
-        new.counts.delivered = 270;
+        new.counts.delivered_in_time = Some(270);
         let comparison = compare(("a", &base), ("b", &new), &[limit("rate=10%")]).unwrap();
         let text = comparison.render();
         let rate: Vec<&str> = text

@@ -116,6 +116,11 @@ fn add_counts(whole: &mut Counts, part: &Counts) {
     ] {
         *whole += part;
     }
+    // Only the sum of known numbers is known.
+    whole.delivered_in_time = whole
+        .delivered_in_time
+        .zip(part.delivered_in_time)
+        .map(|(whole, part)| whole + part);
 }
 
 fn add_connections(whole: &mut Connections, part: &Connections) {
@@ -126,6 +131,9 @@ fn add_connections(whole: &mut Connections, part: &Connections) {
             &mut whole.disconnected_misbehaving,
             part.disconnected_misbehaving,
         ),
+        (&mut whole.truncated, part.truncated),
+        (&mut whole.tls_full, part.tls_full),
+        (&mut whole.tls_resumed, part.tls_resumed),
         (&mut whole.leaves, part.leaves),
         (&mut whole.rejoins, part.rejoins),
         (&mut whole.rejoins_failed, part.rejoins_failed),
@@ -152,6 +160,7 @@ fn add_histograms(whole: &mut Histograms, part: &Histograms) -> Result<(), Strin
         (&mut whole.latency_uncorrected, &part.latency_uncorrected),
         (&mut whole.latency_misbehaving, &part.latency_misbehaving),
         (&mut whole.connect, &part.connect),
+        (&mut whole.tls, &part.tls),
         (&mut whole.join, &part.join),
         (&mut whole.rejoin, &part.rejoin),
         (&mut whole.send_lag, &part.send_lag),
@@ -286,6 +295,9 @@ mod tests {
         other.stages.measured_s = 3.5;
         other.counts.lost = 2;
         other.counts.delivered = 538;
+        other.counts.delivered_in_time = Some(500);
+        other.connections.tls_resumed = 3;
+        other.histograms.tls = sample::ladder(200_000, 1_000, 20);
         other.connections.close_codes.insert(1006, 1);
         other.timeline.push(other.timeline[2].clone());
         other.server = None;
@@ -295,7 +307,9 @@ mod tests {
         assert_eq!(whole.counts.delivered, 1_078);
         assert_eq!(whole.counts.lost, 2);
         assert_eq!(whole.stages.measured_s, 3.5);
-        assert_eq!(whole.rate(), Some(1_078.0 / 3.5));
+        assert_eq!(whole.rate(), Some(1_040.0 / 3.5));
+        assert_eq!(whole.connections.tls_resumed, 3);
+        assert_eq!(whole.histograms.tls.len(), 20);
         assert_eq!(whole.connections.close_codes[&1006], 1);
         assert_eq!(whole.timeline.len(), 4);
         assert_eq!(whole.timeline[0].delivered, 360);
@@ -350,6 +364,10 @@ mod tests {
             failure.message,
             "part0.json and part1.json are not parts of one load: rate 1 and 2; size 64 and 128"
         );
+        let mut finer = sample::report();
+        finer.scenario.interval_s = 0.1;
+        let failure = merge(&named(vec![sample::report(), finer])).unwrap_err();
+        assert!(failure.message.contains("interval 1 s and 0.1 s"), "{failure}");
         assert_eq!(
             merge(&named(vec![sample::report()])).unwrap_err().exit,
             Exit::Usage

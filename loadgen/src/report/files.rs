@@ -41,7 +41,7 @@ pub fn prepare(directory: &Path) -> Result<(), Failure> {
 /// # Errors
 /// One line and exit code 2 for the first file that cannot be written.
 pub fn write_all(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let files = [
+    let mut files = vec![
         (REPORT, report.to_json()),
         ("latency.hgrm", hgrm::render(&report.histograms.latency)),
         (
@@ -53,6 +53,9 @@ pub fn write_all(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, Fail
         ("summary.md", summary::render(report)),
         ("junit.xml", junit::render(report)),
     ];
+    if !report.histograms.tls.is_empty() {
+        files.push(("tls.hgrm", hgrm::render(&report.histograms.tls)));
+    }
     files
         .into_iter()
         .map(|(name, text)| {
@@ -127,6 +130,17 @@ mod tests {
         );
         assert_eq!(written.len(), 7);
         assert_eq!(Report::read(&out.join(REPORT)).unwrap(), report);
+    }
+
+    #[test]
+    fn handshakes_have_a_file_if_there_were_any() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut report = sample::report();
+        report.histograms.tls = sample::ladder(200_000, 1_000, 20);
+        report.metrics = crate::report::metrics::all(&report);
+        write_all(&report, scratch.path()).unwrap();
+        assert!(names(scratch.path()).contains(&"tls.hgrm".to_owned()));
+        assert_eq!(Report::read(&scratch.path().join(REPORT)).unwrap(), report);
     }
 
     #[test]

@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::histogram;
 use super::model::{
     Connections, Counts, Generator, Histograms, Interval, Reason, Report, SCHEMA, ScenarioReport,
-    Server, Stages, Traffic, Validity,
+    Server, Stages, TlsScenario, Traffic, Validity,
 };
 use crate::outcome::{self, InvalidReason, Outcome};
-use crate::scenario::{MessageKind, Profile, Scenario, Schedule};
+use crate::scenario::{MessageKind, Profile, Scenario, Schedule, Tls, Trust};
 
 impl From<&Outcome> for Report {
     fn from(outcome: &Outcome) -> Self {
@@ -46,6 +46,7 @@ impl From<&Outcome> for Report {
                 latency_uncorrected: outcome.latency_uncorrected.clone(),
                 latency_misbehaving: outcome.latency_misbehaving.clone(),
                 connect: outcome.connect.clone(),
+                tls: outcome.tls.clone(),
                 join: outcome.join.clone(),
                 rejoin: outcome.rejoin.clone(),
                 send_lag: outcome.send_lag.clone(),
@@ -77,6 +78,7 @@ impl From<&Scenario> for ScenarioReport {
             }
             .to_owned(),
             url: scenario.target.to_string(),
+            tls: scenario.target.is_secure().then(|| (&scenario.tls).into()),
             clients: scenario.clients as u64,
             rooms: scenario.rooms() as u64,
             room_size: scenario.room_size as u64,
@@ -97,6 +99,7 @@ impl From<&Scenario> for ScenarioReport {
             warmup_s: scenario.warmup.as_secs_f64(),
             duration_s: scenario.duration.as_secs_f64(),
             drain_s: scenario.drain.as_secs_f64(),
+            interval_s: scenario.interval.as_secs_f64(),
             churn_per_s: scenario.churn,
             slow_readers: scenario.slow_readers as u64,
             stalling_readers: scenario.stalling_readers as u64,
@@ -104,6 +107,20 @@ impl From<&Scenario> for ScenarioReport {
             threads: scenario.threads as u64,
             source_addresses: scenario.source_addresses.len() as u64,
             seed: scenario.seed,
+        }
+    }
+}
+
+impl From<&Tls> for TlsScenario {
+    fn from(tls: &Tls) -> Self {
+        Self {
+            trust: match tls.trust {
+                Trust::System => "system",
+                Trust::Authorities(_) => "ca",
+                Trust::Anyone => "anyone",
+            }
+            .to_owned(),
+            resumption: tls.resume,
         }
     }
 }
@@ -117,6 +134,7 @@ impl From<outcome::Counts> for Counts {
             blocked: counts.blocked,
             expected: counts.expected,
             delivered: counts.delivered,
+            delivered_in_time: Some(counts.delivered_in_time),
             lost: counts.lost,
             superseded: counts.superseded,
             duplicates: counts.duplicates,
@@ -171,6 +189,9 @@ fn connections(connections: &outcome::Connections) -> Connections {
         failed: connections.failed.clone(),
         disconnected: connections.disconnected,
         disconnected_misbehaving: connections.disconnected_misbehaving,
+        truncated: connections.truncated,
+        tls_full: connections.tls_full,
+        tls_resumed: connections.tls_resumed,
         close_codes: connections.close_codes.clone(),
         leaves: connections.leaves,
         rejoins: connections.rejoins,

@@ -26,5 +26,5 @@ pub(crate) mod sample;
 
 pub use model::{
     CheckResult, Connections, Counts, Generator, Histograms, Interval, Reason, Report, SCHEMA,
-    ScenarioReport, Server, Stages, Traffic, Validity,
+    ScenarioReport, Server, Stages, TlsScenario, Traffic, Validity,
 };

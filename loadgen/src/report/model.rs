@@ -73,6 +73,9 @@ pub struct ScenarioReport {
     pub profile: String,
     /// Where the server was, without the room.
     pub url: String,
+    /// How TLS was done; absent when the url is `ws`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsScenario>,
     /// Connections of well-behaved and misbehaving clients together.
     pub clients: u64,
     /// Rooms they were spread over.
@@ -97,6 +100,9 @@ pub struct ScenarioReport {
     pub duration_s: f64,
     /// How long stragglers were waited for at most.
     pub drain_s: f64,
+    /// Resolution of the timeline.
+    #[serde(default = "one_second")]
+    pub interval_s: f64,
     /// Clients that leave and join again, per second.
     pub churn_per_s: f64,
     /// Clients that stop reading.
@@ -111,6 +117,21 @@ pub struct ScenarioReport {
     pub source_addresses: u64,
     /// Seed of everything random.
     pub seed: u64,
+}
+
+/// What the timeline's resolution was before it could be chosen.
+fn one_second() -> f64 {
+    1.0
+}
+
+/// How TLS was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsScenario {
+    /// Whose certificates were believed: `system` (with this machine's development authority),
+    /// `ca` (a given file) or `anyone` (nothing was verified).
+    pub trust: String,
+    /// Whether sessions could be resumed.
+    pub resumption: bool,
 }
 
 /// Whether a run proves anything.
@@ -163,6 +184,10 @@ pub struct Counts {
     pub expected: u64,
     /// Deliveries that happened, each counted once.
     pub delivered: u64,
+    /// Of these, arrived before the measured time ended: what a rate is computed from. Absent in
+    /// reports of versions that did not tell them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_in_time: Option<u64>,
     /// Expected and never seen.
     pub lost: u64,
     /// State that a newer value replaced before it left the server.
@@ -190,6 +215,15 @@ pub struct Connections {
     pub disconnected: u64,
     /// Misbehaving clients that lost theirs.
     pub disconnected_misbehaving: u64,
+    /// Of `disconnected`, TLS connections that ended without a close_notify.
+    #[serde(default)]
+    pub truncated: u64,
+    /// TLS handshakes that authenticated the server anew.
+    #[serde(default)]
+    pub tls_full: u64,
+    /// TLS handshakes that resumed an earlier session.
+    #[serde(default)]
+    pub tls_resumed: u64,
     /// Close codes the server sent while the run lasted; 1005 without a code, 1006 without a close.
     pub close_codes: BTreeMap<u16, u64>,
     /// Times a churning client left.
@@ -234,6 +268,14 @@ pub struct Histograms {
     /// TCP connect.
     #[serde(with = "histogram")]
     pub connect: Histogram<u64>,
+    /// TLS handshake, from TCP connected to complete, full or resumed; absent when the url is
+    /// `ws`.
+    #[serde(
+        with = "histogram",
+        default = "empty_histogram",
+        skip_serializing_if = "Histogram::is_empty"
+    )]
+    pub tls: Histogram<u64>,
     /// From the upgrade request to its answer.
     #[serde(with = "histogram")]
     pub join: Histogram<u64>,
@@ -255,6 +297,7 @@ impl Default for Histograms {
             latency_uncorrected: empty_histogram(),
             latency_misbehaving: empty_histogram(),
             connect: empty_histogram(),
+            tls: empty_histogram(),
             join: empty_histogram(),
             rejoin: empty_histogram(),
             send_lag: empty_histogram(),
@@ -398,11 +441,21 @@ impl Report {
         text
     }
 
-    /// Deliveries per second over the measured stage; absent when nothing was measured.
+    /// Deliveries per second over the measured stage; absent when nothing was measured. What
+    /// arrived in the drain does not count: a backlog was not delivered at that rate.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
-        (self.stages.measured_s > 0.0)
-            .then(|| self.counts.delivered as f64 / self.stages.measured_s)
+        let counts = &self.counts;
+        let delivered = counts.delivered_in_time.unwrap_or(counts.delivered);
+        (self.stages.measured_s > 0.0).then(|| delivered as f64 / self.stages.measured_s)
+    }
+
+    /// Share of TLS handshakes that resumed a session; absent when there were none.
+    #[must_use]
+    pub fn tls_resumed_ratio(&self) -> Option<f64> {
+        let connections = &self.connections;
+        let all = connections.tls_full + connections.tls_resumed;
+        (all > 0).then(|| connections.tls_resumed as f64 / all as f64)
     }
 
     /// Share of expected deliveries that never came; absent when none were expected.
@@ -424,7 +477,8 @@ impl Server {
 impl ScenarioReport {
     /// What makes two runs incomparable, each as `name: this and that`; empty when they put the
     /// same load on a server. Where the server is, how the generator is spread and the seed may
-    /// differ. `clients_too` is false for reports that are about to be joined.
+    /// differ. `clients_too` is false for reports that are about to be joined, whose timelines
+    /// must have one resolution.
     #[must_use]
     pub fn differences(&self, other: &Self, clients_too: bool) -> Vec<String> {
         let mut found = Vec::new();
@@ -455,6 +509,10 @@ impl ScenarioReport {
                 self.stalling_readers.to_string(),
                 other.stalling_readers.to_string(),
             );
+        }
+        if !clients_too {
+            let shown = |scenario: &Self| format!("{} s", scenario.interval_s);
+            compare("interval", shown(self), shown(other));
         }
         compare(
             "room size",

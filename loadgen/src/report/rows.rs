@@ -69,11 +69,12 @@ pub(super) fn latency_heads() -> impl Iterator<Item = &'static str> {
 /// Every distribution that has values: name, then one cell for each of [`latency_heads`].
 pub(super) fn latencies(report: &Report) -> Vec<(&'static str, Vec<String>)> {
     let histograms = &report.histograms;
-    let rows: [(&'static str, &Histogram<u64>); 8] = [
+    let rows: [(&'static str, &Histogram<u64>); 9] = [
         ("latency", &histograms.latency),
         ("  uncorrected", &histograms.latency_uncorrected),
         ("  misbehaving", &histograms.latency_misbehaving),
         ("connect", &histograms.connect),
+        ("TLS handshake", &histograms.tls),
         ("join", &histograms.join),
         ("rejoin", &histograms.rejoin),
         ("own send lag", &histograms.send_lag),
@@ -223,6 +224,7 @@ fn connections(report: &Report, facts: &mut Vec<Fact>) {
     for (reason, times) in &connections.failed {
         facts.push(("failed", format!("{} x {reason}", count(*times))));
     }
+    tls(report, facts);
     if connections.disconnected + connections.disconnected_misbehaving > 0 {
         facts.push((
             "disconnected",
@@ -230,6 +232,15 @@ fn connections(report: &Report, facts: &mut Vec<Fact>) {
                 "{} well-behaved and {} misbehaving clients",
                 count(connections.disconnected),
                 count(connections.disconnected_misbehaving)
+            ),
+        ));
+    }
+    if connections.truncated > 0 {
+        facts.push((
+            "truncated",
+            format!(
+                "{} of these without close_notify: what was sent last may be missing",
+                count(connections.truncated)
             ),
         ));
     }
@@ -261,6 +272,26 @@ fn connections(report: &Report, facts: &mut Vec<Fact>) {
             ),
         ));
     }
+}
+
+fn tls(report: &Report, facts: &mut Vec<Fact>) {
+    let connections = &report.connections;
+    let Some(tls) = &report.scenario.tls else {
+        return;
+    };
+    let unverified = if tls.trust == "anyone" {
+        "; certificates were NOT verified (--insecure)"
+    } else {
+        ""
+    };
+    facts.push((
+        "TLS",
+        format!(
+            "{} full handshakes, {} resumed{unverified}",
+            count(connections.tls_full),
+            count(connections.tls_resumed)
+        ),
+    ));
 }
 
 fn server(report: &Report, facts: &mut Vec<Fact>) {
@@ -301,4 +332,56 @@ fn server(report: &Report, facts: &mut Vec<Fact>) {
             bytes(server.rss_peak_bytes as f64)
         ),
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{TlsScenario, sample};
+
+    fn text(report: &Report) -> String {
+        let facts = facts(report).into_iter();
+        facts.map(|(name, fact)| format!("{name}: {fact}\n")).collect()
+    }
+
+    #[test]
+    fn tls_has_lines_only_where_it_is_spoken() {
+        let mut report = sample::report();
+        assert!(!text(&report).contains("TLS"));
+        let names = |report: &Report| latencies(report).into_iter().map(|(name, _)| name).collect();
+        let plain: Vec<_> = names(&report);
+        assert!(!plain.contains(&"TLS handshake"));
+
+        report.scenario.tls = Some(TlsScenario {
+            trust: "system".to_owned(),
+            resumption: true,
+        });
+        report.histograms.tls = sample::ladder(200_000, 1_000, 20);
+        report.connections.tls_full = 1;
+        report.connections.tls_resumed = 1_019;
+        let secure: Vec<_> = names(&report);
+        assert!(secure.contains(&"TLS handshake"));
+        let said = text(&report);
+        assert!(said.contains("TLS: 1 full handshakes, 1,019 resumed\n"), "{said}");
+        assert!(!said.contains("truncated"), "{said}");
+
+        report.scenario.tls = Some(TlsScenario {
+            trust: "anyone".to_owned(),
+            resumption: false,
+        });
+        report.connections.truncated = 2;
+        let said = text(&report);
+        assert!(said.contains("NOT verified"), "{said}");
+        assert!(said.contains("truncated: 2 of these"), "{said}");
+    }
+
+    #[test]
+    fn a_backlog_is_not_a_rate() {
+        let mut report = sample::report();
+        report.counts.delivered_in_time = Some(270);
+        assert_eq!(report.rate(), Some(90.0));
+        // Reports of earlier versions did not tell.
+        report.counts.delivered_in_time = None;
+        assert_eq!(report.rate(), Some(180.0));
+    }
 }

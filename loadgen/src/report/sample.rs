@@ -58,6 +58,7 @@ pub(crate) fn report() -> Report {
         scenario: ScenarioReport {
             profile: "raw".to_owned(),
             url: "ws://127.0.0.1:7777".to_owned(),
+            tls: None,
             clients: 20,
             rooms: 2,
             room_size: 10,
@@ -70,6 +71,7 @@ pub(crate) fn report() -> Report {
             warmup_s: 0.0,
             duration_s: 3.0,
             drain_s: 5.0,
+            interval_s: 1.0,
             churn_per_s: 0.0,
             slow_readers: 0,
             stalling_readers: 0,
@@ -96,6 +98,7 @@ pub(crate) fn report() -> Report {
             sent_in_time: 60,
             expected: 540,
             delivered: 540,
+            delivered_in_time: Some(540),
             ..Counts::default()
         },
         misbehaving: Counts::default(),

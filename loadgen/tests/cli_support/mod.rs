@@ -71,6 +71,7 @@ pub fn outcome(latencies: &[u64]) -> Outcome {
         sent_in_time: 2,
         expected: deliveries,
         delivered: deliveries,
+        delivered_in_time: deliveries,
         ..Counts::default()
     };
     let interval = Interval {
@@ -94,6 +95,7 @@ pub fn outcome(latencies: &[u64]) -> Outcome {
         },
         interrupted: false,
         connect: empty_histogram(),
+        tls: empty_histogram(),
         join: empty_histogram(),
         rejoin: empty_histogram(),
         latency_uncorrected: latency.clone(),

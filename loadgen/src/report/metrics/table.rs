@@ -48,6 +48,11 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = &[
         of: |report| &report.histograms.connect,
     },
     Distribution {
+        name: "tls",
+        about: "TLS handshake, from TCP connected to complete (wss only)",
+        of: |report| &report.histograms.tls,
+    },
+    Distribution {
         name: "join",
         about: "upgrade request to its answer",
         of: |report| &report.histograms.join,
@@ -152,6 +157,12 @@ pub(super) const NUMBERS: &[Number] = &[
         connections.disconnected
     ),
     count!(
+        "truncated",
+        "of these, without a close_notify (wss only)",
+        Lower,
+        connections.truncated
+    ),
+    count!(
         "rejoins_failed",
         "churning clients that could not return",
         Lower,
@@ -165,6 +176,13 @@ pub(super) const NUMBERS: &[Number] = &[
         of: |report| Some(report.connections.failed_total() as f64),
     },
     Number {
+        name: "tls_resumed_ratio",
+        about: "TLS handshakes that resumed a session, of all (wss only)",
+        unit: Unit::Ratio,
+        better: Better::Higher,
+        of: Report::tls_resumed_ratio,
+    },
+    Number {
         name: "loss_ratio",
         about: "lost of expected",
         unit: Unit::Ratio,
@@ -173,7 +191,7 @@ pub(super) const NUMBERS: &[Number] = &[
     },
     Number {
         name: "rate",
-        about: "deliveries per second",
+        about: "deliveries per second, without those of the drain",
         unit: Unit::PerSecond,
         better: Better::Higher,
         of: Report::rate,
