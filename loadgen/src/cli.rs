@@ -6,6 +6,7 @@
 //! Invariant: whatever is wrong with the input becomes one line that says what to do, and exit
 //! code 2; what comes out of here is a scenario that passes its own check.
 
+mod handshakes;
 mod load;
 mod tls;
 mod values;
@@ -16,6 +17,7 @@ use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub use handshakes::HandshakesArgs;
 pub use load::{LoadArgs, ProfileArg};
 pub use tls::TlsArgs;
 pub use values::Addresses;
@@ -44,6 +46,8 @@ Examples:
   loadgen --url ws://example.org/rooms --rooms 1 --senders-per-room 1 --rate 20 --duration 1m
   loadgen --check 'latency.p99<20ms' --check 'lost==0' --out out/
   loadgen search --clients 500 --check 'latency.p99<10ms' --to 200
+  loadgen --clients 10000 --url wss://127.0.0.1:7443 --check 'tls.p99<50ms'
+  loadgen handshakes --url wss://127.0.0.1:7443 --no-resume
   loadgen compare base/report.json new/report.json --max-regress p99=10%
 
 Every flag is also an environment variable: --room-size is LOADGEN_ROOM_SIZE.
@@ -82,6 +86,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// Say how many clients this machine allows
     Doctor(DoctorArgs),
+    /// Make TLS handshakes as fast as they go, and say how many the server makes
+    Handshakes(HandshakesArgs),
 }
 
 /// Flags of a single run.
@@ -481,11 +487,40 @@ mod tests {
             (&["merge", "a.json"], "2"),
             (&["doctor", "--clients", "0"], "0"),
             (&["search", "--steps", "99"], "99"),
+            (&["handshakes", "--concurrency", "0"], "0"),
+            (&["handshakes", "--ca", "x", "--insecure"], "cannot be used with"),
         ];
         for (args, want) in table {
             let message = scenario(args).unwrap_err();
             assert!(message.contains(want), "{args:?}: {message}");
             assert!(!message.contains('\n'), "{args:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn handshakes_need_tls_and_time() {
+        let plan = |args: &[&str]| match read(&[&["handshakes"], args].concat()) {
+            Ok(Cli {
+                command: Some(Command::Handshakes(args)),
+                ..
+            }) => args.plan().map_err(|failure| failure.message),
+            other => panic!("{other:?}"),
+        };
+        let default = plan(&[]).unwrap();
+        assert_eq!((default.concurrency, default.duration.as_secs()), (64, 10));
+        assert!(default.tls.resume);
+        let all = ["--url=wss://h:1", "--no-resume", "--server-pid=4", "--threads=3"];
+        let all = plan(&all).unwrap();
+        assert_eq!((all.target.port(), all.threads, all.server_pid), (1, 3, Some(4)));
+        assert!(!all.tls.resume);
+        for (args, want) in [
+            ("--url=ws://h", "wss://"),
+            ("--url=wss://h/#x", "#fragment"),
+            ("--duration=0", "--duration"),
+            ("--handshake-timeout=0", "--handshake-timeout"),
+        ] {
+            let message = plan(&[args]).unwrap_err();
+            assert!(message.contains(want), "{args}: {message}");
         }
     }
 
@@ -509,7 +544,7 @@ mod tests {
             assert!(help.contains(want), "{want}: {help}");
         }
         assert!(matches!(read(&["--version"]), Err(Answer::Text(_))));
-        for command in ["compare", "search", "merge", "doctor"] {
+        for command in ["compare", "search", "merge", "doctor", "handshakes"] {
             assert!(
                 matches!(read(&[command, "--help"]), Err(Answer::Text(_))),
                 "{command}"

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::{
-    Cli, Command, CompareArgs, DoctorArgs, MergeArgs, OutputArgs, RunArgs, SearchArgs,
+    Cli, Command, CompareArgs, DoctorArgs, HandshakesArgs, MergeArgs, OutputArgs, RunArgs,
+    SearchArgs,
 };
 use crate::doctor::{self, Machine};
 use crate::engine::{self, EngineError};
@@ -37,6 +38,7 @@ pub fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Search(args)) => search_rate(args),
         Some(Command::Merge(args)) => merge_reports(args),
         Some(Command::Doctor(args)) => diagnose(args),
+        Some(Command::Handshakes(args)) => handshakes(args),
     }
 }
 
@@ -217,6 +219,18 @@ fn diagnose(args: &DoctorArgs) -> Result<Exit, Failure> {
     } else {
         Exit::CheckFailed
     })
+}
+
+fn handshakes(args: &HandshakesArgs) -> Result<Exit, Failure> {
+    let plan = args.plan()?;
+    let stop = stop_on_signal()?;
+    let measured = engine::handshakes(&plan, &stop).map_err(explain)?;
+    if args.json {
+        print(&measured.to_json(&plan));
+    } else {
+        print(&measured.render(&plan));
+    }
+    Ok(measured.exit())
 }
 
 /// A flag that the first SIGINT or SIGTERM sets; the second ends the process at once.

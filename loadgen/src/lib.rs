@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod engine;
 pub mod exit;
 pub mod gate;
+pub mod handshakes;
 pub mod merge;
 pub mod outcome;
 pub mod payload;

@@ -13,6 +13,7 @@
 //!      ├ client, socket      one connection; opening one
 //!      ├ tls                 its records, if it is wss
 //!      └ measure ─ ledger, recorder   judging, counting and timing one delivery
+//! storm     handshakes and nothing else
 //! plan      who is who      link   what conductor and workers say to each other
 //! usage     /proc           verdict   whether the run can be trusted
 //! trust     whose certificates are believed          tickets   sessions to resume
@@ -34,6 +35,7 @@ mod progress;
 mod recorder;
 mod schedule;
 mod socket;
+mod storm;
 mod tickets;
 mod tls;
 mod trust;
@@ -46,6 +48,7 @@ pub use progress::{Progress, Silent, Snapshot, Stage};
 
 use std::sync::atomic::AtomicBool;
 
+use crate::handshakes;
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 
@@ -62,4 +65,15 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Outcome, EngineError> {
     conduct::run(scenario, progress, stop)
+}
+
+/// Makes TLS handshakes as `plan` says, until its time is over or `stop` is true.
+///
+/// # Errors
+/// If not even the first could be made: see [`EngineError`].
+pub fn handshakes(
+    plan: &handshakes::Plan,
+    stop: &AtomicBool,
+) -> Result<handshakes::Measured, EngineError> {
+    storm::run(plan, stop)
 }

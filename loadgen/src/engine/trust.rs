@@ -76,6 +76,15 @@ impl Secure {
     }
 }
 
+impl Secure {
+    /// To be called once by a thread before its first handshake: seeds its random numbers, which
+    /// takes milliseconds that are not the server's.
+    pub(crate) fn prepare(&self) {
+        // If there is no randomness, the handshake itself says so.
+        let _ = self.config.crypto_provider().secure_random.fill(&mut [0; 32]);
+    }
+}
+
 fn by_authorities(
     roots: RootCertStore,
     provider: &Arc<CryptoProvider>,

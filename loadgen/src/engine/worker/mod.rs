@@ -23,6 +23,7 @@ use mio::{Events, Poll, Token};
 use roomcast_protocol::frame;
 
 use self::handshake::Ramp;
+pub(super) use self::secure::write_whole;
 use self::timeline::Timeline;
 use super::alarm::{Alarm, Lateness};
 use super::client::{Client, Phase};
@@ -242,6 +243,9 @@ impl Worker {
     /// Only if the poll itself fails.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
+        if let Some(secure) = &self.settings.secure {
+            secure.prepare();
+        }
         loop {
             self.now = self.settings.clock.now();
             self.due();

@@ -214,7 +214,7 @@ fn write_or_keep(stream: &mut TcpStream, tls: &mut Tls, sealed: &[u8]) -> io::Re
 }
 
 /// Writes a part of a handshake: far less than the buffer of a socket that has sent nothing.
-pub(super) fn write_whole(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), Failure> {
+pub(in crate::engine) fn write_whole(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), Failure> {
     if bytes.is_empty() {
         return Ok(());
     }
