@@ -35,13 +35,18 @@ fn pieces(bytes: &[u8]) -> [&[u8]; 5] {
     ]
 }
 
-/// Each player in turn sends every message, whole and in fragments; `observer` sees what is on the wire.
 #[test]
 fn every_client_reaches_every_other_with_every_message() {
     let relay = Relay::start(&[]);
     let puppets = puppets();
     let mut players = two_of_each(&puppets, &relay.url("/rooms/all.of-them_~"));
     let mut observer = Wire::join(relay.addr(), "/rooms/all.of-them_~");
+    everyone_reaches_everyone(&mut players, &mut observer);
+    leave_one_by_one(players);
+}
+
+/// Each player in turn sends every message, whole and in fragments; the observer sees what is on the wire.
+pub(crate) fn everyone_reaches_everyone(players: &mut [Box<dyn Player>], observer: &mut Wire) {
     for sender in 0..players.len() {
         for kind in KINDS {
             for (len, fragmented) in SIZES
@@ -69,11 +74,10 @@ fn every_client_reaches_every_other_with_every_message() {
             }
         }
     }
-    leave_one_by_one(players);
 }
 
 /// Each has its ping answered, then leaves with a code of its own; the others stay and notice nothing.
-fn leave_one_by_one(mut players: Vec<Box<dyn Player>>) {
+pub(crate) fn leave_one_by_one(mut players: Vec<Box<dyn Player>>) {
     let codes = [1000, 3000, 4999, 4000].into_iter().cycle();
     for code in codes.take(players.len()) {
         let mut leaving = players.remove(0);

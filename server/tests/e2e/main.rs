@@ -13,8 +13,10 @@ mod http;
 mod limits;
 mod players;
 mod relay;
+mod secure;
 mod slow;
 mod startup;
+mod stream;
 mod violations;
 mod wire;
 

@@ -1,15 +1,21 @@
 //! The relay under test: one process for each test, ended with it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::ClientConfig;
+use rustls::version::{TLS12, TLS13};
+use tempfile::TempDir;
 
-use crate::DEADLINE;
+use crate::stream::trusting;
+use crate::{DEADLINE, patience};
 
 /// The path of the program that cargo built for this test.
 pub(crate) const ROOMCAST: &str = env!("CARGO_BIN_EXE_roomcast");
@@ -17,9 +23,19 @@ pub(crate) const ROOMCAST: &str = env!("CARGO_BIN_EXE_roomcast");
 /// A running relay. Dropping it ends the process and fails the test if the process ever panicked.
 pub(crate) struct Relay {
     child: Child,
-    addr: SocketAddr,
-    log: Arc<Mutex<Vec<String>>>,
+    plain: Option<SocketAddr>,
+    secure: Option<SocketAddr>,
+    log: Arc<Log>,
     log_ended: Receiver<()>,
+    /// The home of its development authority, if it made one.
+    authority: Option<TempDir>,
+}
+
+/// What a relay wrote so far.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
 }
 
 /// The program with no settings but those that follow: the environment's own are taken away.
@@ -49,6 +65,20 @@ impl Relay {
         Self::spawn(command)
     }
 
+    /// Like [`Relay::start`], with wss beside it and a development authority of its own.
+    pub(crate) fn start_secure(flags: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let mut command = roomcast();
+        command
+            .args(["--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0"])
+            .args(["--dev-tls", "--reactors", "2"])
+            .args(flags)
+            .env("ROOMCAST_DATA_DIR", folder.path());
+        let mut relay = Self::spawn_secure(command);
+        relay.authority = Some(folder);
+        relay
+    }
+
     /// Like [`Relay::start`], under a limit on file descriptors (soft, hard).
     pub(crate) fn start_with_descriptors(soft: u32, hard: u32, flags: &[&str]) -> Self {
         let mut command = clean(Command::new("sh"));
@@ -63,11 +93,20 @@ impl Relay {
         Self::spawn(command)
     }
 
-    /// Runs this command, which must say where it listens.
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    /// Runs this command, which must say where it listens for ws.
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_until(command, "ws")
+    }
+
+    /// Runs this command, which must say where it listens for wss; if it does for ws too, it says that before.
+    pub(crate) fn spawn_secure(command: Command) -> Self {
+        Self::spawn_until(command, "wss")
+    }
+
+    fn spawn_until(mut command: Command, scheme: &str) -> Self {
         let mut child = command.spawn().expect("the relay's program starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::new(Log::default());
         let (listening, started) = mpsc::channel();
         let (ended, log_ended) = mpsc::channel();
         thread::spawn({
@@ -75,41 +114,115 @@ impl Relay {
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
                     // Kept first, so that whoever is told of the address finds the line.
-                    let addr = listening_address(&line);
-                    log.lock().expect("the log").push(line);
-                    if let Some(addr) = addr {
-                        let _ = listening.send(addr);
+                    let found = ["ws", "wss"]
+                        .map(|scheme| (scheme, listening_address(&line, scheme)))
+                        .into_iter()
+                        .find_map(|(scheme, addr)| Some((scheme, addr?)));
+                    log.lines.lock().expect("the log").push(line);
+                    log.grown.notify_all();
+                    if let Some(found) = found {
+                        let _ = listening.send(found);
                     }
                 }
                 let _ = ended.send(());
             }
         });
-        let Ok(addr) = started.recv_timeout(DEADLINE) else {
-            let _ = child.kill();
-            panic!(
-                "the relay did not say where it listens: {:#?}",
-                log.lock().expect("the log")
-            );
-        };
+        let (mut plain, mut secure) = (None, None);
+        loop {
+            let Ok((said, addr)) = started.recv_timeout(DEADLINE) else {
+                let _ = child.kill();
+                panic!(
+                    "the relay did not say where it listens: {:#?}",
+                    log.lines.lock().expect("the log")
+                );
+            };
+            match said {
+                "ws" => plain = Some(addr),
+                _ => secure = Some(addr),
+            }
+            if said == scheme {
+                break;
+            }
+        }
         Self {
             child,
-            addr,
+            plain,
+            secure,
             log,
             log_ended,
+            authority: None,
         }
     }
 
+    /// Where it listens for ws.
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+        self.plain.expect("it listens for ws")
+    }
+
+    /// Where it listens for wss.
+    pub(crate) fn secure_addr(&self) -> SocketAddr {
+        self.secure.expect("it listens for wss")
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("ws://{}{path}", self.addr)
+        format!("ws://{}{path}", self.addr())
+    }
+
+    /// The same path over wss.
+    pub(crate) fn secure_url(&self, path: &str) -> String {
+        format!("wss://{}{path}", self.secure_addr())
+    }
+
+    /// The certificate of its development authority.
+    pub(crate) fn ca(&self) -> PathBuf {
+        let folder = self.authority.as_ref().map(TempDir::path);
+        folder
+            .expect("it has a development authority")
+            .join("dev-ca.pem")
+    }
+
+    /// A client that trusts its development authority. Its sessions resume.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        trusting(Path::new(&self.ca()), &[&TLS13, &TLS12])
     }
 
     /// Everything it logged so far.
     pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().expect("the log").clone()
+        self.log.lines.lock().expect("the log").clone()
+    }
+
+    /// Waits until it has logged this so many times.
+    pub(crate) fn logged(&self, words: &str, times: usize) {
+        let lines = self.log.lines.lock().expect("the log");
+        let missing = |lines: &mut Vec<String>| {
+            lines.iter().filter(|line| line.contains(words)).count() < times
+        };
+        let (lines, waited) = self
+            .log
+            .grown
+            .wait_timeout_while(lines, DEADLINE, missing)
+            .expect("the log");
+        // Let go of before a panic, which prints the log.
+        drop(lines);
+        assert!(!waited.timed_out(), "it never logged {words:?} {times}x");
+    }
+
+    /// Ends it, and returns why all its connections ended: how often each label.
+    pub(crate) fn ends(&mut self) -> BTreeMap<String, u64> {
+        self.signal(Signal::TERM);
+        assert_eq!(self.exit().code(), Some(0));
+        let log = self.log();
+        let line = log
+            .iter()
+            .find_map(|line| line.split_once("ends=\""))
+            .expect("a farewell")
+            .1;
+        let counts = line.split_once('"').expect("a list in quotes").0;
+        let counts = counts.split_whitespace().map(|count| {
+            let (label, count) = count.split_once('=').expect("a label and how often");
+            (label.to_owned(), count.parse().expect("a number"))
+        });
+        counts.collect()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -130,6 +243,15 @@ impl Relay {
         listed.expect("the relay's descriptors").count()
     }
 
+    /// Waits until it has no more descriptors open than that: whoever came since has been let go of, and counted.
+    pub(crate) fn released(&self, before: usize) {
+        let patience = patience("the relay holds no more descriptors than before");
+        while self.descriptors() > before {
+            patience.check();
+            thread::yield_now();
+        }
+    }
+
     /// The (soft, hard) limit on file descriptors that the process has.
     pub(crate) fn descriptor_limits(&self) -> (u64, u64) {
         let text = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id()))
@@ -140,6 +262,16 @@ impl Relay {
             .expect("a limit on open files");
         let mut figures = line.split_whitespace().filter_map(|word| word.parse().ok());
         (figures.next().expect("soft"), figures.next().expect("hard"))
+    }
+
+    /// Bytes of memory that the process holds (VmRSS of proc(5)).
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the relay's status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let figure = line.and_then(|line| line.split_whitespace().nth(1));
+        let kilobytes: u64 = figure.expect("a figure").parse().expect("a number");
+        kilobytes * 1024
     }
 
     /// Processor time that the process has used, in clock ticks.
@@ -161,9 +293,17 @@ impl Relay {
     }
 }
 
-/// `ws://127.0.0.1:7777` anywhere in a line.
-fn listening_address(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("ws://")?;
+/// What [`Relay::ends`] is to say.
+pub(crate) fn ends(expected: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    let owned = expected
+        .iter()
+        .map(|(label, count)| ((*label).to_owned(), *count));
+    owned.collect()
+}
+
+/// `ws://127.0.0.1:7777` anywhere in a line; advice about trust names hosts, not addresses.
+fn listening_address(line: &str, scheme: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(&format!("{scheme}://"))?;
     let end = rest
         .find(|c: char| !(c.is_ascii_alphanumeric() || "[].:".contains(c)))
         .unwrap_or(rest.len());
@@ -189,7 +329,7 @@ impl Drop for Relay {
 
 #[test]
 fn the_address_is_found_in_a_line_of_log() {
-    let found = |line| listening_address(line).map(|addr| addr.to_string());
+    let found = |line| listening_address(line, "ws").map(|addr| addr.to_string());
     assert_eq!(
         found("INFO listening on ws://127.0.0.1:41234 reactors=2").as_deref(),
         Some("127.0.0.1:41234")
@@ -203,4 +343,10 @@ fn the_address_is_found_in_a_line_of_log() {
         Some("127.0.0.1:7")
     );
     assert_eq!(found("starting"), None);
+    let line = "INFO listening on wss://127.0.0.1:41234 reactors=2";
+    assert_eq!(found(line), None);
+    assert_eq!(
+        listening_address(line, "wss").map(|addr| addr.port()),
+        Some(41234)
+    );
 }

@@ -7,7 +7,7 @@ use crate::relay::{Relay, roomcast};
 use crate::wire::{BINARY, Wire};
 
 /// Runs the program to its end; it must fail, with one line on stderr that it returns.
-fn failure(mut command: Command) -> String {
+pub(crate) fn failure(mut command: Command) -> String {
     let output = command.output().expect("the program runs");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(!output.status.success(), "it must fail, and said: {stderr}");

@@ -1,12 +1,16 @@
-//! A peer made of nothing but a TCP socket: it can be as rude as a test needs, and sees every byte.
+//! A peer made of nothing but a TCP socket, or of TLS on one: it can be as rude as a test needs, and sees
+//! every byte.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::ClientConfig;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::{DEADLINE, patience};
+use crate::patience;
+use crate::stream::{Stream, prepared};
 
 pub(crate) const CONTINUATION: u8 = 0x0;
 pub(crate) const TEXT: u8 = 0x1;
@@ -105,13 +109,18 @@ pub(crate) fn close_payload(code: u16, reason: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     unread: Vec<u8>,
 }
 
 impl Wire {
     pub(crate) fn connect(addr: SocketAddr) -> Self {
-        Self::prepare(TcpStream::connect(addr).expect("the relay accepts"))
+        Self::over(Stream::plain(addr))
+    }
+
+    /// Over TLS. Where its stream ends without a close_notify, whoever reads fails.
+    pub(crate) fn connect_tls(addr: SocketAddr, config: &Arc<ClientConfig>) -> Self {
+        Self::over(Stream::tls(addr, config))
     }
 
     /// With the smallest receive buffer that the system gives, so that it is full soon.
@@ -121,17 +130,10 @@ impl Wire {
             .set_recv_buffer_size(4096)
             .expect("a small receive buffer");
         socket.connect(&addr.into()).expect("the relay accepts");
-        Self::prepare(socket.into())
+        Self::over(Stream::Plain(prepared(socket.into())))
     }
 
-    fn prepare(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).expect("no delay");
-        stream
-            .set_read_timeout(Some(DEADLINE))
-            .expect("a deadline to read");
-        stream
-            .set_write_timeout(Some(DEADLINE))
-            .expect("a deadline to write");
+    fn over(stream: Stream) -> Self {
         Self {
             stream,
             unread: Vec::new(),
@@ -141,6 +143,11 @@ impl Wire {
     /// Connects and upgrades.
     pub(crate) fn join(addr: SocketAddr, path: &str) -> Self {
         Self::connect(addr).upgrade(path)
+    }
+
+    /// Connects over TLS and upgrades.
+    pub(crate) fn join_tls(addr: SocketAddr, config: &Arc<ClientConfig>, path: &str) -> Self {
+        Self::connect_tls(addr, config).upgrade(path)
     }
 
     pub(crate) fn upgrade(mut self, path: &str) -> Self {
@@ -173,13 +180,12 @@ impl Wire {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream
-            .write_all(bytes)
-            .expect("the relay takes the bytes");
+        self.try_send(bytes).expect("the relay takes the bytes");
     }
 
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(bytes)
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
     /// Every byte in a segment of its own, as far as the kernel allows.
@@ -196,21 +202,22 @@ impl Wire {
         self.send(&frame(FIN | opcode, payload));
     }
 
-    /// A socket of its own over the same connection, to write from another thread.
+    /// A socket of its own over the same connection, to write from another thread; not for TLS.
     pub(crate) fn writer(&self) -> TcpStream {
-        self.stream.try_clone().expect("a second handle")
+        self.stream.tcp().try_clone().expect("a second handle")
     }
 
     /// Says that nothing more will be written: a bare FIN.
     pub(crate) fn finish_writing(&self) {
         self.stream
+            .tcp()
             .shutdown(std::net::Shutdown::Write)
             .expect("a half-closed socket");
     }
 
     /// Ends the connection with RST instead of FIN.
     pub(crate) fn reset(self) {
-        SockRef::from(&self.stream)
+        SockRef::from(self.stream.tcp())
             .set_linger(Some(std::time::Duration::ZERO))
             .expect("no lingering");
     }
@@ -225,7 +232,7 @@ impl Wire {
             tv_sec: (millis / 1000) as i64,
             tv_nsec: (millis % 1000 * 1_000_000) as i64,
         };
-        poll(&mut [PollFd::new(&self.stream, flags)], Some(&timeout)).expect("poll") > 0
+        poll(&mut [PollFd::new(self.stream.tcp(), flags)], Some(&timeout)).expect("poll") > 0
     }
 
     /// Reads some bytes; false at the end of the stream, however it came.

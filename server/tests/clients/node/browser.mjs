@@ -58,7 +58,7 @@ await obey(async (url, report) => {
     else report[what](...words);
   });
   const home = new URL(url);
-  home.protocol = 'http:';
+  home.protocol = home.protocol === 'wss:' ? 'https:' : 'http:';
   home.pathname = '/';
   const response = await page.goto(home.href);
   if (response.status() !== 200) throw new Error(`the page at / has status ${response.status()}`);

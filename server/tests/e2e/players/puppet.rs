@@ -30,26 +30,48 @@ struct Process {
 impl Puppet {
     /// npm's `ws`.
     pub(crate) fn ws() -> Self {
-        Self::node("ws", "ws.mjs", &[])
+        Self::start("ws", Self::node("ws.mjs"))
     }
 
     /// npm's `websocket`, which calls itself WebSocket-Node.
     pub(crate) fn websocket_node() -> Self {
-        Self::node("websocket-node", "websocket-node.mjs", &[])
+        Self::start("websocket-node", Self::node("websocket-node.mjs"))
     }
 
     /// Python's `websockets`.
     pub(crate) fn websockets() -> Self {
-        let folder = clients("python");
-        let python = folder.join(".venv/bin/python");
-        assert!(python.exists(), "{INSTALL}");
-        let mut command = Command::new(python);
-        command.arg(folder.join("websockets_player.py"));
-        Self::start("websockets", command)
+        Self::start("websockets", Self::python())
+    }
+
+    /// The three above, each of which also trusts the authorities in this PEM file, in its own way.
+    pub(crate) fn all_trusting(ca: &Path) -> [Self; 3] {
+        let node = |script| {
+            let mut command = Self::node(script);
+            command.env("NODE_EXTRA_CA_CERTS", ca);
+            command
+        };
+        let mut python = Self::python();
+        python.env("SSL_CERT_FILE", ca);
+        [
+            Self::start("ws", node("ws.mjs")),
+            Self::start("websocket-node", node("websocket-node.mjs")),
+            Self::start("websockets", python),
+        ]
     }
 
     /// Headless Chromium. `CHROMIUM` names its program if it is not on the path.
     pub(crate) fn browser() -> Self {
+        Self::start("browser", Self::chromium())
+    }
+
+    /// The same, of a user whose home is this folder.
+    pub(crate) fn browser_at_home(home: &Path) -> Self {
+        let mut command = Self::chromium();
+        command.env("HOME", home);
+        Self::start("browser", command)
+    }
+
+    fn chromium() -> Command {
         let chromium = std::env::var_os("CHROMIUM").map(PathBuf::from).or_else(|| {
             let path = std::env::var_os("PATH")?;
             std::env::split_paths(&path)
@@ -57,15 +79,26 @@ impl Puppet {
                 .find(|program| program.exists())
         });
         let chromium = chromium.unwrap_or_else(|| panic!("no chromium on the path; {INSTALL}"));
-        Self::node("browser", "browser.mjs", &[&chromium])
+        let mut command = Self::node("browser.mjs");
+        command.arg(chromium);
+        command
     }
 
-    fn node(client: &'static str, script: &str, args: &[&Path]) -> Self {
+    fn node(script: &str) -> Command {
         let folder = clients("node");
         assert!(folder.join("node_modules").exists(), "{INSTALL}");
         let mut command = Command::new("node");
-        command.arg(folder.join(script)).args(args);
-        Self::start(client, command)
+        command.arg(folder.join(script));
+        command
+    }
+
+    fn python() -> Command {
+        let folder = clients("python");
+        let python = folder.join(".venv/bin/python");
+        assert!(python.exists(), "{INSTALL}");
+        let mut command = Command::new(python);
+        command.arg(folder.join("websockets_player.py"));
+        command
     }
 
     fn start(client: &'static str, mut command: Command) -> Self {

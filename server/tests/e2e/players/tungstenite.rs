@@ -1,18 +1,17 @@
 //! The Rust crate `tungstenite` as a player, in the test's own process.
 
-use std::net::TcpStream;
-
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::{Event, Kind, Part, Player};
-use crate::DEADLINE;
+use crate::relay::Relay;
+use crate::stream::Stream;
 
 pub(crate) struct Tungstenite {
     name: String,
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Stream>,
     closed_with: Option<u16>,
 }
 
@@ -22,14 +21,21 @@ impl Tungstenite {
             .strip_prefix("ws://")
             .and_then(|rest| rest.split('/').next())
             .expect("a ws URL");
-        let stream = TcpStream::connect(host).expect("the relay accepts");
-        stream
-            .set_read_timeout(Some(DEADLINE))
-            .expect("a deadline to read");
-        stream.set_nodelay(true).expect("no delay");
+        let stream = Stream::plain(host.parse().expect("an address"));
+        Self::over(stream, url, format!("tungstenite-{index}"))
+    }
+
+    /// Over rustls.
+    pub(crate) fn join_secure(relay: &Relay, path: &str, index: usize) -> Self {
+        let stream = Stream::tls(relay.secure_addr(), &relay.client());
+        let name = format!("tungstenite-tls-{index}");
+        Self::over(stream, &relay.secure_url(path), name)
+    }
+
+    fn over(stream: Stream, url: &str, name: String) -> Self {
         let (socket, _) = tungstenite::client(url, stream).expect("tungstenite joins");
         Self {
-            name: format!("tungstenite-{index}"),
+            name,
             socket,
             closed_with: None,
         }
