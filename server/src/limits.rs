@@ -86,11 +86,8 @@ pub const TLS_INPUT_MAX: usize = 5 + RECORD_PLAINTEXT + 2048;
 /// (budget): fewer writes, and little that can't be replaced any more.
 pub const SEALED_REST: usize = 4 * 1024;
 
-/// Connections whose TLS handshake goes on in one iteration (budget): a storm of handshakes must not starve the seated.
-pub const HANDSHAKE_BUDGET: usize = 64;
-
 /// Microseconds after which the handshakes of an iteration wait for the next one (budget), whether or not
-/// [`HANDSHAKE_BUDGET`] is used up: one costs from 0.1 ms (ECDSA) to 2 ms (RSA with 4,096 bits).
+/// [`Limits::tls_handshakes`] is used up: one costs from 0.1 ms (ECDSA) to 2 ms (RSA with 4,096 bits).
 pub const HANDSHAKE_SLICE_US: u64 = 2_000;
 
 /// Bytes of one PEM file (limit). The largest chains have some 20 KiB; a wrong path may be anything.
@@ -132,6 +129,9 @@ pub struct Limits {
     pub max_connections: usize,
     /// Members of one room; more is close code 4000.
     pub max_room_members: usize,
+    /// Connections whose TLS handshake goes on in one iteration of a reactor (budget): a storm of handshakes must not
+    /// starve those who play.
+    pub tls_handshakes: usize,
     /// Milliseconds a room gathers messages before it is sealed; 0: every iteration.
     pub flush_interval_ms: u32,
 }
@@ -148,6 +148,7 @@ impl Default for Limits {
             congested_ms_max: 5_000,
             max_connections: 16_384,
             max_room_members: 16_384,
+            tls_handshakes: 64,
             flush_interval_ms: 0,
         }
     }

@@ -185,6 +185,17 @@ pub struct Config {
     )]
     flush_interval: Millis,
 
+    /// TLS handshakes that go on in one iteration of a reactor; the others wait for the next one, so that a storm of them
+    /// does not hurt those who play
+    #[arg(
+        long,
+        env = "ROOMCAST_TLS_HANDSHAKES",
+        default_value_t = Limits::default().tls_handshakes,
+        value_name = "N",
+        help_heading = "Limits"
+    )]
+    tls_handshakes: usize,
+
     /// On SIGTERM, spread the goodbyes over this time, so that players do not return as one herd
     #[arg(
         long,
@@ -272,6 +283,7 @@ impl Config {
             congested_ms_max: self.congested_timeout.as_millis(),
             max_connections: self.max_connections.unwrap_or(players),
             max_room_members: self.max_room_members,
+            tls_handshakes: self.tls_handshakes,
             flush_interval_ms: self.flush_interval.as_millis(),
         };
         let at_least_1ms = [
@@ -290,6 +302,7 @@ impl Config {
             ("--max-message", limits.max_message),
             ("--max-connections", limits.max_connections),
             ("--max-room-members", limits.max_room_members),
+            ("--tls-handshakes", limits.tls_handshakes),
         ];
         if let Some((flag, _)) = at_least_1.iter().find(|(_, number)| *number == 0) {
             return Err(format!("{flag} 0 would let nobody play: give at least 1"));

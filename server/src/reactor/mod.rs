@@ -23,8 +23,8 @@ pub use self::listener::{KERNEL_SPREADS, Listeners, listen};
 pub use self::mailbox::{Address, Mail, Undelivered};
 use self::sockets::{Handle, MAILBOX, PLAIN_LISTENER, Sockets, TLS_LISTENER};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_BUDGET, HANDSHAKE_RESERVE,
-    HANDSHAKE_SLICE_US, MAIL_BUDGET, RECEIVE_BUFFER,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_RESERVE, HANDSHAKE_SLICE_US,
+    MAIL_BUDGET, RECEIVE_BUFFER,
 };
 use crate::shard::{Action, Common, Counters, DisconnectReason, Handover, Shard, Written};
 use crate::transport::Port;
@@ -369,7 +369,7 @@ impl Running {
         }
         let began = Instant::now();
         let slice = Duration::from_micros(HANDSHAKE_SLICE_US);
-        for _ in 0..HANDSHAKE_BUDGET {
+        for _ in 0..self.reactor.common.limits.tls_handshakes {
             let Some(handle) = self.handshakes.pop_front() else {
                 break;
             };

@@ -40,6 +40,7 @@ fn limits(choices: &mut Choices<'_>) -> Limits {
         congested_ms_max: choices.one_of(&[5_000, 800]),
         max_connections: choices.one_of(&[16_384, 16_384, 12, 4]),
         max_room_members: choices.one_of(&[16_384, 16_384, 6, 2]),
+        tls_handshakes: 64,
         flush_interval_ms: choices.one_of(&[0, 0, 5, 40]),
     }
 }
