@@ -71,8 +71,9 @@ impl Relay {
         let mut command = roomcast();
         command
             .args(["--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0"])
-            .args(["--dev-tls", "--reactors", "2"])
+            .arg("--dev-tls")
             .args(flags)
+            .env("ROOMCAST_REACTORS", "2")
             .env("ROOMCAST_DATA_DIR", folder.path());
         let mut relay = Self::spawn_secure(command);
         relay.authority = Some(folder);

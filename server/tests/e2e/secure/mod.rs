@@ -2,3 +2,17 @@
 
 mod browser;
 mod clients;
+mod openssl;
+mod ports;
+mod resumption;
+mod session;
+
+use crate::wire::{BINARY, Wire};
+
+/// Sends these bytes from one to the other and back.
+fn exchange(one: &mut Wire, other: &mut Wire, bytes: &[u8]) {
+    one.message(BINARY, bytes);
+    other.expect(BINARY, bytes);
+    other.message(BINARY, bytes);
+    one.expect(BINARY, bytes);
+}
