@@ -361,7 +361,9 @@ mod tests {
             (&["--ca", "x"], Trust::Authorities("x".into()), true),
             (&["--no-resume"], Trust::System, false),
         ] {
-            let tls = scenario(&[&["--url", "wss://h"], args].concat()).unwrap().tls;
+            let tls = scenario(&[&["--url", "wss://h"], args].concat())
+                .unwrap()
+                .tls;
             assert_eq!((tls.trust, tls.resume), (trust, resume), "{args:?}");
         }
     }
@@ -488,7 +490,10 @@ mod tests {
             (&["doctor", "--clients", "0"], "0"),
             (&["search", "--steps", "99"], "99"),
             (&["handshakes", "--concurrency", "0"], "0"),
-            (&["handshakes", "--ca", "x", "--insecure"], "cannot be used with"),
+            (
+                &["handshakes", "--ca", "x", "--insecure"],
+                "cannot be used with",
+            ),
         ];
         for (args, want) in table {
             let message = scenario(args).unwrap_err();
@@ -509,9 +514,17 @@ mod tests {
         let default = plan(&[]).unwrap();
         assert_eq!((default.concurrency, default.duration.as_secs()), (64, 10));
         assert!(default.tls.resume);
-        let all = ["--url=wss://h:1", "--no-resume", "--server-pid=4", "--threads=3"];
+        let all = [
+            "--url=wss://h:1",
+            "--no-resume",
+            "--server-pid=4",
+            "--threads=3",
+        ];
         let all = plan(&all).unwrap();
-        assert_eq!((all.target.port(), all.threads, all.server_pid), (1, 3, Some(4)));
+        assert_eq!(
+            (all.target.port(), all.threads, all.server_pid),
+            (1, 3, Some(4))
+        );
         assert!(!all.tls.resume);
         for (args, want) in [
             ("--url=ws://h", "wss://"),

@@ -26,6 +26,8 @@ use crate::{compare, merge, progress};
 
 /// How the server of this project is started; said when nothing listens.
 const START: &str = "start the server with `cargo run --release --bin roomcast`";
+/// The same for wss.
+const START_TLS: &str = "start the server with `cargo run --release --bin roomcast -- --dev-tls`";
 
 /// Carries out a command line.
 ///
@@ -71,8 +73,9 @@ fn explain(error: EngineError) -> Failure {
         EngineError::Descriptors { .. } => {
             Failure::usage(format!("{message}; `loadgen doctor` shows every limit"))
         }
-        EngineError::NothingListens { address, .. } if address.ip().is_loopback() => {
-            Failure::could_not_connect(format!("{message}: {START}, or give another --url"))
+        EngineError::NothingListens { address, target } if address.ip().is_loopback() => {
+            let start = if target.is_secure() { START_TLS } else { START };
+            Failure::could_not_connect(format!("{message}: {start}, or give another --url"))
         }
         EngineError::NothingListens { .. } => Failure::could_not_connect(format!(
             "{message}: check host and port, and that the server runs"

@@ -220,8 +220,10 @@ impl Measured {
         }
         let share = |cpu: Duration| ratio(cpu.as_secs_f64() / self.took.as_secs_f64().max(1e-9));
         if let Some(used) = self.server
-            && let (Some(user), Some(system)) =
-                (self.per_handshake(used.user), self.per_handshake(used.system))
+            && let (Some(user), Some(system)) = (
+                self.per_handshake(used.user),
+                self.per_handshake(used.system),
+            )
         {
             fact(
                 "server CPU",
@@ -330,7 +332,10 @@ mod tests {
             resume: false,
         };
         let text = measured(1, 0, 0).render(&plan);
-        assert!(text.contains("all full") && text.contains("NOT verified"), "{text}");
+        assert!(
+            text.contains("all full") && text.contains("NOT verified"),
+            "{text}"
+        );
         let json: serde_json::Value =
             serde_json::from_str(&measured(1, 99, 0).to_json(&plan)).unwrap();
         assert_eq!(json["schema"], SCHEMA);

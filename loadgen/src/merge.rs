@@ -367,7 +367,10 @@ mod tests {
         let mut finer = sample::report();
         finer.scenario.interval_s = 0.1;
         let failure = merge(&named(vec![sample::report(), finer])).unwrap_err();
-        assert!(failure.message.contains("interval 1 s and 0.1 s"), "{failure}");
+        assert!(
+            failure.message.contains("interval 1 s and 0.1 s"),
+            "{failure}"
+        );
         assert_eq!(
             merge(&named(vec![sample::report()])).unwrap_err().exit,
             Exit::Usage

@@ -64,7 +64,9 @@ pub(super) fn run(plan: &Plan, stop: &AtomicBool) -> Result<Measured, EngineErro
             return Err(EngineError::Stopped);
         }
         let threads = plan.threads.min(plan.concurrency);
-        let mut storms = (0..threads).map(|_| storm()).collect::<Result<Vec<_>, _>>()?;
+        let mut storms = (0..threads)
+            .map(|_| storm())
+            .collect::<Result<Vec<_>, _>>()?;
         return measure(plan, &mut storms, address, clock, stop);
     }
     let target = plan.target.clone();
@@ -183,12 +185,7 @@ enum Slot {
 }
 
 impl<'a> Storm<'a> {
-    fn new(
-        plan: &Plan,
-        secure: &'a Secure,
-        address: SocketAddr,
-        clock: Clock,
-    ) -> io::Result<Self> {
+    fn new(plan: &Plan, secure: &'a Secure, address: SocketAddr, clock: Clock) -> io::Result<Self> {
         Ok(Self {
             secure,
             address,
@@ -236,8 +233,15 @@ impl<'a> Storm<'a> {
                     break;
                 }
             }
-            let wait = if self.idle.is_empty() { ATTENTION } else { ATTENTION / 20 };
-            match self.poll.poll(&mut events, Some(Duration::from_nanos(wait))) {
+            let wait = if self.idle.is_empty() {
+                ATTENTION
+            } else {
+                ATTENTION / 20
+            };
+            match self
+                .poll
+                .poll(&mut events, Some(Duration::from_nanos(wait)))
+            {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 Err(_) => events.clear(),
                 Ok(()) => {}
@@ -415,9 +419,11 @@ impl<'a> Storm<'a> {
             let late = match &self.slots[index] {
                 Slot::Idle => continue,
                 Slot::Connecting { since, .. } | Slot::Securing { since, .. } => {
-                    (now - since > self.timeout).then_some(Some(Failure::TimedOut))
+                    (now.saturating_sub(*since) > self.timeout).then_some(Some(Failure::TimedOut))
                 }
-                Slot::Closing { since, .. } => (now - since > CLOSE_TIMEOUT).then_some(None),
+                Slot::Closing { since, .. } => {
+                    (now.saturating_sub(*since) > CLOSE_TIMEOUT).then_some(None)
+                }
             };
             let Some(failure) = late else { continue };
             self.slots[index] = Slot::Idle;

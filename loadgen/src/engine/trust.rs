@@ -81,7 +81,11 @@ impl Secure {
     /// takes milliseconds that are not the server's.
     pub(crate) fn prepare(&self) {
         // If there is no randomness, the handshake itself says so.
-        let _ = self.config.crypto_provider().secure_random.fill(&mut [0; 32]);
+        let _ = self
+            .config
+            .crypto_provider()
+            .secure_random
+            .fill(&mut [0; 32]);
     }
 }
 

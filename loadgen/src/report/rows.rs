@@ -341,14 +341,21 @@ mod tests {
 
     fn text(report: &Report) -> String {
         let facts = facts(report).into_iter();
-        facts.map(|(name, fact)| format!("{name}: {fact}\n")).collect()
+        facts
+            .map(|(name, fact)| format!("{name}: {fact}\n"))
+            .collect()
     }
 
     #[test]
     fn tls_has_lines_only_where_it_is_spoken() {
         let mut report = sample::report();
         assert!(!text(&report).contains("TLS"));
-        let names = |report: &Report| latencies(report).into_iter().map(|(name, _)| name).collect();
+        let names = |report: &Report| {
+            latencies(report)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect()
+        };
         let plain: Vec<_> = names(&report);
         assert!(!plain.contains(&"TLS handshake"));
 
@@ -362,7 +369,10 @@ mod tests {
         let secure: Vec<_> = names(&report);
         assert!(secure.contains(&"TLS handshake"));
         let said = text(&report);
-        assert!(said.contains("TLS: 1 full handshakes, 1,019 resumed\n"), "{said}");
+        assert!(
+            said.contains("TLS: 1 full handshakes, 1,019 resumed\n"),
+            "{said}"
+        );
         assert!(!said.contains("truncated"), "{said}");
 
         report.scenario.tls = Some(TlsScenario {

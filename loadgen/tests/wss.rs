@@ -1,0 +1,307 @@
+//! Whole runs of the real binary over TLS, against rustls's own server before a small relay.
+
+mod cli_support;
+mod tls_front;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Output;
+
+use cli_support::{code, loadgen, loadgen_with, relay, stderr, stdout};
+use roomcast_loadgen::report::Report;
+use rustls::version::{TLS12, TLS13};
+use tls_front::{Certificates, End};
+
+/// A load that is over in about a second: 12 clients in 3 rooms.
+const SMALL: [&str; 9] = [
+    "--clients=12",
+    "--room-size=4",
+    "--rate=20",
+    "--duration=600ms",
+    "--warmup=100ms",
+    "--settle=0",
+    "--handshake-timeout=60s",
+    "--threads=1",
+    "--no-progress",
+];
+
+/// A relay behind TLS, and the file of the authority that its certificate is by.
+struct Setting {
+    scratch: tempfile::TempDir,
+    address: SocketAddr,
+}
+
+impl Setting {
+    fn new(versions: &[&'static rustls::SupportedProtocolVersion], end: End) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let certificates = Certificates::new(versions);
+        std::fs::write(scratch.path().join("dev-ca.pem"), &certificates.ca_pem).unwrap();
+        let address = certificates.front(plain(), end);
+        Self { scratch, address }
+    }
+
+    fn url(&self) -> String {
+        format!("wss://{}", self.address)
+    }
+
+    fn ca(&self) -> String {
+        let path = self.scratch.path().join("dev-ca.pem");
+        format!("--ca={}", path.display())
+    }
+
+    /// Runs the small load and reads its report.
+    fn run(&self, more: &[&str]) -> (Output, Report) {
+        // What is lost is waited for, what is slow is not lost.
+        self.run_and_drain("--drain=30s", more)
+    }
+
+    fn run_and_drain(&self, drain: &str, more: &[&str]) -> (Output, Report) {
+        let url = self.url();
+        let mut args = SMALL.to_vec();
+        args.extend(["--json", drain, "--url", &url]);
+        args.extend(more);
+        let output = loadgen(&args);
+        let report = Report::from_json(stdout(&output))
+            .unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
+        (output, report)
+    }
+}
+
+/// The address of a plain relay.
+fn plain() -> SocketAddr {
+    let url = relay(usize::MAX);
+    url.trim_start_matches("ws://").parse().unwrap()
+}
+
+/// Everything was delivered, whatever the machine made of the times.
+fn nothing_is_lost(output: &Output, report: &Report) {
+    let counts = &report.counts;
+    assert!(counts.delivered > 100, "{}", stderr(output));
+    assert_eq!(counts.delivered, counts.expected);
+    let wrong = counts.lost + counts.duplicates + counts.reordered + counts.corrupted;
+    assert_eq!(wrong + counts.leaked + counts.own_echoed, 0);
+    assert_eq!(report.warmup.lost, 0);
+    assert_eq!(report.connections.joined, 12);
+    assert_eq!(report.connections.disconnected, 0);
+    assert_eq!(report.connections.truncated, 0);
+    assert_eq!(report.connections.close_failed, 0);
+    let want = if report.validity.valid { 0 } else { 4 };
+    assert_eq!(code(output), want, "{}", stderr(output));
+}
+
+/// One line on stderr, exit code 3, and what it must say.
+fn refused(output: &Output, want: &[&str]) {
+    let said = stderr(output);
+    assert_eq!(code(output), 3, "{said}");
+    let lines: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("loadgen: "))
+        .collect();
+    assert!(
+        lines.len() == 1 && said.ends_with(&format!("{}\n", lines[0])),
+        "{said}"
+    );
+    for want in want {
+        assert!(said.contains(want), "{want}: {said}");
+    }
+}
+
+#[test]
+fn join_and_deliver_over_tls_with_resumption() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let out = setting.scratch.path().join("out");
+    let (output, report) = setting.run(&[
+        &setting.ca(),
+        // One after the other, so that there is a ticket for the next.
+        "--connect-rate=50",
+        "--churn=5",
+        "--interval=100ms",
+        "--out",
+        out.to_str().unwrap(),
+        "--check=tls.p99<60s",
+        "--check=tls_resumed_ratio>0%",
+    ]);
+    nothing_is_lost(&output, &report);
+    let connections = &report.connections;
+    assert!(connections.tls_resumed > 0, "{connections:?}");
+    assert!(connections.tls_full > 0, "{connections:?}");
+    let handshakes = connections.tls_full + connections.tls_resumed;
+    assert!(handshakes >= 12 + connections.rejoins);
+    assert_eq!(report.histograms.tls.len(), handshakes);
+    let tls = report.scenario.tls.as_ref().unwrap();
+    assert_eq!((tls.trust.as_str(), tls.resumption), ("ca", true));
+    // 600 ms in tenths: so fine are the time line and the log.
+    assert!(report.timeline.len() >= 6);
+    assert!((report.timeline[1].start_s - 0.1).abs() < 1e-9);
+    assert!(out.join("tls.hgrm").exists());
+}
+
+#[test]
+fn without_resumption_every_handshake_is_full() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let (output, report) = setting.run(&[&setting.ca(), "--no-resume", "--churn=5"]);
+    nothing_is_lost(&output, &report);
+    assert_eq!(report.connections.tls_resumed, 0);
+    assert!(report.connections.tls_full >= 12);
+}
+
+#[test]
+fn tls_1_2_is_spoken_and_resumed_too() {
+    let setting = Setting::new(&[&TLS12], End::Never);
+    let (output, report) = setting.run(&[&setting.ca(), "--connect-rate=50"]);
+    nothing_is_lost(&output, &report);
+    assert!(report.connections.tls_resumed > 0);
+}
+
+#[test]
+fn large_messages_cross_records() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let (output, report) = setting.run(&[&setting.ca(), "--size=100KiB"]);
+    let counts = &report.counts;
+    assert!(counts.delivered > 10, "{}", stderr(&output));
+    assert_eq!((counts.lost, counts.corrupted), (0, 0));
+}
+
+#[test]
+fn who_is_not_trusted_is_refused_in_one_line() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let other = Certificates::new(&[&TLS13]);
+    let path = setting.scratch.path().join("other.pem");
+    std::fs::write(&path, &other.ca_pem).unwrap();
+    let another = format!("--ca={}", path.display());
+    let want = ["trust its CA with --ca FILE", "--insecure", "--dev-tls"];
+    refused(&loadgen(&["--url", &setting.url()]), &want);
+    refused(&loadgen(&["--url", &setting.url(), &another]), &want);
+    refused(&loadgen(&["handshakes", "--url", &setting.url()]), &want);
+    // The right authority, but a certificate for another address.
+    let elsewhere = format!("wss://127.0.0.2:{}", setting.address.port());
+    let listener = std::net::TcpListener::bind(("127.0.0.2", setting.address.port()));
+    forward(listener.unwrap(), setting.address);
+    refused(
+        &loadgen(&["--url", &elsewhere, &setting.ca()]),
+        &["is for another host", "--url"],
+    );
+}
+
+/// Carries bytes to another address, unchanged.
+fn forward(listener: std::net::TcpListener, to: SocketAddr) {
+    std::thread::spawn(move || {
+        for mut near in listener.incoming().flatten() {
+            let mut far = std::net::TcpStream::connect(to).unwrap();
+            let (mut near_too, mut far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut far_too, &mut near_too));
+            std::thread::spawn(move || std::io::copy(&mut near, &mut far));
+        }
+    });
+}
+
+#[test]
+fn insecure_believes_anyone_and_says_so() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let (output, report) = setting.run(&["--insecure"]);
+    nothing_is_lost(&output, &report);
+    assert_eq!(report.scenario.tls.unwrap().trust, "anyone");
+    let url = setting.url();
+    let args = ["handshakes", "--insecure", "-d100ms", "--url", &url];
+    let output = loadgen(&args);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("NOT verified"));
+}
+
+#[test]
+fn this_machines_development_authority_is_trusted_by_itself() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let localhost = format!("wss://localhost:{}", setting.address.port());
+    let directory = setting.scratch.path().to_str().unwrap();
+    let run = |directory: &str, url: &str| {
+        let env = [("ROOMCAST_DATA_DIR", directory)];
+        loadgen_with(&env, &["handshakes", "-d100ms", "--url", url])
+    };
+    for url in [&setting.url(), &localhost] {
+        let output = run(directory, url);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+    }
+    let nowhere = Path::new(directory).join("nowhere");
+    refused(&run(nowhere.to_str().unwrap(), &localhost), &["--ca FILE"]);
+}
+
+#[test]
+fn authorities_that_cannot_be_read_are_unusable_input() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("ca.pem");
+    for (text, want) in [
+        (None, "there is no file"),
+        (Some(""), "no certificate in it"),
+        (Some("-----BEGIN CERTIFICATE-----\n!"), "ca.pem"),
+    ] {
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
+        let output = loadgen(&["--url=wss://127.0.0.1:1", "--ca", path.to_str().unwrap()]);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains(want), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_port_that_does_not_speak_tls_is_told() {
+    // A relay that answers what it takes for a bad request, and one that only closes.
+    let closing = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = closing.local_addr().unwrap();
+    std::thread::spawn(move || closing.incoming().flatten().for_each(drop));
+    for address in [plain(), closed] {
+        let url = format!("wss://{address}");
+        for command in [&["--url", &url][..], &["handshakes", "--url", &url]] {
+            refused(&loadgen(command), &["TLS", "ws"]);
+        }
+    }
+}
+
+#[test]
+fn an_end_without_close_notify_is_told_apart() {
+    for (end, truncated) in [(End::Cut(2_000), 1), (End::Clean(2_000), 0)] {
+        let setting = Setting::new(&[&TLS13], end);
+        let (_, report) = setting.run_and_drain("--drain=0", &[&setting.ca()]);
+        let connections = &report.connections;
+        assert_eq!(connections.disconnected, 1, "{end:?}");
+        assert_eq!(connections.truncated, truncated, "{end:?}");
+        assert_eq!(connections.close_codes.get(&1006), Some(&1), "{end:?}");
+    }
+}
+
+#[test]
+fn handshakes_are_counted_as_what_they_are() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let run = |more: &[&str]| {
+        let (url, ca) = (setting.url(), setting.ca());
+        let mut args = vec![
+            "handshakes",
+            "--json",
+            "--concurrency=4",
+            "--url",
+            &url,
+            &ca,
+        ];
+        args.extend(more);
+        let output = loadgen(&args);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        serde_json::from_str::<serde_json::Value>(stdout(&output)).unwrap()
+    };
+    let count = |json: &serde_json::Value, name: &str| json[name].as_u64().unwrap();
+    let resumed = run(&["-d500ms"]);
+    assert!(count(&resumed, "resumed") > 0, "{resumed}");
+    let full = run(&["-d500ms", "--no-resume"]);
+    assert_eq!(count(&full, "resumed"), 0, "{full}");
+    assert!(count(&full, "full") > 0, "{full}");
+    for json in [&resumed, &full] {
+        let all = count(json, "full") + count(json, "resumed");
+        assert_eq!(count(json, "handshakes"), all);
+        assert_eq!(json["tls"]["count"].as_u64(), Some(all), "{json}");
+    }
+    let output = loadgen(&["handshakes", "--url", "ws://127.0.0.1:1"]);
+    assert_eq!(code(&output), 2);
+    refused(
+        &loadgen(&["handshakes", "--url", "wss://127.0.0.1:1"]),
+        &["nothing listens"],
+    );
+}
