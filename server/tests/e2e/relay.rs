@@ -14,8 +14,8 @@ use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 
+use crate::DEADLINE;
 use crate::stream::trusting;
-use crate::{DEADLINE, patience};
 
 /// The path of the program that cargo built for this test.
 pub(crate) const ROOMCAST: &str = env!("CARGO_BIN_EXE_roomcast");
@@ -65,7 +65,7 @@ impl Relay {
         Self::spawn(command)
     }
 
-    /// Like [`Relay::start`], with wss beside it and a development authority of its own.
+    /// Like [`Relay::start`], with wss beside it and a development authority of its own. It logs every end.
     pub(crate) fn start_secure(flags: &[&str]) -> Self {
         let folder = TempDir::new().expect("a folder");
         let mut command = roomcast();
@@ -74,6 +74,7 @@ impl Relay {
             .arg("--dev-tls")
             .args(flags)
             .env("ROOMCAST_REACTORS", "2")
+            .env("ROOMCAST_LOG_LEVEL", "trace")
             .env("ROOMCAST_DATA_DIR", folder.path());
         let mut relay = Self::spawn_secure(command);
         relay.authority = Some(folder);
@@ -208,6 +209,11 @@ impl Relay {
         assert!(!waited.timed_out(), "it never logged {words:?} {times}x");
     }
 
+    /// Waits until so many connections have ended. Only a relay that logs every end tells.
+    pub(crate) fn ended(&self, connections: usize) {
+        self.logged("connection ends", connections);
+    }
+
     /// Ends it, and returns why all its connections ended: how often each label.
     pub(crate) fn ends(&mut self) -> BTreeMap<String, u64> {
         self.signal(Signal::TERM);
@@ -242,15 +248,6 @@ impl Relay {
     pub(crate) fn descriptors(&self) -> usize {
         let listed = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         listed.expect("the relay's descriptors").count()
-    }
-
-    /// Waits until it has no more descriptors open than that: whoever came since has been let go of, and counted.
-    pub(crate) fn released(&self, before: usize) {
-        let patience = patience("the relay holds no more descriptors than before");
-        while self.descriptors() > before {
-            patience.check();
-            thread::yield_now();
-        }
     }
 
     /// The (soft, hard) limit on file descriptors that the process has.

@@ -72,7 +72,6 @@ fn both_versions_are_spoken_and_http_1_1_is_chosen() {
 #[test]
 fn old_versions_and_other_protocols_are_refused_with_an_alert() {
     let mut relay = Relay::start_secure(&[]);
-    let before = relay.descriptors();
     let h2 = ask(&relay, &["-alpn", "h2"]);
     assert!(h2.contains("alert no application protocol"), "{h2}");
     for old in ["-tls1", "-tls1_1"] {
@@ -83,7 +82,7 @@ fn old_versions_and_other_protocols_are_refused_with_an_alert() {
     // Without forward secrecy: what is recorded today is opened when the key leaks.
     let refused = ask(&relay, &["-tls1_2", "-cipher", "AES128-GCM-SHA256"]);
     assert!(refused.contains("alert handshake failure"), "{refused}");
-    relay.released(before);
+    relay.ended(4);
     assert_eq!(relay.ends(), ends(&[("tls_handshake", 4)]));
 }
 
@@ -94,7 +93,6 @@ fn renegotiation_is_refused_and_harms_nobody() {
     let client = relay.client();
     let mut one = Wire::join_tls(relay.secure_addr(), &client, "/rooms/calm");
     let mut other = Wire::join(relay.addr(), "/rooms/calm");
-    let before = relay.descriptors();
     for _ in 0..3 {
         exchange(&mut one, &mut other, b"before");
         let mut asking = s_client(&relay, &relay.ca(), &["-tls1_2"]);
@@ -107,7 +105,7 @@ fn renegotiation_is_refused_and_harms_nobody() {
         assert!(output.contains(":no renegotiation:"), "{output}");
         exchange(&mut one, &mut other, b"after");
     }
-    relay.released(before);
+    relay.ended(3);
     assert_eq!(relay.ends().remove("tls_violation"), Some(3));
 }
 
@@ -115,9 +113,9 @@ fn renegotiation_is_refused_and_harms_nobody() {
 #[test]
 fn a_client_that_does_not_know_the_authority_says_so() {
     let mut relay = Relay::start_secure(&[]);
-    let (stranger, before) = (Relay::start_secure(&[]), relay.descriptors());
+    let stranger = Relay::start_secure(&[]);
     let output = said(s_client(&relay, &stranger.ca(), &[]));
     assert!(output.contains("certificate verify failed"), "{output}");
-    relay.released(before);
+    relay.ended(1);
     assert_eq!(relay.ends(), ends(&[("tls_handshake", 1)]));
 }

@@ -85,7 +85,7 @@ fn a_strange_ticket_is_no_obstacle() {
 /// As many as it can in a second, one after the other: `r` is a resumed session, `*` and `t` are full handshakes.
 #[test]
 fn s_time_reuses_its_session_for_every_connection() {
-    let relay = Relay::start_secure(&FOUR);
+    let relay = Relay::start_secure(&["--reactors", "4", "--log-level", "info"]);
     for flags in [&["-tls1_2"][..], &["-tls1_3", "-www", "/healthz"]] {
         let output = Command::new("openssl")
             .args(["s_time", "-connect", &relay.secure_addr().to_string()])
