@@ -96,6 +96,10 @@ pub const CERTIFICATE_FILE: u64 = 1024 * 1024;
 /// Milliseconds that accepting pauses when the process is out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// Milliseconds that a connection without a seat has to itself (budget) before it may have to make room, when there are
+/// no descriptors for anybody new. An honest handshake takes a few round trips.
+pub const NEWCOMER_GRACE_MS: u32 = 1_000;
+
 /// Connections beyond `max_connections` that may be inside the handshake or be told 503 (limit).
 pub const HANDSHAKE_RESERVE: usize = 512;
 

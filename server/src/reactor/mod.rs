@@ -300,7 +300,13 @@ impl Running {
                         tracing::warn!(%error, connections = self.shard.connections(),
                         "can't accept: raise the limit of open files (ulimit -n) or lower --max-connections");
                     }
-                    return Accepting::PausedUntil(self.now + ACCEPT_PAUSE_MS);
+                    // Whoever has been shaking hands for long makes room; its descriptor is free after this iteration.
+                    let evicted = (0..ACCEPT_BUDGET).take_while(|_| self.shard.evict_newcomer());
+                    return if evicted.count() > 0 {
+                        Accepting::Ready
+                    } else {
+                        Accepting::PausedUntil(self.now + ACCEPT_PAUSE_MS)
+                    };
                 }
             }
         }
@@ -323,7 +329,7 @@ impl Running {
     fn admit(&mut self, stream: TcpStream, port: Port) {
         // Far beyond the limit there is not even room to say so.
         let limit = self.reactor.common.limits.max_connections + HANDSHAKE_RESERVE;
-        if self.shard.connections() >= limit {
+        if self.shard.connections() >= limit && !self.shard.evict_newcomer() {
             return;
         }
         let slot = self.shard.accept(port);

@@ -18,6 +18,7 @@ mod disconnect;
 mod flush;
 mod handshake;
 mod lifecycle;
+mod newcomers;
 mod notices;
 mod receive;
 mod secure;
@@ -36,6 +37,7 @@ pub use self::disconnect::{Blame, Consequence, DisconnectReason};
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
 pub use self::handshake::Handover;
+use self::newcomers::Newcomers;
 use self::notices::Notices;
 use crate::delivery::BatchPool;
 use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FLOOD_BURST, Limits, OWN_ANSWERS};
@@ -140,6 +142,7 @@ pub struct Shard {
     draining: bool,
     /// What was opened of one read.
     plain: Vec<u8>,
+    newcomers: Newcomers,
     notices: Notices,
     random: fastrand::Rng,
     counters: Counters,
@@ -170,6 +173,7 @@ impl Shard {
             dead: Vec::new(),
             draining: false,
             plain: Vec::new(),
+            newcomers: Newcomers::default(),
             notices: Notices::default(),
             random: fastrand::Rng::with_seed(seed),
             counters: Counters::default(),
@@ -199,6 +203,7 @@ impl Shard {
         let connection = Connection::new(transport, phase, self.now32(), deadline);
         let slot = self.connections.insert(connection) as u32;
         self.wheel.arm(slot, self.now + u64::from(handshake_ms));
+        self.remember_newcomer(slot, deadline);
         slot
     }
 

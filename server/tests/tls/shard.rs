@@ -510,3 +510,26 @@ fn sessions_are_resumed_on_whatever_shard() {
         assert_eq!(stage.shards[1].counters().tls_resumed, 1);
     }
 }
+
+#[test]
+fn who_never_finishes_makes_room_for_who_waits() {
+    let mut stage = Stage::new(1);
+    let (seated, _peer) = stage.join(0, "lobby");
+    let first = stage.accept(0);
+    stage.turn(&[]);
+    let second = stage.accept(0);
+    assert!(!stage.shards[0].evict_newcomer(), "everybody has a moment");
+    stage.now += 1_000;
+    stage.turn(&[]);
+    assert!(stage.shards[0].evict_newcomer());
+    assert!(stage.shards[0].evict_newcomer());
+    assert!(!stage.shards[0].evict_newcomer(), "nobody with a seat");
+    stage.turn(&[]);
+    for place in [first, second] {
+        assert_eq!(
+            stage.ended[&place],
+            Some(DisconnectReason::HandshakeTimeout)
+        );
+    }
+    assert!(stage.shards[0].is_seated(seated.1));
+}
