@@ -20,6 +20,8 @@ use crate::target::Target;
 
 /// Failed handshakes of a hundred that are still no reason to doubt.
 const FAILED_MAX: f64 = 0.01;
+/// The share of their time from which on threads that connect have none to spare.
+const GENERATOR_BUSY: f64 = 0.9;
 /// The schema name and version of the JSON.
 pub const SCHEMA: &str = "roomcast.loadgen.handshakes/1";
 
@@ -101,6 +103,7 @@ struct Json<'a> {
     measured_s: f64,
     handshakes: u64,
     handshakes_per_s: Option<f64>,
+    generator_bound: bool,
     full: u64,
     resumed: u64,
     failed: &'a BTreeMap<String, u64>,
@@ -149,6 +152,12 @@ impl Measured {
         }
     }
 
+    /// Whether the rate says more about who connected than about who was connected to.
+    fn is_generator_bound(&self, threads: usize) -> bool {
+        let all = self.took.as_secs_f64() * threads as f64;
+        self.generator_cpu.as_secs_f64() > GENERATOR_BUSY * all
+    }
+
     fn per_handshake(&self, cpu: Duration) -> Option<f64> {
         let done = self.handshakes();
         (done > 0).then(|| cpu.as_nanos() as f64 / done as f64)
@@ -168,6 +177,7 @@ impl Measured {
             measured_s: self.took.as_secs_f64(),
             handshakes: self.handshakes(),
             handshakes_per_s: self.rate(),
+            generator_bound: self.is_generator_bound(plan.threads),
             full: self.full,
             resumed: self.resumed,
             failed: &self.failed,
@@ -228,11 +238,12 @@ impl Measured {
             fact(
                 "server CPU",
                 format!(
-                    "{} per handshake ({} user + {} kernel), {} of a core",
+                    "{} per handshake ({} user + {} kernel), {} of a core; a whole core makes {} per second",
                     duration(user + system),
                     duration(user),
                     duration(system),
-                    share(used.user + used.system)
+                    share(used.user + used.system),
+                    count((1e9 / (user + system).max(1.0)) as u64)
                 ),
             );
         }
@@ -240,9 +251,14 @@ impl Measured {
             fact(
                 "generator CPU",
                 format!(
-                    "{} per handshake, {} of a core",
+                    "{} per handshake, {} of a core{}",
                     duration(each),
-                    share(self.generator_cpu)
+                    share(self.generator_cpu),
+                    if self.is_generator_bound(plan.threads) {
+                        ": the generator was the limit, not the server"
+                    } else {
+                        ""
+                    }
                 ),
             );
         }
@@ -321,17 +337,20 @@ mod tests {
             "64 TLS handshakes at a time, resumed where possible, for 2 s",
             "50 per second: 1 full, 99 resumed",
             "failed          1 x broken",
-            "400 us per handshake (300 us user + 100 us kernel), 2 % of a core",
+            "400 us per handshake (300 us user + 100 us kernel), 2 % of a core; a whole core makes 2,500 per second",
         ] {
             assert!(text.contains(want), "{want}: {text}");
         }
-        assert!(!text.contains("NOT verified"));
+        assert!(!text.contains("NOT verified") && !text.contains("was the limit"));
         let mut plan = plan();
         plan.tls = Tls {
             trust: Trust::Anyone,
             resume: false,
         };
-        let text = measured(1, 0, 0).render(&plan);
+        let mut busy = measured(1, 0, 0);
+        busy.generator_cpu = Duration::from_millis(1_900);
+        let text = busy.render(&plan);
+        assert!(text.contains("the generator was the limit"), "{text}");
         assert!(
             text.contains("all full") && text.contains("NOT verified"),
             "{text}"

@@ -22,7 +22,8 @@ fn unusable_flags_are_one_line_and_exit_2() {
     refused(&["--clients", "0"], "at least one client");
     refused(&["--clients", "many"], "--clients");
     refused(&["--nonsense"], "--nonsense");
-    refused(&["--url", "wss://127.0.0.1"], "TLS");
+    refused(&["--url", "wss://127.0.0.1/#room"], "#fragment");
+    refused(&["--ca", "ca.pem", "--insecure"], "cannot be used with");
     refused(&["--url", "https://127.0.0.1"], "ws://");
     refused(&["--url", "ws://127.0.0.1:7777/#room"], "#fragment");
     refused(&["--size", "8"], "32");
