@@ -89,6 +89,16 @@ fn nothing_is_lost(output: &Output, report: &Report) {
     assert_eq!(code(output), want, "{}", stderr(output));
 }
 
+/// The first handshake was made; how many followed in so short a time is the machine's.
+fn trusted(output: &Output) {
+    let said = (stdout(output), stderr(output));
+    assert!([0, 4].contains(&code(output)), "{said:?}");
+    assert!(
+        said.0.contains("per second") && !said.0.contains("failed"),
+        "{said:?}"
+    );
+}
+
 /// One line on stderr, exit code 3, and what it must say.
 fn refused(output: &Output, want: &[&str]) {
     let said = stderr(output);
@@ -174,9 +184,9 @@ fn who_is_not_trusted_is_refused_in_one_line() {
     refused(&loadgen(&["--url", &setting.url(), &another]), &want);
     refused(&loadgen(&["handshakes", "--url", &setting.url()]), &want);
     // The right authority, but a certificate for another address.
-    let elsewhere = format!("wss://127.0.0.2:{}", setting.address.port());
-    let listener = std::net::TcpListener::bind(("127.0.0.2", setting.address.port()));
-    forward(listener.unwrap(), setting.address);
+    let listener = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+    let elsewhere = format!("wss://{}", listener.local_addr().unwrap());
+    forward(listener, setting.address);
     refused(
         &loadgen(&["--url", &elsewhere, &setting.ca()]),
         &["is for another host", "--url"],
@@ -204,7 +214,7 @@ fn insecure_believes_anyone_and_says_so() {
     let url = setting.url();
     let args = ["handshakes", "--insecure", "-d100ms", "--url", &url];
     let output = loadgen(&args);
-    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    trusted(&output);
     assert!(stdout(&output).contains("NOT verified"));
 }
 
@@ -218,8 +228,7 @@ fn this_machines_development_authority_is_trusted_by_itself() {
         loadgen_with(&env, &["handshakes", "-d100ms", "--url", url])
     };
     for url in [&setting.url(), &localhost] {
-        let output = run(directory, url);
-        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        trusted(&run(directory, url));
     }
     let nowhere = Path::new(directory).join("nowhere");
     refused(&run(nowhere.to_str().unwrap(), &localhost), &["--ca FILE"]);
@@ -272,25 +281,28 @@ fn an_end_without_close_notify_is_told_apart() {
 #[test]
 fn handshakes_are_counted_as_what_they_are() {
     let setting = Setting::new(&[&TLS13], End::Never);
+    let count = |json: &serde_json::Value, name: &str| json[name].as_u64().unwrap();
+    // As long as it takes on this machine to make more than the connections begun at once.
     let run = |more: &[&str]| {
         let (url, ca) = (setting.url(), setting.ca());
-        let mut args = vec![
-            "handshakes",
-            "--json",
-            "--concurrency=4",
-            "--url",
-            &url,
-            &ca,
-        ];
-        args.extend(more);
-        let output = loadgen(&args);
-        assert_eq!(code(&output), 0, "{}", stderr(&output));
-        serde_json::from_str::<serde_json::Value>(stdout(&output)).unwrap()
+        let mut last = serde_json::Value::Null;
+        for duration in ["-d300ms", "-d3s", "-d30s"] {
+            let mut args = vec!["handshakes", "--json", "--concurrency=4"];
+            args.extend(["--url", &url, &ca, duration]);
+            args.extend(more);
+            let output = loadgen(&args);
+            last = serde_json::from_str(stdout(&output))
+                .unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
+            assert_eq!(code(&output), if last["valid"] == true { 0 } else { 4 });
+            if count(&last, "handshakes") > 8 {
+                break;
+            }
+        }
+        last
     };
-    let count = |json: &serde_json::Value, name: &str| json[name].as_u64().unwrap();
-    let resumed = run(&["-d500ms"]);
+    let resumed = run(&[]);
     assert!(count(&resumed, "resumed") > 0, "{resumed}");
-    let full = run(&["-d500ms", "--no-resume"]);
+    let full = run(&["--no-resume"]);
     assert_eq!(count(&full, "resumed"), 0, "{full}");
     assert!(count(&full, "full") > 0, "{full}");
     for json in [&resumed, &full] {
