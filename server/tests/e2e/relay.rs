@@ -217,6 +217,11 @@ impl Relay {
     /// Ends it, and returns why all its connections ended: how often each label.
     pub(crate) fn ends(&mut self) -> BTreeMap<String, u64> {
         self.signal(Signal::TERM);
+        self.farewell()
+    }
+
+    /// Waits for it to end well, and returns why all its connections ended: how often each label.
+    pub(crate) fn farewell(&mut self) -> BTreeMap<String, u64> {
         assert_eq!(self.exit().code(), Some(0));
         let log = self.log();
         let line = log

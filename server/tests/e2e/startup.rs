@@ -6,11 +6,15 @@ use std::process::Command;
 use crate::relay::{Relay, roomcast};
 use crate::wire::{BINARY, Wire};
 
-/// Runs the program to its end; it must fail, with one line on stderr that it returns.
-pub(crate) fn failure(mut command: Command) -> String {
+/// Exit codes of `docs/OPERATIONS.md`.
+pub(crate) const START_FAILED: i32 = 1;
+pub(crate) const USAGE: i32 = 2;
+
+/// Runs the program to its end; it must fail with this code, and one line on stderr that is returned.
+pub(crate) fn failure(mut command: Command, code: i32) -> String {
     let output = command.output().expect("the program runs");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(!output.status.success(), "it must fail, and said: {stderr}");
+    assert_eq!(output.status.code(), Some(code), "it said: {stderr}");
     assert_eq!(stderr.trim_end().lines().count(), 1, "one line: {stderr:?}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     stderr
@@ -40,7 +44,7 @@ fn a_bad_flag_gets_one_line_that_names_it() {
     ] {
         let mut command = roomcast();
         command.arg(format!("{flag}={value}"));
-        let line = failure(command);
+        let line = failure(command, USAGE);
         assert!(line.contains(flag), "it names {flag}: {line}");
         assert!(
             value.is_empty() || line.contains(value),
@@ -54,7 +58,7 @@ fn an_unknown_flag_or_word_gets_one_line() {
     for word in ["--lisen", "serve", "-x"] {
         let mut command = roomcast();
         command.arg(word);
-        let line = failure(command);
+        let line = failure(command, USAGE);
         assert!(line.contains(word), "{line}");
     }
 }
@@ -68,7 +72,7 @@ fn a_bad_environment_variable_gets_one_line() {
     ] {
         let mut command = roomcast();
         command.env(name, value);
-        let line = failure(command);
+        let line = failure(command, USAGE);
         assert!(line.contains(value), "{line}");
     }
 }
@@ -80,7 +84,7 @@ fn a_port_in_use_gets_one_line_whoever_uses_it() {
     for addr in [other.local_addr().expect("its address"), relay.addr()] {
         let mut command = roomcast();
         command.args(["--listen", &addr.to_string()]);
-        let line = failure(command);
+        let line = failure(command, START_FAILED);
         assert!(
             line.contains(&addr.to_string()),
             "it names the address: {line}"
@@ -93,7 +97,7 @@ fn a_port_in_use_gets_one_line_whoever_uses_it() {
 fn an_address_of_another_machine_gets_one_line() {
     let mut command = roomcast();
     command.args(["--listen", "203.0.113.1:7777"]);
-    let line = failure(command);
+    let line = failure(command, START_FAILED);
     assert!(line.contains("203.0.113.1:7777"), "{line}");
 }
 

@@ -108,6 +108,15 @@ pub(crate) fn close_payload(code: u16, reason: &[u8]) -> Vec<u8> {
     [&code.to_be_bytes()[..], reason].concat()
 }
 
+/// Waits for this on a socket for at most `millis`; errors are always waited for.
+pub(crate) fn ready_within(socket: &TcpStream, flags: PollFlags, millis: u64) -> bool {
+    let timeout = Timespec {
+        tv_sec: (millis / 1000) as i64,
+        tv_nsec: (millis % 1000 * 1_000_000) as i64,
+    };
+    poll(&mut [PollFd::new(socket, flags)], Some(&timeout)).expect("poll") > 0
+}
+
 pub(crate) struct Wire {
     stream: Stream,
     unread: Vec<u8>,
@@ -228,11 +237,7 @@ impl Wire {
     }
 
     fn ready_within(&self, flags: PollFlags, millis: u64) -> bool {
-        let timeout = Timespec {
-            tv_sec: (millis / 1000) as i64,
-            tv_nsec: (millis % 1000 * 1_000_000) as i64,
-        };
-        poll(&mut [PollFd::new(self.stream.tcp(), flags)], Some(&timeout)).expect("poll") > 0
+        ready_within(self.stream.tcp(), flags, millis)
     }
 
     /// Reads some bytes; false at the end of the stream, however it came.

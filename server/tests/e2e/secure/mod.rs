@@ -1,11 +1,20 @@
 //! wss: what `docs/OPERATIONS.md` promises about TLS, over real sockets and from clients of other authors.
 
+mod authority;
 mod browser;
+mod certificates;
 mod clients;
+mod drain;
+
+mod halves;
+mod hostile;
 mod openssl;
 mod ports;
 mod resumption;
+mod sealed;
 mod session;
+mod storms;
+mod witness;
 
 use crate::wire::{BINARY, Wire};
 

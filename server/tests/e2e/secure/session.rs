@@ -5,11 +5,13 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::PollFlags;
 use rustls::{AlertDescription, ClientConfig, ClientConnection, Error};
 use socket2::SockRef;
 
+use crate::patience;
 use crate::stream::{client, connect};
-use crate::wire::upgrade_request;
+use crate::wire::{ready_within, upgrade_request};
 
 /// How the relay ended a session.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,6 +100,21 @@ impl Session {
     /// Sends as many of these bytes as the relay takes before it is gone.
     pub(super) fn try_send(&mut self, bytes: &[u8]) {
         let _ = self.socket.write_all(bytes);
+    }
+
+    /// Waits for bytes for at most `millis`; true when there are some, or the end.
+    pub(super) fn readable_within(&self, millis: u64) -> bool {
+        ready_within(&self.socket, PollFlags::IN, millis)
+    }
+
+    /// Waits until the relay has let go of the connection altogether, so that whatever is written is answered by RST.
+    pub(super) fn expect_gone(&mut self) {
+        let patience = patience("the relay lets go of the connection");
+        while self.socket.write_all(&[0]).is_ok()
+            && !ready_within(&self.socket, PollFlags::empty(), 10)
+        {
+            patience.check();
+        }
     }
 
     /// Waits for bytes of the relay. Appends what was in them, and says whether they were the end.
