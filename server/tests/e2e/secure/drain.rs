@@ -12,15 +12,12 @@ fn a_drain_says_1012_and_close_notify_and_ends_with_success() {
         let mut relay = Relay::start_secure(&["--drain", "500ms"]);
         let client = relay.client();
         let paths = ["/rooms/a", "/rooms/a", "/rooms/b", "/rooms/c", "/echo"];
-        let mut peers: Vec<Wire> = paths
+        let peers: Vec<Wire> = paths
             .iter()
             .map(|path| Wire::join_tls(relay.secure_addr(), &client, path))
             .collect();
-        // Who has shaken hands but asked for nothing holds nothing up.
-        let mut stranger = Session::connect(relay.secure_addr(), &client);
-        stranger.shake_hands();
         relay.signal(signal);
-        for peer in &mut peers {
+        for mut peer in peers {
             // Its stream fails where a close_notify is missing.
             assert_eq!(peer.read_to_close(), Some(1012));
         }
@@ -33,10 +30,14 @@ fn a_drain_says_1012_and_close_notify_and_ends_with_success() {
 fn a_peer_that_does_not_answer_does_not_hold_it_up() {
     let mut relay = Relay::start_secure(&["--drain", "0", "--close-timeout", "300ms"]);
     let mut stubborn = Session::join(relay.secure_addr(), &relay.client(), "/rooms/a");
+    // Nor does one that has shaken hands and asks for nothing.
+    let mut stranger = Session::connect(relay.secure_addr(), &relay.client());
+    stranger.shake_hands();
     relay.signal(Signal::TERM);
     let (plain, end) = stubborn.hear_to_the_end();
     assert_eq!(plain[0], FIN | CLOSE);
     assert_eq!(plain[2..4], 1012_u16.to_be_bytes());
     assert_ne!(end, End::Reset);
     assert_eq!(relay.farewell(), ends(&[("drain", 1)]));
+    drop(stranger);
 }

@@ -106,6 +106,7 @@ fn renegotiation_is_refused_and_harms_nobody() {
         exchange(&mut one, &mut other, b"after");
     }
     relay.ended(3);
+    drop((one, other));
     assert_eq!(relay.ends().remove("tls_violation"), Some(3));
 }
 

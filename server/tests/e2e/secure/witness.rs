@@ -65,13 +65,19 @@ impl Scene {
     pub(super) fn end(mut self, expected: &[(&str, u64)]) {
         self.calm();
         let strangers = expected.iter().map(|(_, count)| count).sum::<u64>();
-        self.relay.ended(strangers as usize);
-        self.relay.signal(Signal::TERM);
-        for witness in [&mut self.secure, &mut self.plain] {
+        let Self {
+            mut relay,
+            secure,
+            plain,
+            ..
+        } = self;
+        relay.ended(strangers as usize);
+        relay.signal(Signal::TERM);
+        for mut witness in [secure, plain] {
             assert_eq!(witness.read_to_close(), Some(1012));
         }
         let mut expected = ends(expected);
         expected.insert("drain".to_owned(), 2);
-        assert_eq!(self.relay.farewell(), expected);
+        assert_eq!(relay.farewell(), expected);
     }
 }
