@@ -71,6 +71,9 @@ pub const FLOOD_BYTES_PER_MS: u32 = 256;
 /// Bytes a sender may send beyond [`FLOOD_BYTES_PER_MS`] in one go without counting as flooding.
 pub const FLOOD_BURST: u32 = 16 * 1024;
 
+/// Milliseconds that a TLS connection gets beyond `--close-timeout` for its close_notify.
+pub const LAST_WORDS_MS: u32 = 50;
+
 /// Milliseconds without one byte taken after which a congested member counts as stalled and no longer slows a flooder.
 pub const STALLED_AFTER_MS: u32 = 1_000;
 

@@ -24,7 +24,7 @@ pub use self::mailbox::{Address, Mail, Undelivered};
 use self::sockets::{Handle, MAILBOX, PLAIN_LISTENER, Sockets, TLS_LISTENER};
 use crate::limits::{
     ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_RESERVE, HANDSHAKE_SLICE_US,
-    MAIL_BUDGET, RECEIVE_BUFFER,
+    LAST_WORDS_MS, MAIL_BUDGET, RECEIVE_BUFFER,
 };
 use crate::shard::{Action, Common, Counters, DisconnectReason, Handover, Shard, Written};
 use crate::transport::Port;
@@ -248,7 +248,9 @@ impl Running {
                 Ok(Mail::Drain(spread_ms)) => {
                     self.shard.drain(spread_ms);
                     let closing = u64::from(self.reactor.common.limits.close_ms);
-                    self.drain_until = Some(self.now + u64::from(spread_ms) + closing);
+                    // Twice: its timer may be late by a tick or two.
+                    let last_words = u64::from(2 * LAST_WORDS_MS);
+                    self.drain_until = Some(self.now + u64::from(spread_ms) + closing + last_words);
                 }
                 Err(_) => break,
             }

@@ -2,10 +2,10 @@
 
 use roomcast_protocol::upgrade::Refusal;
 
-use super::connection::Phase;
+use super::connection::{Closing, Phase};
 use super::{DisconnectReason, Shard};
-use crate::limits::STALLED_AFTER_MS;
-use crate::transport;
+use crate::limits::{LAST_WORDS_MS, STALLED_AFTER_MS};
+use crate::transport::{self, Transport};
 
 /// Milliseconds from `now` until `since + span`, 0 if that is past. Times wrap; distances are below 2^31 ms.
 fn left(now: u32, since: u32, span: u32) -> u32 {
@@ -77,6 +77,16 @@ impl Shard {
                     false,
                     DisconnectReason::HandshakeTimeout,
                 );
+            }
+            Phase::Closing(Closing::AwaitPeer)
+                if overdue && matches!(connection.transport, Transport::Tls(_)) =>
+            {
+                // The peer's close frame did not come. Ours did leave, if it reads at all: with a close_notify behind it
+                // the end is told from an attack that cuts.
+                connection.phase = Phase::Closing(Closing::Flush);
+                connection.deadline = now.wrapping_add(LAST_WORDS_MS);
+                self.rearm(slot);
+                self.list(slot);
             }
             Phase::Closing(_) if overdue => self.bury(slot),
             Phase::Open(_) => {

@@ -533,3 +533,28 @@ fn who_never_finishes_makes_room_for_who_waits() {
     }
     assert!(stage.shards[0].is_seated(seated.1));
 }
+
+#[test]
+fn who_does_not_answer_our_close_frame_gets_a_close_notify_all_the_same() {
+    let limits = Limits {
+        idle_ms: 30,
+        ping_ms: 10,
+        close_ms: 40,
+        ..Limits::default()
+    };
+    let mut stage = Stage::with(1, limits, &TLS13);
+    let (place, mut peer) = stage.join(0, "lobby");
+    for _ in 0..200 {
+        stage.turn(&[]);
+    }
+    let bytes = stage.take(place);
+    peer.hear(&bytes);
+    let code = 4005u16.to_be_bytes();
+    assert!(
+        peer.got.windows(2).any(|bytes| bytes == code),
+        "our close frame"
+    );
+    assert!(peer.told_closed, "close_notify");
+    assert_eq!(stage.shut, [place]);
+    assert_eq!(stage.ended[&place], Some(DisconnectReason::Idle));
+}
