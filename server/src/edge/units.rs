@@ -11,6 +11,8 @@ impl Millis {
     /// Longest duration taken: a day. Timers compare 32-bit milliseconds by distance.
     const MAX: u32 = 24 * 60 * 60 * 1000;
 
+    const WRONG: &str = "give a time like 20s, 500ms, 2m or 1h; a number alone is seconds";
+
     /// In milliseconds.
     pub fn as_millis(self) -> u32 {
         self.0
@@ -24,15 +26,13 @@ impl FromStr for Millis {
         let (number, unit) = split(text);
         let factor = match unit {
             "ms" => 1.0,
-            "s" => 1_000.0,
+            // A number alone is seconds for loadgen too.
+            "" | "s" => 1_000.0,
             "m" | "min" => 60_000.0,
             "h" => 3_600_000.0,
-            "" if number == "0" => 1.0,
-            _ => return Err("give a number and a unit, like 500ms, 20s or 2m".to_owned()),
+            _ => return Err(Self::WRONG.to_owned()),
         };
-        let number: f64 = number
-            .parse()
-            .map_err(|_| "give a number and a unit, like 500ms, 20s or 2m".to_owned())?;
+        let number: f64 = number.parse().map_err(|_| Self::WRONG.to_owned())?;
         let millis = (number * factor).round();
         if !(0.0..=f64::from(Self::MAX)).contains(&millis) {
             return Err("at most 24h".to_owned());
@@ -59,6 +59,8 @@ impl Bytes {
     /// Largest size taken: offsets into batches have 32 bits.
     const MAX: usize = 1 << 30;
 
+    const WRONG: &str = "give a size like 64KiB or 1MiB; a number alone is bytes";
+
     /// In bytes.
     pub fn get(self) -> usize {
         self.0
@@ -70,18 +72,17 @@ impl FromStr for Bytes {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (number, unit) = split(text);
-        let factor: usize = match unit {
-            "" | "B" => 1,
-            "KiB" | "K" | "k" => 1 << 10,
-            "MiB" | "M" => 1 << 20,
-            "GiB" | "G" => 1 << 30,
-            "KB" | "kB" => 1_000,
-            "MB" => 1_000_000,
-            _ => return Err("give a number of bytes, or a unit as in 64KiB or 1MiB".to_owned()),
+        let factor: usize = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kib" | "k" => 1 << 10,
+            "mib" | "m" => 1 << 20,
+            "gib" | "g" => 1 << 30,
+            "kb" => 1_000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            _ => return Err(Self::WRONG.to_owned()),
         };
-        let number: usize = number
-            .parse()
-            .map_err(|_| "give a number of bytes, or a unit as in 64KiB or 1MiB".to_owned())?;
+        let number: usize = number.parse().map_err(|_| Self::WRONG.to_owned())?;
         let bytes = number
             .checked_mul(factor)
             .filter(|&bytes| bytes <= Self::MAX);
@@ -123,6 +124,8 @@ mod tests {
             ("20s", 20_000),
             ("1.5s", 1_500),
             ("2m", 120_000),
+            ("20", 20_000),
+            ("1.5", 1_500),
             ("0", 0),
             ("24h", 86_400_000),
         ];
@@ -133,7 +136,17 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", "20", "s", "-1s", "1e3s", "20 parsecs", "25h", "1..2s"] {
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "-1",
+            "1e3s",
+            "20 parsecs",
+            "25h",
+            "86401",
+            "1..2s",
+        ] {
             assert!(text.parse::<Millis>().is_err(), "{text}");
         }
         assert_eq!("1500ms".parse::<Millis>().unwrap().to_string(), "1500ms");
@@ -146,7 +159,12 @@ mod tests {
             ("64KiB", 65_536),
             ("1000", 1_000),
             ("1 MiB", 1 << 20),
+            ("64kib", 65_536),
+            ("64K", 65_536),
             ("2kB", 2_000),
+            ("2KB", 2_000),
+            ("1mb", 1_000_000),
+            ("1GB", 1_000_000_000),
             ("1GiB", 1 << 30),
         ] {
             assert_eq!(text.parse::<Bytes>().map(Bytes::get), Ok(bytes), "{text}");
