@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::{env, thread};
 
-use clap::error::ContextKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::environment;
 use super::tls::{TlsFlags, Wanted};
 use super::units::{Bytes, Millis};
 use crate::limits::{Limits, REACTORS_MAX};
@@ -24,11 +25,17 @@ are the same whichever way a player came.
 Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining), / (says what this is).";
 
 const AFTER: &str = "\
-Every flag is also an environment variable: --max-message is ROOMCAST_MAX_MESSAGE.
-Times: 500ms, 20s, 2m. Sizes: 64KiB, 1MiB.
+Every flag is also an environment variable: --max-message is ROOMCAST_MAX_MESSAGE. Flags win, and a variable set to nothing \
+counts as not set. ROOMCAST_DATA_DIR is where --dev-tls keeps its files.
+
+Times: 500ms, 20s, 2m, 1h; a number alone is seconds. Sizes: 64KiB, 1MiB (steps of 1,024), 64kB, 1MB (steps of 1,000), in \
+capitals or not; a number alone is bytes.
 
 Signals: SIGTERM or SIGINT drains (players get close code 1012, spread over --drain) and exits with 0; \
 a second one exits at once. SIGHUP reads certificates again.
+
+Exit codes: 0 drained, 1 could not start or go on, 2 unusable flags or environment, 130 or 143 (128 and the signal's number) \
+ended by a second SIGINT or SIGTERM.
 
 Close codes: 1002 protocol error, 1007 text is not UTF-8, 1009 message over --max-message, 1012 restart, \
 1013 overloaded, 4000 room full, 4002 slow consumer, 4005 idle.
@@ -102,18 +109,14 @@ pub struct Config {
     )]
     max_message: Bytes,
 
-    /// Players at once; further ones get HTTP 503 [default: what the limit of open files allows]
-    #[arg(
-        long,
-        env = "ROOMCAST_MAX_CONNECTIONS",
-        value_name = "N",
-        help_heading = "Limits"
-    )]
+    /// Players at once; further ones get HTTP 503. Never more than the limit of open files allows, which is also the
+    /// default
+    #[arg(long, env = "ROOMCAST_MAX_CONNECTIONS", value_name = "N", help_heading = "Limits", value_parser = parse_count)]
     max_connections: Option<usize>,
 
     /// Players in one room; further ones are closed with 4000
     #[arg(long, env = "ROOMCAST_MAX_ROOM_MEMBERS", default_value_t = Limits::default().max_room_members, value_name = "N",
-        help_heading = "Limits")]
+        help_heading = "Limits", value_parser = parse_count)]
     max_room_members: usize,
 
     /// Bytes queued for a player that does not keep up; more ends it with 4002. Nobody else notices
@@ -192,7 +195,8 @@ pub struct Config {
         env = "ROOMCAST_TLS_HANDSHAKES",
         default_value_t = Limits::default().tls_handshakes,
         value_name = "N",
-        help_heading = "Limits"
+        help_heading = "Limits",
+        value_parser = parse_count
     )]
     tls_handshakes: usize,
 
@@ -231,7 +235,13 @@ impl Config {
     ///
     /// What clap says, which may also be the help that was asked for.
     pub fn parse() -> Result<Self, clap::Error> {
-        let matches = Self::command().try_get_matches()?;
+        let matches = match environment::without_empty(Self::command()).try_get_matches() {
+            // The help names all variables.
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+                Self::command().try_get_matches()
+            }
+            other => other,
+        }?;
         let mut config = Self::from_arg_matches(&matches)?;
         config.tls.split_lists(&matches);
         Ok(config)
@@ -263,6 +273,11 @@ impl Config {
         self.reactors.unwrap_or_else(cores).clamp(1, REACTORS_MAX)
     }
 
+    /// The players that were asked for, if they are more than the descriptors allow.
+    pub fn players_in_vain(&self, allowed: usize) -> Option<usize> {
+        self.max_connections.filter(|&asked| asked > allowed)
+    }
+
     /// The limits, once it is known how many players the descriptors allow.
     ///
     /// # Errors
@@ -276,20 +291,22 @@ impl Config {
             handshake_ms: self.handshake_timeout.as_millis(),
             ping_ms: self
                 .ping_interval
-                .map_or(defaults.ping_ms.min(idle_ms / 3), Millis::as_millis),
+                .map_or(defaults.ping_ms.min(idle_ms / 3).max(1), Millis::as_millis),
             idle_ms,
             close_ms: self.close_timeout.as_millis(),
             outbox_bytes_max: self.outbox_max.get(),
             congested_ms_max: self.congested_timeout.as_millis(),
-            max_connections: self.max_connections.unwrap_or(players),
+            max_connections: self
+                .max_connections
+                .map_or(players, |asked| asked.min(players)),
             max_room_members: self.max_room_members,
             tls_handshakes: self.tls_handshakes,
             flush_interval_ms: self.flush_interval.as_millis(),
         };
         let at_least_1ms = [
             ("--handshake-timeout", limits.handshake_ms),
-            ("--ping-interval", limits.ping_ms),
             ("--idle-timeout", limits.idle_ms),
+            ("--ping-interval", limits.ping_ms),
             ("--close-timeout", limits.close_ms),
             ("--congested-timeout", limits.congested_ms_max),
         ];
@@ -308,7 +325,10 @@ impl Config {
             return Err(format!("{flag} 0 would let nobody play: give at least 1"));
         }
         if limits.ping_ms >= limits.idle_ms {
-            return Err("--ping-interval must be shorter than --idle-timeout, else silent players are never asked".into());
+            return Err(format!(
+                "--ping-interval ({} ms) must be shorter than --idle-timeout ({} ms), else silent players are never asked",
+                limits.ping_ms, limits.idle_ms
+            ));
         }
         if limits.flush_interval_ms > 1_000 {
             return Err(
@@ -344,12 +364,7 @@ pub(super) fn one_line(error: &clap::Error) -> String {
         .map(ToString::to_string)
         .unwrap_or_default();
     let flag = flag.split([' ', '=']).next().unwrap_or_default();
-    let variable = format!(
-        "ROOMCAST_{}",
-        flag.trim_start_matches('-')
-            .replace('-', "_")
-            .to_uppercase()
-    );
+    let variable = environment::variable_of(flag);
     let given = env::args().any(|arg| arg.split('=').next() == Some(flag));
     let source = if !given && env::var_os(&variable).is_some() {
         format!(" (set by {variable})")
@@ -371,6 +386,11 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "give an IP address and a port, like 127.0.0.1:7777, 0.0.0.0:7777 or [::]:7777".to_owned()
     })
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "give a whole number like 1000".to_owned())
 }
 
 fn parse_reactors(text: &str) -> Result<usize, String> {
@@ -421,6 +441,7 @@ mod tests {
         for flags in [
             &["--ping-interval", "60s"][..],
             &["--idle-timeout", "0"],
+            &["--idle-timeout", "1ms"],
             &["--max-message", "0"],
             &["--max-message", "1MiB"],
             &["--flush-interval", "2s"],
@@ -429,6 +450,44 @@ mod tests {
             let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
             let message = config.limits(100).unwrap_err();
             assert!(message.starts_with("--"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_default_is_never_to_blame() {
+        for idle in ["0", "0ms", "1ms"] {
+            let config = Config::try_parse_from(["roomcast", "--idle-timeout", idle]).unwrap();
+            let message = config.limits(100).unwrap_err();
+            assert!(message.contains("--idle-timeout"), "{idle}: {message}");
+        }
+        let config = Config::try_parse_from(["roomcast", "--idle-timeout", "2ms"]).unwrap();
+        assert_eq!(config.limits(100).map(|limits| limits.ping_ms), Ok(1));
+    }
+
+    #[test]
+    fn more_players_than_descriptors_allow_are_cut_down() {
+        let config = Config::try_parse_from(["roomcast", "--max-connections", "1000"]).unwrap();
+        let most = |allowed| config.limits(allowed).map(|limits| limits.max_connections);
+        assert_eq!(
+            (most(999), config.players_in_vain(999)),
+            (Ok(999), Some(1000))
+        );
+        assert_eq!((most(1000), config.players_in_vain(1000)), (Ok(1000), None));
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_answered_with_one() {
+        for flag in [
+            "--max-connections",
+            "--max-room-members",
+            "--tls-handshakes",
+        ] {
+            for value in ["many", "-1", "1.5", "99999999999999999999"] {
+                let arguments = ["roomcast".to_owned(), format!("{flag}={value}")];
+                let line = one_line(&Config::try_parse_from(arguments).unwrap_err());
+                assert!(line.contains(flag) && line.contains(value), "{line}");
+                assert!(line.contains("give a whole number like 1000"), "{line}");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod config;
 mod descriptors;
+mod environment;
 mod logs;
 mod signals;
 pub mod tls;
@@ -15,15 +16,16 @@ use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::{thread, vec};
+use std::{env, thread, vec};
 
+use clap::CommandFactory;
 use crossbeam_channel::Sender;
 use mio::net::TcpListener;
 use thiserror::Error;
 
 pub use self::config::{Command, Config};
 use self::tls::{NoTls, Tls};
-use crate::limits::{DESCRIPTOR_RESERVE, HANDSHAKE_RESERVE, Limits};
+use crate::limits::Limits;
 use crate::reactor::{Address, KERNEL_SPREADS, Listeners, Published, Reactor, listen};
 use crate::shard::{Common, Counters, DisconnectReason};
 
@@ -112,10 +114,19 @@ pub fn run() -> ExitCode {
 fn serve(config: &Config) -> Result<(), Failure> {
     let reactors = config.reactors();
     let descriptors = descriptors::raise();
-    let limits = config
-        .limits(players_for(descriptors, reactors))
-        .map_err(Failure::Flags)?;
+    let allowed = descriptors::players(descriptors, reactors);
+    let limits = config.limits(allowed).map_err(Failure::Flags)?;
     let (plain, wanted) = config.listeners().map_err(Failure::Flags)?;
+    for line in environment::unknown(&Config::command(), env::vars_os()) {
+        tracing::warn!("{line}");
+    }
+    if let Some(asked) = config.players_in_vain(allowed) {
+        tracing::warn!(
+            "--max-connections {asked} is cut down to {allowed}: the limit of open files is {descriptors}. \
+             For all of them, raise it to {} (ulimit -Hn, LimitNOFILE= of a service, --ulimit nofile= of a container)",
+            descriptors::needed_for(asked, reactors),
+        );
+    }
     let tls = wanted
         .as_ref()
         .map(|wanted| tls::setup(&wanted.source))
@@ -235,14 +246,6 @@ fn begin_tls(tls: Tls, bound: Option<SocketAddr>) -> Result<Sender<()>, Failure>
     tls.watch.start().map_err(Failure::Watch)
 }
 
-/// Players that fit into this many descriptors.
-fn players_for(descriptors: u64, reactors: usize) -> usize {
-    let all = usize::try_from(descriptors).unwrap_or(usize::MAX);
-    // Of few descriptors a part is kept back, of many a fixed number.
-    let own = DESCRIPTOR_RESERVE.min(all / 4) + 4 * reactors + HANDSHAKE_RESERVE.min(all / 8);
-    all.saturating_sub(own).max(1)
-}
-
 fn announce(
     scheme: &str,
     flag: &str,
@@ -251,14 +254,6 @@ fn announce(
     descriptors: u64,
     limits: &Limits,
 ) {
-    let reach = if bound.ip().is_loopback() {
-        let port = bound.port();
-        format!(
-            "only programs on this machine can connect; {flag} 0.0.0.0:{port} opens it to others"
-        )
-    } else {
-        "open to the network".to_owned()
-    };
     tracing::info!(
         reactors,
         max_connections = limits.max_connections,
@@ -266,8 +261,21 @@ fn announce(
         max_message = limits.max_message,
         outbox_max = limits.outbox_bytes_max,
         idle_timeout_ms = limits.idle_ms,
-        "listening on {scheme}://{bound} ({reach})",
+        "listening on {scheme}://{bound} ({})",
+        reach(flag, bound),
     );
+}
+
+/// Who can connect to this address, and how others could.
+fn reach(flag: &str, bound: SocketAddr) -> String {
+    if bound.ip().is_loopback() {
+        let port = bound.port();
+        format!(
+            "only programs on this machine can connect; {flag} 0.0.0.0:{port} opens it to others"
+        )
+    } else {
+        "open to the network".to_owned()
+    }
 }
 
 fn farewell(published: &[Published]) {
@@ -288,4 +296,17 @@ fn farewell(published: &[Published]) {
         ends = ends.join(" "),
         "stopped",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_has_the_port_that_was_bound() {
+        let hint = |address: &str| reach("--listen", address.parse().unwrap());
+        assert!(hint("127.0.0.1:8080").contains("--listen 0.0.0.0:8080 opens"));
+        assert!(hint("[::1]:9090").contains("0.0.0.0:9090"));
+        assert_eq!(hint("0.0.0.0:7777"), "open to the network");
+    }
 }
