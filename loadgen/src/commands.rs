@@ -119,7 +119,8 @@ fn complain(report: &Report) {
         say(&format!("loadgen: invalid run: {}", reason.message));
     }
     for check in report.checks.iter().filter(|check| !check.passed) {
-        say(&format!("loadgen: check failed: {}", check.message));
+        let failed = if check.decided { "failed: " } else { "" };
+        say(&format!("loadgen: check {failed}{}", check.message));
     }
 }
 

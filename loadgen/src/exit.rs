@@ -15,9 +15,10 @@ pub enum Exit {
     Usage,
     /// 3: nothing answered at the address.
     CouldNotConnect,
-    /// 4: the run ended but proves nothing; no gate passes.
+    /// 4: the run ended but proves nothing; no gate passes, and none is known to fail.
     InvalidRun,
-    /// 99: the run is valid and at least one check failed.
+    /// 99: at least one check failed. In an invalid run too, if the server alone has done what
+    /// the check forbids.
     CheckFailed,
 }
 

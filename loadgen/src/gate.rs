@@ -3,8 +3,9 @@
 //! It owns the little language of checks and the verdicts. It must not know how a report was
 //! made, nor print anything.
 //!
-//! Invariant: a check passes only on a number that was measured in a valid run. No value, or an
-//! invalid run, fails it.
+//! Invariant: a check passes only on a number that was measured in a valid run. No value fails
+//! it. An invalid run leaves it open, unless the server alone has done what the check forbids:
+//! that is no less true because the generator did badly too.
 
 use std::fmt;
 use std::str::FromStr;
@@ -195,7 +196,17 @@ impl Check {
         let measured = self.metric.value(report);
         let holds = measured.is_some_and(|value| self.operator.holds(value, self.bound));
         let name = self.metric.name();
+        let valid = report.validity.valid;
+        let decided = valid || self.is_violated_by_server(report);
         let message = match measured {
+            Some(_) if !decided => {
+                let verb = if holds { "would hold" } else { "would not" };
+                format!(
+                    "not decided: the run is invalid ({name} {} {} {verb})",
+                    self.operator.symbol(),
+                    unit.show(self.bound),
+                )
+            }
             None if self.metric.needs_server() => format!(
                 "{name} was not measured: no server process is known, or more than one (see --server-pid)"
             ),
@@ -210,19 +221,44 @@ impl Check {
                 )
             }
         };
-        let message = if report.validity.valid {
-            message
-        } else {
-            format!("{message}, but an invalid run passes no check")
-        };
         CheckResult {
             check: self.text.clone(),
             metric: name.to_owned(),
             measured,
             bound: self.bound,
-            passed: holds && report.validity.valid,
+            passed: holds && valid,
+            decided,
             message,
         }
+    }
+
+    /// Whether a bound from above is exceeded by what only the server can have done.
+    fn is_violated_by_server(&self, report: &Report) -> bool {
+        let from_above = match self.operator {
+            Operator::Less | Operator::LessOrEqual => true,
+            Operator::Equal => self.metric.value(report) > Some(self.bound),
+            Operator::Greater | Operator::GreaterOrEqual => false,
+        };
+        let done = done_by_server(&self.metric, report);
+        from_above && done.is_some_and(|value| !self.operator.holds(value, self.bound))
+    }
+}
+
+/// What of a count only the server can have caused, however badly the generator did; `None` for
+/// other metrics. Who is saturated reads late: a server may be right to drop such a client, and
+/// what it sent may be counted as lost.
+fn done_by_server(metric: &Metric, report: &Report) -> Option<f64> {
+    let has = |code: &str| report.validity.reasons.iter().any(|r| r.code == code);
+    match metric.name() {
+        "corrupted" | "leaked" | "own_echoed" => metric.value(report),
+        "duplicates" | "reordered" if !has("accounting_overflow") => metric.value(report),
+        "disconnects" | "truncated" | "lost" | "loss_ratio" | "warmup_lost"
+            if !has("generator_saturated") =>
+        {
+            metric.value(report)
+        }
+        "connect_failures" => Some(report.connections.refused as f64),
+        _ => None,
     }
 }
 
@@ -232,13 +268,14 @@ pub fn judge_all(checks: &[Check], report: &mut Report) -> Exit {
     verdict(report)
 }
 
-/// How a report with its verdicts ends the process: invalid wins over failed.
+/// How a report with its verdicts ends the process: a check that is known to be violated wins
+/// over an invalid run, and that over checks that were left open.
 #[must_use]
 pub fn verdict(report: &Report) -> Exit {
-    if !report.validity.valid {
-        Exit::InvalidRun
-    } else if report.checks.iter().any(|check| !check.passed) {
+    if report.checks.iter().any(|c| c.decided && !c.passed) {
         Exit::CheckFailed
+    } else if !report.validity.valid {
+        Exit::InvalidRun
     } else {
         Exit::Passed
     }
@@ -386,8 +423,62 @@ mod tests {
             "latency.p99<1ns".parse().unwrap(),
         ];
         assert_eq!(judge_all(&checks, &mut report), Exit::InvalidRun);
-        assert!(report.checks.iter().all(|check| !check.passed));
+        assert!(report.checks.iter().all(|c| !c.passed && !c.decided));
+        assert_eq!(
+            report.checks[0].message,
+            "not decided: the run is invalid (lost == 0 would hold)"
+        );
         assert_eq!(judge_all(&[], &mut report), Exit::InvalidRun);
+    }
+
+    #[test]
+    fn what_the_server_did_fails_in_an_invalid_run_too() {
+        let because = |codes: &[&str]| {
+            let mut report = sample::report();
+            report.validity.valid = false;
+            let reason = |code: &&str| Reason {
+                code: (*code).to_owned(),
+                message: "for a test".to_owned(),
+            };
+            report.validity.reasons = codes.iter().map(reason).collect();
+            report.counts.lost = 3;
+            report.counts.reordered = 1;
+            report.counts.leaked = 1;
+            report.connections.disconnected = 2;
+            report.connections.failed.insert("a reason".to_owned(), 5);
+            report
+        };
+        let exit = |check: &str, mut report: Report| {
+            judge_all(&[check.parse().unwrap()], &mut report).code()
+        };
+        let missed = || because(&["offered_rate_missed"]);
+        let saturated = || because(&["generator_saturated"]);
+        let overflowed = || because(&["accounting_overflow"]);
+        for (check, report, want) in [
+            ("disconnects==0", missed(), 99),
+            ("disconnects<=1", missed(), 99),
+            ("disconnects<=2", missed(), 4),
+            ("disconnects==3", missed(), 4),
+            ("disconnects>2", missed(), 4),
+            ("lost<3", missed(), 99),
+            ("loss_ratio<0.1%", missed(), 99),
+            ("delivered>1000", missed(), 4),
+            ("rate>1000", missed(), 4),
+            ("p99<1ns", missed(), 4),
+            // Who reads late may have been dropped for it; what is wrong is wrong all the same.
+            ("disconnects==0", saturated(), 4),
+            ("lost==0", saturated(), 4),
+            ("leaked==0", saturated(), 99),
+            ("reordered==0", saturated(), 99),
+            ("reordered==0", overflowed(), 4),
+            // Nobody was turned away: the clients may have run out of ports.
+            ("connect_failures==0", missed(), 4),
+        ] {
+            assert_eq!(exit(check, report), want, "{check}");
+        }
+        let mut report = missed();
+        report.connections.refused = 5;
+        assert_eq!(exit("connect_failures==0", report), 99);
     }
 
     #[test]

@@ -104,6 +104,7 @@ fn add_counts(whole: &mut Counts, part: &Counts) {
         (&mut whole.sent, part.sent),
         (&mut whole.sent_in_time, part.sent_in_time),
         (&mut whole.blocked, part.blocked),
+        (&mut whole.unconnected, part.unconnected),
         (&mut whole.expected, part.expected),
         (&mut whole.delivered, part.delivered),
         (&mut whole.lost, part.lost),
@@ -126,6 +127,7 @@ fn add_counts(whole: &mut Counts, part: &Counts) {
 fn add_connections(whole: &mut Connections, part: &Connections) {
     for (whole, part) in [
         (&mut whole.joined, part.joined),
+        (&mut whole.refused, part.refused),
         (&mut whole.disconnected, part.disconnected),
         (
             &mut whole.disconnected_misbehaving,

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
+use roomcast_protocol::close::CloseCode;
 
 use crate::scenario::Scenario;
 
@@ -76,6 +77,8 @@ pub struct Outcome {
     pub warmup: Counts,
     /// How connections fared.
     pub connections: Connections,
+    /// How the server ended connections of healthy clients.
+    pub endings: Endings,
     /// Bytes read in the measured time, with all framing.
     pub bytes_in: u64,
     /// Bytes written in the measured time, with all framing.
@@ -146,6 +149,9 @@ pub struct Counts {
     pub sent_in_time: u64,
     /// Messages that fell due while their socket was full: the server did not read.
     pub blocked: u64,
+    /// Offered messages that were never sent because their sender was not connected: the server
+    /// had ended its connection, or it had never joined.
+    pub unconnected: u64,
     /// Deliveries that had to happen: sent messages times receivers.
     pub expected: u64,
     /// Deliveries that happened, each counted once.
@@ -178,6 +184,7 @@ impl Counts {
         self.sent += other.sent;
         self.sent_in_time += other.sent_in_time;
         self.blocked += other.blocked;
+        self.unconnected += other.unconnected;
         self.expected += other.expected;
         self.delivered += other.delivered;
         self.delivered_in_time += other.delivered_in_time;
@@ -198,6 +205,9 @@ pub struct Connections {
     pub joined: u64,
     /// Connections of the ramp that did not, by reason ("connection refused", "HTTP status 503").
     pub failed: BTreeMap<String, u64>,
+    /// Of `failed`, clients that the server turned away itself: it refused or ended the
+    /// connection, or answered with anything but the 101.
+    pub refused: u64,
     /// Healthy clients that lost their connection before the close stage.
     pub disconnected: u64,
     /// Misbehaving clients that lost their connection without leaving.
@@ -230,6 +240,7 @@ impl Connections {
         for (reason, count) in &other.failed {
             *self.failed.entry(reason.clone()).or_default() += count;
         }
+        self.refused += other.refused;
         self.disconnected += other.disconnected;
         self.disconnected_misbehaving += other.disconnected_misbehaving;
         self.truncated += other.truncated;
@@ -248,6 +259,18 @@ impl Connections {
     pub fn failed_total(&self) -> u64 {
         self.failed.values().sum()
     }
+}
+
+/// How the server ended connections of healthy clients that should have lasted until the close
+/// stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endings {
+    /// Their close codes; 1005 for an empty close frame, 1006 for none.
+    pub codes: BTreeMap<u16, u64>,
+    /// When the first ended, since the traffic began; zero if it was before. `None`: none ended.
+    pub first: Option<Duration>,
+    /// Nobody healthy was left before the traffic was over, so the run ended then.
+    pub all: bool,
 }
 
 /// One interval of the time line.
@@ -385,9 +408,20 @@ pub struct GeneratorUsage {
 /// Why a run must not be trusted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InvalidReason {
-    /// Fewer than 99 % of the offered messages were written in the measured time.
+    /// The server ended so many connections of healthy clients that the offered rate was missed
+    /// for want of senders. Says nothing against the generator.
+    ConnectionsEnded {
+        /// How many.
+        ended: u64,
+        /// Of how many healthy clients.
+        clients: u64,
+        /// Close codes and when it began.
+        endings: Endings,
+    },
+    /// Of the messages whose senders were connected, fewer than 99 % were written in the measured
+    /// time.
     OfferedRateMissed {
-        /// Messages that fell due.
+        /// Messages that fell due while their sender was connected.
         offered: u64,
         /// Of these, written in time.
         sent: u64,
@@ -408,6 +442,8 @@ pub enum InvalidReason {
         failed: u64,
         /// Of how many.
         clients: u64,
+        /// The most frequent reason.
+        mostly: String,
     },
     /// No healthy delivery was measured.
     NothingMeasured,
@@ -423,6 +459,11 @@ pub enum InvalidReason {
 impl fmt::Display for InvalidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ConnectionsEnded {
+                ended,
+                clients,
+                endings,
+            } => write_endings(f, *ended, *clients, endings),
             Self::OfferedRateMissed {
                 offered,
                 sent,
@@ -447,9 +488,11 @@ impl fmt::Display for InvalidReason {
                 occupied * 100.0,
                 own_lag_p99.as_secs_f64() * 1e3
             ),
-            Self::ConnectionsFailed { failed, clients } => {
-                write!(f, "{failed} of {clients} clients could not join")
-            }
+            Self::ConnectionsFailed {
+                failed,
+                clients,
+                mostly,
+            } => write!(f, "{failed} of {clients} clients could not join: {mostly}"),
             Self::NothingMeasured => write!(f, "not one delivery was measured"),
             Self::HistogramOverflow { count } => {
                 write!(
@@ -463,4 +506,56 @@ impl fmt::Display for InvalidReason {
             ),
         }
     }
+}
+
+fn write_endings(
+    f: &mut fmt::Formatter<'_>,
+    ended: u64,
+    clients: u64,
+    endings: &Endings,
+) -> fmt::Result {
+    write!(f, "the server ended {ended} of {clients} connections")?;
+    for (n, (code, times)) in endings.codes.iter().enumerate() {
+        f.write_str(if n == 0 { " (" } else { ", " })?;
+        write!(f, "{code}")?;
+        if let Some(meaning) = meaning_of(*code) {
+            write!(f, " {meaning}")?;
+        }
+        if endings.codes.len() > 1 {
+            write!(f, " x {times}")?;
+        }
+    }
+    if !endings.codes.is_empty() {
+        f.write_str(")")?;
+    }
+    match endings.first {
+        Some(first) if first.is_zero() => f.write_str(", the first before the traffic began"),
+        Some(first) if ended == 1 => write!(f, " after {:.1} s of traffic", first.as_secs_f64()),
+        Some(first) => write!(
+            f,
+            ", the first after {:.1} s of traffic",
+            first.as_secs_f64()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// What a server that closes with this code usually means: RFC 6455 section 7.4.1, and from 4000
+/// on Roomcast's own.
+fn meaning_of(code: u16) -> Option<&'static str> {
+    Some(match CloseCode(code) {
+        CloseCode(1006) => "without a close frame",
+        CloseCode::GOING_AWAY => "going away",
+        CloseCode::POLICY => "against its policy",
+        CloseCode::TOO_BIG => "message over its size limit",
+        CloseCode::INTERNAL => "it failed",
+        CloseCode::RESTART => "it restarts",
+        CloseCode::OVERLOADED => "overloaded",
+        CloseCode::ROOM_FULL => "room full",
+        CloseCode::KICKED => "kicked",
+        CloseCode::SLOW_CONSUMER => "receiver did not keep up",
+        CloseCode::ROOM_CLOSED => "room closed",
+        CloseCode::IDLE => "heard nothing from the client",
+        _ => return None,
+    })
 }

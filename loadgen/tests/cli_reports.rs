@@ -70,7 +70,7 @@ fn merge_judges_and_writes_everything() {
 }
 
 #[test]
-fn an_invalid_run_is_4_even_when_a_check_fails_too() {
+fn an_invalid_run_is_4_whatever_its_latency_would_say() {
     let scratch = tempfile::tempdir().unwrap();
     let a = save(&outcome(&latencies()), scratch.path(), "a.json");
     let b = save(&invalid_outcome(&latencies()), scratch.path(), "b.json");
@@ -83,7 +83,17 @@ fn an_invalid_run_is_4_even_when_a_check_fails_too() {
             "{}",
             stderr(&output)
         );
+        let open = "loadgen: check not decided: the run is invalid (";
+        assert!(stderr(&output).contains(open), "{}", stderr(&output));
     }
+    // What the server did is no less done.
+    let mut evicted = invalid_outcome(&latencies());
+    evicted.connections.disconnected = 2;
+    let b = save(&evicted, scratch.path(), "b.json");
+    let output = loadgen(&["merge", &a, &b, "--quiet", "--check", "disconnects==0"]);
+    assert_eq!(code(&output), 99, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("check failed: disconnects is 2"), "{said}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn run(scenario: &Scenario) -> Outcome {
 fn assert_consistent(outcome: &Outcome) {
     for counts in [&outcome.healthy, &outcome.warmup, &outcome.misbehaving] {
         assert_eq!(counts.delivered + counts.lost, counts.expected);
-        assert!(counts.sent <= counts.offered);
+        assert!(counts.sent + counts.unconnected <= counts.offered);
         assert!(counts.sent_in_time <= counts.sent);
         assert!(counts.delivered_in_time <= counts.delivered);
         assert_eq!(counts.superseded, 0);
@@ -53,7 +53,9 @@ fn assert_consistent(outcome: &Outcome) {
     let delivered = outcome.healthy.delivered;
     assert_eq!(outcome.latency.len(), delivered);
     assert_eq!(outcome.latency_uncorrected.len(), delivered);
-    assert_eq!(outcome.send_lag.len(), outcome.healthy.offered);
+    let (lags, healthy) = (outcome.send_lag.len(), &outcome.healthy);
+    assert!((healthy.sent..=healthy.offered).contains(&lags), "{lags}");
+    assert!(lags >= healthy.offered - healthy.unconnected, "{lags}");
     let timeline = &outcome.timeline;
     assert_eq!(timeline.iter().map(|i| i.delivered).sum::<u64>(), delivered);
     assert_eq!(
@@ -247,9 +249,60 @@ fn who_is_kicked_is_disconnected() {
     assert_eq!(outcome.connections.disconnected, kicked);
     assert_eq!(outcome.connections.close_codes.get(&4001), Some(&kicked));
     assert!(outcome.healthy.lost > 0);
-    // Who is gone offers, but does not send.
-    assert_eq!(outcome.healthy.offered, MESSAGES);
-    assert!(outcome.healthy.sent < MESSAGES);
+    // Who is gone offers, but does not send, and it is known why.
+    let healthy = &outcome.healthy;
+    assert_eq!(healthy.offered, MESSAGES);
+    assert!(healthy.unconnected > 0);
+    assert_eq!(healthy.sent + healthy.unconnected, MESSAGES);
+    let Some(InvalidReason::ConnectionsEnded { ended, clients, .. }) = outcome.validity.first()
+    else {
+        panic!("{:?}", outcome.validity);
+    };
+    assert_eq!((*ended, *clients), (kicked, 24));
+    let said = outcome.validity[0].to_string();
+    assert!(said.contains("(4001 kicked)"), "{said}");
+}
+
+#[test]
+fn a_server_that_dies_ends_the_run_and_is_named() {
+    // In the measured time; and before it, where all that was sent was warm-up.
+    for warmup in [Duration::ZERO, Duration::from_secs(3600)] {
+        let relay = Relay::start(Fault::Die, 300);
+        let outcome = run(&Scenario {
+            // Only because nobody is left does it end at all.
+            duration: Duration::from_secs(3600),
+            drain: Duration::from_secs(3600),
+            interval: Duration::from_secs(1),
+            warmup,
+            ..scenario(relay.address)
+        });
+        assert_consistent(&outcome);
+        assert_eq!(relay.faults(), 24);
+        assert_eq!(outcome.connections.disconnected, 24);
+        assert!(outcome.endings.all && !outcome.interrupted);
+        let counts = if warmup.is_zero() {
+            outcome.healthy
+        } else {
+            assert_eq!(outcome.healthy, Counts::default());
+            outcome.warmup
+        };
+        // The rest of the message that it died of was written, and is lost.
+        assert_eq!(counts.delivered, 299);
+        assert!(counts.lost > 0);
+        let reason = &outcome.validity[0];
+        let said = reason.to_string();
+        assert!(
+            said.starts_with("the server ended 24 of 24 connections (1006 without a close frame)"),
+            "{said}"
+        );
+        let generator =
+            |reason: &InvalidReason| matches!(reason, InvalidReason::OfferedRateMissed { .. });
+        assert!(
+            !outcome.validity.iter().any(generator),
+            "{:?}",
+            outcome.validity
+        );
+    }
 }
 
 #[test]

@@ -128,6 +128,10 @@ pub(super) struct Sum {
     pub(super) send_lag: Recorder,
     pub(super) receive_wait: Recorder,
     pub(super) connections: Connections,
+    /// Close codes of healthy clients that lost their connection.
+    pub(super) ended_codes: BTreeMap<u16, u64>,
+    /// When the first of them did; `Nanos::MAX`: none.
+    pub(super) first_ended: Nanos,
     pub(super) accounting_overflow: bool,
     pub(super) generator: GeneratorUsage,
     pub(super) bytes_in: u64,
@@ -148,6 +152,8 @@ impl Sum {
             send_lag: Recorder::new(),
             receive_wait: Recorder::new(),
             connections: Connections::default(),
+            ended_codes: BTreeMap::new(),
+            first_ended: Nanos::MAX,
             accounting_overflow: false,
             generator: GeneratorUsage::default(),
             bytes_in: 0,
@@ -171,6 +177,10 @@ impl Sum {
             sum.add(part);
         }
         self.connections.add(&part.connections);
+        for (&code, times) in &part.ended_codes {
+            *self.ended_codes.entry(code).or_default() += times;
+        }
+        self.first_ended = self.first_ended.min(part.first_ended);
         self.accounting_overflow |= part.accounting_overflow;
         self.add_usage(&part.usage);
     }

@@ -144,19 +144,17 @@ impl Client {
         self.due - self.skipped - self.sequence
     }
 
-    /// Gives up what is pending but has not been begun; tells how much that was.
-    pub(crate) fn skip_pending(&mut self) -> u32 {
-        let pending = self.pending() - self.begun;
-        self.skipped += pending;
-        pending
+    /// Gives up what is pending but has not been begun.
+    pub(crate) fn skip_pending(&mut self) {
+        self.skipped += self.pending() - self.begun;
     }
 
-    /// Forgets the connection, and gives up what is pending; tells how much that was. (It may
-    /// still be on a list of those to read.)
-    pub(crate) fn reset(&mut self) -> u32 {
+    /// Forgets the connection, and gives up what is pending. (It may still be on a list of those
+    /// to read.)
+    pub(crate) fn reset(&mut self) {
         self.rest = 0;
         self.begun = 0;
-        let pending = self.skip_pending();
+        self.skip_pending();
         self.phase = Phase::Away;
         self.stream = None;
         self.transport = Transport::Plain;
@@ -166,7 +164,6 @@ impl Client {
         self.readable = false;
         self.ending = false;
         self.attempt = self.attempt.wrapping_add(1);
-        pending
     }
 
     /// Queues the answer to a ping.

@@ -27,7 +27,7 @@ use super::trust::Secure;
 use super::usage::{Cpu, Server};
 use super::verdict;
 use super::worker::Settings;
-use crate::outcome::{Outcome, ServerUsage, Stages};
+use crate::outcome::{Endings, Outcome, ServerUsage, Stages};
 use crate::scenario::{Scenario, ScenarioError};
 
 /// Time between two snapshots.
@@ -111,8 +111,11 @@ struct Conductor<'a> {
 
     first: Option<Result<(), Failure>>,
     ramped: usize,
+    deserted: usize,
     drained: usize,
     done: usize,
+    /// When the first message was due.
+    traffic_began: Nanos,
     timeline: TimelineParts,
     sum: Sum,
     /// When the server's CPU time is to be read next, at the end of which interval.
@@ -159,6 +162,8 @@ impl<'a> Conductor<'a> {
             shown: Shown::default(),
             first: None,
             ramped: 0,
+            deserted: 0,
+            traffic_began: 0,
             drained: 0,
             done: 0,
             sum: Sum::new(),
@@ -182,7 +187,6 @@ impl<'a> Conductor<'a> {
         let settings = Arc::clone(&self.settings);
         let (scenario, clock) = (&settings.scenario, settings.clock);
         let mut stages = Stages::default();
-        let mut interrupted = false;
         let mut server = ServerUsage {
             pid: self.server.map_or(0, Server::pid),
             rss_before: self.server_rss(),
@@ -210,32 +214,36 @@ impl<'a> Conductor<'a> {
         server.connections = self.total(|gauges| Gauges::get(&gauges.connected));
 
         let start = clock.now() + HEAD_START;
+        self.traffic_began = start;
         let from = start + nanos(scenario.warmup);
         let to = from + nanos(scenario.duration);
         let window = Window { from, to };
         self.enter(Stage::Warmup, scenario.warmup);
         self.crew.tell_all(|| Command::Traffic { start, window });
-        interrupted |= self.wait(from, |_| false)? == Ended::Stop;
+        // Without anybody healthy there is nothing more to measure.
+        let deserted = |conductor: &Self| conductor.deserted == all;
+        let mut ended = self.wait(from, deserted)?;
         stages.warmup = since(start, clock.now().min(from));
         let measured_at = SystemTime::now();
 
         let began = self.read_server();
-        let mut ended = began;
-        if !interrupted {
+        let mut read = began;
+        if ended == Ended::Time {
             self.enter(Stage::Measure, scenario.duration);
             self.last_cpu = began.map(|reading| reading.cpu);
             self.next_reading = from + nanos(scenario.interval);
-            interrupted |= self.wait(to, |_| false)? == Ended::Stop;
-            ended = self.read_server();
+            ended = self.wait(to, deserted)?;
+            read = self.read_server();
             stages.measured = since(from, clock.now().min(to));
         }
-        if interrupted {
+        if ended != Ended::Time {
             self.crew.tell_all(|| Command::Stop);
         }
-        if let (Some(began), Some(ended)) = (began, ended) {
-            server.cpu_user = ended.cpu.user.saturating_sub(began.cpu.user);
-            server.cpu_system = ended.cpu.system.saturating_sub(began.cpu.system);
-            server.deliveries = ended.deliveries - began.deliveries;
+        let mut interrupted = ended == Ended::Stop;
+        if let (Some(began), Some(read)) = (began, read) {
+            server.cpu_user = read.cpu.user.saturating_sub(began.cpu.user);
+            server.cpu_system = read.cpu.system.saturating_sub(began.cpu.system);
+            server.deliveries = read.deliveries - began.deliveries;
         }
 
         let start = clock.now();
@@ -260,17 +268,18 @@ impl<'a> Conductor<'a> {
         }
         stages.close = since(start, clock.now());
 
-        let watched = self.server.is_some() && ended.is_some();
+        let watched = self.server.is_some() && read.is_some();
         let server = watched.then_some(server);
-        Ok(self.assemble(started_at, measured_at, stages, interrupted, server))
+        let deserted = ended == Ended::Goal;
+        let times = (started_at, measured_at, stages);
+        Ok(self.assemble(times, interrupted, deserted, server))
     }
 
     fn assemble(
         self,
-        started_at: SystemTime,
-        measured_at: SystemTime,
-        stages: Stages,
+        (started_at, measured_at, stages): (SystemTime, SystemTime, Stages),
         interrupted: bool,
+        deserted: bool,
         server: Option<ServerUsage>,
     ) -> Outcome {
         let scenario = self.settings.scenario.clone();
@@ -307,6 +316,12 @@ impl<'a> Conductor<'a> {
             misbehaving: tally.misbehaving,
             warmup: tally.warmup,
             connections: sum.connections,
+            endings: Endings {
+                codes: sum.ended_codes,
+                first: (sum.first_ended < Nanos::MAX)
+                    .then(|| since(self.traffic_began, sum.first_ended)),
+                all: deserted,
+            },
             bytes_in: sum.bytes_in,
             bytes_out: sum.bytes_out,
             overflow,
@@ -360,6 +375,7 @@ impl<'a> Conductor<'a> {
                 self.timeline.add(&part);
                 self.crew.give_back(part.latency);
             }
+            Event::Deserted => self.deserted += 1,
             Event::Drained => self.drained += 1,
             Event::Done(part) => {
                 self.sum.add(&part);

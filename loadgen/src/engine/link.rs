@@ -3,6 +3,7 @@
 //! Owns the shapes. Must not know what either side does with them.
 //! Invariant: channels are bounded, and a thread never waits for the conductor.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,6 +37,8 @@ pub(crate) enum Event {
     Ramped,
     /// A part of the time line.
     Interval(Box<IntervalPart>),
+    /// No healthy client of the thread is connected any more, though there should be traffic.
+    Deserted,
     /// The traffic has ended and everything has arrived.
     Drained,
     /// The end.
@@ -68,6 +71,10 @@ pub(crate) struct Part {
     pub(crate) send_lag: Recorder,
     pub(crate) receive_wait: Recorder,
     pub(crate) connections: Connections,
+    /// Close codes of healthy clients that lost their connection.
+    pub(crate) ended_codes: BTreeMap<u16, u64>,
+    /// When the first of them did; `Nanos::MAX`: none.
+    pub(crate) first_ended: Nanos,
     pub(crate) accounting_overflow: bool,
     pub(crate) usage: ThreadUsage,
 }

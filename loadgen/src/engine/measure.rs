@@ -81,7 +81,7 @@ pub(crate) struct Measure {
     pub(crate) uncorrected: Recorder,
     /// Latency of measured deliveries from or to a misbehaving client.
     pub(crate) misbehaving: Recorder,
-    /// Intended to tried, of measured messages.
+    /// Intended to tried, of measured messages whose sender was connected.
     pub(crate) send_lag: Recorder,
     codec: Codec,
     kind: frame::MessageKind,
@@ -170,13 +170,24 @@ impl Measure {
         self.of_receiver(row).corrupted += 1;
     }
 
-    /// A message of this sender fell due at `due`, and it is `now`.
+    /// A message fell due at `due`.
     #[inline]
-    pub(crate) fn fell_due(&mut self, healthy: bool, due: Nanos, now: Nanos) {
+    pub(crate) fn fell_due(&mut self, healthy: bool, due: Nanos) {
+        self.of_sender(healthy, due).offered += 1;
+    }
+
+    /// The sender of a message that just fell due is connected, and it is `now`.
+    #[inline]
+    pub(crate) fn tried(&mut self, healthy: bool, due: Nanos, now: Nanos) {
         if healthy && due >= self.window.from {
             self.send_lag.record(now.saturating_sub(due));
         }
-        self.of_sender(healthy, due).offered += 1;
+    }
+
+    /// A message that was due at `due` is never to be sent: its sender is not connected.
+    #[cold]
+    pub(crate) fn unconnected(&mut self, healthy: bool, due: Nanos) {
+        self.of_sender(healthy, due).unconnected += 1;
     }
 
     /// A message that just fell due found its socket full.
@@ -313,7 +324,8 @@ mod tests {
             (true, 1_999_999, 2_000_000),
             (false, 1_000_000, 1_000_001),
         ] {
-            measure.fell_due(healthy, due, now);
+            measure.fell_due(healthy, due);
+            measure.tried(healthy, due, now);
             measure.sent(healthy, due, now, 5);
         }
         let tally = measure.tally;

@@ -44,6 +44,22 @@ pub(crate) enum Failure {
     NotTried,
 }
 
+impl Failure {
+    /// Whether the server itself turned the client away: a slow or limited generator cannot be
+    /// the reason.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused
+            | Self::Ended
+            | Self::EndedInTls
+            | Self::Truncated
+            | Self::Upgrade(_)
+            | Self::Tls(rustls::Error::AlertReceived(_)) => true,
+            Self::TimedOut | Self::NoPort | Self::Io(_) | Self::Tls(_) | Self::NotTried => false,
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

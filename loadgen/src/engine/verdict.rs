@@ -15,7 +15,10 @@
 //! run in which a large part of the p99 may be the generator's own is not trusted either. In a
 //! burst that comparison leaves the sends out: everyone sends at the same instant, but a thread
 //! can only write to one socket after the other, so their lag is what was asked for.
-//! Loss, disconnects and disorder are findings about the server and do not make a run invalid.
+//! Loss, disconnects and disorder are findings about the server and do not make a run invalid. If
+//! it ended so many connections that the offered rate could not be offered, nothing was measured
+//! at that rate, whoever is to blame; then the reason names the server, and the generator answers
+//! only for the messages of senders that were connected.
 
 use std::time::Duration;
 
@@ -76,20 +79,35 @@ impl Lag {
 /// Why the run must not be trusted; `accounting_overflow` is what the ledgers say.
 pub(crate) fn judge(outcome: &Outcome, accounting_overflow: bool) -> Vec<InvalidReason> {
     let mut reasons = Vec::new();
-    let failed = outcome.connections.failed_total();
-    if failed > 0 {
-        reasons.push(InvalidReason::ConnectionsFailed {
-            failed,
-            clients: outcome.scenario.clients as u64,
+    let counts = &outcome.healthy;
+    let missed = |offered: u64| (counts.sent_in_time as f64) < SENT_MIN * offered as f64;
+    let nothing = counts.delivered == 0;
+    let (ended, endings) = (outcome.connections.disconnected, &outcome.endings);
+    let too_few = nothing || (counts.unconnected > 0 && missed(counts.offered));
+    if ended > 0 && (endings.all || too_few) {
+        let scenario = &outcome.scenario;
+        reasons.push(InvalidReason::ConnectionsEnded {
+            ended,
+            clients: scenario.clients.saturating_sub(scenario.misbehaving()) as u64,
+            endings: endings.clone(),
         });
     }
-    if outcome.healthy.delivered == 0 {
+    let failures = &outcome.connections.failed;
+    let most = failures.iter().max_by_key(|(_, times)| **times);
+    if let Some((mostly, _)) = most {
+        reasons.push(InvalidReason::ConnectionsFailed {
+            failed: outcome.connections.failed_total(),
+            clients: outcome.scenario.clients as u64,
+            mostly: mostly.clone(),
+        });
+    }
+    if nothing {
         reasons.push(InvalidReason::NothingMeasured);
     }
-    let counts = &outcome.healthy;
-    if (counts.sent_in_time as f64) < SENT_MIN * counts.offered as f64 {
+    let offerable = counts.offered.saturating_sub(counts.unconnected);
+    if missed(offerable) {
         reasons.push(InvalidReason::OfferedRateMissed {
-            offered: counts.offered,
+            offered: offerable,
             sent: counts.sent_in_time,
             blocked: counts.blocked,
         });

@@ -132,6 +132,7 @@ impl From<outcome::Counts> for Counts {
             sent: counts.sent,
             sent_in_time: counts.sent_in_time,
             blocked: counts.blocked,
+            unconnected: counts.unconnected,
             expected: counts.expected,
             delivered: counts.delivered,
             delivered_in_time: Some(counts.delivered_in_time),
@@ -174,6 +175,7 @@ fn validity(outcome: &Outcome) -> Validity {
 /// The name of a reason in files; part of the schema.
 fn code(reason: &InvalidReason) -> &'static str {
     match reason {
+        InvalidReason::ConnectionsEnded { .. } => "connections_ended",
         InvalidReason::OfferedRateMissed { .. } => "offered_rate_missed",
         InvalidReason::GeneratorSaturated { .. } => "generator_saturated",
         InvalidReason::ConnectionsFailed { .. } => "connections_failed",
@@ -187,6 +189,7 @@ fn connections(connections: &outcome::Connections) -> Connections {
     Connections {
         joined: connections.joined,
         failed: connections.failed.clone(),
+        refused: connections.refused,
         disconnected: connections.disconnected,
         disconnected_misbehaving: connections.disconnected_misbehaving,
         truncated: connections.truncated,

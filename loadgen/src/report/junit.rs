@@ -254,6 +254,7 @@ mod tests {
                 measured: None,
                 bound: 0.0,
                 passed: false,
+                decided: true,
                 message,
             }];
             prop_assert!(elements(&render(&report)).is_ok(), "{:?}", elements(&render(&report)));

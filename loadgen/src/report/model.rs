@@ -180,6 +180,10 @@ pub struct Counts {
     pub sent_in_time: u64,
     /// Messages that found their socket full at first: the server was not reading.
     pub blocked: u64,
+    /// Messages that were never sent because their sender was not connected any more, or never
+    /// was.
+    #[serde(default)]
+    pub unconnected: u64,
     /// Deliveries that had to happen.
     pub expected: u64,
     /// Deliveries that happened, each counted once.
@@ -211,6 +215,10 @@ pub struct Connections {
     pub joined: u64,
     /// Clients that did not, by reason.
     pub failed: BTreeMap<String, u64>,
+    /// Of these, clients that the server itself turned away: it refused or ended the connection,
+    /// or answered with anything but the 101.
+    #[serde(default)]
+    pub refused: u64,
     /// Well-behaved clients that lost their connection.
     pub disconnected: u64,
     /// Misbehaving clients that lost theirs.
@@ -390,8 +398,16 @@ pub struct CheckResult {
     pub bound: f64,
     /// The verdict; never true in an invalid run.
     pub passed: bool,
+    /// False where the run is invalid, so that nothing can be said about the metric.
+    #[serde(default = "yes")]
+    pub decided: bool,
     /// The verdict in words.
     pub message: String,
+}
+
+/// What every verdict was before some could be left open.
+fn yes() -> bool {
+    true
 }
 
 impl Report {

@@ -37,7 +37,11 @@ pub fn render(report: &Report) -> String {
     if !report.checks.is_empty() {
         text.push_str("| check | | measured |\n|---|---|---|\n");
         for check in &report.checks {
-            let verdict = if check.passed { "pass" } else { "**FAIL**" };
+            let verdict = match (check.passed, check.decided) {
+                (true, _) => "pass",
+                (false, true) => "**FAIL**",
+                (false, false) => "open",
+            };
             let _ = writeln!(
                 text,
                 "| {} | {verdict} | {} |",

@@ -73,7 +73,11 @@ pub fn checks(checks: &[CheckResult]) -> String {
     checks
         .iter()
         .map(|check| {
-            let verdict = if check.passed { "pass" } else { "FAIL" };
+            let verdict = match (check.passed, check.decided) {
+                (true, _) => "pass",
+                (false, true) => "FAIL",
+                (false, false) => "open",
+            };
             format!("  {verdict}  {}\n", check.message)
         })
         .collect()

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
 use roomcast_loadgen::outcome::{
-    Connections, Counts, GeneratorUsage, Interval, InvalidReason, Outcome, SparseHistogram, Stages,
-    empty_histogram,
+    Connections, Counts, Endings, GeneratorUsage, Interval, InvalidReason, Outcome,
+    SparseHistogram, Stages, empty_histogram,
 };
 use roomcast_loadgen::report::Report;
 use roomcast_loadgen::scenario::Scenario;
@@ -111,6 +111,7 @@ pub fn outcome(latencies: &[u64]) -> Outcome {
             joined: 1_000,
             ..Connections::default()
         },
+        endings: Endings::default(),
         bytes_in: 0,
         bytes_out: 0,
         overflow: 0,
@@ -134,6 +135,7 @@ pub fn invalid_outcome(latencies: &[u64]) -> Outcome {
     outcome.validity.push(InvalidReason::ConnectionsFailed {
         failed: 3,
         clients: 1_000,
+        mostly: "no answer within the handshake timeout".to_owned(),
     });
     outcome
 }

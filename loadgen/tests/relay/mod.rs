@@ -34,6 +34,8 @@ pub enum Fault {
     Kick,
     /// Send something that is not WebSocket instead.
     Garble,
+    /// End every connection without a close frame, as a process that is killed.
+    Die,
 }
 
 /// A relay that runs until the process ends.
@@ -236,6 +238,13 @@ impl State {
                 Fault::Kick if faulty => {
                     self.close(receiver, CloseCode::KICKED);
                     continue;
+                }
+                Fault::Die if faulty => {
+                    let members = self.members.iter_mut().filter_map(Option::take);
+                    self.faults = members
+                        .map(|member| member.stream.shutdown(std::net::Shutdown::Both))
+                        .count() as u64;
+                    return;
                 }
                 Fault::Garble if faulty => {
                     self.write(receiver, &[0xff; 10]);

@@ -234,8 +234,10 @@ impl Worker {
             return;
         };
         let (room, member) = (client.plan.room, client.plan.member);
+        let healthy = client.is_healthy();
         self.under_way -= 1;
         self.joined += 1;
+        self.joined_healthy += usize::from(healthy);
         if self.stage == Stage::Quiet {
             self.join.record(now - upgrading.since);
             self.connections.joined += 1;
@@ -271,6 +273,7 @@ impl Worker {
     }
 
     fn count_failure(&mut self, failure: &Failure) {
+        self.connections.refused += u64::from(failure.is_refusal());
         *self
             .connections
             .failed

@@ -53,17 +53,16 @@ impl Worker {
         if !client.is_joined() {
             return;
         }
-        let pending = client.skip_pending();
-        self.unsent -= if client.is_healthy() {
-            u64::from(pending)
-        } else {
-            0
-        };
+        let (healthy, begun) = (client.is_healthy(), client.begun);
+        self.give_up(index, begun);
+        let client = &mut self.clients[index as usize];
+        client.skip_pending();
         client.phase = Phase::Leaving { answered };
         client.attempt = client.attempt.wrapping_add(1);
         let deadline = self.now.saturating_add(LEAVE_TIMEOUT);
         self.leaves.push_back((deadline, index, client.attempt));
         self.joined -= 1;
+        self.joined_healthy -= usize::from(healthy);
         self.leaving += 1;
         let key = self.random.u32(..).to_le_bytes();
         frame::encode_close(&mut client.outbox, code, "", Some(key));
@@ -92,18 +91,17 @@ impl Worker {
 
     /// Gives a connection up at once.
     pub(super) fn lost(&mut self, index: u32) {
-        let client = &mut self.clients[index as usize];
+        let client = &self.clients[index as usize];
         match client.phase {
-            Phase::Joined => self.joined -= 1,
+            Phase::Joined => {
+                self.joined -= 1;
+                self.joined_healthy -= usize::from(client.is_healthy());
+            }
             Phase::Leaving { .. } => self.leaving -= 1,
             _ => {}
         }
-        let pending = client.reset();
-        self.unsent -= if client.is_healthy() {
-            u64::from(pending)
-        } else {
-            0
-        };
+        self.give_up(index, 0);
+        self.clients[index as usize].reset();
     }
 
     /// A client that was leaving is out; `properly`: with the server's close frame and the end
@@ -122,6 +120,8 @@ impl Worker {
     pub(super) fn count_disconnect(&mut self, index: u32, code: u16) {
         if self.clients[index as usize].is_healthy() {
             self.connections.disconnected += 1;
+            *self.ended_codes.entry(code).or_default() += 1;
+            self.first_ended = self.first_ended.min(self.now);
         } else {
             self.connections.disconnected_misbehaving += 1;
         }

@@ -12,7 +12,7 @@ mod secure;
 mod send;
 mod timeline;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -135,6 +135,8 @@ pub(crate) struct Worker {
     leaves: VecDeque<(Nanos, u32, u32)>,
     under_way: usize,
     joined: usize,
+    /// Of these, the healthy: once gone, they stay away.
+    joined_healthy: usize,
     leaving: usize,
     start: Nanos,
     period: Period,
@@ -155,6 +157,11 @@ pub(crate) struct Worker {
     rejoin: Recorder,
     receive_wait: Recorder,
     connections: Connections,
+    /// Close codes of healthy clients that lost their connection, and when the first did.
+    ended_codes: BTreeMap<u16, u64>,
+    first_ended: Nanos,
+    /// The conductor knows that nobody healthy is left.
+    deserted: bool,
 
     /// The clock as it was read last.
     now: Nanos,
@@ -214,6 +221,7 @@ impl Worker {
             leaves: VecDeque::new(),
             under_way: 0,
             joined: 0,
+            joined_healthy: 0,
             leaving: 0,
             start: 0,
             period,
@@ -230,6 +238,9 @@ impl Worker {
             rejoin: Recorder::new(),
             receive_wait: Recorder::new(),
             connections: Connections::default(),
+            ended_codes: BTreeMap::new(),
+            first_ended: Nanos::MAX,
+            deserted: false,
             now: 0,
             ready_since: 0,
             settings,
@@ -316,11 +327,16 @@ impl Worker {
         if self.stage == Stage::Traffic {
             self.send_due(SENDS_PER_ITERATION);
             self.misbehave();
+            if self.joined_healthy == 0 && !self.deserted {
+                self.deserted = true;
+                self.tell(Event::Deserted);
+            }
             if self.next_send() == Nanos::MAX && self.now >= self.measure.window.to {
                 self.end_traffic();
             }
         }
-        if self.stage == Stage::Drain && self.unsent == 0 && self.measure.tally.outstanding() == 0 {
+        let nothing_to_come = self.unsent == 0 && self.measure.tally.outstanding() == 0;
+        if self.stage == Stage::Drain && (nothing_to_come || self.joined_healthy == 0) {
             self.stage = Stage::Drained;
             self.tell(Event::Drained);
         }
@@ -421,6 +437,8 @@ impl Worker {
             send_lag: self.measure.send_lag,
             receive_wait: self.receive_wait,
             connections: self.connections,
+            ended_codes: self.ended_codes,
+            first_ended: self.first_ended,
             accounting_overflow: self.ledger.overflowed(),
             usage,
         };

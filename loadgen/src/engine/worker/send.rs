@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use roomcast_protocol::frame;
 
-use super::Worker;
 use super::secure::seal_and_write;
+use super::{Stage, Worker};
 use crate::engine::clock::Nanos;
 use crate::engine::tls::Transport;
 use crate::payload::{Room, Stamp};
@@ -60,14 +60,16 @@ impl Worker {
     fn fell_due(&mut self, index: u32, due: Nanos, now: Nanos) {
         let client = &mut self.clients[index as usize];
         let healthy = client.is_healthy();
-        self.measure.fell_due(healthy, due, now);
-        self.timeline
-            .lag(now.saturating_sub(due), &self.ends.gauges);
+        self.measure.fell_due(healthy, due);
         client.due += 1;
         if !client.is_joined() {
             client.skip_pending();
+            self.measure.unconnected(healthy, due);
             return;
         }
+        self.measure.tried(healthy, due, now);
+        self.timeline
+            .lag(now.saturating_sub(due), &self.ends.gauges);
         self.unsent += u64::from(healthy);
         if client.blocked {
             self.measure.blocked(healthy, due);
@@ -197,6 +199,31 @@ impl Worker {
         let phase = self.clients[index as usize].plan.phase.unwrap_or_default();
         let k = u64::from(sequence) + u64::from(skipped);
         self.start + phase + self.period.offset(k)
+    }
+
+    /// The connection is ending: what the client still has to send is never to be sent, but for
+    /// the first `kept` that are begun.
+    pub(super) fn give_up(&mut self, index: u32, kept: u32) {
+        let client = &self.clients[index as usize];
+        let healthy = client.is_healthy();
+        let (first, pending, begun) = (client.sequence, client.pending(), client.begun);
+        let (skipped, begun_skipped) = (client.skipped, client.begun_skipped);
+        if healthy {
+            self.unsent -= u64::from(pending.saturating_sub(kept));
+        }
+        // In the close stage it is the generator that gives them up.
+        if self.stage == Stage::Close {
+            return;
+        }
+        for ahead in kept..pending {
+            let skipped = if ahead < begun {
+                begun_skipped
+            } else {
+                skipped
+            };
+            let due = self.due_after(index, first + ahead, skipped);
+            self.measure.unconnected(healthy, due);
+        }
     }
 
     /// What was begun is wholly written now.
