@@ -56,6 +56,10 @@ fn assert_consistent(outcome: &Outcome) {
     let (lags, healthy) = (outcome.send_lag.len(), &outcome.healthy);
     assert!((healthy.sent..=healthy.offered).contains(&lags), "{lags}");
     assert!(lags >= healthy.offered - healthy.unconnected, "{lags}");
+    let max_lag = outcome.generator.max_lag.as_nanos() as u64;
+    for own in [&outcome.send_lag, &outcome.receive_wait] {
+        assert!(max_lag >= own.lowest_equivalent(own.max()), "{max_lag}");
+    }
     let timeline = &outcome.timeline;
     assert_eq!(timeline.iter().map(|i| i.delivered).sum::<u64>(), delivered);
     assert_eq!(

@@ -241,9 +241,11 @@ impl State {
                 }
                 Fault::Die if faulty => {
                     let members = self.members.iter_mut().filter_map(Option::take);
-                    self.faults = members
-                        .map(|member| member.stream.shutdown(std::net::Shutdown::Both))
-                        .count() as u64;
+                    self.faults = 0;
+                    for member in members {
+                        let _ = member.stream.shutdown(std::net::Shutdown::Both);
+                        self.faults += 1;
+                    }
                     return;
                 }
                 Fault::Garble if faulty => {

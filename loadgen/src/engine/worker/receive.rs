@@ -104,7 +104,7 @@ impl Worker {
             Ok(read) => {
                 if self.timeline.is_measuring() {
                     self.receive_wait.record(waited);
-                    self.timeline.lag(waited, &self.ends.gauges);
+                    self.timeline.lag(waited, true, &self.ends.gauges);
                 }
                 self.timeline.bytes_in += read as u64;
                 match &mut self.clients[index as usize].transport {

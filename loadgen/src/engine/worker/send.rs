@@ -68,8 +68,9 @@ impl Worker {
             return;
         }
         self.measure.tried(healthy, due, now);
+        let measured = due >= self.measure.window.from;
         self.timeline
-            .lag(now.saturating_sub(due), &self.ends.gauges);
+            .lag(now.saturating_sub(due), measured, &self.ends.gauges);
         self.unsent += u64::from(healthy);
         if client.blocked {
             self.measure.blocked(healthy, due);

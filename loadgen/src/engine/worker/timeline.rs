@@ -77,10 +77,14 @@ impl Timeline {
         self.due
     }
 
-    /// The generator was this late with something.
+    /// The generator was this late with something; `measured`: that belongs to the measured time,
+    /// whenever it is done.
     #[inline]
-    pub(super) fn lag(&mut self, lag: Nanos, gauges: &Gauges) {
+    pub(super) fn lag(&mut self, lag: Nanos, measured: bool, gauges: &Gauges) {
         self.interval_lag = self.interval_lag.max(lag);
+        if measured {
+            self.max_lag = self.max_lag.max(lag);
+        }
         gauges.raise_lag(lag);
     }
 
@@ -189,9 +193,6 @@ impl Worker {
             return;
         }
         self.timeline.counted = counts;
-        if self.timeline.is_measuring() {
-            self.timeline.max_lag = self.timeline.max_lag.max(self.timeline.interval_lag);
-        }
         self.timeline.interval_lag = 0;
     }
 }

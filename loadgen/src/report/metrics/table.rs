@@ -243,7 +243,7 @@ pub(super) const NUMBERS: &[Number] = &[
     },
     Number {
         name: "generator.max_lag",
-        about: "latest send after its intended time",
+        about: "longest lag of its own, sending or receiving",
         unit: Unit::Nanoseconds,
         better: Better::Lower,
         of: |report| Some(report.generator.max_lag_ns as f64),
