@@ -6,12 +6,18 @@
 //! of all values together; percentiles are never averaged. The result is valid only if every
 //! part is.
 
+use std::collections::HashMap;
+
 use crate::exit::Failure;
 use crate::outcome::empty_histogram;
 use crate::report::{
     Connections, Counts, Generator, Histograms, Interval, Reason, Report, Server, Stages, Traffic,
-    histogram, metrics,
+    histogram, metrics, time::rfc3339, units::duration,
 };
+
+/// By how much the clocks of two generators may differ, unless the runs are so short that this is
+/// more than half of one.
+const CLOCK_SKEW_MAX_S: f64 = 2.0;
 
 /// Joins reports, each with the name it is called by in messages.
 ///
@@ -20,7 +26,8 @@ use crate::report::{
 /// of one generator do not explain, is left out.
 ///
 /// # Errors
-/// One line and exit code 2: fewer than two reports, or reports of different loads.
+/// One line and exit code 2: fewer than two reports, reports of different loads, one report given
+/// twice, or runs that were not at the same time.
 pub fn merge(parts: &[(String, Report)]) -> Result<Report, Failure> {
     let [(first_name, first), rest @ ..] = parts else {
         return Err(Failure::usage("merge needs two reports or more"));
@@ -37,6 +44,8 @@ pub fn merge(parts: &[(String, Report)]) -> Result<Report, Failure> {
             )));
         }
     }
+    refuse_the_same_twice(parts)?;
+    refuse_one_after_the_other(parts)?;
     let mut whole = first.clone();
     for (name, part) in rest {
         add(&mut whole, part)
@@ -56,6 +65,58 @@ pub fn merge(parts: &[(String, Report)]) -> Result<Report, Failure> {
     whole.checks = Vec::new();
     whole.metrics = metrics::all(&whole);
     Ok(whole)
+}
+
+/// Each run counts once.
+fn refuse_the_same_twice(parts: &[(String, Report)]) -> Result<(), Failure> {
+    let mut seen = HashMap::new();
+    for (name, part) in parts {
+        let run = (
+            part.scenario.seed,
+            part.started_at_unix_ms,
+            part.measured_at_unix_ms,
+        );
+        if let Some(before) = seen.insert(run, name) {
+            return Err(Failure::usage(format!(
+                "{before} and {name} are of the same run, of {}: give the report of each generator once",
+                rfc3339(part.started_at_unix_ms)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Generators load a server together only while all of them measure. If there is no time common
+/// to all, the one that began last did so after the first had ended.
+fn refuse_one_after_the_other(parts: &[(String, Report)]) -> Result<(), Failure> {
+    let last = parts
+        .iter()
+        .max_by(|a, b| began(&a.1).total_cmp(&began(&b.1)));
+    let first = parts
+        .iter()
+        .min_by(|a, b| ended(&a.1).total_cmp(&ended(&b.1)));
+    let (Some((last, late)), Some((first, early))) = (last, first) else {
+        return Ok(());
+    };
+    let gap = began(late) - ended(early);
+    let skew = CLOCK_SKEW_MAX_S.min(late.scenario.duration_s / 2.0);
+    if gap < skew {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{first} and {last} did not load the server together: the second began to measure {} after the first had ended; start the generators at the same time (runs one after the other are for `loadgen compare`)",
+        duration(gap * 1e9)
+    )))
+}
+
+/// When a run began to measure, in seconds of its machine's clock.
+fn began(report: &Report) -> f64 {
+    report.measured_at_unix_ms as f64 / 1e3
+}
+
+/// When it ended.
+fn ended(report: &Report) -> f64 {
+    began(report) + report.stages.measured_s
 }
 
 /// Adds all of `part` but its verdicts and its server.
@@ -236,10 +297,7 @@ fn the_same_server(parts: &[(String, Report)], deliveries: u64) -> Option<Server
 
 /// Whether the measured stages overlap by more than half of the shorter.
 fn at_the_same_time(a: &Report, b: &Report) -> bool {
-    let span = |report: &Report| {
-        let start = report.measured_at_unix_ms as f64 / 1e3;
-        (start, start + report.stages.measured_s)
-    };
+    let span = |report: &Report| (began(report), ended(report));
     let ((a_start, a_end), (b_start, b_end)) = (span(a), span(b));
     let overlap = a_end.min(b_end) - a_start.max(b_start);
     overlap > 0.5 * (a_end - a_start).min(b_end - b_start)
@@ -254,11 +312,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn named(reports: Vec<Report>) -> Vec<(String, Report)> {
-        reports
-            .into_iter()
-            .enumerate()
-            .map(|(i, report)| (format!("part{i}.json"), report))
-            .collect()
+        let mut parts = Vec::new();
+        for (i, mut report) in reports.into_iter().enumerate() {
+            // Each generator has a seed of its own.
+            report.scenario.seed += i as u64;
+            parts.push((format!("part{i}.json"), report));
+        }
+        parts
     }
 
     fn with_latencies(values: &[u64]) -> Report {
@@ -341,6 +401,46 @@ mod tests {
             let whole = merge(&named(vec![sample::report(), other])).unwrap();
             assert_eq!(whole.server, None);
         }
+    }
+
+    #[test]
+    fn only_runs_at_one_time_and_each_once_are_joined() {
+        let at = |ms: u64| {
+            let mut report = sample::report();
+            report.measured_at_unix_ms += ms;
+            report
+        };
+        // Three seconds each, of clocks that may differ by one and a half.
+        for (shifts, want) in [
+            (&[0, 0][..], None),
+            (&[0, 4_400], None),
+            (
+                &[0, 5_000],
+                Some(
+                    "part0.json and part1.json did not load the server together: the second began to measure 2 s after",
+                ),
+            ),
+            (
+                &[0, 60_000, 3_000],
+                Some("part0.json and part1.json did not load"),
+            ),
+            (&[60_000, 0], Some("part1.json and part0.json did not load")),
+        ] {
+            let parts = named(shifts.iter().map(|&ms| at(ms)).collect());
+            match (merge(&parts), want) {
+                (Ok(_), None) => {}
+                (Err(failure), Some(want)) => {
+                    assert_eq!(failure.exit, Exit::Usage);
+                    assert!(failure.message.starts_with(want), "{failure}");
+                }
+                (result, _) => panic!("{shifts:?}: {result:?}"),
+            }
+        }
+        let mut twice = named(vec![at(0), at(0), at(0)]);
+        twice[2].1.scenario.seed = twice[0].1.scenario.seed;
+        let failure = merge(&twice).unwrap_err();
+        let want = "part0.json and part2.json are of the same run, of 2023-11-14T22:13:20Z: ";
+        assert!(failure.message.starts_with(want), "{failure}");
     }
 
     #[test]

@@ -36,6 +36,13 @@ fn merging_two_halves_gives_the_histogram_of_the_whole() {
     assert_eq!(report.histograms.latency, whole);
     assert_eq!(report.counts.delivered, 1_000);
     assert_eq!(report.scenario.clients, 2_000);
+    let output = loadgen(&["merge", &a, &a]);
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    assert!(
+        said.contains("give the report of each generator once"),
+        "{said}"
+    );
 }
 
 #[test]

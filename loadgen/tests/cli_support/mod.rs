@@ -59,7 +59,10 @@ pub fn stderr(output: &Output) -> &str {
 
 /// The outcome of a valid run in which `latencies` (in ns) were measured.
 pub fn outcome(latencies: &[u64]) -> Outcome {
-    let scenario = Scenario::new(Target::parse("ws://127.0.0.1:7777").unwrap(), 1);
+    // Each run has a seed of its own.
+    static SEED: AtomicUsize = AtomicUsize::new(1);
+    let seed = SEED.fetch_add(1, Ordering::Relaxed) as u64;
+    let scenario = Scenario::new(Target::parse("ws://127.0.0.1:7777").unwrap(), seed);
     let mut latency = empty_histogram();
     for &value in latencies {
         latency.record(value).unwrap();
