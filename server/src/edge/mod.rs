@@ -19,12 +19,11 @@ use std::sync::Arc;
 use std::{env, thread, vec};
 
 use clap::CommandFactory;
-use crossbeam_channel::Sender;
 use mio::net::TcpListener;
 use thiserror::Error;
 
 pub use self::config::{Command, Config};
-use self::tls::{NoTls, Tls};
+use self::tls::NoTls;
 use crate::limits::Limits;
 use crate::reactor::{Address, KERNEL_SPREADS, Listeners, Published, Reactor, listen};
 use crate::shard::{Common, Counters, DisconnectReason};
@@ -154,6 +153,13 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
     let published: Vec<Published> = reactors.iter().map(Reactor::published).collect();
+    let port = secure.bound.map_or(0, |bound| bound.port());
+    let advice = tls.as_ref().map(|tls| tls.advice(port));
+    let reload = tls
+        .map(|tls| tls.watch.start().map_err(Failure::Watch))
+        .transpose()?;
+    // Before anybody is told that we listen: whoever waits for that may send a signal at once.
+    signals::watch(addresses.clone(), config.drain, reload).map_err(Failure::Signals)?;
     for (scheme, flag, bound) in [
         ("ws", "--listen", plain.bound),
         ("wss", "--listen-tls", secure.bound),
@@ -169,11 +175,9 @@ fn serve(config: &Config) -> Result<(), Failure> {
             );
         }
     }
-    let reload = match tls {
-        Some(tls) => Some(begin_tls(tls, secure.bound)?),
-        None => None,
-    };
-    signals::watch(addresses.clone(), config.drain, reload).map_err(Failure::Signals)?;
+    for line in advice.into_iter().flatten() {
+        tracing::info!("to trust the development certificate, {line}");
+    }
 
     let count = reactors.len();
     let (ended, ends) = crossbeam_channel::bounded(count);
@@ -235,15 +239,6 @@ impl Doors {
             bound: Some(bound),
         })
     }
-}
-
-/// Says how the certificates are trusted and goes on watching them.
-fn begin_tls(tls: Tls, bound: Option<SocketAddr>) -> Result<Sender<()>, Failure> {
-    let port = bound.map_or(0, |bound| bound.port());
-    for line in tls.advice(port) {
-        tracing::info!("to trust the development certificate, {line}");
-    }
-    tls.watch.start().map_err(Failure::Watch)
 }
 
 fn announce(
