@@ -53,7 +53,7 @@ Examples:
 Every flag is also an environment variable: --room-size is LOADGEN_ROOM_SIZE.
 
 Exit codes:
-  0  passed     2  unusable input     3  could not connect     4  invalid run     99  a check failed";
+  0  passed     2  unusable input or output     3  could not connect     4  invalid run     99  a check failed";
 
 /// `loadgen`.
 #[derive(Debug, Parser)]

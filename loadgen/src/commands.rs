@@ -53,8 +53,20 @@ fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let terminal = &args.output.terminal;
     let mut report = measure(&scenario, !terminal.quiet && !terminal.no_progress, &stop)?;
     let exit = gate::judge_all(&args.gate.checks, &mut report);
-    show(&report, &args.output)?;
-    Ok(exit)
+    told(exit, show(&report, &args.output))
+}
+
+/// How to exit when the result may have been told in part only: a verdict that fails the run
+/// stands, a good one that nobody could read does not.
+fn told(exit: Exit, result: Result<(), Failure>) -> Result<Exit, Failure> {
+    match result {
+        Ok(()) => Ok(exit),
+        Err(failure) if exit == Exit::Passed => Err(failure),
+        Err(failure) => {
+            say(&format!("loadgen: {failure}"));
+            Ok(exit)
+        }
+    }
 }
 
 /// Runs once, without judging.
@@ -90,14 +102,16 @@ fn explain(error: EngineError) -> Failure {
     }
 }
 
-/// Prints a judged report and writes its files.
+/// Prints a judged report and writes its files, these also if nothing can be printed.
 fn show(report: &Report, output: &OutputArgs) -> Result<(), Failure> {
     let terminal = &output.terminal;
-    if terminal.json {
-        print(&report.to_json());
+    let printed = if terminal.json {
+        print(&report.to_json())
     } else if !terminal.quiet {
-        print(&table::render(report));
-    }
+        print(&table::render(report))
+    } else {
+        Ok(())
+    };
     if terminal.json || terminal.quiet {
         complain(report);
     }
@@ -110,7 +124,7 @@ fn show(report: &Report, output: &OutputArgs) -> Result<(), Failure> {
             ));
         }
     }
-    Ok(())
+    printed
 }
 
 /// Says on stderr what went wrong, for who does not see the table.
@@ -128,8 +142,7 @@ fn compare_reports(args: &CompareArgs) -> Result<Exit, Failure> {
     let (base, new) = (Report::read(&args.base)?, Report::read(&args.new)?);
     let (base_name, new_name) = (shown(&args.base), shown(&args.new));
     let comparison = compare::compare((&base_name, &base), (&new_name, &new), &args.max_regress)?;
-    print(&comparison.render());
-    Ok(comparison.verdict())
+    told(comparison.verdict(), print(&comparison.render()))
 }
 
 fn merge_reports(args: &MergeArgs) -> Result<Exit, Failure> {
@@ -143,11 +156,12 @@ fn merge_reports(args: &MergeArgs) -> Result<Exit, Failure> {
         .collect::<Result<Vec<_>, Failure>>()?;
     let mut whole = merge::merge(&parts)?;
     let exit = gate::judge_all(&args.gate.checks, &mut whole);
-    if let Some(path) = &args.output {
-        files::write(path, &whole.to_json())?;
-    }
-    show(&whole, &args.out)?;
-    Ok(exit)
+    let written = match &args.output {
+        Some(path) => files::write(path, &whole.to_json()),
+        None => Ok(()),
+    };
+    let shown = show(&whole, &args.out);
+    told(exit, written.and(shown))
 }
 
 fn search_rate(args: &SearchArgs) -> Result<Exit, Failure> {
@@ -204,37 +218,38 @@ fn search_rate(args: &SearchArgs) -> Result<Exit, Failure> {
         }
         Ok(probe)
     })?;
-    if args.terminal.json {
-        print(&found.to_json());
+    let printed = if args.terminal.json {
+        print(&found.to_json())
     } else {
-        print(&found.render());
-    }
-    Ok(match found.highest_rate_hz {
+        print(&found.render())
+    };
+    let exit = match found.highest_rate_hz {
         Some(_) => Exit::Passed,
         None => first_exit,
-    })
+    };
+    told(exit, printed)
 }
 
 fn diagnose(args: &DoctorArgs) -> Result<Exit, Failure> {
     let findings = Machine::read(Path::new("/proc")).assess(args.clients);
-    print(&doctor::render(&findings, args.clients));
-    Ok(if doctor::suffices(&findings) {
+    let exit = if doctor::suffices(&findings) {
         Exit::Passed
     } else {
         Exit::CheckFailed
-    })
+    };
+    told(exit, print(&doctor::render(&findings, args.clients)))
 }
 
 fn handshakes(args: &HandshakesArgs) -> Result<Exit, Failure> {
     let plan = args.plan()?;
     let stop = stop_on_signal()?;
     let measured = engine::handshakes(&plan, &stop).map_err(explain)?;
-    if args.json {
-        print(&measured.to_json(&plan));
+    let printed = if args.json {
+        print(&measured.to_json(&plan))
     } else {
-        print(&measured.render(&plan));
-    }
-    Ok(measured.exit())
+        print(&measured.render(&plan))
+    };
+    told(measured.exit(), printed)
 }
 
 /// A flag that the first SIGINT or SIGTERM sets; the second ends the process at once.
@@ -260,10 +275,16 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Writes a result to stdout. Who closed it early (`| head`) has seen enough.
-fn print(text: &str) {
+/// Writes a result to stdout. Who closed it early (`| head`) has seen enough; any other failure,
+/// such as a full disk behind it, loses the result.
+fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::usage(format!(
+            "cannot write the result to stdout: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a line to stderr; there is nowhere to complain if that fails.
@@ -272,6 +293,9 @@ pub fn say(line: &str) {
 }
 
 /// Writes help or version to stdout.
-pub fn answer(text: &str) {
-    print(text);
+///
+/// # Errors
+/// One line and exit code 2 if stdout takes nothing.
+pub fn answer(text: &str) -> Result<Exit, Failure> {
+    print(text).map(|()| Exit::Passed)
 }

@@ -11,7 +11,8 @@ use std::fmt;
 pub enum Exit {
     /// 0: the run is valid and every check passed.
     Passed,
-    /// 2: the command line, the environment or an input file cannot be used.
+    /// 2: the command line, the environment or an input file cannot be used, or the result cannot
+    /// be written.
     Usage,
     /// 3: nothing answered at the address.
     CouldNotConnect,

@@ -4,15 +4,12 @@ use std::process::ExitCode;
 
 use roomcast_loadgen::cli::{Answer, Cli};
 use roomcast_loadgen::commands;
-use roomcast_loadgen::exit::{Exit, Failure};
+use roomcast_loadgen::exit::Failure;
 
 fn main() -> ExitCode {
     let result = match Cli::read(std::env::args_os()) {
         Ok(cli) => commands::execute(&cli),
-        Err(Answer::Text(text)) => {
-            commands::answer(&text);
-            Ok(Exit::Passed)
-        }
+        Err(Answer::Text(text)) => commands::answer(&text),
         Err(Answer::Failure(failure)) => Err(failure),
     };
     match result {

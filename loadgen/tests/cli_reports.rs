@@ -2,7 +2,7 @@
 
 mod cli_support;
 
-use cli_support::{code, invalid_outcome, loadgen, outcome, save, stderr, stdout};
+use cli_support::{code, command, invalid_outcome, loadgen, outcome, save, stderr, stdout};
 use roomcast_loadgen::outcome::empty_histogram;
 use roomcast_loadgen::report::Report;
 
@@ -209,4 +209,40 @@ fn files_that_are_no_reports_are_named() {
     let output = loadgen(&["merge", &good, "/nonexistent/report.json"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("/nonexistent/report.json"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_is_lost_is_no_success() {
+    let scratch = tempfile::tempdir().unwrap();
+    let a = save(&outcome(&latencies()), scratch.path(), "a.json");
+    let b = save(&outcome(&latencies()), scratch.path(), "b.json");
+    let joined = scratch.path().join("joined.json");
+    let joined = joined.to_str().unwrap();
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let to_full = |args: &[&str]| command(&[], args).stdout(full()).output().unwrap();
+    for args in [
+        &["merge", &a, &b, "-o", joined][..],
+        &["merge", &a, &b, "--json"],
+        &["compare", &a, &b],
+        &["doctor"],
+        &["--help"],
+    ] {
+        let output = to_full(args);
+        let said = stderr(&output);
+        assert_eq!(code(&output), 2, "{args:?}: {said}");
+        assert!(said.contains("cannot write the result to stdout"), "{said}");
+    }
+    assert!(Report::read(joined.as_ref()).is_ok(), "the file is whole");
+    let output = to_full(&["merge", &a, &b, "--check", "delivered<1"]);
+    assert_eq!(code(&output), 99, "{}", stderr(&output));
+
+    // A reader that has seen enough is no failure.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command(&[], &["merge", &a, &b, "--json"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 }

@@ -24,17 +24,19 @@ use tungstenite::{Message, WebSocket};
 
 /// Runs the binary to its end without any `LOADGEN_*` of the environment but `env`.
 pub fn loadgen_with(env: &[(&str, &str)], args: &[&str]) -> Output {
+    command(env, args).output().unwrap()
+}
+
+/// The binary without any `LOADGEN_*` of the environment but `env`.
+pub fn command(env: &[(&str, &str)], args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LOADGEN_") {
             command.env_remove(name);
         }
     }
+    command.envs(env.iter().copied()).args(args);
     command
-        .envs(env.iter().copied())
-        .args(args)
-        .output()
-        .unwrap()
 }
 
 /// Runs the binary to its end.
