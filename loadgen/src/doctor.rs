@@ -9,10 +9,10 @@
 use std::fs;
 use std::path::Path;
 
+use crate::engine::limits::descriptors;
 use crate::report::units::{bytes, count};
+use crate::scenario::threads_on;
 
-/// Descriptors a process has open beside its connections: streams, pollers, files.
-const OTHER_DESCRIPTORS: u64 = 64;
 /// Memory one client takes at most while nothing is queued, with the server on this machine:
 /// two kernel sockets with a page of buffer each, and both programs' own state. Rounded up.
 const BYTES_PER_CLIENT: u64 = 16 * 1024;
@@ -107,11 +107,17 @@ impl Machine {
         ]
     }
 
+    /// What a run with the threads that it has by itself would ask for.
+    fn descriptors_of(&self, clients: u64) -> u64 {
+        let threads = threads_on(self.cores.unwrap_or(1) as usize);
+        descriptors(clients, threads as u64)
+    }
+
     fn assess_descriptors(&self, clients: Option<u64>) -> Finding {
         let Some((soft, hard)) = self.descriptors else {
             return unknown("open files");
         };
-        let need = clients.map(|clients| clients + OTHER_DESCRIPTORS);
+        let need = clients.map(|clients| self.descriptors_of(clients));
         Finding {
             name: "open files",
             // The soft limit is no obstacle: loadgen raises it itself.
@@ -130,7 +136,7 @@ impl Machine {
             return unknown("files in all");
         };
         // Both ends count when the server is on this machine.
-        let need = clients.map(|clients| 2 * (clients + OTHER_DESCRIPTORS));
+        let need = clients.map(|clients| 2 * self.descriptors_of(clients));
         Finding {
             name: "files in all",
             value: limit(most),
@@ -373,9 +379,14 @@ mod tests {
     #[test]
     fn each_limit_stands_in_the_way_from_its_own_number_on() {
         let machine = machine();
-        assert_eq!(obstacles(&machine, 19_936), ["TCP memory"]);
+        // Two cores make one thread.
+        let clients = 20_000 - (descriptors(19_000, 1) - 19_000);
+        assert_eq!(obstacles(&machine, clients), ["TCP memory"]);
         assert_eq!(obstacles(&machine, 12_800), [""; 0]);
-        assert_eq!(obstacles(&machine, 19_937), ["open files", "TCP memory"]);
+        assert_eq!(
+            obstacles(&machine, clients + 1),
+            ["open files", "TCP memory"]
+        );
         let roomy = Machine {
             descriptors: Some((1_024, u64::MAX)),
             tcp_memory: None,

@@ -182,6 +182,11 @@ impl Scenario {
         }
     }
 
+    /// The name of a room by its number.
+    pub(crate) fn room_of(&self, number: u32) -> String {
+        format!("{}-{number}", self.room_prefix)
+    }
+
     /// Rooms of the run; the last may be smaller than `room_size`.
     pub fn rooms(&self) -> usize {
         self.clients.div_ceil(self.room_size.max(1))
@@ -354,7 +359,12 @@ impl Scenario {
 /// One thread for every two cores, at least one: the other half is the server's, when it runs on
 /// the same machine.
 pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1))
+    std::thread::available_parallelism().map_or(1, |n| threads_on(n.get()))
+}
+
+/// What [`default_threads`] is on a machine of so many cores.
+pub(crate) fn threads_on(cores: usize) -> usize {
+    (cores / 2).max(1)
 }
 
 /// A scenario that cannot be run, and why.

@@ -142,6 +142,11 @@ impl Target {
         }
     }
 
+    /// The whole URL of a room.
+    pub fn url_of(&self, room: &str) -> String {
+        self.to_string().replacen(ROOM, room, 1)
+    }
+
     /// Path and query of a room.
     pub fn path_of(&self, room: &str) -> String {
         self.template.replacen(ROOM, room, 1)
@@ -310,6 +315,7 @@ mod tests {
             assert_eq!(target.port(), port, "{url}");
             assert_eq!(target.host_field(), field, "{url}");
             assert_eq!(target.path_of("r1"), path, "{url}");
+            assert!(target.url_of("r1").ends_with(path), "{url}");
             let again = target.to_string();
             assert_eq!(Target::parse(&again).as_ref(), Ok(&target), "{again}");
         }

@@ -134,10 +134,16 @@ fn clients_that_cannot_join_make_the_run_invalid() {
     assert_eq!(code(&output), 4, "{}", stderr(&output));
     assert_eq!(stdout(&output), "");
     assert!(
-        stderr(&output).contains("3 of 12 clients could not join"),
+        stderr(&output).contains(
+            "3 of 12 clients could not join: the server is full or draining (HTTP status 503)"
+        ),
         "{}",
         stderr(&output)
     );
+    // The server turned them away: no generator could be the reason.
+    let url = relay(9);
+    let output = run(&url, &["--quiet", "--check", "connect_failures==0"]);
+    assert_eq!(code(&output), 99, "{}", stderr(&output));
 }
 
 #[test]

@@ -522,6 +522,31 @@ fn a_server_that_refuses_the_first_client() {
         panic!("{result:?}");
     };
     assert!(reason.contains("404"), "{reason}");
+    let asked = format!("ws://{}/elsewhere/lg-", relay.address);
+    assert!(reason.contains(&asked), "{reason}");
+}
+
+#[test]
+fn a_server_that_wants_tls_says_so() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let scenario = scenario(listener.local_addr().expect("bound"));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let _ = stream.read(&mut [0; 4096]).expect("a request");
+        let body = "This port speaks TLS, not plain HTTP: use wss:// or https:// here.";
+        let length = body.len();
+        let head = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {length}\r\n\r\n");
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .expect("the client reads");
+    });
+    let result = engine::run(&scenario, &Silent, &AtomicBool::new(false));
+    server.join().expect("served");
+    let Err(EngineError::FirstClient { reason, .. }) = result else {
+        panic!("{result:?}");
+    };
+    assert!(reason.contains("use wss://"), "{reason}");
 }
 
 #[test]

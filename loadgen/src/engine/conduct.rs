@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::RecvTimeoutError;
+use roomcast_protocol::upgrade::ClientError;
 
 use super::assembly::{Sum, TimelineParts};
 use super::clock::{Clock, Nanos, nanos};
@@ -69,10 +70,17 @@ pub(super) fn run(
     let target = scenario.target.clone();
     Err(match refused {
         Some((address, Failure::Refused)) => EngineError::NothingListens { target, address },
-        Some((_, failure)) => EngineError::FirstClient {
-            target,
-            reason: failure.to_string(),
-        },
+        Some((_, failure)) => {
+            let mut reason = failure.to_string();
+            if failure == Failure::Upgrade(ClientError::Status(404)) {
+                let room = scenario.room_of(0);
+                reason = format!(
+                    "{reason}; it was asked for {}, the room's name put behind the path of --url (write {{room}} there to put it elsewhere)",
+                    target.url_of(&room)
+                );
+            }
+            EngineError::FirstClient { target, reason }
+        }
         None => EngineError::Stopped,
     })
 }
@@ -145,6 +153,7 @@ impl<'a> Conductor<'a> {
             let what = format!("no source address is of the same family as {address}");
             return Err(ScenarioError(what).into());
         }
+        limits::check_sources(&sources)?;
         let shares = plan::shares(scenario, &sources);
         let crew = Crew::start(settings, shares)?;
         Ok(Self {

@@ -1,13 +1,15 @@
 //! What the system allows, and where the target is.
 //!
-//! Owns the file descriptor limit and name resolution. Must not know clients or traffic.
+//! Owns the file descriptor limit, which addresses are this machine's, and name resolution. Must not know clients or traffic.
 //! Invariant: once [`raise_descriptors`] has passed, no client fails for want of a descriptor.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use rlimit::Resource;
 
 use super::error::EngineError;
+use crate::scenario::ScenarioError;
 use crate::target::Target;
 
 /// Descriptors that are not clients': standard streams, files being written, polls and timers.
@@ -15,9 +17,16 @@ const SPARE: u64 = 128;
 /// Descriptors of each thread: poll, waker, timer.
 const PER_THREAD: u64 = 4;
 
+/// Descriptors that a run takes.
+pub(crate) fn descriptors(clients: u64, threads: u64) -> u64 {
+    clients
+        .saturating_add(PER_THREAD.saturating_mul(threads))
+        .saturating_add(SPARE)
+}
+
 /// Makes room for `clients` connections; raises the hard limit too if that is allowed.
 pub(super) fn raise_descriptors(clients: usize, threads: usize) -> Result<(), EngineError> {
-    let needed = clients as u64 + PER_THREAD * threads as u64 + SPARE;
+    let needed = descriptors(clients as u64, threads as u64);
     let unknown = |source| EngineError::System {
         what: "cannot read the limit on open files",
         source,
@@ -38,6 +47,21 @@ pub(super) fn raise_descriptors(clients: usize, threads: usize) -> Result<(), En
     })
 }
 
+/// Whether this machine has all of these addresses to connect from.
+pub(super) fn check_sources(sources: &[IpAddr]) -> Result<(), ScenarioError> {
+    for &source in sources {
+        if let Err(error) = UdpSocket::bind((source, 0)) {
+            return Err(ScenarioError(match error.kind() {
+                ErrorKind::AddrNotAvailable => format!(
+                    "this machine has no address {source}: give --source-address those that `ip address` shows"
+                ),
+                _ => format!("cannot connect from {source}: {error}"),
+            }));
+        }
+    }
+    Ok(())
+}
+
 /// The addresses of a target, as the resolver orders them, each once.
 pub(super) fn resolve(target: &Target) -> Result<Vec<SocketAddr>, EngineError> {
     let failed = |reason: String| EngineError::Resolve {
@@ -55,4 +79,18 @@ pub(super) fn resolve(target: &Target) -> Result<Vec<SocketAddr>, EngineError> {
         return Err(failed("it has none".into()));
     }
     Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_others_cannot_be_connected_from() {
+        let check = |ip: &str| check_sources(&[ip.parse().expect("an address")]);
+        assert_eq!(check("127.0.0.1"), Ok(()));
+        // Of a block for documentation (RFC 5737).
+        let error = check("192.0.2.1").expect_err("nobody has it");
+        assert!(error.0.contains("no address 192.0.2.1"), "{error}");
+    }
 }

@@ -27,7 +27,7 @@ mod conduct;
 mod crew;
 mod error;
 mod ledger;
-mod limits;
+pub(crate) mod limits;
 mod link;
 mod measure;
 mod plan;

@@ -38,6 +38,8 @@ pub(crate) enum Failure {
     Truncated,
     /// The TLS handshake failed.
     Tls(rustls::Error),
+    /// A plain request was answered with the advice to speak TLS.
+    TlsWanted,
     /// The answer was not a right 101.
     Upgrade(ClientError),
     /// Too many others had failed.
@@ -53,6 +55,7 @@ impl Failure {
             | Self::Ended
             | Self::EndedInTls
             | Self::Truncated
+            | Self::TlsWanted
             | Self::Upgrade(_)
             | Self::Tls(rustls::Error::AlertReceived(_)) => true,
             Self::TimedOut | Self::NoPort | Self::Io(_) | Self::Tls(_) | Self::NotTried => false,
@@ -88,6 +91,14 @@ impl fmt::Display for Failure {
                 "the server ended the TLS connection without close_notify before it answered"
             ),
             Self::Tls(error) => write_tls(f, error),
+            Self::TlsWanted => write!(
+                f,
+                "the server speaks TLS on this port: use wss:// in --url, or the port for ws"
+            ),
+            // RFC 9110 section 15.6.4; this project's server answers so at --max-connections too.
+            Self::Upgrade(ClientError::Status(503)) => {
+                write!(f, "the server is full or draining (HTTP status 503)")
+            }
             Self::Upgrade(error) => write!(f, "{error}"),
             Self::NotTried => write!(f, "not tried after too many failures"),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mio::event::Event;
 use mio::{Interest, Token};
-use roomcast_protocol::upgrade::{self, ClientKey};
+use roomcast_protocol::upgrade::{self, ClientError, ClientKey};
 
 use super::secure::write_whole;
 use super::{Stage, Worker};
@@ -145,7 +145,7 @@ impl Worker {
         let scenario = &self.settings.scenario;
         let client = &mut self.clients[index as usize];
         let number = self.rooms[client.plan.room as usize].number;
-        let room = format!("{}-{number}", scenario.room_prefix);
+        let room = scenario.room_of(number);
         let key = ClientKey::from_bytes(self.random.u128(..).to_le_bytes());
         self.out.clear();
         upgrade::write_client_request(
@@ -219,9 +219,25 @@ impl Worker {
             match upgrade::parse_client_response(&upgrading.answer, &upgrading.key, None) {
                 Ok(None) => {}
                 Ok(Some(len)) => return self.joined(index, len),
+                Err(ClientError::Status(400)) if self.tls_is_wanted(index) => {
+                    return self.failed(index, Failure::TlsWanted);
+                }
                 Err(error) => return self.failed(index, Failure::Upgrade(error)),
             }
         }
+    }
+
+    /// Whether a plain request was answered with the advice to speak TLS.
+    fn tls_is_wanted(&self, index: u32) -> bool {
+        let client = &self.clients[index as usize];
+        let (Phase::Upgrading(upgrading), Transport::Plain) = (&client.phase, &client.transport)
+        else {
+            return false;
+        };
+        let answer = String::from_utf8_lossy(&upgrading.answer);
+        ["TLS", "HTTPS", "https://", "wss://"]
+            .iter()
+            .any(|word| answer.contains(word))
     }
 
     /// The 101 is here, `len` bytes of what was read.
