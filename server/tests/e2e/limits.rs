@@ -82,8 +82,9 @@ fn the_soft_limit_on_descriptors_is_raised() {
 /// Without a free descriptor the relay serves those it has, does not spin, and accepts again later.
 #[test]
 fn when_descriptors_run_out_the_relay_serves_on_and_recovers() {
-    let flags = ["--reactors", "1", "--max-connections", "1000"];
-    let relay = Relay::start_with_descriptors(40, 40, &flags);
+    // What the limit was at start decides how many may play: lowered later, descriptors run out first.
+    let relay = Relay::start_with_descriptors(1024, 1024, &["--reactors", "1"]);
+    relay.lower_descriptors(40);
     let mut first = Wire::join(relay.addr(), "/rooms/tight");
     let mut second = Wire::join(relay.addr(), "/rooms/tight");
     exchange(&mut first, &mut second, b"before");
@@ -118,4 +119,23 @@ fn when_descriptors_run_out_the_relay_serves_on_and_recovers() {
     exchange(&mut first, &mut second, b"after");
     let (left, right) = waiting.split_at_mut(1);
     exchange(&mut left[0], &mut right[0], b"also among the late");
+}
+
+/// More players than there are descriptors for are promised to nobody.
+#[test]
+fn more_players_than_descriptors_are_cut_down_and_get_503() {
+    let flags = ["--reactors", "1", "--max-connections", "1000"];
+    let relay = Relay::start_with_descriptors(40, 40, &flags);
+    let log = relay.log();
+    let line = log
+        .iter()
+        .find(|line| line.contains("WARN"))
+        .expect("a warning");
+    assert!(line.contains("1000") && line.contains("21"), "{line}");
+    let _inside: Vec<Wire> = (0..21)
+        .map(|_| Wire::join(relay.addr(), "/rooms/tight"))
+        .collect();
+    let mut late = Wire::connect(relay.addr());
+    let _ = late.try_send(upgrade_request("/rooms/tight").as_bytes());
+    assert_eq!(late.response().0.status, 503);
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
@@ -289,6 +289,15 @@ impl Relay {
             .take(2)
             .map(|ticks| ticks.parse::<u64>().expect("ticks"))
             .sum()
+    }
+
+    /// Leaves the running relay no more file descriptors than that.
+    pub(crate) fn lower_descriptors(&self, most: u64) {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).expect("the relay's limit is set");
     }
 
     fn pid(&self) -> Pid {
