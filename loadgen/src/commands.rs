@@ -49,6 +49,9 @@ fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(directory) = &args.output.out {
         files::prepare(directory)?;
     }
+    if let Some(doubt) = engine::limits::doubt_server(scenario.server_pid, &scenario.target) {
+        say(&format!("loadgen: warning: {doubt}"));
+    }
     let stop = stop_on_signal()?;
     let terminal = &args.output.terminal;
     let mut report = measure(&scenario, !terminal.quiet && !terminal.no_progress, &stop)?;

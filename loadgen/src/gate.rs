@@ -207,6 +207,9 @@ impl Check {
                     unit.show(self.bound),
                 )
             }
+            None if report.server.is_some() && name.ends_with("_per_delivery") => format!(
+                "{name} was not measured: the server used too little CPU time for its clock ticks of 10 ms, measure longer"
+            ),
             None if self.metric.needs_server() => format!(
                 "{name} was not measured: no server process is known, or more than one (see --server-pid)"
             ),
@@ -510,6 +513,12 @@ mod tests {
             "{}",
             result.message
         );
+        let mut short = sample::report();
+        let used = short.server.as_mut().unwrap();
+        (used.cpu_user_ns, used.cpu_system_ns) = (100, 100);
+        used.divide();
+        let result = server.judge(&short);
+        assert!(!result.passed && result.message.contains("measure longer"));
         let misbehaving: Check = "latency_misbehaving.p99<60s".parse().unwrap();
         assert!(!misbehaving.judge(&report).passed);
     }

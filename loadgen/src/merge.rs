@@ -287,6 +287,7 @@ fn the_same_server(parts: &[(String, Report)], deliveries: u64) -> Option<Server
         ] {
             *largest = (*largest).max(other);
         }
+        server.cpu_ns = server.cpu_ns.zip(other.cpu_ns).map(|(a, b)| a.max(b));
         server.rss_before_bytes = server.rss_before_bytes.min(other.rss_before_bytes);
     }
     server.deliveries = deliveries;
@@ -381,7 +382,7 @@ mod tests {
         );
         let server = whole.server.unwrap();
         assert_eq!(server.deliveries, 1_078);
-        assert_eq!(server.user_per_delivery_ns, Some(200_000.0 / 1_078.0));
+        assert_eq!(server.user_per_delivery_ns, Some(200_000_000.0 / 1_078.0));
         assert_eq!(server.memory_per_connection_bytes, None);
     }
 
@@ -389,9 +390,9 @@ mod tests {
     fn views_of_one_server_are_one_and_those_of_others_are_left_out() {
         let whole = merge(&named(vec![sample::report(), sample::report()])).unwrap();
         let server = whole.server.unwrap();
-        assert_eq!(server.cpu_user_ns, 200_000);
+        assert_eq!(server.cpu_user_ns, 200_000_000);
         assert_eq!(server.deliveries, 1_080);
-        assert_eq!(server.user_per_delivery_ns, Some(200_000.0 / 1_080.0));
+        assert_eq!(server.user_per_delivery_ns, Some(200_000_000.0 / 1_080.0));
 
         let mut elsewhere = sample::report();
         elsewhere.server.as_mut().unwrap().pid = 1;

@@ -345,6 +345,8 @@ pub struct ServerUsage {
     pub cpu_user: Duration,
     /// CPU time in the kernel over the measured time.
     pub cpu_system: Duration,
+    /// Both together to the nanosecond, where the kernel tells.
+    pub cpu: Option<Duration>,
     /// Deliveries (healthy and not) that were read in the measured time: the divisor.
     pub deliveries: u64,
     /// Resident memory before the first connection, in bytes.
@@ -372,7 +374,7 @@ impl ServerUsage {
 
     /// All CPU per delivery in nanoseconds.
     pub fn cpu_per_delivery(&self) -> Option<f64> {
-        self.per_delivery(self.cpu_user + self.cpu_system)
+        self.per_delivery(self.cpu.unwrap_or(self.cpu_user + self.cpu_system))
     }
 
     /// Bytes of resident memory per idle connection; meaningless (and `None`) if memory shrank.
@@ -429,12 +431,15 @@ pub enum InvalidReason {
         blocked: u64,
     },
     /// The generator was the bottleneck: a thread had no time to spare and its own lag was more
-    /// than a millisecond at p99, or that lag was more than half of the p99 of latency.
+    /// than a millisecond, or that lag was a large part of the p99 of latency (its p99s of sending
+    /// and of receiving added up).
     GeneratorSaturated {
         /// Of the thread that had least to spare, 0 to 1.
         occupied: f64,
-        /// p99 of the send lag plus p99 of the receive wait.
-        own_lag_p99: Duration,
+        /// p99 of the send lag.
+        send_lag_p99: Duration,
+        /// p99 of the receive wait.
+        receive_wait_p99: Duration,
     },
     /// Some clients never joined.
     ConnectionsFailed {
@@ -481,12 +486,14 @@ impl fmt::Display for InvalidReason {
             }
             Self::GeneratorSaturated {
                 occupied,
-                own_lag_p99,
+                send_lag_p99,
+                receive_wait_p99,
             } => write!(
                 f,
-                "the generator was the bottleneck: a thread had {:.0} % of its time taken and its own lag was {:.1} ms at p99; give it more --threads or cores, or offer less",
+                "the generator was the bottleneck: a thread had {:.0} % of its time taken, send lag p99 was {:.1} ms and receive wait p99 {:.1} ms; give it more --threads or cores, or offer less",
                 occupied * 100.0,
-                own_lag_p99.as_secs_f64() * 1e3
+                send_lag_p99.as_secs_f64() * 1e3,
+                receive_wait_p99.as_secs_f64() * 1e3
             ),
             Self::ConnectionsFailed {
                 failed,

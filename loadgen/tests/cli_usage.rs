@@ -30,6 +30,7 @@ fn unusable_flags_are_one_line_and_exit_2() {
     refused(&["--check", "latency.p98.x<20ms"], "latency.");
     refused(&["--check", "lotency.p99<20ms"], "did you mean latency.p99");
     refused(&["--check", "latency.p99<20lightyears"], "ns, us, ms, s");
+    refused(&["--server-pid", "4294967295"], "no process 4294967295");
     refused(&["search", "--to", "10"], "--check");
     refused(
         &["search", "--check", "lost==0", "--from", "20", "--to", "10"],

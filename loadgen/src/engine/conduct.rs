@@ -157,7 +157,7 @@ impl<'a> Conductor<'a> {
         let shares = plan::shares(scenario, &sources);
         let crew = Crew::start(settings, shares)?;
         Ok(Self {
-            server: Server::find(scenario.server_pid, address),
+            server: limits::server(scenario.server_pid, address)?,
             timeline: TimelineParts::new(crew.len()),
             crew,
             settings: Arc::clone(settings),
@@ -250,8 +250,9 @@ impl<'a> Conductor<'a> {
         }
         let mut interrupted = ended == Ended::Stop;
         if let (Some(began), Some(read)) = (began, read) {
-            server.cpu_user = read.cpu.user.saturating_sub(began.cpu.user);
-            server.cpu_system = read.cpu.system.saturating_sub(began.cpu.system);
+            let used = read.cpu.since(&began.cpu);
+            (server.cpu_user, server.cpu_system) = (used.user, used.system);
+            server.cpu = used.exact;
             server.deliveries = read.deliveries - began.deliveries;
         }
 
@@ -397,12 +398,9 @@ impl<'a> Conductor<'a> {
         if now >= self.next_reading {
             self.next_reading += nanos(self.settings.scenario.interval);
             let cpu = self.server.and_then(Server::cpu);
-            let used = |now: Cpu, before: Cpu| {
-                (now.user + now.system).checked_sub(before.user + before.system)
-            };
             let both = cpu.zip(self.last_cpu);
             self.readings
-                .push(both.and_then(|(now, before)| used(now, before)));
+                .push(both.map(|(now, before)| now.since(&before).both()));
             self.last_cpu = cpu;
         }
         if now >= self.next_snapshot {

@@ -1,6 +1,7 @@
 //! What the system allows, and where the target is.
 //!
-//! Owns the file descriptor limit, which addresses are this machine's, and name resolution. Must not know clients or traffic.
+//! Owns the file descriptor limit, which addresses and processes are this machine's, and name
+//! resolution. Must not know clients or traffic.
 //! Invariant: once [`raise_descriptors`] has passed, no client fails for want of a descriptor.
 
 use std::io::ErrorKind;
@@ -9,6 +10,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use rlimit::Resource;
 
 use super::error::EngineError;
+use super::usage::Server;
 use crate::scenario::ScenarioError;
 use crate::target::Target;
 
@@ -44,6 +46,38 @@ pub(super) fn raise_descriptors(clients: usize, threads: usize) -> Result<(), En
         clients,
         needed,
         limit: hard,
+    })
+}
+
+/// The process to watch: the one that was asked for, or whoever listens at a loopback address.
+pub(super) fn server(
+    pid: Option<u32>,
+    address: SocketAddr,
+) -> Result<Option<Server>, ScenarioError> {
+    let server = Server::find(pid, address);
+    match (pid, server) {
+        (Some(pid), None) => Err(ScenarioError(format!(
+            "there is no process {pid} that can be watched: give --server-pid the server's process id, on this machine"
+        ))),
+        _ => Ok(server),
+    }
+}
+
+/// What speaks against the process that was asked to be watched being the target's server.
+pub(crate) fn doubt_server(pid: Option<u32>, target: &Target) -> Option<String> {
+    let (pid, addresses) = (pid?, resolve(target).ok()?);
+    let loopback = addresses.iter().all(|address| address.ip().is_loopback());
+    let listens = |address: &SocketAddr| {
+        let server = Server::find(Some(pid), *address)?;
+        server.listens(*address)
+    };
+    let known: Option<Vec<bool>> = addresses.iter().map(listens).collect();
+    let elsewhere = loopback && !known?.contains(&true);
+    elsewhere.then(|| {
+        format!(
+            "process {pid} does not listen on port {}: its CPU time and memory may not be the server's (see --server-pid)",
+            target.port()
+        )
     })
 }
 

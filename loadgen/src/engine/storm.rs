@@ -94,7 +94,7 @@ fn measure(
     clock: Clock,
     stop: &AtomicBool,
 ) -> Result<Measured, EngineError> {
-    let server = Server::find(plan.server_pid, address);
+    let server = limits::server(plan.server_pid, address)?;
     let before = server.and_then(Server::cpu);
     let start = clock.now();
     let until = start + nanos(plan.duration);
@@ -116,10 +116,13 @@ fn measure(
     let used = server.zip(before.zip(after));
     let mut measured = Measured {
         took: Duration::from_nanos(took),
-        server: used.map(|(server, (before, after))| Used {
-            pid: server.pid(),
-            user: after.user.saturating_sub(before.user),
-            system: after.system.saturating_sub(before.system),
+        server: used.map(|(server, (before, after))| {
+            let used = after.since(&before);
+            Used {
+                pid: server.pid(),
+                user: used.user,
+                system: used.system,
+            }
         }),
         ..Measured::default()
     };

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use super::clock::Nanos;
@@ -15,12 +16,40 @@ pub(crate) struct Server {
     pid: u32,
 }
 
-/// CPU time in user mode and in the kernel, since the process began.
+/// CPU time in user mode and in the kernel, since the process began, in clock ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cpu {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
+    /// The sum of what each of its present threads has used, to the nanosecond, where the kernel
+    /// tells.
+    pub(crate) exact: Option<Duration>,
 }
+
+impl Cpu {
+    /// What was used since `before`: user, kernel, and both exactly if that is known. What a
+    /// thread used that has ended since is in the ticks only; then nothing is known exactly.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let user = self.user.saturating_sub(before.user);
+        let system = self.system.saturating_sub(before.system);
+        let exact = self.exact.zip(before.exact);
+        let exact = exact.and_then(|(now, before)| now.checked_sub(before));
+        Self {
+            user,
+            system,
+            exact: exact.filter(|exact| *exact + TICKS_OFF >= user + system),
+        }
+    }
+
+    /// User and kernel together, as exactly as is known.
+    pub(crate) fn both(&self) -> Duration {
+        self.exact.unwrap_or(self.user + self.system)
+    }
+}
+
+/// By how much a difference of times in ticks of 10 ms may be too large: a tick for each part at
+/// either end.
+const TICKS_OFF: Duration = Duration::from_millis(40);
 
 impl Server {
     /// The process `pid`, or, without one, whoever listens at a loopback `address`. `None` if
@@ -40,9 +69,30 @@ impl Server {
         self.pid
     }
 
-    /// What it has used so far; in steps of the kernel's clock tick, usually 10 ms.
+    /// What it has used so far; user and kernel in steps of the clock tick, usually 10 ms.
     pub(crate) fn cpu(self) -> Option<Cpu> {
-        parse_stat(&fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?)
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        Some(Cpu {
+            exact: self.exact_cpu(),
+            ..parse_stat(&stat)?
+        })
+    }
+
+    fn exact_cpu(self) -> Option<Duration> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).ok()?;
+        let used = threads.flatten().map(|thread| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let used = text.split_ascii_whitespace().next()?.parse().ok()?;
+            Some(Duration::from_nanos(used))
+        });
+        used.sum()
+    }
+
+    /// Whether it has a socket that listens at `address`; `None` if that cannot be seen.
+    pub(crate) fn listens(self, address: SocketAddr) -> Option<bool> {
+        let inodes = listening_inodes(address);
+        sockets(Path::new(&format!("/proc/{}", self.pid)))
+            .map(|mut sockets| sockets.any(|socket| inodes.contains(&socket)))
     }
 
     /// Resident memory in bytes, counted page by page if the kernel lets us.
@@ -83,31 +133,53 @@ fn parse_stat(stat: &str) -> Option<Cpu> {
     Some(Cpu {
         user: time()?,
         system: time()?,
+        exact: None,
     })
 }
 
 /// The process that has a socket listening at `address`.
 fn listener(address: SocketAddr) -> Option<u32> {
-    let table = match address {
-        SocketAddr::V4(_) => "/proc/net/tcp",
-        SocketAddr::V6(_) => "/proc/net/tcp6",
-    };
-    let tables = [table, "/proc/net/tcp6"];
-    let inode = tables.iter().find_map(|table| {
-        let table = fs::read_to_string(table).ok()?;
-        table
-            .lines()
-            .find_map(|line| listening_inode(line, address))
-    })?;
-    let wanted = format!("socket:[{inode}]");
+    let inodes = listening_inodes(address);
     let processes = fs::read_dir("/proc").ok()?;
     processes.flatten().find_map(|process| {
         let pid: u32 = process.file_name().to_str()?.parse().ok()?;
-        let files = fs::read_dir(process.path().join("fd")).ok()?;
-        let links = files.flatten().flat_map(|file| fs::read_link(file.path()));
-        let mut links = links.filter(|link| link.as_os_str() == wanted.as_str());
-        links.next().map(|_| pid)
+        let mut sockets = sockets(&process.path())?;
+        sockets
+            .any(|socket| inodes.contains(&socket))
+            .then_some(pid)
     })
+}
+
+/// The inodes of all sockets that listen at `address`.
+fn listening_inodes(address: SocketAddr) -> Vec<u64> {
+    let tables = match address {
+        SocketAddr::V4(_) => &["/proc/net/tcp", "/proc/net/tcp6"][..],
+        SocketAddr::V6(_) => &["/proc/net/tcp6"],
+    };
+    let tables = tables
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok());
+    tables
+        .flat_map(|table| {
+            let lines = table.lines();
+            lines
+                .filter_map(|line| listening_inode(line, address))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The inodes of the sockets of a process, by its directory; `None` if they cannot be seen.
+fn sockets(process: &Path) -> Option<impl Iterator<Item = u64> + use<>> {
+    let files = fs::read_dir(process.join("fd")).ok()?;
+    let links = files.flatten().flat_map(|file| fs::read_link(file.path()));
+    Some(links.filter_map(|link| {
+        let link = link.to_str()?;
+        link.strip_prefix("socket:[")?
+            .strip_suffix(']')?
+            .parse()
+            .ok()
+    }))
 }
 
 /// The inode of a line of /proc/net/tcp, if it is a socket listening at `address` or at any
@@ -186,6 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn exact_time_is_believed_unless_a_thread_has_ended() {
+        let ms = Duration::from_millis;
+        let cpu = |user, system, exact: Option<u64>| Cpu {
+            user: ms(user),
+            system: ms(system),
+            exact: exact.map(ms),
+        };
+        let before = cpu(100, 100, Some(195));
+        for (after, both) in [
+            (cpu(110, 110, Some(199)), 4),
+            (cpu(100, 100, Some(213)), 18),
+            // A thread took what it had used with it.
+            (cpu(200, 200, Some(214)), 200),
+            (cpu(200, 200, Some(100)), 200),
+            (cpu(200, 200, None), 200),
+        ] {
+            assert_eq!(after.since(&before).both(), ms(both), "{after:?}");
+        }
+    }
+
+    #[test]
     fn memory_is_in_kib() {
         let text = "VmHWM:\t   2000 kB\nVmRSS:\t    1000 kB\n";
         assert_eq!(parse_kib(text, "VmRSS:"), Some(1_024_000));
@@ -248,5 +341,11 @@ mod tests {
         let init = Server::find(Some(1), address).expect("process 1 exists");
         assert_eq!(init.pid(), 1);
         assert_eq!(Server::find(Some(u32::MAX), address), None);
+        let this = Server {
+            pid: std::process::id(),
+        };
+        assert_eq!(this.listens(address), Some(true));
+        drop(listener);
+        assert_eq!(this.listens(address), Some(false));
     }
 }

@@ -117,7 +117,8 @@ pub(crate) fn judge(outcome: &Outcome, accounting_overflow: bool) -> Vec<Invalid
     if lag.is_bottleneck(occupied) {
         reasons.push(InvalidReason::GeneratorSaturated {
             occupied,
-            own_lag_p99: lag.own(),
+            send_lag_p99: lag.send,
+            receive_wait_p99: lag.receive,
         });
     }
     if outcome.overflow > 0 {

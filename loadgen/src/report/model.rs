@@ -66,6 +66,9 @@ pub struct Report {
     pub metrics: BTreeMap<String, f64>,
 }
 
+/// CPU time that is known in clock ticks of 10 ms says something from 50 of them on.
+const TICKED_CPU_MIN_NS: u64 = 500_000_000;
+
 /// What was run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioReport {
@@ -346,12 +349,20 @@ pub struct Server {
     pub cpu_user_ns: u64,
     /// CPU time in the kernel over the measured stage.
     pub cpu_system_ns: u64,
+    /// Both together to the nanosecond; absent where the kernel does not tell, and in reports of
+    /// versions that did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns: Option<u64>,
     /// Deliveries over the same time, to everyone.
     pub deliveries: u64,
-    /// `cpu_user_ns` per delivery; absent without deliveries.
+    /// `cpu_ns` per delivery; absent without deliveries or without `cpu_ns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_per_delivery_ns: Option<f64>,
+    /// `cpu_user_ns` per delivery; absent without deliveries, and where too little time was used
+    /// to tell.
     #[serde(default)]
     pub user_per_delivery_ns: Option<f64>,
-    /// `cpu_system_ns` per delivery; absent without deliveries.
+    /// `cpu_system_ns` per delivery; absent like that.
     #[serde(default)]
     pub system_per_delivery_ns: Option<f64>,
     /// Resident memory before the first connection.
@@ -485,8 +496,18 @@ impl Server {
     /// Works out the figures per delivery again after the sums have changed.
     pub fn divide(&mut self) {
         let per = |ns: u64| (self.deliveries > 0).then(|| ns as f64 / self.deliveries as f64);
-        (self.user_per_delivery_ns, self.system_per_delivery_ns) =
-            (per(self.cpu_user_ns), per(self.cpu_system_ns));
+        self.cpu_per_delivery_ns = self.cpu_ns.and_then(per);
+        let parts = [self.cpu_user_ns, self.cpu_system_ns];
+        let long_enough = parts.iter().sum::<u64>() >= TICKED_CPU_MIN_NS;
+        [self.user_per_delivery_ns, self.system_per_delivery_ns] =
+            parts.map(|part| per(part).filter(|_| long_enough));
+    }
+
+    /// User and kernel CPU time per delivery, as exactly as is known.
+    #[must_use]
+    pub fn cpu_per_delivery_ns(&self) -> Option<f64> {
+        let in_ticks = || Some(self.user_per_delivery_ns? + self.system_per_delivery_ns?);
+        self.cpu_per_delivery_ns.or_else(in_ticks)
     }
 }
 

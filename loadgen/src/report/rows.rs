@@ -298,26 +298,31 @@ fn server(report: &Report, facts: &mut Vec<Fact>) {
     let Some(server) = &report.server else {
         return;
     };
-    if let (Some(user), Some(system)) = (server.user_per_delivery_ns, server.system_per_delivery_ns)
-    {
-        let share = if report.stages.measured_s > 0.0 {
-            let cpu = (server.cpu_user_ns + server.cpu_system_ns) as f64;
-            format!(
-                ", {} of a core",
-                ratio(cpu / 1e9 / report.stages.measured_s)
-            )
-        } else {
-            String::new()
-        };
-        facts.push((
-            "server CPU",
-            format!(
-                "{} per delivery ({} user + {} kernel){share}",
-                duration(user + system),
-                duration(user),
-                duration(system)
-            ),
-        ));
+    let split = server
+        .user_per_delivery_ns
+        .zip(server.system_per_delivery_ns);
+    let used = match (server.cpu_per_delivery_ns(), split) {
+        (None, _) => "too short to measure in clock ticks of 10 ms".to_owned(),
+        (Some(both), None) => format!("{} per delivery", duration(both)),
+        (Some(both), Some((user, system))) => format!(
+            "{} per delivery ({} user + {} kernel)",
+            duration(both),
+            duration(user),
+            duration(system)
+        ),
+    };
+    let cpu = server
+        .cpu_ns
+        .unwrap_or(server.cpu_user_ns + server.cpu_system_ns) as f64;
+    let known = server.cpu_per_delivery_ns().is_some() && report.stages.measured_s > 0.0;
+    let share = if known {
+        let share = ratio(cpu / 1e9 / report.stages.measured_s);
+        format!(", {share} of a core")
+    } else {
+        String::new()
+    };
+    if server.deliveries > 0 {
+        facts.push(("server CPU", format!("{used}{share}")));
     }
     let each = match server.memory_per_connection_bytes {
         Some(each) => format!("{} per idle connection, ", bytes(each)),
@@ -383,6 +388,43 @@ mod tests {
         let said = text(&report);
         assert!(said.contains("NOT verified"), "{said}");
         assert!(said.contains("truncated: 2 of these"), "{said}");
+    }
+
+    #[test]
+    fn little_time_of_the_server_is_not_divided_by_ticks() {
+        let mut report = sample::report();
+        let mut say = |exact: Option<u64>, user: u64| {
+            let server = report.server.as_mut().unwrap();
+            (server.cpu_ns, server.cpu_user_ns, server.cpu_system_ns) = (exact, user, user);
+            server.divide();
+            text(&report)
+        };
+        let ticks = 250_000_000;
+        for (exact, user, want) in [
+            (
+                None,
+                ticks,
+                "server CPU: 926 us per delivery (463 us user + 463 us kernel), 16.7 % of a core\n",
+            ),
+            (
+                None,
+                ticks - 1,
+                "server CPU: too short to measure in clock ticks of 10 ms\n",
+            ),
+            (
+                Some(5_400_000),
+                0,
+                "server CPU: 10 us per delivery, 0.180 % of a core\n",
+            ),
+            (
+                Some(540_000_000),
+                ticks,
+                "server CPU: 1 ms per delivery (463 us user + 463 us kernel), 18 % of a core\n",
+            ),
+        ] {
+            let said = say(exact, user);
+            assert!(said.contains(want), "{exact:?} {user}: {said}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) fn report() -> Report {
             sent: 20,
             delivered: 180,
             max_lag_ns: 6_900,
-            server_cpu_ns: Some(600_000),
+            server_cpu_ns: Some(600_000_000),
             latency: histogram::to_sparse(&ladder(40_000 + second * 5_000, 10_000, 180)),
         })
         .collect();
@@ -38,8 +38,8 @@ pub(crate) fn report() -> Report {
     }
     let mut server = Server {
         pid: 4242,
-        cpu_user_ns: 200_000,
-        cpu_system_ns: 1_600_000,
+        cpu_user_ns: 200_000_000,
+        cpu_system_ns: 1_600_000_000,
         deliveries: 540,
         rss_before_bytes: 4 << 20,
         rss_idle_bytes: (4 << 20) + 9_000,

@@ -201,10 +201,7 @@ pub(super) const NUMBERS: &[Number] = &[
         about: "server CPU time, user and kernel",
         unit: Unit::Nanoseconds,
         better: Better::Lower,
-        of: |report| {
-            let server = report.server.as_ref()?;
-            Some(server.user_per_delivery_ns? + server.system_per_delivery_ns?)
-        },
+        of: |report| report.server.as_ref()?.cpu_per_delivery_ns(),
     },
     Number {
         name: "server.user_per_delivery",
