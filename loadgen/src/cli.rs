@@ -6,6 +6,7 @@
 //! Invariant: whatever is wrong with the input becomes one line that says what to do, and exit
 //! code 2; what comes out of here is a scenario that passes its own check.
 
+mod environment;
 mod handshakes;
 mod load;
 mod tls;
@@ -15,12 +16,15 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, Parser, Subcommand};
 
 pub use handshakes::HandshakesArgs;
 pub use load::{LoadArgs, ProfileArg};
 pub use tls::TlsArgs;
 pub use values::Addresses;
+
+use environment::Typed;
+use values::{parse_clients, parse_number};
 
 use crate::compare::MaxRegress;
 use crate::exit::Failure;
@@ -50,7 +54,8 @@ Examples:
   loadgen handshakes --url wss://127.0.0.1:7443 --no-resume
   loadgen compare base/report.json new/report.json --max-regress p99=10%
 
-Every flag is also an environment variable: --room-size is LOADGEN_ROOM_SIZE.
+Every flag is also an environment variable: --room-size is LOADGEN_ROOM_SIZE. Flags win; an empty
+variable is not set.
 
 Exit codes:
   0  passed     2  unusable input or output     3  could not connect     4  invalid run     99  a check failed";
@@ -78,7 +83,7 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say whether a run is worse than the one before
+    /// Show two runs side by side, and with --max-regress say whether the second is worse
     Compare(CompareArgs),
     /// Find the highest rate at which every check holds
     Search(Box<SearchArgs>),
@@ -107,7 +112,8 @@ pub struct RunArgs {
 /// What must hold.
 #[derive(Debug, Args)]
 pub struct GateArgs {
-    /// What must hold, such as 'latency.p99<20ms'; repeatable (the end of --help lists the metrics)
+    /// What must hold, such as 'latency.p99<20ms' or short 'p99<20ms'; repeatable (the end of
+    /// --help lists the metrics)
     #[arg(
         long = "check",
         env = "LOADGEN_CHECK",
@@ -157,7 +163,8 @@ pub struct CompareArgs {
     /// Report of the run in question
     #[arg(value_name = "NEW.json")]
     pub new: PathBuf,
-    /// How much worse a metric may become, such as p99=10%; repeatable
+    /// How much worse a metric may become, such as p99=10%; repeatable. Without it the runs are
+    /// only shown, and the exit code is 0 however much worse the second is
     #[arg(
         long,
         env = "LOADGEN_MAX_REGRESS",
@@ -172,7 +179,7 @@ pub struct CompareArgs {
 pub struct SearchArgs {
     /// First rate in messages per second of each sender; it doubles until a check fails
     /// [default: --rate]
-    #[arg(long, env = "LOADGEN_FROM", value_name = "HZ", help_heading = "Search")]
+    #[arg(long, env = "LOADGEN_FROM", value_name = "HZ", help_heading = "Search", value_parser = parse_number)]
     pub from: Option<f64>,
     /// Highest rate that is tried
     #[arg(
@@ -180,8 +187,7 @@ pub struct SearchArgs {
         env = "LOADGEN_TO",
         value_name = "HZ",
         default_value_t = 1_000.0,
-        help_heading = "Search"
-    )]
+        help_heading = "Search", value_parser = parse_number)]
     pub to: f64,
     /// How often the interval is halved after that
     #[arg(long, env = "LOADGEN_STEPS", value_name = "TIMES", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=20), help_heading = "Search")]
@@ -223,7 +229,7 @@ pub struct MergeArgs {
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Say what to change for so many clients
-    #[arg(long, short = 'c', env = "LOADGEN_CLIENTS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(long, short = 'c', env = "LOADGEN_CLIENTS", value_parser = parse_clients)]
     pub clients: Option<u64>,
 }
 
@@ -233,23 +239,30 @@ impl Cli {
     /// # Errors
     /// What to print and how to exit: `Ok` in it for `--help` and `--version` (on stdout).
     pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, Answer> {
-        let command = <Self as clap::CommandFactory>::command()
+        let args: Vec<_> = args.into_iter().collect();
+        let typed = Typed(&args);
+        let metrics = format!(
+            "Metrics (where * is min, mean, max or a percentile such as p50, p99.9; p99 alone is latency.p99):\n{}",
+            metrics::catalogue()
+        );
+        // The rule is told once; a line for each flag would be half of the help.
+        let known = |arg: Arg| typed.overrule(arg).hide_env(true);
+        let mut command = <Self as clap::CommandFactory>::command()
             .after_help(EXAMPLES)
-            .after_long_help(format!(
-                "{EXAMPLES}\n\nMetrics (where * is min, mean, max or a percentile such as p50, p99.9):\n{}",
-                metrics::catalogue()
-            ))
-            // The rule is told once; a line for each flag would be half of the help.
-            .mut_args(|arg| arg.hide_env(true))
-            .mut_subcommands(|command| command.mut_args(|arg| arg.hide_env(true)));
+            .after_long_help(format!("{EXAMPLES}\n\n{metrics}"))
+            .mut_args(known)
+            .mut_subcommands(|command| command.mut_args(known));
+        for name in ["search", "merge", "compare"] {
+            command = command.mut_subcommand(name, |c| c.after_long_help(metrics.clone()));
+        }
         command
-            .try_get_matches_from(args)
+            .try_get_matches_from(&args)
             .and_then(|matches| <Self as clap::FromArgMatches>::from_arg_matches(&matches))
             .map_err(|error| match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                     Answer::Text(error.to_string())
                 }
-                _ => Answer::Failure(Failure::usage(one_line(&error.to_string()))),
+                _ => Answer::Failure(Failure::usage(one_line(&error.to_string(), &typed))),
             })
     }
 }
@@ -263,8 +276,8 @@ pub enum Answer {
     Failure(Failure),
 }
 
-/// The lines of clap's message that say something, as one.
-fn one_line(message: &str) -> String {
+/// The lines of clap's message that say something, as one, with the variables it is about.
+fn one_line(message: &str, typed: &Typed<'_>) -> String {
     let said: Vec<&str> = message
         .lines()
         .map(str::trim)
@@ -275,10 +288,15 @@ fn one_line(message: &str) -> String {
                 .trim_start_matches("tip: ")
         })
         .collect();
-    format!(
-        "{} (loadgen --help shows how)",
-        said.join("; ").replace(":; ", ": ")
-    )
+    let mut said = said.join("; ").replace(":; ", ": ");
+    let variables = typed.blamed(&said);
+    if !variables.is_empty() {
+        said.push_str(&format!(" (from {})", variables.join(" and ")));
+    }
+    if !said.contains("loadgen --help") {
+        said.push_str(" (loadgen --help shows how)");
+    }
+    said
 }
 
 #[cfg(test)]

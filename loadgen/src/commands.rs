@@ -19,6 +19,7 @@ use crate::doctor::{self, Machine};
 use crate::engine::{self, EngineError};
 use crate::exit::{Exit, Failure};
 use crate::gate;
+use crate::report::time::rfc3339;
 use crate::report::{Report, files, table};
 use crate::scenario::{RATE_MAX, Scenario};
 use crate::search::{self, Plan, Probe};
@@ -119,12 +120,16 @@ fn show(report: &Report, output: &OutputArgs) -> Result<(), Failure> {
         complain(report);
     }
     if let Some(directory) = &output.out {
+        let path = directory.join(files::REPORT);
+        // What is there and is no report is replaced without a date.
+        let replaced = Report::read(&path).ok();
         files::write_all(report, directory)?;
         if !terminal.quiet {
-            say(&format!(
-                "wrote {}",
-                directory.join(files::REPORT).display()
-            ));
+            let replaced = replaced.map_or(String::new(), |earlier| {
+                let began = rfc3339(earlier.started_at_unix_ms);
+                format!(" (replaced the report of {began})")
+            });
+            say(&format!("wrote {}{replaced}", path.display()));
         }
     }
     printed

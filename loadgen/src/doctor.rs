@@ -289,7 +289,8 @@ pub fn render(findings: &[Finding], clients: Option<u64>) -> String {
         } else {
             "not as it is, see above"
         };
-        text.push_str(&format!("\n{} clients: {verdict}\n", count(clients)));
+        let noun = if clients == 1 { "client" } else { "clients" };
+        text.push_str(&format!("\n{} {noun}: {verdict}\n", count(clients)));
     }
     text
 }

@@ -65,6 +65,10 @@ fn merge_judges_and_writes_everything() {
         stderr(&failed)
     );
 
+    let said = stderr(&failed);
+    let replaced = "report.json (replaced the report of 2023-11-14T22:13:20Z)";
+    assert!(said.contains(replaced), "{said}");
+
     let printed = Report::from_json(stdout(&failed)).unwrap();
     let written = Report::read(&out.join("report.json")).unwrap();
     assert_eq!(printed, written);

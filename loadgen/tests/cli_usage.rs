@@ -20,7 +20,8 @@ fn refused(args: &[&str], want: &str) {
 #[test]
 fn unusable_flags_are_one_line_and_exit_2() {
     refused(&["--clients", "0"], "at least one client");
-    refused(&["--clients", "many"], "--clients");
+    refused(&["--clients", "10k"], "give a whole number like 10000");
+    refused(&["--clients", "1"], "at least 2");
     refused(&["--nonsense"], "--nonsense");
     refused(&["--url", "wss://127.0.0.1/#room"], "#fragment");
     refused(&["--ca", "ca.pem", "--insecure"], "cannot be used with");
@@ -50,6 +51,36 @@ fn unusable_environment_is_the_same() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn the_command_line_wins_and_variables_are_named() {
+    // Nobody listens at port 1: what is understood ends with 3.
+    let url = ["--url", "ws://127.0.0.1:1", "--no-progress"];
+    for (env, args, exit, want) in [
+        (&[("LOADGEN_CLIENTS", "")][..], &[][..], 3, ""),
+        (&[("LOADGEN_CLIENTS", "10k")], &["--clients", "10"], 3, ""),
+        (&[("LOADGEN_ROOMS", "3")], &["--room-size=5"], 3, ""),
+        (&[("LOADGEN_CA", "x.pem")], &["--insecure"], 3, ""),
+        (
+            &[("LOADGEN_CLIENTS", "10k")],
+            &[],
+            2,
+            "give a whole number like 10000 (from LOADGEN_CLIENTS)",
+        ),
+        (
+            &[("LOADGEN_ROOMS", "3"), ("LOADGEN_ROOM_SIZE", "5")],
+            &[],
+            2,
+            "(from LOADGEN_ROOM_SIZE and LOADGEN_ROOMS)",
+        ),
+    ] {
+        let args = [&url, args].concat();
+        let output = loadgen_with(env, &args);
+        let said = stderr(&output);
+        assert_eq!(code(&output), exit, "{env:?} {args:?}: {said}");
+        assert!(said.contains(want), "{env:?} {args:?}: {said}");
+    }
 }
 
 #[test]
@@ -106,7 +137,7 @@ fn doctor_judges_a_number_of_clients() {
     let output = loadgen(&["doctor", "--clients", "1"]);
     assert_eq!(code(&output), 0, "{}", stdout(&output));
     assert!(
-        stdout(&output).ends_with("1 clients: OK\n"),
+        stdout(&output).ends_with("1 client: OK\n"),
         "{}",
         stdout(&output)
     );

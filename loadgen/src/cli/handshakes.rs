@@ -10,7 +10,7 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
 
 use super::tls::TlsArgs;
-use super::values::parse_duration;
+use super::values::{parse_duration, parse_whole};
 use crate::exit::Failure;
 use crate::handshakes::Plan;
 use crate::scenario::{STAGE_MAX, default_threads};
@@ -35,7 +35,7 @@ pub struct HandshakesArgs {
     #[arg(long, env = "LOADGEN_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub handshake_timeout: Duration,
     /// Process id of the server, for its CPU time [default: who listens at a loopback url]
-    #[arg(long, env = "LOADGEN_SERVER_PID", value_name = "PID")]
+    #[arg(long, env = "LOADGEN_SERVER_PID", value_name = "PID", value_parser = parse_whole::<u32>)]
     pub server_pid: Option<u32>,
     /// TLS.
     #[command(flatten)]

@@ -12,7 +12,8 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::tls::TlsArgs;
 use super::values::{
-    Addresses, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_interval, parse_size,
+    Addresses, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_interval, parse_number,
+    parse_size, parse_whole,
 };
 use crate::exit::Failure;
 use crate::scenario::{MessageKind, Profile, Scenario, Schedule};
@@ -42,8 +43,7 @@ pub struct LoadArgs {
         long,
         env = "LOADGEN_SERVER_PID",
         value_name = "PID",
-        help_heading = "Target"
-    )]
+        help_heading = "Target", value_parser = parse_whole::<u32>)]
     pub server_pid: Option<u32>,
     /// TLS.
     #[command(flatten)]
@@ -55,8 +55,7 @@ pub struct LoadArgs {
         short = 'c',
         env = "LOADGEN_CLIENTS",
         default_value_t = 1_000,
-        help_heading = "Load"
-    )]
+        help_heading = "Load", value_parser = parse_whole::<usize>)]
     pub clients: usize,
     /// Clients in each room [default: 10]
     #[arg(
@@ -64,24 +63,21 @@ pub struct LoadArgs {
         conflicts_with = "rooms",
         env = "LOADGEN_ROOM_SIZE",
         value_name = "CLIENTS",
-        help_heading = "Load"
-    )]
+        help_heading = "Load", value_parser = parse_whole::<usize>)]
     pub room_size: Option<usize>,
     /// Rooms that the clients are spread over, instead of --room-size
     #[arg(
         long,
         env = "LOADGEN_ROOMS",
         value_name = "ROOMS",
-        help_heading = "Load"
-    )]
+        help_heading = "Load", value_parser = parse_whole::<usize>)]
     pub rooms: Option<usize>,
     /// How many of each room send; the others only listen [default: all]
     #[arg(
         long,
         env = "LOADGEN_SENDERS_PER_ROOM",
         value_name = "CLIENTS",
-        help_heading = "Load"
-    )]
+        help_heading = "Load", value_parser = parse_whole::<usize>)]
     pub senders_per_room: Option<usize>,
     /// Messages per second of each sender
     #[arg(
@@ -90,8 +86,7 @@ pub struct LoadArgs {
         env = "LOADGEN_RATE",
         value_name = "HZ",
         default_value_t = 1.0,
-        help_heading = "Load"
-    )]
+        help_heading = "Load", value_parser = parse_number)]
     pub rate: f64,
     /// Payload of a message, in bytes or with KiB or MiB
     #[arg(long, short = 's', env = "LOADGEN_SIZE", value_name = "BYTES", default_value = "64", value_parser = parse_size, help_heading = "Load")]
@@ -125,8 +120,7 @@ pub struct LoadArgs {
         env = "LOADGEN_CONNECT_RATE",
         value_name = "HZ",
         default_value_t = 2_000.0,
-        help_heading = "Time"
-    )]
+        help_heading = "Time", value_parser = parse_number)]
     pub connect_rate: f64,
     /// How long a client may take to join
     #[arg(long, env = "LOADGEN_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "Time")]
@@ -138,8 +132,7 @@ pub struct LoadArgs {
         env = "LOADGEN_CHURN",
         value_name = "HZ",
         default_value_t = 0.0,
-        help_heading = "Misbehaviour (counted apart)"
-    )]
+        help_heading = "Misbehaviour (counted apart)", value_parser = parse_number)]
     pub churn: f64,
     /// Clients that stop reading
     #[arg(
@@ -147,8 +140,7 @@ pub struct LoadArgs {
         env = "LOADGEN_SLOW_READERS",
         value_name = "CLIENTS",
         default_value_t = 0,
-        help_heading = "Misbehaviour (counted apart)"
-    )]
+        help_heading = "Misbehaviour (counted apart)", value_parser = parse_whole::<usize>)]
     pub slow_readers: usize,
     /// Clients that stop reading for a while, again and again
     #[arg(
@@ -156,21 +148,20 @@ pub struct LoadArgs {
         env = "LOADGEN_STALLING_READERS",
         value_name = "CLIENTS",
         default_value_t = 0,
-        help_heading = "Misbehaviour (counted apart)"
-    )]
+        help_heading = "Misbehaviour (counted apart)", value_parser = parse_whole::<usize>)]
     pub stalling_readers: usize,
     /// How long those do not read at a time
     #[arg(long, env = "LOADGEN_STALL", value_name = "TIME", default_value = "500ms", value_parser = parse_duration, help_heading = "Misbehaviour (counted apart)")]
     pub stall: Duration,
 
     /// Threads that drive the clients [default: half of the cores]
-    #[arg(long, env = "LOADGEN_THREADS", help_heading = "Generator")]
+    #[arg(long, env = "LOADGEN_THREADS", help_heading = "Generator", value_parser = parse_whole::<usize>)]
     pub threads: Option<usize>,
     /// Address to connect from, or a range such as 127.0.0.2-127.0.0.9; repeatable
     #[arg(long, env = "LOADGEN_SOURCE_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_addresses, help_heading = "Generator")]
     pub source_address: Vec<Addresses>,
     /// Seed of everything random [default: another one each time]
-    #[arg(long, env = "LOADGEN_SEED", help_heading = "Generator")]
+    #[arg(long, env = "LOADGEN_SEED", help_heading = "Generator", value_parser = parse_whole::<u64>)]
     pub seed: Option<u64>,
 }
 
@@ -227,6 +218,11 @@ impl LoadArgs {
         }
         scenario.source_addresses = self.source_addresses()?;
         scenario.server_pid = self.server_pid;
+        if scenario.clients == 1 {
+            return Err(Failure::usage(
+                "--clients 1: nobody would hear it; at least 2 are needed",
+            ));
+        }
         scenario
             .check()
             .map_err(|error| Failure::usage(error.to_string()))?;

@@ -199,6 +199,7 @@ fn bad_input_is_one_line_that_says_what_to_do() {
             "more than 4096",
         ),
         (&["--check", "latency.p99<20"], "needs a unit"),
+        (&["--rate", "fast"], "give a number like 20"),
         (&["--check", "latncy.p99<20ms"], "did you mean latency.p99"),
         (&["--profile", "v9"], "raw"),
         (&["--slow-readers", "1000"], "no healthy one"),
@@ -275,9 +276,12 @@ fn help_is_complete() {
     }
     assert!(matches!(read(&["--version"]), Err(Answer::Text(_))));
     for command in ["compare", "search", "merge", "doctor", "handshakes"] {
-        assert!(
-            matches!(read(&[command, "--help"]), Err(Answer::Text(_))),
-            "{command}"
-        );
+        let Err(Answer::Text(help)) = read(&[command, "--help"]) else {
+            panic!("{command}");
+        };
+        let judges = matches!(command, "compare" | "search" | "merge");
+        assert_eq!(help.contains("latency.*"), judges, "{command}: {help}");
     }
+    let twice = scenario(&["--check", "latncy.p99<20ms"]).unwrap_err();
+    assert_eq!(twice.matches("--help").count(), 1, "{twice}");
 }

@@ -5,6 +5,7 @@
 //! Invariant: what is refused is answered with an example of what is not.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::gate;
@@ -51,6 +52,27 @@ pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
         return Err(format!("{text:?} is not between 100 ms and 1 hour"));
     }
     Ok(interval)
+}
+
+/// `10000`.
+pub(super) fn parse_whole<T: FromStr>(text: &str) -> Result<T, String> {
+    let wrong = |_| "give a whole number like 10000".to_owned();
+    text.trim().parse().map_err(wrong)
+}
+
+/// 1 to 1,000,000,000.
+pub(super) fn parse_clients(text: &str) -> Result<u64, String> {
+    let clients = parse_whole(text)?;
+    if !(1..=1_000_000_000).contains(&clients) {
+        return Err(format!("{clients} is not between 1 and 1000000000"));
+    }
+    Ok(clients)
+}
+
+/// `20`, `0.5`.
+pub(super) fn parse_number(text: &str) -> Result<f64, String> {
+    let wrong = |_| "give a number like 20 or 0.5".to_owned();
+    text.trim().parse().map_err(wrong)
 }
 
 /// `64`, `4KiB`, `1MiB`.

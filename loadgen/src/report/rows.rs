@@ -32,7 +32,7 @@ pub(super) fn load(report: &Report) -> String {
         count(scenario.clients),
         count(scenario.rooms),
         if scenario.rooms == 1 { "room" } else { "rooms" },
-        count(scenario.room_size),
+        count(scenario.room_size.min(scenario.clients)),
         bytes(scenario.size_bytes as f64),
         scenario.kind,
         significant(scenario.rate_hz),
