@@ -286,6 +286,8 @@ fn farewell(published: &[Published]) {
         .collect();
     tracing::info!(
         connections = total.accepted,
+        tls_full = total.tls_full,
+        tls_resumed = total.tls_resumed,
         messages = total.messages,
         writes = total.writes,
         ends = ends.join(" "),

@@ -2,7 +2,7 @@
 //!
 //! Owns: sockets, the clock, the order of an iteration (`docs/ARCHITECTURE.md` has the table). Must not know: rooms or
 //! frames. Invariant: a socket is registered once, for both directions, edge-triggered, and is written in exactly one
-//! place (`Running::flush`), once per iteration at most.
+//! place (`Running::flush`), once per iteration unless it takes everything and more waits.
 
 mod listener;
 mod mailbox;
@@ -205,6 +205,7 @@ impl Running {
             shard.reap(|slot| drop(sockets.take(slot)));
             self.publish(false);
         }
+        self.shard.abandon();
         self.publish(true);
         Ok(())
     }

@@ -134,9 +134,10 @@ impl Connection {
 
     /// Its TLS handshake is not complete, or has not begun.
     pub(super) fn is_shaking_hands(&self) -> bool {
-        match &self.transport {
-            Transport::Plain => matches!(self.phase, Phase::Hello),
-            Transport::Tls(tls) => tls.is_handshaking(),
+        match (&self.phase, &self.transport) {
+            (Phase::Hello, _) => true,
+            (Phase::Handshake(_), Transport::Tls(tls)) => tls.is_handshaking(),
+            _ => false,
         }
     }
 

@@ -42,6 +42,8 @@ pub enum DisconnectReason {
     TlsHandshake,
     /// The peer sent a TLS record that was not what it must be.
     TlsViolation,
+    /// The keys of a TLS 1.2 session have sealed as much as they may.
+    TlsSpent,
     /// TCP ended without the close_notify that tells an end from an attack that cuts.
     TlsTruncated,
     /// The peer was silent too long, pings included.
@@ -102,6 +104,14 @@ impl DisconnectReason {
             ),
             Self::TlsHandshake => of(None, "tls_handshake", Peer),
             Self::TlsViolation => of(None, "tls_violation", Peer),
+            Self::TlsSpent => of(
+                Some((
+                    CloseCode::RESTART,
+                    "the keys of this session are spent; reconnect",
+                )),
+                "tls_spent",
+                Nobody,
+            ),
             Self::TlsTruncated => of(None, "tls_truncated", Network),
             Self::Idle => of(
                 Some((CloseCode::IDLE, "no sign of life, not even a pong")),
@@ -149,7 +159,7 @@ impl DisconnectReason {
     }
 
     /// All labels.
-    pub const LABELS: [&'static str; 17] = [
+    pub const LABELS: [&'static str; 18] = [
         "answered",
         "refused",
         "handshake_timeout",
@@ -160,6 +170,7 @@ impl DisconnectReason {
         "violation",
         "tls_handshake",
         "tls_violation",
+        "tls_spent",
         "tls_truncated",
         "idle",
         "slow_consumer",
@@ -195,6 +206,7 @@ mod tests {
             DisconnectReason::Violation(Violation::InvalidUtf8),
             DisconnectReason::TlsHandshake,
             DisconnectReason::TlsViolation,
+            DisconnectReason::TlsSpent,
             DisconnectReason::TlsTruncated,
             DisconnectReason::Idle,
             DisconnectReason::SlowConsumer,

@@ -10,9 +10,7 @@ use super::connection::{Phase, Seat};
 use super::secure::Sealer;
 use super::{DisconnectReason, Shard};
 use crate::delivery::{Batch, Outbox, Queued};
-use crate::limits::{
-    DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, RECORD_PLAINTEXT, SLICES_PER_WRITE,
-};
+use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION, SLICES_PER_WRITE};
 use crate::room::{Receiver, RoomId};
 use crate::transport::Transport;
 
@@ -251,14 +249,21 @@ impl Shard {
                         return count > 0;
                     }
                     Transport::Tls(_) if count == 0 => return false,
-                    Transport::Tls(tls) if bytes <= RECORD_PLAINTEXT => {
+                    Transport::Tls(tls) if tls.is_spent() => {
+                        drop(others);
+                        self.close(slot, DisconnectReason::TlsSpent);
+                        return false;
+                    }
+                    Transport::Tls(tls) if bytes <= SEAL_PORTION => {
                         let ranges = self.flush.ranges[..count].iter();
                         let parts = ranges.map(|&(start, end)| batch.slice(start..end));
                         if self.flush.sealer.seal_parts(tls, parts) {
                             self.flush.current = Current::Sealed(slot);
                             return true;
                         }
-                        // Broken, and about to be told so.
+                        // It would miss something. Only a fault of ours gets here.
+                        drop(others);
+                        self.drop_connection(slot, DisconnectReason::Internal);
                         return false;
                     }
                     Transport::Tls(_) => {}
@@ -274,9 +279,12 @@ impl Shard {
         }
         if connection.congested && queued == Queued::Over {
             self.close(slot, DisconnectReason::SlowConsumer);
-        } else if connection.writable && !mem::replace(&mut connection.listed, true) {
+            return false;
+        }
+        if connection.writable && !mem::replace(&mut connection.listed, true) {
             self.flush.writing.push(slot);
-        } else if !connection.writable && !connection.congested {
+        }
+        if !connection.writable && !connection.congested {
             self.congest(slot, false);
         }
         false
@@ -338,8 +346,7 @@ impl Shard {
         if connection.outbox.is_clear() {
             self.clear(slot);
         } else if written == offered {
-            // The socket took all of one write's worth; the rest has its turn in the next iteration.
-            self.list(slot);
+            self.write_on(slot);
         } else {
             connection.writable = false;
             self.congest(slot, written > 0);
@@ -357,8 +364,17 @@ impl Shard {
         } else if connection.outbox.is_clear() {
             self.clear(slot);
         } else {
-            // One record was taken; the rest has its turn in the next iteration.
-            self.list(slot);
+            self.write_on(slot);
+        }
+    }
+
+    /// The socket took all of one write's worth, and more waits: that leaves in this flush too. So whoever is not clear
+    /// after a flush is congested, and is held to the bounds of those; else who takes everything, but is owed more than
+    /// one write's worth in each iteration, would be owed ever more.
+    fn write_on(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if !mem::replace(&mut connection.listed, true) {
+            self.flush.writing.push(slot);
         }
     }
 

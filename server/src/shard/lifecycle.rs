@@ -61,13 +61,33 @@ impl Shard {
             .map(|(slot, _)| slot as u32)
             .collect();
         for slot in slots {
+            let grace = self.common.limits.close_ms;
             let connection = &mut self.connections[slot as usize];
-            if matches!(connection.phase, Phase::Open(_)) {
+            if matches!(connection.phase, Phase::Hello | Phase::Handshake(_)) {
+                // They will only be told 503; nobody waits for them longer than for a close frame.
+                let left = connection.deadline.wrapping_sub(self.now as u32) as i32;
+                if left > grace as i32 {
+                    connection.deadline = (self.now as u32).wrapping_add(grace);
+                    self.rearm(slot);
+                }
+            } else if matches!(connection.phase, Phase::Open(_)) {
                 let stay = self.random.u32(0..=spread_ms);
                 connection.draining = true;
                 connection.deadline = (self.now as u32).wrapping_add(stay);
                 self.rearm(slot);
             }
+        }
+    }
+
+    /// The process ends and waits for nobody any longer: whoever is still here ends with it.
+    pub fn abandon(&mut self) {
+        let slots: Vec<u32> = self
+            .connections
+            .iter()
+            .map(|(slot, _)| slot as u32)
+            .collect();
+        for slot in slots {
+            self.drop_connection(slot, DisconnectReason::Drain);
         }
     }
 

@@ -198,7 +198,10 @@ impl Shard {
     }
 
     fn open(&mut self, transport: Transport, phase: Phase) -> u32 {
-        let handshake_ms = self.common.limits.handshake_ms;
+        let mut handshake_ms = self.common.limits.handshake_ms;
+        if self.draining {
+            handshake_ms = handshake_ms.min(self.common.limits.close_ms);
+        }
         let deadline = self.now32().wrapping_add(handshake_ms);
         let connection = Connection::new(transport, phase, self.now32(), deadline);
         let slot = self.connections.insert(connection) as u32;

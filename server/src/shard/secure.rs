@@ -1,14 +1,17 @@
 //! Connections whose frames come in TLS records: opening, sealing late, saying goodbye.
 //!
-//! Invariant: what is sealed leaves. So a record is sealed only when its socket can take bytes, one for each write.
+//! Invariant: what is sealed leaves. So records are sealed only when their socket can take bytes, one write's worth.
 
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
 use super::notices::Notice;
 use super::{DisconnectReason, Shard};
-use crate::limits::{RECORD_PLAINTEXT, SEALED_REST};
+use crate::limits::{SEAL_PORTION, SEALED_REST};
 use crate::transport::{Breach, Heard, SEALED_MAX, Tls, Transport};
+
+/// Bytes of a close_notify, and of a key update that rustls may put before it.
+const CLOSE_NOTIFY_MAX: usize = 512;
 
 /// One write's worth of sealed bytes, and where what goes into it is gathered.
 #[derive(Debug, Default)]
@@ -29,14 +32,14 @@ impl Sealer {
     fn begin(&mut self, waiting: &[u8]) {
         if self.sealed.is_empty() {
             // Only a shard that has TLS connections pays for it.
-            self.sealed = vec![0; SEALED_REST + SEALED_MAX + SEALED_MAX].into_boxed_slice();
+            self.sealed = vec![0; SEALED_REST + SEALED_MAX + CLOSE_NOTIFY_MAX].into_boxed_slice();
         }
         self.plain.clear();
         self.sealed[..waiting.len()].copy_from_slice(waiting);
         self.len = waiting.len();
     }
 
-    /// Seals these parts of a batch as one record. False if the session seals nothing.
+    /// Seals these parts of a batch together. False if the session seals nothing.
     pub(super) fn seal_parts<'p>(
         &mut self,
         tls: &mut Tls,
@@ -92,6 +95,7 @@ impl Shard {
         let mut plain = std::mem::take(&mut self.plain);
         plain.clear();
         let mut answers = Vec::new();
+        let spent = tls.is_spent();
         let was_handshaking = tls.is_handshaking();
         let heard = tls.receive(bytes, &mut plain, &mut answers);
         if was_handshaking && !tls.is_handshaking() {
@@ -109,6 +113,9 @@ impl Shard {
         }
         self.plain = plain;
         self.heed(slot, heard);
+        if spent && matches!(self.connections[slot as usize].phase, Phase::Open(_)) {
+            self.close(slot, DisconnectReason::TlsSpent);
+        }
     }
 
     /// Does what the end of a run of records asks for.
@@ -137,7 +144,7 @@ impl Shard {
         }
     }
 
-    /// Seals the next record of what waits for this connection, behind the little that may be sealed already. False if
+    /// Seals the next portion of what waits for this connection, behind the little that may be sealed already. False if
     /// what waits must leave as it is.
     pub(super) fn seal_next(&mut self, slot: u32) -> bool {
         let connection = &mut self.connections[slot as usize];
@@ -152,11 +159,14 @@ impl Shard {
         sealer.begin(outbox.sealed());
         outbox.advance(outbox.sealed().len());
         let mut plain = std::mem::take(&mut sealer.plain);
-        outbox.take_unsealed(&mut plain, RECORD_PLAINTEXT);
-        if !plain.is_empty() && !sealer.seal(tls, &plain) {
-            outbox.keep_sealed();
-        }
+        outbox.take_unsealed(&mut plain, SEAL_PORTION);
+        let sealed = plain.is_empty() || sealer.seal(tls, &plain);
         sealer.plain = plain;
+        if !sealed {
+            // What was taken is lost, so nothing may follow it. Only a fault of ours gets here.
+            self.drop_connection(slot, DisconnectReason::Internal);
+            return true;
+        }
         if outbox.is_clear() && matches!(connection.phase, Phase::Closing(Closing::Flush)) {
             sealer.len += tls
                 .close_notify(&mut sealer.sealed[sealer.len..])

@@ -8,14 +8,15 @@
 use std::sync::Arc;
 
 use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::EncodeError;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
-use rustls::{HandshakeKind, ServerConfig};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 
-use crate::limits::{RECORD_PLAINTEXT, TLS_INPUT_MAX};
+use crate::limits::{RECORD_PLAINTEXT, SEAL_PORTION, TLS_HELLO_MAX, TLS_INPUT_MAX, TLS12_RECORDS};
 
-/// Bytes that sealing [`RECORD_PLAINTEXT`] bytes may take: header, tag and nonce of one record, and a key update that
-/// rustls may put before it.
-pub const SEALED_MAX: usize = RECORD_PLAINTEXT + 512;
+/// Bytes that sealing [`SEAL_PORTION`] bytes may take: header, tag and nonce of each record, and a key update that
+/// rustls may put before them.
+pub const SEALED_MAX: usize = SEAL_PORTION + SEAL_PORTION.div_ceil(RECORD_PLAINTEXT) * 64 + 512;
 
 /// What the end of a run of records was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Tls {
     heard: Heard,
     /// We have said that we send nothing more, with a close_notify or with the alert of a breach.
     silent: bool,
+    /// Records sealed.
+    records: u32,
 }
 
 impl std::fmt::Debug for Tls {
@@ -69,12 +72,19 @@ impl Tls {
             input: Vec::new(),
             heard: Heard::More,
             silent: false,
+            records: 0,
         })
     }
 
     /// The handshake is not complete: nothing can be sealed yet.
     pub fn is_handshaking(&self) -> bool {
         self.session.is_handshaking()
+    }
+
+    /// The keys have sealed about as much as they may, and can't be changed: say goodbye while something can be said.
+    pub fn is_spent(&self) -> bool {
+        self.records >= TLS12_RECORDS
+            && self.session.protocol_version() == Some(ProtocolVersion::TLSv1_2)
     }
 
     /// Whether the session was agreed on from scratch or resumed, once it is known.
@@ -111,7 +121,7 @@ impl Tls {
             let mut input = std::mem::take(&mut self.input);
             input.extend_from_slice(bytes);
             let used = self.open(&mut input, plain, answers);
-            if used == 0 && self.heard == Heard::More && input.len() <= TLS_INPUT_MAX {
+            if used == 0 && self.heard == Heard::More && input.len() <= self.input_max() {
                 self.input = input;
             } else {
                 self.keep(&mut input[used..], answers);
@@ -120,12 +130,20 @@ impl Tls {
         self.heard
     }
 
+    fn input_max(&self) -> usize {
+        if self.is_handshaking() {
+            TLS_HELLO_MAX
+        } else {
+            TLS_INPUT_MAX
+        }
+    }
+
     /// Keeps the incomplete record for the next time.
     fn keep(&mut self, rest: &mut [u8], answers: &mut Vec<u8>) {
         if self.heard != Heard::More || rest.is_empty() {
             return;
         }
-        if rest.len() > TLS_INPUT_MAX {
+        if rest.len() > self.input_max() {
             // A handshake message in many records, larger than any that makes sense.
             self.breach(rest, answers);
         } else {
@@ -156,7 +174,7 @@ impl Tls {
                     }
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(answers, |out| data.encode(out).map_err(|_| ()));
+                    append(answers, |out| data.encode(out));
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.heard = Heard::Closed,
@@ -195,17 +213,20 @@ impl Tls {
         while self.session.wants_write() {
             match self.session.process_tls_records(rest).state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(answers, |out| data.encode(out).map_err(|_| ()));
+                    append(answers, |out| data.encode(out));
                 }
                 _ => return,
             }
         }
     }
 
-    /// Seals at most [`RECORD_PLAINTEXT`] bytes as one record into the front of `out`, which has room for
-    /// [`SEALED_MAX`] bytes. Returns how many bytes that took; `None` if this session seals nothing (any more).
+    /// Seals at most [`SEAL_PORTION`] bytes, as one record or as few as hold them, into the front of `out`, which has
+    /// room for [`SEALED_MAX`] bytes. Returns how many bytes that took; `None` if this session seals nothing (any more):
+    /// then it has to end.
     pub fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Option<usize> {
-        debug_assert!(plain.len() <= RECORD_PLAINTEXT, "one record");
+        debug_assert!(plain.len() <= SEAL_PORTION, "one portion");
+        let records = plain.len().div_ceil(RECORD_PLAINTEXT) as u32;
+        self.records = self.records.saturating_add(records);
         self.write(out, |mut traffic, out| traffic.encrypt(plain, out).ok())
     }
 
@@ -249,10 +270,17 @@ impl Tls {
 
 type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
 
-/// Appends a piece of at most one record.
-fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut [u8]) -> Result<usize, ()>) {
-    let start = out.len();
-    out.resize(start + SEALED_MAX, 0);
-    let written = write(&mut out[start..]).unwrap_or_default();
-    out.truncate(start + written);
+/// Appends a piece of the handshake, or an alert.
+fn append(out: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>) {
+    // Asked without room, rustls says how much it needs.
+    if let Err(EncodeError::InsufficientSize(needed)) = encode(&mut []) {
+        let start = out.len();
+        out.resize(start + needed.required_size, 0);
+        let encoded = encode(&mut out[start..]);
+        debug_assert_eq!(
+            encoded.ok(),
+            Some(needed.required_size),
+            "as much as it said"
+        );
+    }
 }

@@ -155,7 +155,8 @@ fn who_catches_up_in_time_has_lost_nothing() {
     stage.close();
 }
 
-/// What waits in more pieces than one write takes leaves in several iterations, without another edge.
+/// What waits in more pieces than one write takes leaves all the same in one iteration: whoever is not clear after a
+/// flush has a socket that does not take everything.
 #[test]
 fn a_long_queue_leaves_in_several_writes() {
     let (mut stage, sender, _, slow) = room(Limits::default(), 500);
@@ -164,11 +165,11 @@ fn a_long_queue_leaves_in_several_writes() {
         stage.pass(5);
     }
     stage.wires[slow].resize(WIDE);
+    let writes = stage.reactors[0].shard.counters().writes;
     stage.turn();
-    assert!(stage.charged(slow) > 0, "one write is not enough");
-    assert!(stage.reactors[0].shard.has_work(), "it does not sleep");
-    stage.settle();
     assert_eq!(stage.charged(slow), 0);
+    let writes = stage.reactors[0].shard.counters().writes - writes;
+    assert!(writes > 1, "one write is not enough");
     assert_eq!(follow(&stage.read(slow, usize::MAX), 0), 200);
     stage.close();
 }

@@ -558,3 +558,48 @@ fn who_does_not_answer_our_close_frame_gets_a_close_notify_all_the_same() {
     assert_eq!(stage.shut, [place]);
     assert_eq!(stage.ended[&place], Some(DisconnectReason::Idle));
 }
+
+/// A room of one flooder and one member that takes every write whole: what is held for it stays within the limit.
+#[test]
+fn who_takes_everything_is_neither_buried_nor_evicted() {
+    for outbox_bytes_max in [256 * 1024, 4 * 1024 * 1024] {
+        let limits = Limits {
+            outbox_bytes_max,
+            ..Limits::default()
+        };
+        let mut stage = Stage::with(1, limits, &TLS13);
+        let (reader, mut reader_peer) = stage.join(0, "lobby");
+        let (flooder, mut flooder_peer) = stage.join(0, "lobby");
+        let flood = frame(&[7; 60_000]).repeat(1);
+        let mut said = 0;
+        for _ in 0..500 {
+            flooder_peer.say(&flood);
+            said += 1;
+            let bytes: Vec<u8> = flooder_peer.to_server.drain(..).collect();
+            // Several reads in one iteration, as from several flooders.
+            stage.shards[0].advance(stage.now + 1);
+            if stage.shards[0].may_read(flooder.1) {
+                stage.turn(&[(flooder, &bytes)]);
+            } else {
+                flooder_peer.to_server.extend(bytes);
+                said -= 1;
+                stage.turn(&[]);
+                let mut resumed = Vec::new();
+                stage.shards[0].take_resumed(&mut resumed);
+            }
+            let (charged, _) = stage.shards[0].held(reader.1);
+            assert!(charged <= outbox_bytes_max, "{charged} bytes are held");
+            let heard = stage.take(reader);
+            reader_peer.hear(&heard);
+            stage.take(flooder);
+        }
+        for _ in 0..200 {
+            stage.turn(&[]);
+            let heard = stage.take(reader);
+            reader_peer.hear(&heard);
+        }
+        assert_eq!(stage.shards[0].reason(reader.1), None);
+        assert!(said > 400, "a reader that keeps up slows nobody: {said}");
+        assert_eq!(reader_peer.got.len(), said * 60_004);
+    }
+}

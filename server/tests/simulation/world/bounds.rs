@@ -90,7 +90,9 @@ impl Times {
     }
 
     /// Whether an end of the handshake is just.
-    pub(crate) fn is_late(&self, limits: &Limits, now: u64) -> bool {
+    pub(crate) fn is_late(&self, limits: &Limits, now: u64, drained_at: Option<u64>) -> bool {
+        let least = u64::from(limits.handshake_ms.min(limits.close_ms));
         now >= self.accepted + u64::from(limits.handshake_ms)
+            || drained_at.is_some_and(|at| now >= at.max(self.accepted) + least)
     }
 }

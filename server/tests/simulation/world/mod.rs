@@ -105,6 +105,7 @@ struct World<'c> {
     /// Floods are large.
     heavy: bool,
     /// When the last player must have been sent away (ms).
+    drained_at: Option<u64>,
     drained_by: Option<u64>,
     /// Clients have stopped reading and answering.
     asleep: bool,
@@ -202,14 +203,15 @@ impl World<'_> {
         let times = &mut self.times[wire];
         let early = match reason {
             Idle => !times.is_idle(&self.common.limits, self.now),
-            HandshakeTimeout => !times.is_late(&self.common.limits, self.now),
+            HandshakeTimeout => !times.is_late(&self.common.limits, self.now, self.drained_at),
             _ => false,
         };
         must(!early, wire, "it ended too early")?;
         times.ended = Some(self.now);
         let steady =
             self.players[wire].habit == Habit::Steady && !self.asleep && !self.players[wire].done;
-        let fate = matches!(reason, Full | RoomFull | Overloaded | Drain);
+        let hurried = reason == HandshakeTimeout && self.drained_at.is_some();
+        let fate = hurried || matches!(reason, Full | RoomFull | Overloaded | Drain);
         must(
             !steady || fate,
             wire,

@@ -92,6 +92,7 @@ impl<'c> World<'c> {
             taken: 0,
             prompt: choices.once_in(2),
             heavy: choices.once_in(5),
+            drained_at: None,
             drained_by: None,
             asleep: false,
             connections: CONNECTIONS + crowd,
@@ -325,6 +326,7 @@ impl<'c> World<'c> {
         for index in 0..self.reactors.len() {
             self.posts[index].push_back((self.now, Mail::Drain(spread)));
         }
+        self.drained_at.get_or_insert(self.now);
         self.drained_by = Some(self.now + u64::from(spread) + SLACK_MS);
     }
 
