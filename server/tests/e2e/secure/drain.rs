@@ -38,6 +38,9 @@ fn a_peer_that_does_not_answer_does_not_hold_it_up() {
     assert_eq!(plain[0], FIN | CLOSE);
     assert_eq!(plain[2..4], 1012_u16.to_be_bytes());
     assert_eq!(end, End::Told);
-    assert_eq!(relay.farewell(), ends(&[("drain", 1)]));
+    // The stranger ran out of time; where the machine stood still for long, the process had ended by then.
+    let told = relay.farewell();
+    let in_time = ends(&[("drain", 1), ("handshake_timeout", 1)]);
+    assert!(told == in_time || told == ends(&[("drain", 2)]), "{told:?}");
     drop(stranger);
 }
