@@ -52,7 +52,7 @@ impl Shard {
         slot
     }
 
-    /// Ends all connections over `spread_ms`, each at its own random moment, and refuses new players.
+    /// Ends all players over `spread_ms`, each at its own random moment, and refuses new ones.
     pub fn drain(&mut self, spread_ms: u32) {
         self.draining = true;
         let slots: Vec<u32> = self
@@ -60,8 +60,8 @@ impl Shard {
             .iter()
             .map(|(slot, _)| slot as u32)
             .collect();
+        let grace = self.common.limits.close_ms;
         for slot in slots {
-            let grace = self.common.limits.close_ms;
             let connection = &mut self.connections[slot as usize];
             if matches!(connection.phase, Phase::Hello | Phase::Handshake(_)) {
                 // They will only be told 503; nobody waits for them longer than for a close frame.

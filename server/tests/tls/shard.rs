@@ -603,3 +603,37 @@ fn who_takes_everything_is_neither_buried_nor_evicted() {
         assert_eq!(reader_peer.got.len(), said * 60_004);
     }
 }
+
+/// AES-GCM keys may seal 2^24 records, and TLS 1.2 has no other ones: before it is so far, the player is told to reconnect.
+#[test]
+fn a_session_whose_keys_are_spent_says_goodbye() {
+    let mut stage = Stage::with(1, Limits::default(), &TLS12);
+    let (place, mut peer) = stage.join(0, "lobby");
+    let sender = stage.shards[0].accept(Port::Plain);
+    stage.turn(&[((0, sender), &request("/rooms/lobby"))]);
+    let message = frame(b"x");
+    let shard = &mut stage.shards[0];
+    let mut messages = 0;
+    while shard.is_seated(place.1) && messages < 1 << 24 {
+        messages += 1;
+        shard.receive(sender, &mut message.clone());
+        shard.seal();
+        while let Some(slot) = shard.next_write() {
+            let bytes = shard.pending().with_slices(|slices| slices.concat_bytes());
+            shard.wrote(Written::Bytes(bytes.len()));
+            if slot == place.1 {
+                peer.hear(&bytes);
+            }
+        }
+        if shard.is_seated(place.1) {
+            assert_eq!(peer.got, b"\x82\x01x", "message {messages}");
+            peer.got.clear();
+        }
+    }
+    assert_eq!(shard.reason(place.1), Some(DisconnectReason::TlsSpent));
+    stage.turn(&[]);
+    let goodbye = stage.take(place);
+    peer.hear(&goodbye);
+    assert_eq!(peer.got[..4], [0x88, 47, 0x03, 0xf4], "1012");
+    assert!(messages > (1 << 24) - (1 << 13), "late enough: {messages}");
+}
