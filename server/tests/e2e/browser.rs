@@ -3,12 +3,8 @@
 use crate::players::{Event, Kind, Player, Puppet, payload};
 use crate::relay::Relay;
 
-#[test]
-fn two_pages_in_one_room_exchange_text_and_binary() {
-    let relay = Relay::start(&[]);
-    let url = relay.url("/rooms/browser");
-    let (browser, ws) = (Puppet::browser(), Puppet::ws());
-    let mut players = [browser.join(&url), browser.join(&url), ws.join(&url)];
+/// Each of them sends messages of all sizes, and all others get them.
+pub(crate) fn exchange_all(players: &mut [impl Player]) {
     for sender in 0..players.len() {
         for kind in [Kind::Text, Kind::Binary] {
             for len in [0, 1, 125, 126, 65_535, 65_536] {
@@ -21,6 +17,15 @@ fn two_pages_in_one_room_exchange_text_and_binary() {
             }
         }
     }
+}
+
+#[test]
+fn two_pages_in_one_room_exchange_text_and_binary() {
+    let relay = Relay::start(&[]);
+    let url = relay.url("/rooms/browser");
+    let (browser, ws) = (Puppet::browser(), Puppet::ws());
+    let mut players = [browser.join(&url), browser.join(&url), ws.join(&url)];
+    exchange_all(&mut players);
     let [mut left, mut stays, _ws] = players;
     left.close(4321, "leaving");
     left.expect(

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::players::{Event, Kind, Player, Puppet, payload};
+use crate::browser::exchange_all;
+use crate::players::{Event, Kind, Player, Puppet};
 use crate::relay::Relay;
 
 /// A user's home, with this authority in the store where Chromium looks for what the user trusts.
@@ -45,18 +46,7 @@ fn two_pages_in_one_room_exchange_text_and_binary() {
         browser.join(&secure),
         ws.join(&plain),
     ];
-    for sender in 0..players.len() {
-        for kind in [Kind::Text, Kind::Binary] {
-            for len in [0, 1, 125, 126, 65_535, 65_536] {
-                let bytes = payload(kind, len);
-                players[sender].send(kind, &bytes);
-                let message = Event::Message(kind, bytes);
-                for receiver in (0..players.len()).filter(|receiver| *receiver != sender) {
-                    players[receiver].expect(&message, "what one page sends the others get");
-                }
-            }
-        }
-    }
+    exchange_all(&mut players);
     let [mut left, mut stays, mut ws] = players;
     left.close(4321, "leaving");
     left.expect(
