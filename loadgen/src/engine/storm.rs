@@ -23,7 +23,7 @@ use super::socket::{self, Failure};
 use super::tls::{KEPT_MAX, Tls};
 use super::trust::Secure;
 use super::usage::{self, Server};
-use super::worker::write_whole;
+use super::worker::{open_and_answer, write_whole};
 use crate::handshakes::{Measured, Plan, Used};
 
 /// Events taken from one poll.
@@ -404,14 +404,8 @@ impl<'a> Storm<'a> {
                 read => break read?,
             }
         };
-        tls.unkeep(&mut self.buffer);
-        self.text.clear();
-        self.sealed.clear();
         let input = &mut self.buffer[..kept + read];
-        let opened = tls.open(input, &mut self.text, &mut self.sealed);
-        // Also when it has failed: then this is the alert.
-        let written = write_whole(stream, &self.sealed);
-        opened.map_err(Failure::Tls).and(written)?;
+        open_and_answer(stream, tls, input, &mut self.text, &mut self.sealed)?;
         Ok(read)
     }
 

@@ -8,7 +8,7 @@ use mio::event::Event;
 use mio::{Interest, Token};
 use roomcast_protocol::upgrade::{self, ClientError, ClientKey};
 
-use super::secure::write_whole;
+use super::secure::{open_and_answer, write_whole};
 use super::{Stage, Worker};
 use crate::engine::client::{Phase, Upgrading};
 use crate::engine::clock::{Nanos, nanos};
@@ -203,14 +203,11 @@ impl Worker {
                 },
             };
             if let Transport::Tls(tls) = &mut client.transport {
-                tls.unkeep(&mut self.buffer);
-                self.text.clear();
-                self.sealed.clear();
                 let input = &mut self.buffer[..kept + read];
-                let opened = tls.open(input, &mut self.text, &mut self.sealed);
-                let written = write_whole(stream, &self.sealed);
+                let answered =
+                    open_and_answer(stream, tls, input, &mut self.text, &mut self.sealed);
                 upgrading.answer.extend_from_slice(&self.text);
-                if let Some(failure) = opened.map_err(Failure::Tls).and(written).err() {
+                if let Err(failure) = answered {
                     return self.failed(index, failure);
                 }
             } else {

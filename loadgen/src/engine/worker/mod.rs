@@ -23,7 +23,7 @@ use mio::{Events, Poll, Token};
 use roomcast_protocol::frame;
 
 use self::handshake::Ramp;
-pub(super) use self::secure::write_whole;
+pub(super) use self::secure::{open_and_answer, write_whole};
 use self::timeline::Timeline;
 use super::alarm::{Alarm, Lateness};
 use super::client::{Client, Phase};

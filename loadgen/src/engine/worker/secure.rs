@@ -66,15 +66,10 @@ impl Worker {
                     _ => return self.failed(index, error.into()),
                 },
             };
-            tls.unkeep(&mut self.buffer);
-            self.text.clear();
-            self.sealed.clear();
             let input = &mut self.buffer[..kept + read];
-            let opened = tls.open(input, &mut self.text, &mut self.sealed);
+            let answered = open_and_answer(stream, tls, input, &mut self.text, &mut self.sealed);
             let (secure, resumed) = (tls.is_secure(), tls.is_resumed());
-            // Also when it has failed: then this is the alert.
-            let written = write_whole(stream, &self.sealed);
-            if let Some(failure) = opened.map_err(Failure::Tls).and(written).err() {
+            if let Err(failure) = answered {
                 return self.failed(index, failure);
             }
             if secure {
@@ -211,6 +206,23 @@ fn write_or_keep(stream: &mut TcpStream, tls: &mut Tls, sealed: &[u8]) -> io::Re
     };
     tls.unsent.extend_from_slice(&sealed[written..]);
     Ok(written)
+}
+
+/// Opens what was read during a handshake, behind the place for what was kept, into `text`, and answers what has to be
+/// answered; also when opening failed: then the answer is the alert. `sealed` is scratch space.
+pub(in crate::engine) fn open_and_answer(
+    stream: &mut TcpStream,
+    tls: &mut Tls,
+    input: &mut [u8],
+    text: &mut Vec<u8>,
+    sealed: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    tls.unkeep(input);
+    text.clear();
+    sealed.clear();
+    let opened = tls.open(input, text, sealed);
+    let written = write_whole(stream, sealed);
+    opened.map_err(Failure::Tls).and(written)
 }
 
 /// Writes a part of a handshake: far less than the buffer of a socket that has sent nothing.
