@@ -11,6 +11,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use strsim::levenshtein;
 use table::{DISTRIBUTIONS, NUMBERS};
 
 use super::histogram::PERCENTILES;
@@ -215,7 +216,7 @@ fn unknown(name: &str) -> String {
     let listed = listed();
     let mut near: Vec<(usize, &str)> = listed
         .iter()
-        .map(|metric| (distance(name, &metric.name), metric.name.as_str()))
+        .map(|metric| (levenshtein(name, &metric.name), metric.name.as_str()))
         .filter(|&(distance, candidate)| {
             distance <= name.len().max(4) / 3 || shares_word(name, candidate)
         })
@@ -246,22 +247,6 @@ fn shares_word(name: &str, candidate: &str) -> bool {
     candidate
         .split('.')
         .any(|part| part.len() > 2 && name.split(['.', '_', '-']).any(|word| word == part))
-}
-
-/// Levenshtein's distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &cb) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -341,7 +326,7 @@ mod tests {
     #[test]
     fn distance_counts_edits() {
         for (a, b, want) in [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3)] {
-            assert_eq!(distance(a, b), want, "{a} {b}");
+            assert_eq!(levenshtein(a, b), want, "{a} {b}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::env;
 use std::ffi::OsString;
 
 use clap::Command;
+use strsim::levenshtein;
 
 /// What all names begin with.
 pub const PREFIX: &str = "ROOMCAST_";
@@ -65,24 +66,9 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
 
 /// The name that one or two slips of the keyboard may have made `name` of.
 fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
-    let near = names.iter().map(|&known| (distance(name, known), known));
+    let near = names.iter().map(|&known| (levenshtein(name, known), known));
     let (slips, known) = near.min()?;
     (slips <= 2).then_some(known)
-}
-
-/// Levenshtein's distance in bytes: letters to insert, leave out or replace.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
