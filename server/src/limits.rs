@@ -150,7 +150,7 @@ pub struct Limits {
     /// Connections whose TLS handshake goes on in one iteration of a reactor (budget): a storm of handshakes must not
     /// starve those who play.
     pub tls_handshakes: usize,
-    /// Milliseconds a room gathers messages before it is sealed; 0: every iteration.
+    /// Milliseconds a room gathers messages before it is frozen; 0: every iteration.
     pub flush_interval_ms: u32,
 }
 

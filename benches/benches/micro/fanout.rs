@@ -1,6 +1,6 @@
 //! Fan-out, per delivery: every member of every room says 64 B, and all others get it in one write each.
 //!
-//! * `roomcast`: the bookkeeping. Append to the open batch, seal, and gather the slices of each receiver's write.
+//! * `roomcast`: the bookkeeping. Append to the open batch, freeze, and gather the slices of each receiver's write.
 //! * `whole shard`: the production path from masked frames to the slices of each write, everything but the system
 //!   calls: decoder, flood accounting, fan-out turns, what became of each write.
 //! * `reference per message`: what a relay without batches does. Each receiver queues a reference to each message and
@@ -104,7 +104,7 @@ impl Bookkeeping {
         let mut delivered = 0;
         for &id in &self.ids {
             let room = &mut self.rooms[id];
-            room.seal();
+            room.freeze();
             while let Some(receiver) = room.next_receiver() {
                 let batch = room.batch().expect("its fan-out is running");
                 let mut slices = [IoSlice::new(&[]); DIRECT_RANGES];
@@ -167,7 +167,7 @@ impl WholeShard {
 
     fn flush(&mut self) -> usize {
         let mut delivered = 0;
-        self.shard.seal();
+        self.shard.freeze();
         while let Some(slot) = self.shard.next_write() {
             black_box(slot);
             let written = self.shard.pending().with_slices(hand_over);

@@ -20,11 +20,11 @@ struct FrameRef {
     end: u32,
 }
 
-/// Encoded frames with their senders. Open while messages are appended; sealed, it is immutable and shared.
+/// Encoded frames with their senders. Open while messages are appended; frozen, it is immutable and shared.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
-    /// In order of `start` while open, of (`sender`, `start`) once sealed.
+    /// In order of `start` while open, of (`sender`, `start`) once frozen.
     frames: Vec<FrameRef>,
 }
 
@@ -45,7 +45,7 @@ impl Batch {
     }
 
     /// Sorts the index so that the frames of one sender are found at once.
-    pub fn seal(&mut self) {
+    pub fn freeze(&mut self) {
         if self.frames.len() > 1 {
             self.frames.sort_unstable_by_key(|frame| {
                 (u64::from(frame.sender) << 32) | u64::from(frame.start)
@@ -54,7 +54,7 @@ impl Batch {
     }
 
     /// The byte ranges that a member gets: everything from `from` on, except its own frames. Adjoining frames form one
-    /// range. The batch must be sealed.
+    /// range. The batch must be frozen.
     pub fn others(&self, member: u32, from: u32) -> impl Iterator<Item = Range<u32>> + Clone + '_ {
         let first = match self.frames.len() {
             0 => 0,
@@ -165,7 +165,7 @@ mod tests {
                 out.extend(std::iter::repeat_n(index as u8, len));
             });
         }
-        batch.seal();
+        batch.freeze();
         batch
     }
 

@@ -20,7 +20,7 @@ const OWN_SEGMENT: usize = 16 * 1024;
 enum Segment {
     /// Bytes of this connection alone, or copied out of a batch.
     Own(Vec<u8>),
-    /// A range of a sealed batch, frames whole.
+    /// A range of a frozen batch, frames whole.
     Shared {
         batch: Rc<Batch>,
         start: u32,
@@ -277,14 +277,14 @@ mod tests {
             .collect()
     }
 
-    fn sealed(frames: usize, len: usize) -> Rc<Batch> {
+    fn frozen(frames: usize, len: usize) -> Rc<Batch> {
         let mut batch = Batch::default();
         for index in 0..frames {
             batch.append(index as u32, Class::Event, |out| {
                 out.extend(std::iter::repeat_n(index as u8, len));
             });
         }
-        batch.seal();
+        batch.freeze();
         Rc::new(batch)
     }
 
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_small_part_of_a_large_batch_is_not_pinned() {
-        let batch = sealed(100, 1_000);
+        let batch = frozen(100, 1_000);
         let mut outbox = Outbox::default();
         assert_eq!(
             outbox.push_shared(&batch, 0..1_000, 1 << 20),
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn tiny_frames_are_charged_for_their_overhead() {
         let mut outbox = Outbox::default();
-        let batch = sealed(1, 600);
+        let batch = frozen(1, 600);
         let mut pushes = 0;
         while outbox.push_shared(&batch, 0..600, 64 * 1024) == Queued::Within {
             pushes += 1;
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn truncation_keeps_the_frame_that_has_begun_to_leave() {
-        let batch = sealed(4, 1_000);
+        let batch = frozen(4, 1_000);
         let mut outbox = Outbox::default();
         outbox.push_shared(&batch, 0..4_000, 1 << 20);
         outbox.push_own(|out| out.extend_from_slice(b"later"));
@@ -353,7 +353,7 @@ mod tests {
         /// Whatever is queued and however little is written at a time: the same bytes, in order, charge back to 0.
         #[test]
         fn is_a_queue_of_bytes(steps in prop::collection::vec((0u8..3, 0u32..5_000, 0usize..6_000), 1..100)) {
-            let batch = sealed(5, 1_000);
+            let batch = frozen(5, 1_000);
             let mut outbox = Outbox::default();
             let mut model: VecDeque<u8> = VecDeque::new();
             for (kind, size, written) in steps {

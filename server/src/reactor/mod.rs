@@ -191,7 +191,7 @@ impl Running {
                 }
             }
             self.accept();
-            self.shard.seal();
+            self.shard.freeze();
             self.flush();
             // Last, so that a peer is not found silent or slow for bytes that waited while this process stood still;
             // and not at all while there are more events than one poll holds.
@@ -470,7 +470,7 @@ impl Running {
         }
         self.actions = actions;
         let mut slots = std::mem::take(&mut self.slots);
-        self.shard.take_resumed(&mut slots);
+        self.shard.take_unpaused(&mut slots);
         // What edges came while they were paused is not remembered: such a read goes on until there is nothing left.
         // They have waited longest, so they come before those that filled the buffer in this iteration.
         let mut first = Vec::new();

@@ -25,7 +25,7 @@ struct Seat {
     joined_at: u32,
 }
 
-/// A sealed batch on its way to the seats.
+/// A frozen batch on its way to the seats.
 #[derive(Debug)]
 struct Fanout {
     batch: Rc<Batch>,
@@ -33,7 +33,7 @@ struct Fanout {
     start: u32,
     /// Seats served so far.
     done: u32,
-    /// Seats there were when the batch was sealed; whoever joined later has a higher index.
+    /// Seats there were when the batch was frozen; whoever joined later has a higher index.
     seats: u32,
     vacated: bool,
 }
@@ -62,7 +62,7 @@ pub struct Room {
     pub pressing: u32,
     /// Members that are read no further for the room's sake.
     pub paused: u32,
-    /// Listed for sealing.
+    /// Listed for freezing.
     pub dirty: bool,
 }
 
@@ -145,14 +145,14 @@ impl Room {
         true
     }
 
-    /// Bytes gathered since the last seal, with their index.
+    /// Bytes gathered since the last freeze, with their index.
     pub fn open_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.footprint())
     }
 
-    /// Turns the open batch into a fan-out. False if there is nothing to seal, or the last one is still running: then
+    /// Turns the open batch into a fan-out. False if there is nothing to freeze, or the last one is still running: then
     /// messages go on gathering, which makes the next one larger and cheaper.
-    pub fn seal(&mut self) -> bool {
+    pub fn freeze(&mut self) -> bool {
         if self.fanout.is_some() {
             return false;
         }
@@ -161,7 +161,7 @@ impl Room {
         };
         Rc::get_mut(&mut batch)
             .expect("an open batch is not shared")
-            .seal();
+            .freeze();
         let seats = self.seats.len() as u32;
         let start = if seats == 0 { 0 } else { self.rotation % seats };
         self.rotation = self.rotation.wrapping_add(1);
@@ -229,7 +229,7 @@ impl Room {
         self.seats.is_empty() && self.fanout.is_none()
     }
 
-    /// Whether messages wait for the next seal.
+    /// Whether messages wait for the next freeze.
     pub fn has_open(&self) -> bool {
         self.open.is_some()
     }
@@ -283,7 +283,7 @@ mod tests {
         let mut firsts = Vec::new();
         for _ in 0..3 {
             say(&mut room, 1, &mut pool, b"hi");
-            assert!(room.seal());
+            assert!(room.freeze());
             let served = serve(&mut room, &mut pool);
             firsts.push(served[0].0);
             for (connection, bytes) in served {
@@ -298,7 +298,7 @@ mod tests {
         let (mut room, mut pool) = (room(), BatchPool::default());
         room.join(1);
         say(&mut room, 0, &mut pool, b"hello?");
-        assert!(!room.seal());
+        assert!(!room.freeze());
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         say(&mut room, 0, &mut pool, b"before");
         room.join(3);
         say(&mut room, 0, &mut pool, b"after");
-        room.seal();
+        room.freeze();
         let mut served = serve(&mut room, &mut pool);
         served.sort();
         assert_eq!(
@@ -360,7 +360,7 @@ mod tests {
                         }
                     }
                     3 => {
-                        room.seal();
+                        room.freeze();
                     }
                     _ => {
                         // A few receivers at a time; at the end, all.
@@ -382,7 +382,7 @@ mod tests {
                     members.get_mut(&receiver.connection).expect("only members are served").2.extend(got);
                 }
                 room.finish_fanout(&mut pool, |connection, seat| members.get_mut(&connection).unwrap().0 = seat);
-                room.seal();
+                room.freeze();
             }
             for (connection, (seat, expected, got)) in &members {
                 prop_assert_eq!(got, expected, "connection {}", connection);

@@ -80,9 +80,9 @@ pub(super) struct Connection {
     pub(super) congested: bool,
     /// Counted in its room's `pressing`.
     pub(super) pressing: bool,
-    /// Read no further until resumed; counted in its room's `paused`.
+    /// Read no further until unpaused; counted in its room's `paused`.
     pub(super) paused: bool,
-    /// Has not been read since it was resumed, so nobody knows whether it has been silent.
+    /// Has not been read since it was unpaused, so nobody knows whether it has been silent.
     pub(super) unheard: bool,
     /// `deadline` is the end of its stay.
     pub(super) draining: bool,
@@ -142,7 +142,7 @@ impl Connection {
     }
 
     /// Ends a pause, if there is one.
-    pub(super) fn resume(&mut self) -> bool {
+    pub(super) fn unpause(&mut self) -> bool {
         self.unheard |= self.paused;
         std::mem::take(&mut self.paused)
     }

@@ -109,10 +109,10 @@ pub enum Written {
 
 impl Shard {
     /// Turns what the rooms have gathered into batches. A room whose last fan-out is still running goes on gathering.
-    pub fn seal(&mut self) {
+    pub fn freeze(&mut self) {
         let interval = u64::from(self.common.limits.flush_interval_ms);
-        if !self.dirty.is_empty() && self.now >= self.sealed_at + interval {
-            self.sealed_at = self.now;
+        if !self.dirty.is_empty() && self.now >= self.frozen_at + interval {
+            self.frozen_at = self.now;
             let Self {
                 dirty,
                 rooms,
@@ -123,7 +123,7 @@ impl Shard {
                 let Some(room) = rooms.get_mut(id) else {
                     return false;
                 };
-                if room.seal() {
+                if room.freeze() {
                     flush.fanouts.push(id);
                 }
                 room.dirty = room.has_open();
@@ -303,7 +303,7 @@ impl Shard {
         room.finish_fanout(pool, |slot, seat| {
             connections[slot as usize].phase = Phase::Open(Seat::Room { room: id, seat });
         });
-        self.resume_room(id);
+        self.unpause_room(id);
         let room = &mut self.rooms[id];
         if room.is_empty() {
             room.discard_open(&mut self.pool);
@@ -410,12 +410,12 @@ impl Shard {
         }
         let connection = &mut self.connections[slot as usize];
         if let Phase::Open(seat) = connection.phase
-            && connection.resume()
+            && connection.unpause()
         {
             if let Seat::Room { room, .. } = seat {
                 self.rooms[room].paused -= 1;
             }
-            self.resumed.push(slot);
+            self.unpaused.push(slot);
         }
         self.flushed(slot);
     }
@@ -434,17 +434,17 @@ impl Shard {
         let room = &mut self.rooms[id];
         room.pressing -= 1;
         if room.pressing == 0 {
-            self.resume_room(id);
+            self.unpause_room(id);
         }
     }
 
     /// Lets the paused members of a room be read again; whoever still has to wait is paused anew before its read.
-    fn resume_room(&mut self, id: RoomId) {
+    fn unpause_room(&mut self, id: RoomId) {
         let now = self.now32();
         let Self {
             rooms,
             connections,
-            resumed,
+            unpaused,
             random,
             ..
         } = self;
@@ -453,15 +453,15 @@ impl Shard {
             return;
         }
         room.paused = 0;
-        let before = resumed.len();
+        let before = unpaused.len();
         for slot in room.connections() {
-            if connections[slot as usize].resume() {
-                resumed.push(slot);
+            if connections[slot as usize].unpause() {
+                unpaused.push(slot);
             }
         }
         // Whoever has sent least comes first, and among equals not always the same one: what one batch takes must not
         // go to one flooder, time after time.
-        let turns = &mut resumed[before..];
+        let turns = &mut unpaused[before..];
         if turns.len() > 1 {
             turns.rotate_left(random.usize(..turns.len()));
             turns.sort_by_key(|&slot| connections[slot as usize].flood_level(now));

@@ -187,7 +187,7 @@ impl Shard {
         }
         if paused {
             // What it still has to say, its close frame above all, may be read.
-            self.resumed.push(slot);
+            self.unpaused.push(slot);
         }
         // Its phase says `Open` until the caller has decided how it ends; it must not leave twice.
         self.connections[slot as usize].phase = Phase::Closing(Closing::Flush);

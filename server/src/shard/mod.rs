@@ -6,10 +6,10 @@
 //!
 //! One iteration: [`advance`](Shard::advance), then any of [`accept`](Shard::accept), [`adopt`](Shard::adopt),
 //! [`receive`](Shard::receive), [`end_of_input`](Shard::end_of_input), [`writable`](Shard::writable),
-//! [`failed`](Shard::failed); then [`seal`](Shard::seal); then [`next_write`](Shard::next_write) /
+//! [`failed`](Shard::failed); then [`freeze`](Shard::freeze); then [`next_write`](Shard::next_write) /
 //! [`pending`](Shard::pending) / [`wrote`](Shard::wrote) until there is nothing to write; then
 //! [`expire`](Shard::expire) for the timers (what they ask to be written is written in the next iteration),
-//! [`take_actions`](Shard::take_actions), [`take_resumed`](Shard::take_resumed) and [`reap`](Shard::reap).
+//! [`take_actions`](Shard::take_actions), [`take_unpaused`](Shard::take_unpaused) and [`reap`](Shard::reap).
 
 mod connection;
 mod counters;
@@ -134,10 +134,10 @@ pub struct Shard {
     expired: Vec<u32>,
     /// Rooms with an open batch.
     dirty: Vec<RoomId>,
-    sealed_at: u64,
+    frozen_at: u64,
     flush: Flush,
     actions: Vec<Action>,
-    resumed: Vec<u32>,
+    unpaused: Vec<u32>,
     dead: Vec<u32>,
     draining: bool,
     /// What was opened of one read.
@@ -166,10 +166,10 @@ impl Shard {
             wheel: Wheel::new(now),
             expired: Vec::new(),
             dirty: Vec::new(),
-            sealed_at: 0,
+            frozen_at: 0,
             flush: Flush::default(),
             actions: Vec::new(),
-            resumed: Vec::new(),
+            unpaused: Vec::new(),
             dead: Vec::new(),
             draining: false,
             plain: Vec::new(),
@@ -210,7 +210,7 @@ impl Shard {
         slot
     }
 
-    /// Whether the socket may be read now. If not, [`Shard::take_resumed`] will name the slot when it may again.
+    /// Whether the socket may be read now. If not, [`Shard::take_unpaused`] will name the slot when it may again.
     pub fn may_read(&mut self, slot: u32) -> bool {
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];
@@ -257,8 +257,8 @@ impl Shard {
         if self.dirty.is_empty() {
             return timer;
         }
-        let seal = self.sealed_at + u64::from(self.common.limits.flush_interval_ms);
-        Some(timer.map_or(seal, |timer| timer.min(seal)))
+        let freeze = self.frozen_at + u64::from(self.common.limits.flush_interval_ms);
+        Some(timer.map_or(freeze, |timer| timer.min(freeze)))
     }
 
     /// Work was carried over to the next iteration: do not sleep.
@@ -272,8 +272,8 @@ impl Shard {
     }
 
     /// Slots that may be read again though no edge will say so; empties the list.
-    pub fn take_resumed(&mut self, into: &mut Vec<u32>) {
-        into.append(&mut self.resumed);
+    pub fn take_unpaused(&mut self, into: &mut Vec<u32>) {
+        into.append(&mut self.unpaused);
     }
 
     /// Frees what died, after everyone has stopped pointing at it, and names each slot once.

@@ -201,7 +201,7 @@ fn what_is_gathered_during_a_fanout_follows_it() {
 
 /// With a flush interval a room gathers, and is woken for it.
 #[test]
-fn a_room_that_gathers_is_sealed_in_time() {
+fn a_room_that_gathers_is_frozen_in_time() {
     let limits = Limits {
         flush_interval_ms: 50,
         ..Limits::default()

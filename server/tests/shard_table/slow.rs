@@ -304,7 +304,7 @@ fn a_flooder_does_not_silence_the_others() {
     stage.close();
 }
 
-/// Paused for longer than it may be silent, and resumed: it was not silent, nobody listened.
+/// Paused for longer than it may be silent, and unpaused: it was not silent, nobody listened.
 #[test]
 fn who_was_not_read_is_not_idle() {
     let limits = Limits {

@@ -98,7 +98,7 @@ impl Stage {
     }
 
     fn finish_turn(&mut self, index: usize) {
-        self.shards[index].seal();
+        self.shards[index].freeze();
         while let Some(slot) = self.shards[index].next_write() {
             let place = (index, slot);
             let bytes = self.shards[index]
@@ -584,8 +584,8 @@ fn who_takes_everything_is_neither_buried_nor_evicted() {
                 flooder_peer.to_server.extend(bytes);
                 said -= 1;
                 stage.turn(&[]);
-                let mut resumed = Vec::new();
-                stage.shards[0].take_resumed(&mut resumed);
+                let mut unpaused = Vec::new();
+                stage.shards[0].take_unpaused(&mut unpaused);
             }
             let (charged, _) = stage.shards[0].held(reader.1);
             assert!(charged <= outbox_bytes_max, "{charged} bytes are held");
@@ -617,7 +617,7 @@ fn a_session_whose_keys_are_spent_says_goodbye() {
     while shard.is_seated(place.1) && messages < 1 << 24 {
         messages += 1;
         shard.receive(sender, &mut message.clone());
-        shard.seal();
+        shard.freeze();
         while let Some(slot) = shard.next_write() {
             let bytes = shard.pending().with_slices(|slices| slices.concat_bytes());
             shard.wrote(Written::Bytes(bytes.len()));

@@ -145,7 +145,7 @@ impl Dry {
             let slot = self.shard.accept(Port::Plain);
             self.register(slot, wire, wires);
         }
-        self.shard.seal();
+        self.shard.freeze();
         self.flush(wires);
         self.shard.expire();
         self.note_all();
@@ -297,10 +297,10 @@ impl Dry {
                 }
             }
         }
-        let mut resumed = Vec::new();
-        self.shard.take_resumed(&mut resumed);
+        let mut unpaused = Vec::new();
+        self.shard.take_unpaused(&mut unpaused);
         let mut first = Vec::new();
-        for slot in resumed {
+        for slot in unpaused {
             let handle = self.handle(slot);
             let carried = self.carried.iter().any(|(carried, _)| *carried == handle);
             if self.entries[slot as usize].wire.is_some() && !carried {

@@ -392,7 +392,7 @@ impl World<'_> {
             let mut reactors = world.reactors.iter();
             reactors.all(|reactor| reactor.shard.connections() == 0)
         })?;
-        // A room that went while it gathered is forgotten when it would have been sealed.
+        // A room that went while it gathered is forgotten when it would have been frozen.
         self.settle(self.now + 100, |_| false)?;
         self.nothing_is_left()
     }
