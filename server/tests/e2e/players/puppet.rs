@@ -40,7 +40,7 @@ impl Puppet {
 
     /// Python's `websockets`.
     pub(crate) fn websockets() -> Self {
-        Self::start("websockets", Self::python())
+        Self::start("websockets", Self::python("websockets_player.py"))
     }
 
     /// The three above, each of which also trusts the authorities in this PEM file, in its own way.
@@ -50,7 +50,7 @@ impl Puppet {
             command.env("NODE_EXTRA_CA_CERTS", ca);
             command
         };
-        let mut python = Self::python();
+        let mut python = Self::python("websockets_player.py");
         python.env("SSL_CERT_FILE", ca);
         [
             Self::start("ws", node("ws.mjs")),
@@ -92,12 +92,13 @@ impl Puppet {
         command
     }
 
-    fn python() -> Command {
+    /// A Python program that finds the packages which `scripts/test setup` installed.
+    pub(crate) fn python(script: &str) -> Command {
         let folder = clients("python");
         let python = folder.join(".venv/bin/python");
         assert!(python.exists(), "{INSTALL}");
         let mut command = Command::new(python);
-        command.arg(folder.join("websockets_player.py"));
+        command.arg(folder.join(script));
         command
     }
 
