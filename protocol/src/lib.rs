@@ -10,5 +10,7 @@
 pub mod close;
 pub mod frame;
 pub mod mask;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod upgrade;
 pub mod utf8;

@@ -75,7 +75,7 @@ pub fn setup(source: &Source) -> Result<Tls, NoTls> {
         }
     };
     let watch = Watch::begin(files, authority.clone(), now)?;
-    reload::log_pairs(&watch.certificates().current());
+    watch.log_pairs();
     Ok(Tls {
         config: server_config(watch.certificates())?,
         watch,

@@ -10,9 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use roomcast_protocol::tls::pem::{self, Block, Malformed};
 use rustls::InconsistentKeys;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
@@ -52,6 +52,8 @@ pub struct Pair {
     pub addresses: Vec<IpAddr>,
     /// Unix time in seconds after which clients refuse the leaf.
     pub not_after: i64,
+    /// The certificate that the leaf is signed by is not in the file: only clients that have it already trust the leaf.
+    pub lacks_issuer: bool,
 }
 
 /// A file that can't be used, and why: one line for the operator.
@@ -76,9 +78,14 @@ pub enum Problem {
     /// Larger than any certificate.
     #[error("it is larger than {CERTIFICATE_FILE} bytes (give a PEM file with one chain)")]
     TooLarge,
-    /// Base64 or section markers are broken.
-    #[error("it is no valid PEM: {0} (is it complete?)")]
-    Pem(String),
+    /// Base64 or section markers are broken, or something is in it that nobody knows.
+    #[error("it is no valid PEM: {0}")]
+    Pem(#[from] Malformed),
+    /// Something that would not be used.
+    #[error(
+        "there is {0} in it that is not used (take it out, so that nothing is missing unnoticed)"
+    )]
+    Unused(&'static str),
     /// No CERTIFICATE section.
     #[error(
         "there is no certificate in it (--tls-cert takes PEM, -----BEGIN CERTIFICATE-----; the key goes to --tls-key)"
@@ -137,11 +144,13 @@ impl Files {
         };
         let cert = contents.cert.as_deref();
         let cert = cert.map_err(|problem| of(&self.cert)(problem.clone()))?;
-        let chain = chain(cert).map_err(of(&self.cert))?;
-        let leaf = Leaf::of(&chain[0], now).map_err(of(&self.cert))?;
         let key = contents.key.as_deref();
+        // Both may be in one file; what is in two is all of its own kind.
+        let together = key == Ok(cert);
+        let chain = chain(cert, together).map_err(of(&self.cert))?;
+        let leaf = Leaf::of(&chain, now).map_err(of(&self.cert))?;
         let key = key.map_err(|problem| of(&self.key)(problem.clone()))?;
-        let key = private_key(key).map_err(of(&self.key))?;
+        let key = private_key(key, together).map_err(of(&self.key))?;
         let key = any_supported_type(&key).map_err(|error| Unusable {
             file: self.key.clone(),
             problem: Problem::Unsupported(error.to_string()),
@@ -161,6 +170,7 @@ impl Files {
             names: leaf.names,
             addresses: leaf.addresses,
             not_after: leaf.not_after,
+            lacks_issuer: leaf.lacks_issuer,
         })
     }
 }
@@ -216,26 +226,52 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-/// All certificates of a PEM file, at least one.
-pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Problem::Pem(error.to_string()))?;
-    if chain.is_empty() {
-        return Err(Problem::NoCertificate);
+/// All certificates of a PEM file, at least one. A key may be among them if the file is also the key's.
+pub(super) fn chain(text: &[u8], together: bool) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let mut chain = Vec::new();
+    let mut unused = None;
+    for block in blocks(text)? {
+        match block {
+            Block::Certificate(certificate) => chain.push(certificate),
+            Block::Key(_) if together => {}
+            other => unused = Some(other.name()),
+        }
     }
-    Ok(chain)
+    match unused {
+        _ if chain.is_empty() => Err(Problem::NoCertificate),
+        Some(name) => Err(Problem::Unused(name)),
+        None => Ok(chain),
+    }
 }
 
-fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
-    // PKCS #8 says it in the section's name, the older formats in a header that is no base64.
-    let says_encrypted = pem.windows(9).any(|word| word == b"ENCRYPTED");
-    match PrivateKeyDer::from_pem_slice(pem) {
-        Ok(key) => Ok(key),
-        Err(_) if says_encrypted => Err(Problem::Encrypted),
-        Err(rustls::pki_types::pem::Error::NoItemsFound) => Err(Problem::NoKey),
-        Err(error) => Err(Problem::Pem(error.to_string())),
+/// The key of a PEM file, which has one. Certificates may be beside it if the file is also theirs.
+fn private_key(text: &[u8], together: bool) -> Result<PrivateKeyDer<'static>, Problem> {
+    let mut key = None;
+    let mut unused = None;
+    for block in blocks(text)? {
+        match block {
+            Block::Key(found) if key.is_none() => key = Some(found),
+            Block::Key(_) => unused = Some("a second private key"),
+            Block::Certificate(_) if together => {}
+            other => unused = Some(other.name()),
+        }
     }
+    match (key, unused) {
+        (None, _) => Err(Problem::NoKey),
+        (Some(_), Some(name)) => Err(Problem::Unused(name)),
+        (Some(key), None) => Ok(key),
+    }
+}
+
+fn blocks(text: &[u8]) -> Result<Vec<Block>, Problem> {
+    pem::blocks(text).map_err(|malformed| {
+        // PKCS #8 says it in the section's name, the older formats in a header that is no base64.
+        if text.windows(9).any(|word| word == b"ENCRYPTED") {
+            Problem::Encrypted
+        } else {
+            malformed.into()
+        }
+    })
 }
 
 /// What the leaf itself says.
@@ -243,12 +279,17 @@ struct Leaf {
     names: Vec<String>,
     addresses: Vec<IpAddr>,
     not_after: i64,
+    lacks_issuer: bool,
 }
 
 impl Leaf {
-    fn of(der: &CertificateDer<'_>, now: i64) -> Result<Self, Problem> {
-        let (_, leaf) = x509_parser::parse_x509_certificate(der)
-            .map_err(|error| Problem::Unsupported(error.to_string()))?;
+    /// Of the first certificate of a chain.
+    fn of(chain: &[CertificateDer<'_>], now: i64) -> Result<Self, Problem> {
+        let parsed = chain
+            .iter()
+            .map(|der| parse(der))
+            .collect::<Result<Vec<_>, _>>()?;
+        let leaf = &parsed[0];
         let not_before = leaf.validity().not_before.timestamp();
         let not_after = leaf.validity().not_after.timestamp();
         if now > not_after {
@@ -259,18 +300,31 @@ impl Leaf {
         }
         let mut names = Vec::new();
         let mut addresses = Vec::new();
-        for subject in subjects(&leaf)? {
+        for subject in subjects(leaf)? {
             match subject {
                 GeneralName::DNSName(name) => names.push(name.to_ascii_lowercase()),
                 GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),
                 _ => {}
             }
         }
+        // By name, as clients find their way. A certificate may be its own issuer.
+        let issuer = leaf.issuer().as_raw();
         Ok(Self {
             names,
             addresses,
             not_after,
+            lacks_issuer: !parsed.iter().any(|one| one.subject().as_raw() == issuer),
         })
+    }
+}
+
+fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Problem> {
+    match x509_parser::parse_x509_certificate(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) => Err(Problem::Unsupported(
+            "bytes follow the certificate".to_owned(),
+        )),
+        Err(error) => Err(Problem::Unsupported(error.to_string())),
     }
 }
 
@@ -382,6 +436,11 @@ mod tests {
         let cut = folder.write("cut.pem", &text[..text.len() / 2]);
         let garbage = text.replacen("MII", "M!!", 1);
         let garbage = folder.write("garbage.pem", &garbage);
+        let glued = folder.write("glued.pem", &format!("{}{text}", text.trim_end()));
+        let strange = folder.write("strange.pem", &text.replace(" CERT", " X509 CERT"));
+        let key_text = fs::read_to_string(&good.key).unwrap();
+        let both = folder.write("both.pem", &format!("{text}{key_text}"));
+        let two_keys = folder.write("two.key", &key_text.repeat(2));
         let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let nonsense = folder.write("nonsense.pem", nonsense);
         let bad_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
@@ -408,8 +467,11 @@ mod tests {
         };
         for (cert, key, named, says) in [
             of_cert(&missing, "No such file"),
-            of_cert(&cut, "is it complete?"),
-            of_cert(&garbage, "no valid PEM"),
+            of_cert(&cut, "the block in line 1 does not end"),
+            of_cert(&garbage, "the block in line 1 is no base64"),
+            of_cert(&glued, "is a line break missing"),
+            of_cert(&strange, "of an unknown kind: X509 CERTIFICATE"),
+            of_cert(&both, "a private key in it that is not used"),
             of_cert(&nonsense, "ECDSA"),
             of_cert(&empty, "no certificate in it"),
             of_cert(&good.key, "the key goes to --tls-key"),
@@ -422,6 +484,8 @@ mod tests {
             of_key(&empty, "no private key in it"),
             of_key(&good.cert, "the certificate goes to --tls-cert"),
             of_key(&bad_key, "ECDSA"),
+            of_key(&both, "a certificate in it that is not used"),
+            of_key(&two_keys, "a second private key in it"),
             of_key(&encrypted, "encrypted"),
             of_key(&old_encrypted, "openssl pkey"),
             of_key(&other.key, "good.pem"),
@@ -432,6 +496,36 @@ mod tests {
             assert!(line.contains(&named.display().to_string()), "{line}");
             assert!(line.contains(says), "{says}: {line}");
             assert_eq!(line.lines().count(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_whose_issuer_is_not_in_the_file_is_noticed() {
+        let folder = Folder::new();
+        let kind = &rcgen::PKCS_ECDSA_P256_SHA256;
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "an issuer");
+        let issuer = rcgen::CertifiedIssuer::self_signed(params, key(kind)).unwrap();
+        let leaf_key = key(kind);
+        let leaf = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap().pem();
+        let stranger = certificate(&["b.example"], &leaf_key, (1, 1));
+        let key = folder.write("key.pem", &leaf_key.serialize_pem());
+        for (text, lacks_issuer) in [
+            (leaf.clone(), true),
+            (format!("{leaf}{stranger}"), true),
+            (format!("{leaf}{}", issuer.pem()), false),
+            (format!("{leaf}{stranger}{}", issuer.pem()), false),
+            (stranger, false),
+        ] {
+            let cert = folder.write("cert.pem", &text);
+            let key = key.clone();
+            // Of those made here, one is valid now and the others for ever.
+            let pair = Pair::load(&Files { cert, key }, NOW).unwrap();
+            assert_eq!(pair.lacks_issuer, lacks_issuer, "{text}");
         }
     }
 

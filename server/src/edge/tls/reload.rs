@@ -4,6 +4,7 @@
 //! in force is replaced only by one whose every pair is good.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
@@ -128,18 +129,23 @@ impl Watch {
     }
 
     fn run(mut self, requests: &Receiver<()>) {
-        loop {
-            self.read_dates(unix_now());
-            let outcome = match requests.recv_timeout(LOOK_EVERY) {
-                Ok(()) => {
-                    self.renew(unix_now());
-                    self.reload(unix_now())
-                }
-                Err(RecvTimeoutError::Timeout) => self.look(unix_now()),
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            self.report(&outcome);
-        }
+        self.read_dates(unix_now());
+        while survive(|| self.turn(requests)) {}
+    }
+
+    /// Waits for the next look, and looks. False when the process ends.
+    fn turn(&mut self, requests: &Receiver<()>) -> bool {
+        let outcome = match requests.recv_timeout(LOOK_EVERY) {
+            Ok(()) => {
+                self.renew(unix_now());
+                self.reload(unix_now())
+            }
+            Err(RecvTimeoutError::Timeout) => self.look(unix_now()),
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        self.report(&outcome);
+        self.read_dates(unix_now());
+        true
     }
 
     /// Loads the files if they have changed and stayed so since the last look.
@@ -176,10 +182,33 @@ impl Watch {
     fn report(&self, outcome: &Outcome) {
         match outcome {
             Outcome::Unchanged => {}
-            Outcome::Replaced => log_pairs(&self.certificates.current()),
+            Outcome::Replaced => self.log_pairs(),
             Outcome::Refused(error) => tracing::error!(
                 "the old certificates stay in use: {error}. The files are tried again when they change or on SIGHUP"
             ),
+        }
+    }
+
+    /// Says which certificates are served, one line each.
+    pub fn log_pairs(&self) {
+        for pair in self.certificates.current().pairs() {
+            let (file, not_after) = (pair.files.cert.display(), date(pair.not_after));
+            tracing::info!(%file, names = pair.subjects(), not_after, "certificate loaded");
+            if pair.names.is_empty() && pair.addresses.is_empty() {
+                tracing::warn!(%file, "certificate names no host (subjectAltName): clients will refuse it");
+            }
+            // Who develops with our own authority was told how to trust it.
+            if pair.lacks_issuer && self.authority.is_none() {
+                tracing::warn!(
+                    %file,
+                    "certificate without the one it is signed by: clients that don't have that already will refuse it. \
+                     Give the whole chain (fullchain.pem)"
+                );
+            }
+            if pair.files.key_is_open_to_others() {
+                let file = pair.files.key.display();
+                tracing::warn!(%file, "private key is readable by everyone on this machine: chmod 600 it");
+            }
         }
     }
 
@@ -212,19 +241,16 @@ impl Watch {
     }
 }
 
-/// Says which certificates are served, one line each.
-pub fn log_pairs(table: &Table) {
-    for pair in table.pairs() {
-        let (file, not_after) = (pair.files.cert.display(), date(pair.not_after));
-        tracing::info!(%file, names = pair.subjects(), not_after, "certificate loaded");
-        if pair.names.is_empty() && pair.addresses.is_empty() {
-            tracing::warn!(%file, "certificate names no host (subjectAltName): clients will refuse it");
-        }
-        if pair.files.key_is_open_to_others() {
-            let file = pair.files.key.display();
-            tracing::warn!(%file, "private key is readable by everyone on this machine: chmod 600 it");
-        }
-    }
+/// Whether to go on after this turn. One that panics is told of and counts as made: the certificates in force are whole
+/// at every moment, and the next turn begins by waiting.
+fn survive(turn: impl FnOnce() -> bool) -> bool {
+    panic::catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
+        tracing::error!(
+            "looking at the certificates panicked, see above: the old ones stay in use, and the files are looked at on \
+             (this is a fault of roomcast: please report it)"
+        );
+        true
+    })
 }
 
 /// Pairs that are over or about to be.
@@ -422,6 +448,34 @@ mod tests {
             watch.dates_read, None,
             "new certificates are looked at anew"
         );
+    }
+
+    #[test]
+    fn a_panic_ends_one_turn_and_not_the_watch() {
+        let (folder, _, _, mut watch) = stage();
+        assert!(survive(|| panic!("planted")));
+        // A turn asks the real clock.
+        let ever = (9_000, 9_000);
+        folder.pair_of("live", &["new.example"], &rcgen::PKCS_ED25519, ever);
+        let (sender, requests) = bounded(1);
+        sender.send(()).unwrap();
+        assert!(survive(|| watch.turn(&requests)));
+        assert_eq!(served(&watch), "new.example");
+        drop(sender);
+        assert!(!survive(|| watch.turn(&requests)), "an end is an end");
+    }
+
+    #[test]
+    fn a_bundle_that_is_glued_together_keeps_the_old_pair() {
+        let (_folder, live, new, mut watch) = stage();
+        let [old, new] = [&live, &new].map(|files| fs::read_to_string(&files.cert).unwrap());
+        fs::write(&live.cert, format!("{}{new}", old.trim_end())).unwrap();
+        let refused = watch.reload(NOW);
+        assert!(
+            matches!(&refused, Outcome::Refused(error) if matches!(error.problem, Problem::Pem(_))),
+            "{refused:?}"
+        );
+        assert_eq!(served(&watch), "old.example");
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Authority {
     fn signed(&self, leaf: &Pair, now: i64) -> Option<()> {
         let authority = fs::read(self.files().cert).ok()?;
         let mut roots = RootCertStore::empty();
-        for certificate in super::pair::chain(&authority).ok()? {
+        for certificate in super::pair::chain(&authority, false).ok()? {
             roots.add(certificate).ok()?;
         }
         let leaf = leaf.certified.end_entity_cert().ok()?;
