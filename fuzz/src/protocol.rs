@@ -243,7 +243,8 @@ pub fn upgrade_request(data: &[u8]) {
 fn request(head: &[u8]) -> Result<String, Refusal> {
     let request = parse_request(head)?;
     assert!(request.path.starts_with('/') && !request.path.contains('?'));
-    assert!(!request.host.contains(['\r', '\n', '\0']));
+    let host = request.host.unwrap_or_default();
+    assert!(!host.contains(['\r', '\n', '\0']));
     if let Some(name) = request.path.strip_prefix("/rooms/").and_then(room_name) {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
         assert!((1..=64).contains(&name.len()) && name.bytes().all(allowed));

@@ -265,12 +265,30 @@ fn pages() {
     for (name, bytes) in rows {
         assert_eq!(judge(bytes, name), Ok(plain.clone()), "{name}");
     }
-    let head = judge(&page("HEAD /healthz HTTP/1.1", &[]), "HEAD");
+    let asked = judge(&page("HEAD /healthz HTTP/1.1", &[]), "HEAD");
     assert_eq!(
-        head,
+        asked,
         Ok(Seen {
             method: "HEAD".into(),
-            ..plain
+            ..plain.clone()
         })
     );
+    // As HAProxy, ab, check_http and old proxies ask.
+    #[rustfmt::skip]
+    let rows: &[(&str, &str, Vec<u8>)] = &[
+        ("relay.example:7777", "GET", page("GET /healthz HTTP/1.0", &[])),
+        ("", "GET", head(&["GET /healthz HTTP/1.0"])),
+        ("", "HEAD", head(&["HEAD /healthz HTTP/1.0", "User-Agent: check_http", "Connection: close"])),
+        ("", "GET", head(&["GET /healthz HTTP/1.0", CONNECTION, "Upgrade: h2c"])),
+        ("", "GET", head(&["GET /healthz HTTP/1.0", CONNECTION, "Connection: Keep-Alive", "Content-Length: 0"])),
+        ("a:80", "GET", head(&["GET http://a:80/healthz HTTP/1.0"])),
+    ];
+    for (host, method, bytes) in rows {
+        let expected = Seen {
+            host: (*host).into(),
+            method: (*method).into(),
+            ..plain.clone()
+        };
+        assert_eq!(judge(bytes, "HTTP/1.0"), Ok(expected));
+    }
 }

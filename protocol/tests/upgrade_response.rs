@@ -88,7 +88,7 @@ fn the_status_of_every_refusal() {
             Refusal::UpgradeRequired | Refusal::HalfUpgrade | Refusal::WebSocketVersion => 426,
             Refusal::HeadTooLarge | Refusal::TooManyFields => 431,
             Refusal::ServerFull | Refusal::Draining => 503,
-            Refusal::HttpVersion => 505,
+            Refusal::HttpVersion | Refusal::UpgradeNeedsHttp11 => 505,
             _ => 400,
         };
         assert_eq!(refusal.status().code(), code, "{refusal:?}");

@@ -24,7 +24,7 @@ pub enum Refusal {
     BadRequestLine,
     /// The target is not a path or an absolute http URI (RFC 9112 section 3.2).
     BadTarget,
-    /// HTTP/1.0, HTTP/0.9, or a major version other than 1, HTTP/2 with prior knowledge included.
+    /// HTTP/0.9, or a major version other than 1, HTTP/2 with prior knowledge included.
     HttpVersion,
     /// CR without LF or LF without CR (RFC 9112 section 2.2).
     BareLineBreak,
@@ -37,7 +37,7 @@ pub enum Refusal {
     SpaceBeforeColon,
     /// A line that is not `name: value` (RFC 9112 section 5).
     BadField,
-    /// No Host (RFC 9112 section 3.2).
+    /// No Host in HTTP/1.1 (RFC 9112 section 3.2).
     NoHost,
     /// More than one Host (RFC 9112 section 3.2).
     RepeatedHost,
@@ -55,6 +55,8 @@ pub enum Refusal {
     MethodNotAllowed,
     /// A WebSocket handshake with a method other than GET (RFC 6455 section 4.2.1, item 1).
     UpgradeNeedsGet,
+    /// A WebSocket handshake in HTTP/1.0 (RFC 6455 section 4.2.1, item 1).
+    UpgradeNeedsHttp11,
     /// `Upgrade: websocket` without `Connection: Upgrade`, or a `Sec-WebSocket-Key` without `Upgrade: websocket`
     /// (RFC 6455 section 4.2.1, items 3 to 5).
     HalfUpgrade,
@@ -93,7 +95,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::TlsOnPlainPort,
         Self::PlainOnTlsPort,
         Self::HeadTooLarge,
@@ -116,6 +118,7 @@ impl Refusal {
         Self::BadOrigin,
         Self::MethodNotAllowed,
         Self::UpgradeNeedsGet,
+        Self::UpgradeNeedsHttp11,
         Self::HalfUpgrade,
         Self::WebSocketVersion,
         Self::RepeatedVersion,
@@ -160,7 +163,7 @@ impl Refusal {
             | Self::BadKey
             | Self::BadProtocol => Status::BadRequest400,
             Self::HeadTooLarge | Self::TooManyFields => Status::HeadTooLarge431,
-            Self::HttpVersion => Status::VersionNotSupported505,
+            Self::HttpVersion | Self::UpgradeNeedsHttp11 => Status::VersionNotSupported505,
             Self::MethodNotAllowed | Self::UpgradeNeedsGet => Status::MethodNotAllowed405,
             Self::HalfUpgrade | Self::WebSocketVersion | Self::UpgradeRequired => {
                 Status::UpgradeRequired426
@@ -218,6 +221,9 @@ impl Refusal {
             Self::BadOrigin => "The Origin header is repeated or not ASCII: send it once.",
             Self::MethodNotAllowed => "This server answers only GET and HEAD: use GET.",
             Self::UpgradeNeedsGet => "A WebSocket handshake must be a GET: use GET.",
+            Self::UpgradeNeedsHttp11 => {
+                "A WebSocket needs HTTP/1.1: have a proxy on the way speak it to this server (nginx: proxy_http_version 1.1)."
+            }
             Self::HalfUpgrade => {
                 "Only a part of a WebSocket handshake arrived: send 'Connection: Upgrade' and 'Upgrade: websocket', and have a proxy on the way pass both on."
             }

@@ -9,7 +9,7 @@ use super::{
     AcceptKey, MAX_FIELDS, Protocols, Refusal,
     fields::{PROTOCOL_FIELD, cut, elements, is_token, list_contains},
     head::find_head_end,
-    target::{RequestLine, Target, is_authority},
+    target::{RequestLine, Target, Version, is_authority},
 };
 
 /// A request that this server may answer; borrows from the head.
@@ -21,8 +21,9 @@ pub struct Request<'h> {
     pub path: &'h str,
     /// What stands behind the first `?`, not decoded.
     pub query: Option<&'h str>,
-    /// `name[:port]`, of the target if that is absolute (RFC 9112 section 3.2.2), else of the Host field.
-    pub host: &'h str,
+    /// `name[:port]`, of the target if that is absolute (RFC 9112 section 3.2.2), else of the Host field. Only HTTP/1.0
+    /// may say neither.
+    pub host: Option<&'h str>,
     /// The Origin field (RFC 6454 section 7), printable ASCII; browsers always send it with a handshake.
     pub origin: Option<&'h str>,
     /// Whether a WebSocket is asked for.
@@ -72,16 +73,22 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
 
     let known = Known::read(fields)?;
     let host = match (known.host.first, known.host.repeated) {
+        (None, _) if line.version == Version::Http10 => None,
         (None, _) => return Err(Refusal::NoHost),
         (_, true) => return Err(Refusal::RepeatedHost),
-        (Some(host), _) => Some(host).filter(|host| is_authority(host)),
+        (Some(host), _) => Some(
+            str::from_utf8(host)
+                .ok()
+                .filter(|host| is_authority(host.as_bytes()))
+                .ok_or(Refusal::BadHost)?,
+        ),
     };
-    let host = host
-        .and_then(|host| str::from_utf8(host).ok())
-        .ok_or(Refusal::BadHost)?;
     known.refuse_content()?;
 
     let asks = known.upgrade_websocket || known.key.first.is_some();
+    if asks && line.version == Version::Http10 {
+        return Err(Refusal::UpgradeNeedsHttp11);
+    }
     match line.method {
         "GET" => {}
         _ if asks => return Err(Refusal::UpgradeNeedsGet),
@@ -101,7 +108,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
         method: line.method,
         path: target.path,
         query: target.query,
-        host: target.authority.unwrap_or(host),
+        host: target.authority.or(host),
         origin: known.origin()?,
         kind,
     })

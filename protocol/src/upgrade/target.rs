@@ -13,6 +13,16 @@ pub(super) struct RequestLine<'h> {
     pub(super) method: &'h str,
     /// Not empty; not yet known to be good.
     pub(super) target: &'h [u8],
+    pub(super) version: Version,
+}
+
+/// The versions of HTTP that are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// As load balancers and monitors ask after health. Host may be missing, and there are no upgrades.
+    Http10,
+    /// And every later minor version, which reads as the highest one known (RFC 9110 section 2.5).
+    Http11,
 }
 
 impl<'h> RequestLine<'h> {
@@ -33,9 +43,14 @@ impl<'h> RequestLine<'h> {
         if target.is_empty() {
             return Err(Refusal::BadRequestLine);
         }
+        let read = |version| Self {
+            method,
+            target,
+            version,
+        };
         match version {
-            // A higher minor version reads as the highest one known (RFC 9110 section 2.5).
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(Self { method, target }),
+            b"HTTP/1.0" => Ok(read(Version::Http10)),
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(read(Version::Http11)),
             [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
                 if major.is_ascii_digit() && minor.is_ascii_digit() =>
             {

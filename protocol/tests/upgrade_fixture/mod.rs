@@ -62,7 +62,7 @@ impl From<Request<'_>> for Seen {
             method: request.method.to_owned(),
             path: request.path.to_owned(),
             query: request.query.map(str::to_owned),
-            host: request.host.to_owned(),
+            host: request.host.unwrap_or_default().to_owned(),
             origin: request.origin.map(str::to_owned),
             upgrade: match request.kind {
                 RequestKind::Plain => None,

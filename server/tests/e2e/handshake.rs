@@ -169,6 +169,11 @@ fn refused() -> Vec<Row> {
         row("a field without a name", &request().with(": a"), 400),
         row("a field without a colon", &request().with("nothing"), 400),
         row("HTTP/1.0", &request().line("GET /rooms/a HTTP/1.0"), 505),
+        row(
+            "HTTP/1.0 without Host",
+            &request().line("GET /rooms/a HTTP/1.0").without("Host"),
+            505,
+        ),
         row("HTTP/2.0", &request().line("GET /rooms/a HTTP/2.0"), 505),
         row("POST", &request().line("POST /rooms/a HTTP/1.1"), 405),
         row("PUT", &request().line("PUT /rooms/a HTTP/1.1"), 405),

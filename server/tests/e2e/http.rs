@@ -26,6 +26,23 @@ fn health_and_readiness_are_told() {
     }
 }
 
+/// As load balancers and monitors do by default.
+#[test]
+fn http_1_0_is_answered_with_and_without_host() {
+    let relay = Relay::start(&[]);
+    for method in ["GET", "HEAD"] {
+        for path in ["/", "/healthz", "/readyz"] {
+            for fields in ["", "Host: relay\r\n", "Connection: Keep-Alive\r\n"] {
+                let mut wire = Wire::connect(relay.addr());
+                wire.send(format!("{method} {path} HTTP/1.0\r\n{fields}\r\n").as_bytes());
+                let (response, body) = wire.response();
+                assert_eq!(response.status, 200, "{method} {path} with {fields:?}");
+                assert_eq!(body.is_empty(), method == "HEAD");
+            }
+        }
+    }
+}
+
 #[test]
 fn head_is_get_without_a_body() {
     let relay = Relay::start(&[]);

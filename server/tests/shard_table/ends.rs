@@ -41,7 +41,8 @@ fn requests_that_are_no_players_are_answered() {
         ),
         ("PUT / HTTP/1.1\r\nHost: a\r\n\r\n", "405, end", "refused"),
         ("GET / HTTP/1.1\r\n\r\n", "400, end", "refused"),
-        ("GET / HTTP/1.0\r\nHost: a\r\n\r\n", "505, end", "refused"),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505, end", "refused"),
+        ("GET /healthz HTTP/1.0\r\n\r\n", "200, end", "answered"),
         // Nobody who speaks TLS would understand the answer.
         ("\x16\x03\x01\x02\x00", "end", "refused"),
     ] {

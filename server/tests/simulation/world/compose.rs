@@ -62,7 +62,7 @@ impl Script {
             (b"GET /rooms/plain HTTP/1.1\r\nHost: relay\r\n\r\n", 426),
             (b"POST /rooms/plain HTTP/1.1\r\nHost: relay\r\n\r\n", 405),
             (b"GET / HTTP/1.1\r\nHost: relay\nX: y\r\n\r\n", 400),
-            (b"GET / HTTP/1.0\r\nHost: relay\r\n\r\n", 505),
+            (b"GET /healthz HTTP/1.0\r\n\r\n", 200),
             (b"\x00\x01\x02\x03", 400),
         ]);
         self.bytes.extend_from_slice(bytes);
