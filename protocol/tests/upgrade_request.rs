@@ -54,6 +54,15 @@ fn handshakes_in_every_spelling() {
     }
 }
 
+/// RFC 6455's own example of a key (section 4.1, item 7) has bits set that belong to no byte.
+#[test]
+fn keys_with_unused_bits() {
+    for key in ["AQIDBAUGBwgJCgsMDQ4PEC==", "abcdefghijklmnopqrstuv=="] {
+        let bytes = instead(KEY, &[&format!("Sec-WebSocket-Key: {key}")]);
+        assert!(judge(&bytes, key).is_ok(), "{key}");
+    }
+}
+
 #[test]
 fn bytes_beyond_ascii_in_fields_nobody_reads() {
     let mut bytes = head(&GOOD);

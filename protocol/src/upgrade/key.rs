@@ -2,11 +2,21 @@
 //!
 //! Owns both sides' arithmetic: base64, SHA-1 and the fixed GUID. Must not know the fields around them.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _, alphabet,
+    engine::general_purpose::{GeneralPurpose, PAD, STANDARD},
+};
 use sha1::{Digest as _, Sha1};
 
 /// Appended to the key before hashing (RFC 6455 section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Reads keys: the standard alphabet with its padding, whatever the bits say that no byte has. RFC 6455's own example
+/// of a key (section 4.1, item 7) has some of them set, and section 4.2.1 asks only that it decodes to 16 bytes.
+const READER: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    PAD.with_decode_allow_trailing_bits(true),
+);
 
 /// Bytes of base64 that hold a 16-byte nonce.
 const KEY_LEN: usize = 24;
@@ -20,12 +30,12 @@ pub struct AcceptKey([u8; ACCEPT_LEN]);
 
 impl AcceptKey {
     /// Checks a client's key, and answers it. `None` unless it is the base64 of exactly 16 bytes, in the standard
-    /// alphabet with canonical padding: `==` and zero pad bits (RFC 4648 section 3.5).
+    /// alphabet with its padding. What the four unused bits say does not matter; the answer is made from the text.
     pub(super) fn answer(key: &[u8]) -> Option<Self> {
         let key: &[u8; KEY_LEN] = key.try_into().ok()?;
         // The engine wants room for whole groups of three.
         let mut nonce = [0; KEY_LEN / 4 * 3];
-        let len = STANDARD.decode_slice(key, &mut nonce).ok()?;
+        let len = READER.decode_slice(key, &mut nonce).ok()?;
         (len == 16).then(|| Self::hash(key))
     }
 
@@ -103,14 +113,34 @@ mod tests {
     }
 
     #[test]
-    fn only_sixteen_bytes_in_canonical_base64() {
+    fn unused_bits_do_not_matter() {
+        for (key, accept) in [
+            // RFC 6455 section 4.1, item 7.
+            ("AQIDBAUGBwgJCgsMDQ4PEC==", "OfS0wDaT5NoxF2gqm7Zj2YtetzM="),
+            ("dGhlIHNhbXBsZSBub25jZR==", "Zgw8jYXtqX5qJr7MJ1Q/MqzeSRI="),
+            ("abcdefghijklmnopqrstuv==", "bgAIe1Uyl8RkKSUGzScol17gp1Y="),
+        ] {
+            let answer = AcceptKey::answer(key.as_bytes());
+            assert_eq!(answer.as_ref().map(AcceptKey::as_str), Some(accept));
+        }
+        for last in ('A'..='Z')
+            .chain('a'..='z')
+            .chain('0'..='9')
+            .chain(['+', '/'])
+        {
+            let key = format!("dGhlIHNhbXBsZSBub25jZ{last}==");
+            assert!(AcceptKey::answer(key.as_bytes()).is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn only_sixteen_bytes_in_base64() {
         for bad in [
             "",
             "==",
             "dGhlIHNhbXBsZSBub25jZQ",    // no padding
             "dGhlIHNhbXBsZSBub25jZQ=",   // half of it
             "dGhlIHNhbXBsZSBub25jZQ===", // too much of it
-            "dGhlIHNhbXBsZSBub25jZR==",  // pad bits set
             "dGhlIHNhbXBsZSBub25jZSE=",  // 17 bytes
             "dGhlIHNhbXBsZSBub25jZSEh",  // 18 bytes
             "dGhlIHNhbXBsZSBub25j",      // 15 bytes
