@@ -248,6 +248,9 @@ fn request(head: &[u8]) -> Result<String, Refusal> {
     if let Some(name) = request.path.strip_prefix("/rooms/").and_then(room_name) {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
         assert!((1..=64).contains(&name.len()) && name.bytes().all(allowed));
+        assert!(![".", ".."].contains(&&*name));
+        let again = room_name(&name);
+        assert_eq!(again.as_deref(), Some(&*name), "a name names itself");
     }
     if let RequestKind::Upgrade(upgrade) = &request.kind {
         assert_eq!(request.method, "GET");

@@ -244,7 +244,7 @@ impl Refusal {
             }
             Self::NotFound => "There is nothing here: rooms are at /rooms/NAME.",
             Self::BadRoomName => {
-                "This is no room name: use 1 to 64 of A-Z a-z 0-9 . _ ~ - and no percent-encoding."
+                "This is no room name: use 1 to 64 of A-Z a-z 0-9 . _ ~ - but not . or .. alone."
             }
             Self::OriginNotAllowed => {
                 "Pages of this origin may not connect: ask the operator to allow it."

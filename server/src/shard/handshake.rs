@@ -1,6 +1,6 @@
 //! From the first byte to a seat: the request head, its answer, and the way to the room's home.
 
-use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, Status};
+use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, RoomName, Status};
 
 use super::connection::{Closing, Connection, PartialHead, Phase, Seat};
 use super::notices::Notice;
@@ -31,8 +31,8 @@ impl Handover {
 }
 
 /// What a well-formed request asks for.
-enum Route<'h> {
-    Room(&'h str, AcceptKey),
+enum Route {
+    Room(RoomName, AcceptKey),
     Echo(AcceptKey),
     Answer(&'static str, &'static [u8]),
     Refuse(Refusal),
@@ -121,15 +121,15 @@ impl Shard {
             }
             Route::Echo(accept) => self.seat(slot, Seat::Echo, &accept, rest),
             Route::Room(name, accept) => {
-                let home = self.common.home(name);
+                let home = self.common.home(&name);
                 if home == self.index {
-                    return self.join(slot, name, &accept, rest);
+                    return self.join(slot, &name, &accept, rest);
                 }
                 let connection = &mut self.connections[slot as usize];
                 let handover = Handover {
                     transport: std::mem::replace(&mut connection.transport, Transport::Plain),
                     accept,
-                    room: name.into(),
+                    room: (&*name).into(),
                     unread: rest.to_vec(),
                     unsent: connection.outbox.sealed().to_vec(),
                 };
@@ -143,7 +143,7 @@ impl Shard {
         }
     }
 
-    fn route<'h>(&self, path: &'h str, kind: &RequestKind<'h>) -> Route<'h> {
+    fn route(&self, path: &str, kind: &RequestKind<'_>) -> Route {
         let room = path.strip_prefix("/rooms/").map(upgrade::room_name);
         match (room, path, kind) {
             (Some(Some(name)), _, RequestKind::Upgrade(request)) => {

@@ -199,8 +199,20 @@ fn refused() -> Vec<Row> {
             404,
         ),
         row(
-            "percent-encoding",
-            &request().line("GET /rooms/%61 HTTP/1.1"),
+            "a percent-encoded slash",
+            &request().line("GET /rooms/a%2Fb HTTP/1.1"),
+            404,
+        ),
+        row(
+            "percent-encoding twice",
+            &request().line("GET /rooms/%2561 HTTP/1.1"),
+            404,
+        ),
+        row("room .", &request().line("GET /rooms/. HTTP/1.1"), 404),
+        row("room ..", &request().line("GET /rooms/.. HTTP/1.1"), 404),
+        row(
+            "room .. in disguise",
+            &request().line("GET /rooms/%2E%2e HTTP/1.1"),
             404,
         ),
         row(
@@ -394,11 +406,14 @@ fn which_room_a_target_names() {
     let mut plain = Wire::join(relay.addr(), "/rooms/arena");
     let mut other_case = Wire::join(relay.addr(), "/rooms/Arena");
     let mut with_query = Wire::join(relay.addr(), "/rooms/arena?token=1");
+    let mut encoded = Wire::join(relay.addr(), "/rooms/%61ren%61");
     other_case.message(BINARY, b"from Arena");
     with_query.message(BINARY, b"from arena");
     plain.expect(BINARY, b"from arena");
     plain.message(BINARY, b"back");
     with_query.expect(BINARY, b"back");
+    encoded.expect(BINARY, b"from arena");
+    encoded.expect(BINARY, b"back");
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Script {
             (b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n", 200),
             (b"HEAD / HTTP/1.1\r\nHost: relay\r\n\r\n", 200),
             (b"GET /nowhere HTTP/1.1\r\nHost: relay\r\n\r\n", 404),
-            (b"GET /rooms/a%62 HTTP/1.1\r\nHost: relay\r\n\r\n", 404),
+            (b"GET /rooms/a%2F HTTP/1.1\r\nHost: relay\r\n\r\n", 404),
             (b"GET /rooms/plain HTTP/1.1\r\nHost: relay\r\n\r\n", 426),
             (b"POST /rooms/plain HTTP/1.1\r\nHost: relay\r\n\r\n", 405),
             (b"GET / HTTP/1.1\r\nHost: relay\nX: y\r\n\r\n", 400),
