@@ -132,6 +132,7 @@ fn a_refusal_is_a_whole_response_and_the_last() {
         );
         assert_eq!(answer.field("Cache-Control"), Some("no-store"));
         assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"));
+        assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("*"));
         let connection = answer.field("Connection").unwrap();
         assert!(
             connection.split(", ").any(|option| option == "close"),

@@ -2,7 +2,8 @@
 //!
 //! Owns the bytes of every response head. Must not know why one is sent, and never repeats a byte of the request.
 //!
-//! Invariant: an answer that is not a 101 says how long it is and that the connection ends with it. There is no Date:
+//! Invariant: an answer that is not a 101 says how long it is, that the connection ends with it, and that pages of every
+//! origin may read it: a browser tells a page nothing of a WebSocket that was refused, but lets it `fetch` the same URL. There is no Date:
 //! a server without a clock must not send one (RFC 9110 section 6.6.1).
 
 use super::{AcceptKey, Refusal, Status, fields::is_token};
@@ -84,7 +85,8 @@ fn write_with(
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {code} {reason}\r\n{fields}Connection: {connection}\r\nContent-Type: {content_type}\r\n\
-         Content-Length: {length}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n"
+         Content-Length: {length}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
+         Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n\r\n"
     );
     out.reserve(head.len() + body.len());
     out.extend_from_slice(head.as_bytes());

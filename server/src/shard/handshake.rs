@@ -34,6 +34,8 @@ impl Handover {
 enum Route {
     Room(RoomName, AcceptKey),
     Echo(AcceptKey),
+    /// Where a WebSocket would be: says what an upgrade would be told, to pages that see nothing of a refused one.
+    Ask,
     Answer(&'static str, &'static [u8]),
     Refuse(Refusal),
 }
@@ -103,6 +105,11 @@ impl Shard {
             Ok(request) => request,
             Err(refusal) => return self.refuse(slot, refusal, head_only),
         };
+        if let RequestKind::Upgrade(upgrade) = &request.kind
+            && upgrade.protocols().next().is_some()
+        {
+            self.tell(Notice::UnknownSubprotocol);
+        }
         match self.route(request.path, &request.kind) {
             Route::Answer(kind, body) => {
                 let outbox = &mut self.connections[slot as usize].outbox;
@@ -112,6 +119,13 @@ impl Shard {
                 self.begin_closing(slot, Closing::Flush, DisconnectReason::Answered);
             }
             Route::Refuse(refusal) => self.refuse(slot, refusal, head_only),
+            Route::Ask if self.draining => {
+                self.refuse_for(slot, Refusal::Draining, head_only, DisconnectReason::Drain);
+            }
+            Route::Ask if self.common.is_full() => {
+                self.refuse_for(slot, Refusal::ServerFull, head_only, DisconnectReason::Full);
+            }
+            Route::Ask => self.refuse(slot, Refusal::UpgradeRequired, head_only),
             Route::Room(..) | Route::Echo(_) if self.draining => {
                 self.refuse_for(slot, Refusal::Draining, false, DisconnectReason::Drain);
             }
@@ -151,7 +165,7 @@ impl Shard {
             }
             (Some(None), ..) => Route::Refuse(Refusal::BadRoomName),
             (None, "/echo", RequestKind::Upgrade(request)) => Route::Echo(request.accept),
-            (Some(Some(_)), ..) | (None, "/echo", _) => Route::Refuse(Refusal::UpgradeRequired),
+            (Some(Some(_)), ..) | (None, "/echo", _) => Route::Ask,
             (None, "/healthz", RequestKind::Plain) => Route::Answer(TEXT, b"alive\n"),
             (None, "/readyz", RequestKind::Plain) if self.draining => {
                 Route::Refuse(Refusal::Draining)

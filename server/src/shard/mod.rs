@@ -87,6 +87,11 @@ impl Common {
         self.seated.load(Ordering::Relaxed)
     }
 
+    /// Whether there is a seat left, as of this moment.
+    fn is_full(&self) -> bool {
+        self.seated() >= self.limits.max_connections
+    }
+
     fn take_seat(&self) -> bool {
         let limit = self.limits.max_connections;
         self.seated

@@ -16,12 +16,14 @@ pub(super) enum Notice {
     Full,
     /// A player found no seat in its room.
     RoomFull,
+    /// A player asked for a subprotocol, and none is spoken here.
+    UnknownSubprotocol,
 }
 
 /// When each notice was last given (ms).
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    told_at: [Option<u64>; 4],
+    told_at: [Option<u64>; 5],
 }
 
 impl Shard {
@@ -47,6 +49,9 @@ impl Shard {
             Notice::RoomFull => tracing::warn!(
                 max_room_members = limits.max_room_members,
                 "a room is full: players are closed with 4000; raise --max-room-members"
+            ),
+            Notice::UnknownSubprotocol => tracing::warn!(
+                "a client asks for a subprotocol, and there is none here: browsers fail such a WebSocket without a word, so leave out its second argument"
             ),
         }
     }

@@ -1,7 +1,10 @@
 //! What a browser, a load balancer or a curious person gets over plain HTTP.
 
+use rustix::process::Signal;
+
+use crate::patience;
 use crate::relay::Relay;
-use crate::wire::{Response, Wire};
+use crate::wire::{Response, Wire, upgrade_request};
 
 fn ask(relay: &Relay, method: &str, path: &str) -> (Response, String) {
     let mut wire = Wire::connect(relay.addr());
@@ -74,6 +77,65 @@ fn the_page_at_the_root_says_what_this_is() {
     assert_eq!(response.field("x-content-type-options"), Some("nosniff"));
     assert!(body.contains("Roomcast"), "{body}");
     assert!(body.contains("/rooms/"), "it says where to connect: {body}");
+}
+
+/// A browser hides from a page why its WebSocket was refused; the page fetches the same URL instead, from any origin.
+#[test]
+fn a_page_can_ask_why_its_websocket_was_refused() {
+    let mut relay = Relay::start(&["--max-connections", "1", "--drain", "1h"]);
+    let why = |relay: &Relay, path: &str| {
+        let mut wire = Wire::connect(relay.addr());
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: https://game.example\r\n\r\n"
+        );
+        wire.send(request.as_bytes());
+        let (response, body) = wire.response();
+        let any = response.field("access-control-allow-origin");
+        assert_eq!(any, Some("*"), "{path}");
+        (response.status, String::from_utf8_lossy(&body).into_owned())
+    };
+    let (status, body) = why(&relay, "/rooms/lobby");
+    assert_eq!((status, body.contains("WebSocket")), (426, true), "{body}");
+    let (status, body) = why(&relay, "/rooms/a%20b");
+    assert_eq!((status, body.contains("room name")), (404, true), "{body}");
+    let _player = Wire::join(relay.addr(), "/rooms/lobby");
+    for path in ["/rooms/lobby", "/rooms/other", "/echo"] {
+        let (status, body) = why(&relay, path);
+        assert_eq!(
+            (status, body.contains("all the connections")),
+            (503, true),
+            "{body}"
+        );
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(why(&relay, path).0, 200, "{path} of a full relay");
+    }
+    relay.signal(Signal::TERM);
+    let patience = patience("the relay drains");
+    while why(&relay, "/readyz").0 != 503 {
+        patience.check();
+    }
+    let (status, body) = why(&relay, "/rooms/lobby");
+    assert_eq!(
+        (status, body.contains("about to stop")),
+        (503, true),
+        "{body}"
+    );
+    assert_eq!(why(&relay, "/healthz").0, 200);
+    relay.signal(Signal::TERM);
+    relay.exit();
+}
+
+#[test]
+fn a_subprotocol_that_nobody_speaks_is_told_to_the_operator() {
+    let relay = Relay::start(&[]);
+    let mut wire = Wire::connect(relay.addr());
+    let request = upgrade_request("/rooms/a");
+    let request = request.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
+    wire.send(request.as_bytes());
+    let response = wire.accepted();
+    assert_eq!(response.field("sec-websocket-protocol"), None);
+    relay.logged("asks for a subprotocol", 1);
 }
 
 #[test]

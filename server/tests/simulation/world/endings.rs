@@ -16,7 +16,8 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
         (Reason::Violation(violation), Mark::Breach(code)) => violation.close_code() == *code,
         (Reason::PeerClosed, Mark::Close(_)) => true,
         (Reason::Full | Reason::RoomFull | Reason::Overloaded | Reason::Drain, mark) => {
-            matches!(mark, Mark::Seat { .. })
+            // Also a page that asks, without an upgrade, whether it would be seated.
+            matches!(mark, Mark::Seat { .. } | Mark::Request { status: 426 })
         }
         _ => false,
     }
@@ -37,10 +38,10 @@ pub(crate) fn comes_alone(reason: Reason, seated: bool, draining: bool) -> bool 
 pub(crate) fn is_told(reason: Reason, cause: Option<&Mark>, heard: &Heard) -> bool {
     match (heard, reason, cause) {
         (Heard::Status(status), Reason::HandshakeTimeout, _) => *status == 408,
-        (Heard::Status(status), _, Some(Mark::Request { status: due })) => status == due,
         (Heard::Status(status), Reason::Full | Reason::Overloaded | Reason::Drain, Some(_)) => {
             *status == 503
         }
+        (Heard::Status(status), _, Some(Mark::Request { status: due })) => status == due,
         (Heard::Close(code, text), Reason::PeerClosed, Some(Mark::Close(sent))) => {
             code == sent && text.is_empty()
         }
