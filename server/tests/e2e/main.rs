@@ -13,6 +13,7 @@ mod handshake;
 mod http;
 mod limits;
 mod players;
+mod proxies;
 mod relay;
 mod secure;
 mod slow;

@@ -1,0 +1,220 @@
+//! The configurations that `docs/OPERATIONS.md` prints for proxies, word for word but for addresses and files, in front of
+//! a relay. Where a proxy is not installed its test is skipped, but not in CI.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::relay::Relay;
+use crate::wire::{BINARY, TEXT, Wire};
+use crate::{DEADLINE, patience};
+
+const DOCUMENT: &str = include_str!("../../../docs/OPERATIONS.md");
+
+/// The block of this language, with the relay's real address.
+fn printed(language: &str, relay: &Relay) -> String {
+    let fence = format!("```{language}\n");
+    let (_, block) = DOCUMENT.split_once(&fence).expect("a block");
+    let (block, _) = block.split_once("```").expect("its end");
+    replace(block, "127.0.0.1:7777", &relay.addr().to_string())
+}
+
+/// What is replaced must be there, else the test proves nothing of what is printed.
+fn replace(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from:?} in {text}");
+    text.replace(from, to)
+}
+
+/// A proxy that listens; ended with the test.
+struct Proxy {
+    child: Child,
+    addr: SocketAddr,
+    said: Receiver<String>,
+}
+
+impl Proxy {
+    /// Starts `program` with the configuration that `write` makes for an address. `None` if it is not installed.
+    fn start(
+        program: &str,
+        arguments: &[&str],
+        folder: &Path,
+        write: impl Fn(SocketAddr) -> String,
+    ) -> Option<Self> {
+        // Where Debian has servers, whoever's path that is on.
+        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
+        let found = std::env::split_paths(&path)
+            .map(|folder| folder.join(program))
+            .find(|program| program.exists());
+        let Some(found) = found else {
+            let in_ci = std::env::var_os("CI").is_some();
+            assert!(
+                !in_ci,
+                "{program} is not installed: run `scripts/test setup`"
+            );
+            eprintln!("skipped: {program} is not installed");
+            return None;
+        };
+        let patience = patience("the proxy listens");
+        loop {
+            patience.check();
+            let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let addr = free.local_addr().expect("its address");
+            drop(free);
+            fs::write(folder.join("config"), write(addr)).expect("the configuration");
+            let mut child = Command::new(&found)
+                .args(arguments)
+                .current_dir(folder)
+                .env("HOME", folder)
+                .env("XDG_DATA_HOME", folder)
+                .env("XDG_CONFIG_HOME", folder)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the proxy starts");
+            let said = lines(&mut child);
+            while child.try_wait().expect("its status").is_none() {
+                if TcpStream::connect(addr).is_ok() {
+                    return Some(Self { child, addr, said });
+                }
+                patience.check();
+                thread::yield_now();
+            }
+            // Somebody else may have taken the port meanwhile; anything else is a fault of the configuration.
+            let said: Vec<String> = said.iter().collect();
+            let taken = said
+                .iter()
+                .any(|line| line.to_lowercase().contains("in use"));
+            assert!(taken, "{program} does not take what is printed: {said:#?}");
+        }
+    }
+
+    /// Waits for a line with these words.
+    fn says(&self, words: &str) {
+        loop {
+            let line = self.said.recv_timeout(DEADLINE);
+            let line = line.unwrap_or_else(|_| panic!("the proxy never said {words:?}"));
+            if line.contains(words) {
+                return;
+            }
+        }
+    }
+}
+
+fn lines(child: &mut Child) -> Receiver<String> {
+    let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let (sender, said) = mpsc::channel();
+    thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    said
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Plain requests, refused ones and players pass, whatever the proxy.
+fn serves(connect: impl Fn() -> Wire) {
+    for (path, status) in [
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/rooms/a", 426),
+        ("/x", 404),
+    ] {
+        let mut wire = connect();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        wire.send(request.as_bytes());
+        assert_eq!(wire.response_head().status, status, "{path}");
+    }
+    let [mut one, mut other] = [connect(), connect()].map(|wire| wire.upgrade("/rooms/behind"));
+    for len in [0, 1, 125, 126, 65_535, 65_536] {
+        one.message(BINARY, &vec![7; len]);
+        other.expect(BINARY, &vec![7; len]);
+    }
+    other.message(TEXT, b"and back");
+    one.expect(TEXT, b"and back");
+}
+
+#[test]
+fn nginx_as_printed() {
+    let relay = Relay::start(&[]);
+    let folder = TempDir::new().expect("a folder");
+    let location = printed("nginx", &relay);
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {kind};\n"))
+        .concat();
+    let proxy = Proxy::start(
+        "nginx",
+        &["-p", ".", "-c", "config", "-e", "stderr"],
+        folder.path(),
+        |addr| {
+            format!(
+                "daemon off; master_process off; pid pid; error_log stderr;\nevents {{ }}\n\
+                 http {{ access_log off;\n{temporary}server {{ listen {addr};\n{location}}} }}\n"
+            )
+        },
+    );
+    if let Some(proxy) = proxy {
+        serves(|| Wire::connect(proxy.addr));
+    }
+}
+
+#[test]
+fn caddy_as_printed() {
+    let relay = Relay::start(&[]);
+    let folder = TempDir::new().expect("a folder");
+    let site = printed("caddyfile", &relay);
+    let proxy = Proxy::start(
+        "caddy",
+        &["run", "--config", "config", "--adapter", "caddyfile"],
+        folder.path(),
+        |addr| {
+            // Without a name to get a certificate for.
+            let site = replace(
+                &site,
+                "play.example.com",
+                &format!("http://:{}", addr.port()),
+            );
+            format!("{{\n admin off\n}}\n{site}")
+        },
+    );
+    if let Some(proxy) = proxy {
+        serves(|| Wire::connect(proxy.addr));
+    }
+}
+
+#[test]
+fn haproxy_as_printed() {
+    let relay = Relay::start_secure(&[]);
+    let folder = TempDir::new().expect("a folder");
+    let client = relay.client();
+    let pair = ["dev-cert.pem", "dev-cert.key"]
+        .map(|file| fs::read_to_string(relay.ca().with_file_name(file)).expect("its certificate"));
+    fs::write(folder.path().join("play.pem"), pair.concat()).expect("a certificate");
+    let ends = printed("haproxy", &relay);
+    let ends = replace(&ends, "/etc/haproxy/play.pem", "play.pem");
+    let proxy = Proxy::start("haproxy", &["-db", "-f", "config"], folder.path(), |addr| {
+        let ends = replace(&ends, ":443", &addr.to_string());
+        format!(
+            "global\n    log stderr format raw local0\ndefaults\n    mode http\n    log global\n    \
+             option log-health-checks\n\n{ends}"
+        )
+    });
+    if let Some(proxy) = proxy {
+        proxy.says("Health check for server roomcast/relay1 succeeded");
+        serves(|| Wire::connect_tls(proxy.addr, &client));
+    }
+}
