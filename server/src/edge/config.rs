@@ -38,7 +38,7 @@ Exit codes: 0 drained, 1 could not start or go on, 2 unusable flags or environme
 ended by a second SIGINT or SIGTERM.
 
 Close codes: 1002 protocol error, 1007 text is not UTF-8, 1009 message over --max-message, 1012 restart, \
-1013 overloaded, 4000 room full, 4002 slow consumer, 4005 idle.
+4000 room full, 4002 slow consumer, 4005 idle.
 
 Try it: start roomcast, then loadgen --clients 1000 in another terminal.";
 

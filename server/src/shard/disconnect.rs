@@ -54,9 +54,9 @@ pub enum DisconnectReason {
     RoomFull,
     /// The process is restarting.
     Drain,
-    /// A mailbox was full: the home reactor can't take another connection now.
+    /// A mailbox was full: the home reactor can't take another connection now. There is no WebSocket yet, so HTTP 503.
     Overloaded,
-    /// The operating system refused a socket operation that should always work.
+    /// The operating system refused a socket operation that should always work: there is nothing to say it with.
     Internal,
 }
 
@@ -136,16 +136,8 @@ impl DisconnectReason {
                 "drain",
                 Operator,
             ),
-            Self::Overloaded => of(
-                Some((CloseCode::OVERLOADED, "overloaded; reconnect in a moment")),
-                "overloaded",
-                Us,
-            ),
-            Self::Internal => of(
-                Some((CloseCode::INTERNAL, "internal error")),
-                "internal",
-                Us,
-            ),
+            Self::Overloaded => of(None, "overloaded", Us),
+            Self::Internal => of(None, "internal", Us),
         }
     }
 
