@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use super::environment;
 use super::tls::{TlsFlags, Wanted};
 use super::units::{Bytes, Millis};
-use crate::limits::{Limits, REACTORS_MAX};
+use crate::limits::{BATCH_SHARE_OF_OUTBOX, Limits, REACTORS_MAX};
 
 const ABOUT: &str = "A relay for multiplayer games: rooms over WebSockets";
 
@@ -119,15 +119,15 @@ pub struct Config {
         help_heading = "Limits", value_parser = parse_count)]
     max_room_members: usize,
 
-    /// Bytes queued for a player that does not keep up; more ends it with 4002. Nobody else notices
+    /// Bytes queued for a player that does not keep up; more ends it with 4002. Nobody else notices [default: 256KiB, or
+    /// four times a larger --max-message]
     #[arg(
         long,
         env = "ROOMCAST_OUTBOX_MAX",
-        default_value = "256KiB",
         value_name = "SIZE",
         help_heading = "Limits"
     )]
-    outbox_max: Bytes,
+    outbox_max: Option<Bytes>,
 
     /// How long a player may stay behind before it ends with 4002
     #[arg(
@@ -286,15 +286,20 @@ impl Config {
     pub fn limits(&self, players: usize) -> Result<Limits, String> {
         let defaults = Limits::default();
         let idle_ms = self.idle_timeout.as_millis();
+        let max_message = self.max_message.get();
+        // What a room gathers in one turn must fit, and that may be any one message.
+        let outbox_for_it = max_message.saturating_mul(BATCH_SHARE_OF_OUTBOX);
         let limits = Limits {
-            max_message: self.max_message.get(),
+            max_message,
             handshake_ms: self.handshake_timeout.as_millis(),
             ping_ms: self
                 .ping_interval
                 .map_or(defaults.ping_ms.min(idle_ms / 3).max(1), Millis::as_millis),
             idle_ms,
             close_ms: self.close_timeout.as_millis(),
-            outbox_bytes_max: self.outbox_max.get(),
+            outbox_bytes_max: self
+                .outbox_max
+                .map_or(defaults.outbox_bytes_max.max(outbox_for_it), Bytes::get),
             congested_ms_max: self.congested_timeout.as_millis(),
             max_connections: self
                 .max_connections
@@ -443,7 +448,8 @@ mod tests {
             &["--idle-timeout", "0"],
             &["--idle-timeout", "1ms"],
             &["--max-message", "0"],
-            &["--max-message", "1MiB"],
+            &["--max-message", "1MiB", "--outbox-max", "256KiB"],
+            &["--outbox-max", "1KiB"],
             &["--flush-interval", "2s"],
             &["--max-connections", "0"],
         ] {
@@ -462,6 +468,19 @@ mod tests {
         }
         let config = Config::try_parse_from(["roomcast", "--idle-timeout", "2ms"]).unwrap();
         assert_eq!(config.limits(100).map(|limits| limits.ping_ms), Ok(1));
+    }
+
+    #[test]
+    fn a_larger_message_raises_the_default_of_the_outbox() {
+        let outbox = |flags: &[&str]| {
+            let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
+            config.limits(100).map(|limits| limits.outbox_bytes_max)
+        };
+        assert_eq!(outbox(&["--max-message", "1KiB"]), Ok(256 * 1024));
+        assert_eq!(outbox(&["--max-message", "64KiB"]), Ok(256 * 1024));
+        assert_eq!(outbox(&["--max-message", "1MiB"]), Ok(4 * 1024 * 1024));
+        let given = ["--max-message", "1MiB", "--outbox-max", "1MiB"];
+        assert_eq!(outbox(&given), Ok(1024 * 1024));
     }
 
     #[test]

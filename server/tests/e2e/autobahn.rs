@@ -9,7 +9,7 @@ const EXPECTED: &str = include_str!("autobahn.txt");
 #[test]
 fn autobahn_finds_what_it_found_before() {
     // Chapter 9 sends up to 16 MiB in one message.
-    let relay = Relay::start(&["--max-message", "16MiB", "--outbox-max", "64MiB"]);
+    let relay = Relay::start(&["--max-message", "16MiB"]);
     let mut autobahn = Puppet::python("autobahn.py");
     autobahn.arg(relay.url("/echo"));
     let output = autobahn.output().expect("python starts");
