@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion};
-use roomcast::delivery::{BatchPool, Class};
+use roomcast::delivery::{Audience, BatchPool, Class, Dialect};
 use roomcast::limits::{DIRECT_RANGES, Limits};
 use roomcast::room::Rooms;
 use roomcast::shard::{Common, Shard, Written};
@@ -77,7 +77,7 @@ impl Bookkeeping {
             .map(|room| {
                 let id = rooms.open(&room.to_string());
                 for _ in 0..members {
-                    rooms[id].join(connection);
+                    rooms[id].join(connection, Dialect::Raw);
                     connection += 1;
                 }
                 id
@@ -96,9 +96,17 @@ impl Bookkeeping {
         for &id in &self.ids {
             let room = &mut self.rooms[id];
             for seat in 0..self.members {
-                room.append(seat, Class::Event, &mut self.pool, |out| {
-                    encode_message(out, MessageKind::Binary, black_box(&self.payload));
-                });
+                let payload = &self.payload;
+                let encode = |dialect, author, out: &mut Vec<u8>| {
+                    encode_message(
+                        dialect,
+                        out,
+                        author,
+                        MessageKind::Binary,
+                        black_box(payload),
+                    );
+                };
+                room.append(seat, Class::Event, Audience::All, &mut self.pool, encode);
             }
         }
         let mut delivered = 0;
@@ -109,8 +117,9 @@ impl Bookkeeping {
                 let batch = room.batch().expect("its fan-out is running");
                 let mut slices = [IoSlice::new(&[]); DIRECT_RANGES];
                 let mut filled = 0;
-                for range in batch.others(receiver.member, receiver.from) {
-                    slices[filled] = IoSlice::new(batch.slice(range));
+                let encoding = batch.encoding(receiver.dialect);
+                for range in batch.others(receiver.dialect, receiver.member, receiver.from) {
+                    slices[filled] = IoSlice::new(encoding.slice(range));
                     filled += 1;
                 }
                 delivered += hand_over(&slices[..filled]);
@@ -198,7 +207,9 @@ impl ReferencePerMessage {
             for sender in 0..room.len() {
                 self.scratch.clear();
                 encode_message(
+                    Dialect::Raw,
                     &mut self.scratch,
+                    0,
                     MessageKind::Binary,
                     black_box(&self.payload),
                 );

@@ -1,151 +1,265 @@
-//! The batch: all frames of one room and one iteration, in one contiguous buffer, with an index.
+//! The batch: all messages of one room and one iteration, with an index, and their bytes in each dialect.
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::slice;
 
+use super::{Dialect, Encoding, Speakers};
 use crate::limits::{SPARE_BATCH_BYTES, SPARE_BATCH_BYTES_EACH};
 
 /// How a message wants to be treated when its receiver has fallen behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Class {
     /// Must arrive, in order. In raw mode everything is an event.
     Event,
 }
 
-/// Where one frame lies in the batch, and whose it is.
-#[derive(Debug, Clone, Copy)]
-struct FrameRef {
-    sender: u32,
-    start: u32,
-    end: u32,
+/// Who gets a message, of those who are in the room when it is said. Its author never does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience<'a> {
+    /// Everybody.
+    All,
+    /// These members.
+    Few(&'a [u32]),
 }
 
-/// Encoded frames with their senders. Open while messages are appended; frozen, it is immutable and shared.
+/// One message: whose it is. Which bytes are its own, each dialect knows for itself.
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    author: u32,
+    index: u32,
+}
+
+/// A message for fewer than all.
+#[derive(Debug, Clone)]
+struct Few {
+    index: u32,
+    /// Its receivers in `Batch::receivers`.
+    receivers: Range<u32>,
+}
+
+/// Messages with their authors. Open while messages are appended; frozen, it does not change any more. A position in it
+/// is the index of a message.
 #[derive(Debug, Default)]
 pub struct Batch {
-    bytes: Vec<u8>,
-    /// In order of `start` while open, of (`sender`, `start`) once frozen.
-    frames: Vec<FrameRef>,
+    /// In the order in which they were said while open, of (`author`, `index`) once frozen.
+    messages: Vec<Message>,
+    /// Those that are not for everybody, in the order in which they were said. Looked at only if there is one.
+    few: Vec<Few>,
+    /// Members, ascending within each message.
+    receivers: Vec<u32>,
+    encodings: [Rc<Encoding>; Dialect::ALL.len()],
 }
 
 impl Batch {
-    /// Appends what `encode` writes as one frame of `sender`.
-    pub fn append(&mut self, sender: u32, class: Class, encode: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
-        encode(&mut self.bytes);
-        let end = self.bytes.len();
-        debug_assert!(
-            end <= u32::MAX as usize,
-            "bounded by the batch limit and one receive buffer"
-        );
-        let (start, end) = (start as u32, end as u32);
-        match class {
-            Class::Event => self.frames.push(FrameRef { sender, start, end }),
+    /// Appends a message, encoded once for each dialect that somebody speaks.
+    pub fn append(
+        &mut self,
+        author: u32,
+        class: Class,
+        audience: Audience<'_>,
+        speakers: &Speakers,
+        mut encode: impl FnMut(Dialect, &mut Vec<u8>),
+    ) {
+        let index = self.messages.len() as u32;
+        for dialect in Dialect::ALL {
+            if speakers.any(dialect) {
+                Rc::get_mut(&mut self.encodings[dialect.index()])
+                    .expect("an open batch is not shared")
+                    .append(index, |out| encode(dialect, out));
+            }
         }
-    }
-
-    /// Sorts the index so that the frames of one sender are found at once.
-    pub fn freeze(&mut self) {
-        if self.frames.len() > 1 {
-            self.frames.sort_unstable_by_key(|frame| {
-                (u64::from(frame.sender) << 32) | u64::from(frame.start)
+        match class {
+            Class::Event => self.messages.push(Message { author, index }),
+        }
+        if let Audience::Few(receivers) = audience {
+            let start = self.receivers.len();
+            self.receivers.extend_from_slice(receivers);
+            self.receivers[start..].sort_unstable();
+            self.few.push(Few {
+                index,
+                receivers: start as u32..self.receivers.len() as u32,
             });
         }
     }
 
-    /// The byte ranges that a member gets: everything from `from` on, except its own frames. Adjoining frames form one
-    /// range. The batch must be frozen.
-    pub fn others(&self, member: u32, from: u32) -> impl Iterator<Item = Range<u32>> + Clone + '_ {
-        let first = match self.frames.len() {
+    /// Sorts the index so that the messages of one author are found at once.
+    pub fn freeze(&mut self) {
+        if self.messages.len() > 1 {
+            self.messages.sort_unstable_by_key(|message| {
+                (u64::from(message.author) << 32) | u64::from(message.index)
+            });
+        }
+    }
+
+    /// The byte ranges of its dialect that a member gets: everything from message `from` on, except what it said itself
+    /// and what is for others only. Adjoining messages form one range. The batch must be frozen.
+    pub fn others(&self, dialect: Dialect, member: u32, from: u32) -> Ranges<'_> {
+        let first = match self.messages.len() {
             0 => 0,
-            1 => usize::from(self.frames[0].sender != member),
-            _ => self.frames.partition_point(|frame| frame.sender < member),
+            1 => usize::from(self.messages[0].author != member),
+            _ => self
+                .messages
+                .partition_point(|message| message.author < member),
         };
-        let mut own = self.frames[first..]
-            .iter()
-            .take_while(move |frame| frame.sender == member);
-        let len = self.bytes.len() as u32;
-        let mut at = from;
-        std::iter::from_fn(move || {
-            loop {
-                match own.next() {
-                    Some(frame) if frame.start > at => {
-                        let range = at..frame.start;
-                        at = frame.end;
-                        return Some(range);
-                    }
-                    Some(frame) => at = at.max(frame.end),
-                    None if at < len => return Some(std::mem::replace(&mut at, len)..len),
-                    None => return None,
-                }
-            }
-        })
+        let encoding = self.encoding(dialect);
+        Ranges {
+            batch: self,
+            encoding,
+            member,
+            own: self.messages[first..].iter(),
+            few: self.few.iter(),
+            at: encoding.start(from),
+        }
     }
 
-    /// The bytes of a range that [`Batch::others`] gave.
-    pub fn slice(&self, range: Range<u32>) -> &[u8] {
-        &self.bytes[range.start as usize..range.end as usize]
+    /// The bytes of all messages in this dialect.
+    pub fn encoding(&self, dialect: Dialect) -> &Rc<Encoding> {
+        &self.encodings[dialect.index()]
     }
 
-    /// Where the frame that contains byte `at` ends.
-    pub fn frame_end(&self, at: u32) -> u32 {
-        let frame = self
-            .frames
-            .iter()
-            .find(|frame| frame.start <= at && at < frame.end);
-        frame.map_or(self.bytes.len() as u32, |frame| frame.end)
+    /// Messages so far: the position of the next one.
+    pub fn len(&self) -> u32 {
+        self.messages.len() as u32
     }
 
-    /// Bytes of all frames.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Bytes of memory in use: the frames and their index, which outweighs them when they are tiny.
-    pub fn footprint(&self) -> usize {
-        self.bytes.len() + self.frames.len() * size_of::<FrameRef>()
-    }
-
-    /// No frame yet.
+    /// Nothing was said yet.
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.messages.is_empty()
     }
 
+    /// Bytes of memory in use: the messages in all dialects and their index, which outweighs them when they are tiny.
+    pub fn footprint(&self) -> usize {
+        let encodings = self.encodings.iter();
+        self.messages.len() * size_of::<Message>()
+            + self.few.len() * size_of::<Few>()
+            + self.receivers.len() * size_of::<u32>()
+            + encodings
+                .map(|encoding| encoding.footprint())
+                .sum::<usize>()
+    }
+
+    /// Forgets all messages. An encoding that somebody refers to stays with them.
     fn clear(&mut self) {
-        self.bytes.clear();
-        self.frames.clear();
+        self.messages.clear();
+        self.few.clear();
+        self.receivers.clear();
+        for encoding in &mut self.encodings {
+            match Rc::get_mut(encoding) {
+                Some(unshared) => unshared.clear(),
+                None => *encoding = Rc::default(),
+            }
+        }
     }
 
     fn capacity(&self) -> usize {
-        self.bytes.capacity() + self.frames.capacity() * size_of::<FrameRef>()
+        let encodings = self.encodings.iter();
+        self.messages.capacity() * size_of::<Message>()
+            + self.few.capacity() * size_of::<Few>()
+            + self.receivers.capacity() * size_of::<u32>()
+            + encodings.map(|encoding| encoding.capacity()).sum::<usize>()
+    }
+}
+
+/// What one member gets of a batch, see [`Batch::others`].
+#[derive(Debug, Clone)]
+pub struct Ranges<'b> {
+    batch: &'b Batch,
+    encoding: &'b Encoding,
+    member: u32,
+    /// Its own messages, and whatever is sorted behind them.
+    own: slice::Iter<'b, Message>,
+    few: slice::Iter<'b, Few>,
+    at: u32,
+}
+
+impl Ranges<'_> {
+    /// The next message that this member does not get.
+    fn next_gap(&mut self) -> Option<u32> {
+        let own = self.own.as_slice().first();
+        let own = own.filter(|message| message.author == self.member);
+        if self.few.as_slice().is_empty() {
+            self.own.next();
+            return own.map(|message| message.index);
+        }
+        let others = self.few.as_slice().iter().position(|few| {
+            let receivers = few.receivers.start as usize..few.receivers.end as usize;
+            let receivers = &self.batch.receivers[receivers];
+            receivers.binary_search(&self.member).is_err()
+        });
+        let others = others.map(|skip| (skip, self.few.as_slice()[skip].index));
+        match (own.map(|message| message.index), others) {
+            (Some(own), None) => {
+                self.few = [].iter();
+                self.own.next();
+                Some(own)
+            }
+            (Some(own), Some((_, other))) if own < other => {
+                self.own.next();
+                Some(own)
+            }
+            (own, Some((skip, other))) => {
+                self.few.nth(skip);
+                if own == Some(other) {
+                    self.own.next();
+                }
+                Some(other)
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+impl Iterator for Ranges<'_> {
+    type Item = Range<u32>;
+
+    fn next(&mut self) -> Option<Range<u32>> {
+        loop {
+            match self.next_gap() {
+                Some(gap) => {
+                    let start = self.encoding.start(gap);
+                    let end = self.encoding.end(gap);
+                    if start > self.at {
+                        let range = self.at..start;
+                        self.at = end;
+                        return Some(range);
+                    }
+                    self.at = self.at.max(end);
+                }
+                None => {
+                    let len = self.encoding.len();
+                    let at = std::mem::replace(&mut self.at, len);
+                    return (at < len).then_some(at..len);
+                }
+            }
+        }
     }
 }
 
 /// Batches that were delivered and wait for their next use, so that the steady state allocates nothing.
 #[derive(Debug, Default)]
 pub struct BatchPool {
-    spare: Vec<Rc<Batch>>,
+    #[expect(clippy::vec_box, reason = "a batch goes to and fro as one pointer")]
+    spare: Vec<Box<Batch>>,
     bytes: usize,
 }
 
 impl BatchPool {
-    /// An empty batch that nobody else refers to.
-    pub fn take(&mut self) -> Rc<Batch> {
+    /// An empty batch.
+    pub fn take(&mut self) -> Box<Batch> {
         let Some(batch) = self.spare.pop() else {
-            return Rc::default();
+            return Box::default();
         };
         self.bytes -= batch.capacity();
         batch
     }
 
-    /// Takes a batch back if this was the last reference and the pool has room for it.
-    pub fn give(&mut self, mut batch: Rc<Batch>) {
-        let Some(unshared) = Rc::get_mut(&mut batch) else {
-            return;
-        };
-        let capacity = unshared.capacity();
+    /// Takes a batch back if the pool has room for it.
+    pub fn give(&mut self, mut batch: Box<Batch>) {
+        batch.clear();
+        let capacity = batch.capacity();
         if capacity <= SPARE_BATCH_BYTES_EACH && self.bytes + capacity <= SPARE_BATCH_BYTES {
-            unshared.clear();
             self.bytes += capacity;
             self.spare.push(batch);
         }
@@ -158,71 +272,143 @@ mod tests {
 
     use super::*;
 
-    fn batch_of(senders: &[(u32, usize)]) -> Batch {
+    fn speakers(dialects: &[Dialect]) -> Speakers {
+        let mut speakers = Speakers::default();
+        dialects.iter().for_each(|&dialect| speakers.add(dialect));
+        speakers
+    }
+
+    /// Raw, a message is its index, so many times; in the other dialect the author follows.
+    fn write(dialect: Dialect, out: &mut Vec<u8>, author: u32, index: usize, len: usize) {
+        out.extend(std::iter::repeat_n(index as u8, len));
+        if dialect != Dialect::Raw {
+            out.push(author as u8);
+        }
+    }
+
+    fn batch_of(authors: &[(u32, usize)]) -> Batch {
         let mut batch = Batch::default();
-        for (index, &(sender, len)) in senders.iter().enumerate() {
-            batch.append(sender, Class::Event, |out| {
-                out.extend(std::iter::repeat_n(index as u8, len));
-            });
+        let speakers = speakers(&[Dialect::Raw]);
+        for (index, &(author, len)) in authors.iter().enumerate() {
+            batch.append(
+                author,
+                Class::Event,
+                Audience::All,
+                &speakers,
+                |dialect, out| write(dialect, out, author, index, len),
+            );
         }
         batch.freeze();
         batch
     }
 
-    fn received(batch: &Batch, member: u32, from: u32) -> Vec<u8> {
+    fn received(batch: &Batch, dialect: Dialect, member: u32, from: u32) -> Vec<u8> {
         batch
-            .others(member, from)
-            .flat_map(|range| batch.slice(range).to_vec())
+            .others(dialect, member, from)
+            .flat_map(|range| batch.encoding(dialect).slice(range).to_vec())
             .collect()
     }
 
     #[test]
-    fn a_lone_sender_gets_nothing_back() {
+    fn a_lone_author_gets_nothing_back() {
         let batch = batch_of(&[(3, 5), (3, 2)]);
-        assert_eq!(batch.others(3, 0).count(), 0);
-        let mut others = batch.others(4, 0);
+        assert_eq!(batch.others(Dialect::Raw, 3, 0).count(), 0);
+        let mut others = batch.others(Dialect::Raw, 4, 0);
         assert_eq!((others.next(), others.next()), (Some(0..7), None));
     }
 
     #[test]
-    fn the_rest_of_a_frame_is_found() {
+    fn the_rest_of_a_message_is_found() {
         let batch = batch_of(&[(9, 4), (1, 3), (9, 2)]);
-        assert_eq!(batch.frame_end(0), 4);
-        assert_eq!(batch.frame_end(5), 7);
-        assert_eq!(batch.frame_end(8), 9);
+        let raw = batch.encoding(Dialect::Raw);
+        assert_eq!(raw.message_end(0), 4);
+        assert_eq!(raw.message_end(5), 7);
+        assert_eq!(raw.message_end(8), 9);
     }
 
     #[test]
-    fn the_pool_keeps_only_unshared_batches() {
+    fn what_somebody_refers_to_stays_as_it_is() {
         let mut pool = BatchPool::default();
         let mut batch = pool.take();
-        Rc::get_mut(&mut batch)
-            .unwrap()
-            .append(1, Class::Event, |out| out.extend_from_slice(b"x"));
-        let kept = Rc::clone(&batch);
+        let raw = speakers(&[Dialect::Raw]);
+        batch.append(1, Class::Event, Audience::All, &raw, |_, out| {
+            out.extend_from_slice(b"x");
+        });
+        let kept = Rc::clone(batch.encoding(Dialect::Raw));
         pool.give(batch);
-        assert!(pool.spare.is_empty());
-        pool.give(kept);
-        assert!(pool.take().is_empty());
+        let mut again = pool.take();
+        assert!(again.is_empty());
+        again.append(1, Class::Event, Audience::All, &raw, |_, out| {
+            out.extend_from_slice(b"y");
+        });
+        assert_eq!(kept.slice(0..1), b"x");
     }
+
+    #[test]
+    fn a_dialect_that_nobody_speaks_costs_nothing() {
+        let mut batch = Batch::default();
+        let nobody = Speakers::default();
+        batch.append(1, Class::Event, Audience::All, &nobody, |_, _| {
+            panic!("nobody would read it")
+        });
+        let encodings = batch.encodings.iter();
+        assert_eq!(
+            encodings.map(|encoding| encoding.capacity()).sum::<usize>(),
+            0
+        );
+    }
+
+    /// Who says what, to whom, while which dialects are spoken.
+    type Said = (u32, usize, Option<Vec<u32>>, bool);
 
     proptest! {
         #[test]
-        fn everyone_gets_all_but_its_own(
-            senders in prop::collection::vec((0u32..6, 1usize..9), 0..40),
+        fn everyone_gets_what_is_for_it_but_its_own(
+            said in prop::collection::vec(
+                (
+                    0u32..6,
+                    1usize..9,
+                    prop::option::weighted(0.3, prop::collection::vec(0u32..7, 0..4)),
+                    any::<bool>(),
+                ),
+                0..40,
+            ),
+            broadcasts_only: bool,
             member in 0u32..7,
             joined_after in 0usize..40,
         ) {
-            let batch = batch_of(&senders);
-            let joined_after = joined_after.min(senders.len());
-            let from: usize = senders[..joined_after].iter().map(|s| s.1).sum();
-            let expected: Vec<u8> = senders.iter().enumerate().skip(joined_after)
-                .filter(|(_, s)| s.0 != member)
-                .flat_map(|(index, s)| std::iter::repeat_n(index as u8, s.1)).collect();
-            prop_assert_eq!(received(&batch, member, from as u32), expected);
-            // Ranges are as few as they can be: one more than the gaps that the member's own frames make.
-            let own = senders.iter().filter(|s| s.0 == member).count();
-            prop_assert!(batch.others(member, 0).count() <= own + 1);
+            let mut said: Vec<Said> = said;
+            if broadcasts_only {
+                said.iter_mut().for_each(|said| said.2 = None);
+            }
+            let mut batch = Batch::default();
+            for (index, (author, len, audience, both)) in said.iter().enumerate() {
+                let audience = audience.as_deref().map_or(Audience::All, Audience::Few);
+                let spoken = if *both { &Dialect::ALL[..] } else { &[Dialect::Raw] };
+                let encode = |dialect, out: &mut Vec<u8>| write(dialect, out, *author, index, *len);
+                batch.append(*author, Class::Event, audience, &speakers(spoken), encode);
+            }
+            batch.freeze();
+            let joined_after = joined_after.min(said.len());
+            let heard = |dialect| {
+                let mut out = Vec::new();
+                for (index, (author, len, audience, both)) in said.iter().enumerate().skip(joined_after) {
+                    let for_it = audience.as_ref().is_none_or(|few| few.contains(&member));
+                    if *author != member && for_it && (*both || dialect == Dialect::Raw) {
+                        write(dialect, &mut out, *author, index, *len);
+                    }
+                }
+                out
+            };
+            for dialect in Dialect::ALL {
+                prop_assert_eq!(received(&batch, dialect, member, joined_after as u32), heard(dialect));
+            }
+            // Ranges are as few as they can be: one more than the gaps.
+            let gaps = said.iter().filter(|(author, _, audience, _)| {
+                *author == member || audience.as_ref().is_some_and(|few| !few.contains(&member))
+            });
+            let gaps = gaps.count();
+            prop_assert!(batch.others(Dialect::Raw, member, 0).count() <= gaps + 1);
         }
     }
 }

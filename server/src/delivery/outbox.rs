@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::Batch;
+use super::Encoding;
 use crate::limits::SEGMENT_OVERHEAD;
 
 /// Ranges below this many bytes are copied: cheaper than a reference, and they coalesce.
@@ -20,9 +20,9 @@ const OWN_SEGMENT: usize = 16 * 1024;
 enum Segment {
     /// Bytes of this connection alone, or copied out of a batch.
     Own(Vec<u8>),
-    /// A range of a frozen batch, frames whole.
+    /// A range of a frozen batch in the receiver's dialect, frames whole.
     Shared {
-        batch: Rc<Batch>,
+        encoding: Rc<Encoding>,
         start: u32,
         end: u32,
     },
@@ -32,7 +32,11 @@ impl Segment {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared { batch, start, end } => batch.slice(*start..*end),
+            Self::Shared {
+                encoding,
+                start,
+                end,
+            } => encoding.slice(*start..*end),
         }
     }
 }
@@ -91,15 +95,20 @@ impl Outbox {
     }
 
     /// Queues a range of a batch: by reference, or copied where a reference would cost or pin more.
-    pub fn push_shared(&mut self, batch: &Rc<Batch>, range: Range<u32>, limit: usize) -> Queued {
+    pub fn push_shared(
+        &mut self,
+        encoding: &Rc<Encoding>,
+        range: Range<u32>,
+        limit: usize,
+    ) -> Queued {
         let queue = self.queue.get_or_insert_default();
         let len = (range.end - range.start) as usize;
-        if len < COPY_BELOW || len * PINNED_SHARE < batch.footprint() {
-            queue.append(|out| out.extend_from_slice(batch.slice(range)));
+        if len < COPY_BELOW || len * PINNED_SHARE < encoding.footprint() {
+            queue.append(|out| out.extend_from_slice(encoding.slice(range)));
         } else {
             queue.charged += len + SEGMENT_OVERHEAD;
             queue.segments.push_back(Segment::Shared {
-                batch: Rc::clone(batch),
+                encoding: Rc::clone(encoding),
                 start: range.start,
                 end: range.end,
             });
@@ -205,8 +214,13 @@ impl Outbox {
             return self.keep_sealed();
         }
         queue.segments.truncate(1);
-        if let Some(Segment::Shared { batch, start, end }) = queue.segments.front_mut() {
-            *end = batch.frame_end(*start + queue.written as u32);
+        if let Some(Segment::Shared {
+            encoding,
+            start,
+            end,
+        }) = queue.segments.front_mut()
+        {
+            *end = encoding.message_end(*start + queue.written as u32);
         }
         let segments = queue.segments.iter();
         let charged = segments.map(|segment| segment.bytes().len() + SEGMENT_OVERHEAD);
@@ -266,7 +280,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::delivery::Class;
 
     fn waiting(outbox: &Outbox) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 64];
@@ -277,15 +290,14 @@ mod tests {
             .collect()
     }
 
-    fn frozen(frames: usize, len: usize) -> Rc<Batch> {
-        let mut batch = Batch::default();
-        for index in 0..frames {
-            batch.append(index as u32, Class::Event, |out| {
+    fn frozen(messages: usize, len: usize) -> Rc<Encoding> {
+        let mut encoding = Encoding::default();
+        for index in 0..messages {
+            encoding.append(index as u32, |out| {
                 out.extend(std::iter::repeat_n(index as u8, len));
             });
         }
-        batch.freeze();
-        Rc::new(batch)
+        Rc::new(encoding)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 pub use table::{RoomId, Rooms};
 
-use crate::delivery::{Batch, BatchPool, Class};
+use crate::delivery::{Audience, Batch, BatchPool, Class, Dialect, Speakers};
 
 /// A seat whose member left while a fan-out was running over the seats.
 const VACANT: u32 = u32::MAX;
@@ -21,14 +21,15 @@ struct Seat {
     connection: u32,
     /// Unique in this room, never used twice while the room lives.
     member: u32,
-    /// Bytes of the open batch that were there before this member; 0 again after its first batch.
+    /// Messages of the open batch that were there before this member; 0 again after its first batch.
     joined_at: u32,
+    dialect: Dialect,
 }
 
 /// A frozen batch on its way to the seats.
 #[derive(Debug)]
 struct Fanout {
-    batch: Rc<Batch>,
+    batch: Box<Batch>,
     /// Where the round began; it rotates, so that nobody is always last.
     start: u32,
     /// Seats served so far.
@@ -45,8 +46,10 @@ pub struct Receiver {
     pub connection: u32,
     /// Its member number, for [`Batch::others`].
     pub member: u32,
-    /// The byte of the batch from which on it was a member.
+    /// The message of the batch from which on it was a member.
     pub from: u32,
+    /// What it speaks.
+    pub dialect: Dialect,
 }
 
 /// Members, and their messages until everyone has been served.
@@ -54,9 +57,10 @@ pub struct Receiver {
 pub struct Room {
     name: Rc<str>,
     seats: Vec<Seat>,
+    speakers: Speakers,
     next_member: u32,
     rotation: u32,
-    open: Option<Rc<Batch>>,
+    open: Option<Box<Batch>>,
     fanout: Option<Fanout>,
     /// Members that have fallen behind and still read; while there is one, flooders are read no further.
     pub pressing: u32,
@@ -71,6 +75,7 @@ impl Room {
         Self {
             name,
             seats: Vec::new(),
+            speakers: Speakers::default(),
             next_member: 0,
             rotation: 0,
             open: None,
@@ -100,20 +105,23 @@ impl Room {
     }
 
     /// Seats a connection; returns the index of its seat.
-    pub fn join(&mut self, connection: u32) -> u32 {
+    pub fn join(&mut self, connection: u32, dialect: Dialect) -> u32 {
         let member = self.next_member;
         self.next_member = self.next_member.wrapping_add(1);
-        let joined_at = self.open.as_ref().map_or(0, |open| open.len() as u32);
+        let joined_at = self.open.as_ref().map_or(0, |open| open.len());
         self.seats.push(Seat {
             connection,
             member,
             joined_at,
+            dialect,
         });
+        self.speakers.add(dialect);
         self.seats.len() as u32 - 1
     }
 
     /// Frees a seat. Returns the connection that now sits there, if another one was moved.
     pub fn leave(&mut self, seat: u32) -> Option<u32> {
+        self.speakers.remove(self.seats[seat as usize].dialect);
         match &mut self.fanout {
             Some(fanout) => {
                 fanout.vacated = true;
@@ -127,21 +135,24 @@ impl Room {
         }
     }
 
-    /// Appends a message of the member on `seat`, encoded by `encode`. Nothing is kept if nobody would get it.
+    /// Appends a message of the member on `seat`, which `encode` writes in a dialect with its author's number. Nothing
+    /// is kept if nobody would get it.
     pub fn append(
         &mut self,
         seat: u32,
         class: Class,
+        audience: Audience<'_>,
         pool: &mut BatchPool,
-        encode: impl FnOnce(&mut Vec<u8>),
+        mut encode: impl FnMut(Dialect, u32, &mut Vec<u8>),
     ) -> bool {
         if self.seats.len() < 2 {
             return false;
         }
-        let sender = self.seats[seat as usize].member;
+        let author = self.seats[seat as usize].member;
         let open = self.open.get_or_insert_with(|| pool.take());
-        let open = Rc::get_mut(open).expect("an open batch is not shared");
-        open.append(sender, class, encode);
+        open.append(author, class, audience, &self.speakers, |dialect, out| {
+            encode(dialect, author, out);
+        });
         true
     }
 
@@ -159,9 +170,7 @@ impl Room {
         let Some(mut batch) = self.open.take() else {
             return false;
         };
-        Rc::get_mut(&mut batch)
-            .expect("an open batch is not shared")
-            .freeze();
+        batch.freeze();
         let seats = self.seats.len() as u32;
         let start = if seats == 0 { 0 } else { self.rotation % seats };
         self.rotation = self.rotation.wrapping_add(1);
@@ -193,6 +202,7 @@ impl Room {
                     connection: seat.connection,
                     member: seat.member,
                     from,
+                    dialect: seat.dialect,
                 });
             }
         }
@@ -200,8 +210,8 @@ impl Room {
     }
 
     /// The batch of the running fan-out.
-    pub fn batch(&self) -> Option<&Rc<Batch>> {
-        self.fanout.as_ref().map(|fanout| &fanout.batch)
+    pub fn batch(&self) -> Option<&Batch> {
+        self.fanout.as_ref().map(|fanout| &*fanout.batch)
     }
 
     /// Ends a fan-out that has no receivers left, and tells `moved` who sits where now (connection, seat).
@@ -261,24 +271,38 @@ mod tests {
         let mut served = Vec::new();
         while let Some(receiver) = room.next_receiver() {
             let batch = room.batch().unwrap();
-            let bytes = batch
-                .others(receiver.member, receiver.from)
-                .flat_map(|range| batch.slice(range).to_vec());
-            served.push((receiver.connection, bytes.collect()));
+            served.push((receiver.connection, got(batch, &receiver)));
         }
         room.finish_fanout(pool, |_, _| {});
         served
     }
 
+    fn got(batch: &Batch, receiver: &Receiver) -> Vec<u8> {
+        let dialect = receiver.dialect;
+        batch
+            .others(dialect, receiver.member, receiver.from)
+            .flat_map(|range| batch.encoding(dialect).slice(range).to_vec())
+            .collect()
+    }
+
+    /// Raw, a message is what was said; in the other dialect the author's number follows.
+    fn write(dialect: Dialect, author: u32, bytes: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(bytes);
+        if dialect != Dialect::Raw {
+            out.push(author as u8);
+        }
+    }
+
     fn say(room: &mut Room, seat: u32, pool: &mut BatchPool, bytes: &[u8]) {
-        room.append(seat, Class::Event, pool, |out| out.extend_from_slice(bytes));
+        let encode = |dialect, author, out: &mut Vec<u8>| write(dialect, author, bytes, out);
+        room.append(seat, Class::Event, Audience::All, pool, encode);
     }
 
     #[test]
     fn everyone_but_the_sender_gets_it_and_the_start_rotates() {
         let (mut room, mut pool) = (room(), BatchPool::default());
         for connection in [10, 11, 12] {
-            room.join(connection);
+            room.join(connection, Dialect::Raw);
         }
         let mut firsts = Vec::new();
         for _ in 0..3 {
@@ -296,7 +320,7 @@ mod tests {
     #[test]
     fn alone_in_a_room_nothing_is_kept() {
         let (mut room, mut pool) = (room(), BatchPool::default());
-        room.join(1);
+        room.join(1, Dialect::Raw);
         say(&mut room, 0, &mut pool, b"hello?");
         assert!(!room.freeze());
     }
@@ -304,10 +328,10 @@ mod tests {
     #[test]
     fn who_joins_in_the_middle_of_an_iteration_gets_only_what_follows() {
         let (mut room, mut pool) = (room(), BatchPool::default());
-        room.join(1);
-        room.join(2);
+        room.join(1, Dialect::Raw);
+        room.join(2, Dialect::Raw);
         say(&mut room, 0, &mut pool, b"before");
-        room.join(3);
+        room.join(3, Dialect::Raw);
         say(&mut room, 0, &mut pool, b"after");
         room.freeze();
         let mut served = serve(&mut room, &mut pool);
@@ -326,17 +350,18 @@ mod tests {
         /// Joins, leaves, messages and partial fan-outs in any order, against the plain rule.
         #[test]
         fn members_get_what_was_said_while_they_were_members(
-            steps in prop::collection::vec((0u8..5, 0usize..8), 1..120),
+            steps in prop::collection::vec((0u8..6, 0usize..8), 1..120),
         ) {
             let (mut room, mut pool) = (room(), BatchPool::default());
             // connection -> (seat, expected bytes, got bytes)
             let mut members: std::collections::BTreeMap<u32, (u32, Vec<u8>, Vec<u8>)> = Default::default();
-            let mut next_connection = 0;
+            let mut next_connection: u32 = 0;
+            let dialect_of = |connection: u32| Dialect::ALL[connection as usize % Dialect::ALL.len()];
             let mut said = 0u8;
             for (kind, pick) in steps {
                 match kind {
                     0 => {
-                        let seat = room.join(next_connection);
+                        let seat = room.join(next_connection, dialect_of(next_connection));
                         members.insert(next_connection, (seat, Vec::new(), Vec::new()));
                         next_connection += 1;
                     }
@@ -347,14 +372,20 @@ mod tests {
                             members.get_mut(&moved).unwrap().0 = seat;
                         }
                     }
-                    2 if !members.is_empty() => {
+                    2 | 5 if !members.is_empty() => {
                         let sender = *members.keys().nth(pick % members.len()).unwrap();
                         said = said.wrapping_add(1);
-                        let seat = members[&sender].0;
-                        if room.append(seat, Class::Event, &mut pool, |out| out.push(said)) {
+                        let author = room.seats[members[&sender].0 as usize].member;
+                        // Every third, if it is not for all.
+                        let few: Vec<u32> = members.keys().copied().skip(pick % 3).step_by(3).collect();
+                        let numbers: Vec<u32> = few.iter()
+                            .map(|connection| room.seats[members[connection].0 as usize].member).collect();
+                        let audience = if kind == 2 { Audience::All } else { Audience::Few(&numbers) };
+                        let encode = |dialect, author, out: &mut Vec<u8>| write(dialect, author, &[said], out);
+                        if room.append(members[&sender].0, Class::Event, audience, &mut pool, encode) {
                             for (connection, member) in &mut members {
-                                if *connection != sender {
-                                    member.1.push(said);
+                                if *connection != sender && (kind == 2 || few.contains(connection)) {
+                                    write(dialect_of(*connection), author, &[said], &mut member.1);
                                 }
                             }
                         }
@@ -367,8 +398,7 @@ mod tests {
                         for _ in 0..=pick {
                             let Some(receiver) = room.next_receiver() else { break };
                             let batch = room.batch().unwrap();
-                            let got: Vec<u8> = batch.others(receiver.member, receiver.from)
-                                .flat_map(|range| batch.slice(range).to_vec()).collect();
+                            let got = got(batch, &receiver);
                             members.get_mut(&receiver.connection).expect("only members are served").2.extend(got);
                         }
                     }
@@ -377,8 +407,7 @@ mod tests {
             for _ in 0..2 {
                 while let Some(receiver) = room.next_receiver() {
                     let batch = room.batch().unwrap();
-                    let got: Vec<u8> = batch.others(receiver.member, receiver.from)
-                        .flat_map(|range| batch.slice(range).to_vec()).collect();
+                    let got = got(batch, &receiver);
                     members.get_mut(&receiver.connection).expect("only members are served").2.extend(got);
                 }
                 room.finish_fanout(&mut pool, |connection, seat| members.get_mut(&connection).unwrap().0 = seat);

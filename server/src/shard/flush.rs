@@ -9,7 +9,7 @@ use std::mem;
 use super::connection::{Phase, Seat};
 use super::secure::Sealer;
 use super::{DisconnectReason, Shard};
-use crate::delivery::{Batch, Outbox, Queued};
+use crate::delivery::{Dialect, Encoding, Outbox, Queued};
 use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION, SLICES_PER_WRITE};
 use crate::room::{Receiver, RoomId};
 use crate::transport::Transport;
@@ -18,8 +18,8 @@ use crate::transport::Transport;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Current {
     Nothing,
-    /// The first `usize` of `Flush::ranges`, of this room's batch.
-    Batch(u32, RoomId, usize),
+    /// The first `usize` of `Flush::ranges`, of this room's batch in this dialect.
+    Batch(u32, RoomId, Dialect, usize),
     /// What the outbox holds, as it is.
     Outbox(u32),
     /// What the sealer holds; it has been taken out of wherever it was.
@@ -70,7 +70,7 @@ pub enum Pending<'a> {
     /// One contiguous range.
     One(&'a [u8]),
     /// Ranges of one batch.
-    Ranges(&'a Batch, &'a [(u32, u32)]),
+    Ranges(&'a Encoding, &'a [(u32, u32)]),
     /// What an outbox holds.
     Outbox(&'a Outbox),
 }
@@ -80,10 +80,10 @@ impl Pending<'_> {
     pub fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         match *self {
             Self::One(bytes) => write(&[IoSlice::new(bytes)]),
-            Self::Ranges(batch, ranges) => {
+            Self::Ranges(encoding, ranges) => {
                 let mut slices = [IoSlice::new(&[]); DIRECT_RANGES];
                 for (slice, &(start, end)) in slices.iter_mut().zip(ranges) {
-                    *slice = IoSlice::new(batch.slice(start..end));
+                    *slice = IoSlice::new(encoding.slice(start..end));
                 }
                 write(&slices[..ranges.len()])
             }
@@ -178,11 +178,12 @@ impl Shard {
     pub fn pending(&self) -> Pending<'_> {
         match self.flush.current {
             Current::Nothing => Pending::One(&[]),
-            Current::Batch(_, room, count) => {
+            Current::Batch(_, room, dialect, count) => {
                 let batch = self.rooms[room].batch().expect("its fan-out is running");
+                let encoding = batch.encoding(dialect);
                 match self.flush.ranges[..count] {
-                    [(start, end)] => Pending::One(batch.slice(start..end)),
-                    _ => Pending::Ranges(batch, &self.flush.ranges[..count]),
+                    [(start, end)] => Pending::One(encoding.slice(start..end)),
+                    _ => Pending::Ranges(encoding, &self.flush.ranges[..count]),
                 }
             }
             Current::Outbox(slot) => Pending::Outbox(&self.connections[slot as usize].outbox),
@@ -205,11 +206,11 @@ impl Shard {
             ) => {
                 self.failed(slot);
             }
-            (Current::Batch(slot, room, ranges), Written::Bytes(n)) => {
-                self.batch_written(slot, room, ranges, n);
+            (Current::Batch(slot, room, dialect, ranges), Written::Bytes(n)) => {
+                self.batch_written(slot, room, dialect, ranges, n);
             }
-            (Current::Batch(slot, room, ranges), Written::Blocked) => {
-                self.batch_written(slot, room, ranges, 0);
+            (Current::Batch(slot, room, dialect, ranges), Written::Blocked) => {
+                self.batch_written(slot, room, dialect, ranges, 0);
             }
             (Current::Outbox(slot), Written::Bytes(n)) => self.outbox_written(slot, n),
             (Current::Outbox(slot), Written::Blocked) => self.outbox_written(slot, 0),
@@ -224,7 +225,8 @@ impl Shard {
         let slot = receiver.connection;
         let connection = &mut self.connections[slot as usize];
         let batch = self.rooms[id].batch().expect("its fan-out is running");
-        let mut others = batch.others(receiver.member, receiver.from);
+        let encoding = batch.encoding(receiver.dialect);
+        let mut others = batch.others(receiver.dialect, receiver.member, receiver.from);
         if connection.outbox.is_clear() && connection.writable {
             let mut count = 0;
             let direct = loop {
@@ -245,37 +247,35 @@ impl Shard {
                 self.flush.served += (bytes / FANOUT_PORTION) as u32;
                 match &mut connection.transport {
                     Transport::Plain => {
-                        self.flush.current = Current::Batch(slot, id, count);
+                        self.flush.current = Current::Batch(slot, id, receiver.dialect, count);
                         return count > 0;
                     }
                     Transport::Tls(_) if count == 0 => return false,
                     Transport::Tls(tls) if tls.is_spent() => {
-                        drop(others);
                         self.close(slot, DisconnectReason::TlsSpent);
                         return false;
                     }
                     Transport::Tls(tls) if bytes <= SEAL_PORTION => {
                         let ranges = self.flush.ranges[..count].iter();
-                        let parts = ranges.map(|&(start, end)| batch.slice(start..end));
+                        let parts = ranges.map(|&(start, end)| encoding.slice(start..end));
                         if self.flush.sealer.seal_parts(tls, parts) {
                             self.flush.current = Current::Sealed(slot);
                             return true;
                         }
                         // It would miss something. Only a fault of ours gets here.
-                        drop(others);
                         self.drop_connection(slot, DisconnectReason::Internal);
                         return false;
                     }
                     Transport::Tls(_) => {}
                 }
             }
-            others = batch.others(receiver.member, receiver.from);
+            others = batch.others(receiver.dialect, receiver.member, receiver.from);
         }
         // Behind, or in too many pieces: over the outbox. What is not congested leaves in this very flush.
         let limit = self.common.limits.outbox_bytes_max;
         let mut queued = Queued::Within;
         for range in others {
-            queued = connection.outbox.push_shared(batch, range, limit);
+            queued = connection.outbox.push_shared(encoding, range, limit);
         }
         if connection.congested && queued == Queued::Over {
             self.close(slot, DisconnectReason::SlowConsumer);
@@ -312,7 +312,14 @@ impl Shard {
     }
 
     /// The socket took `written` bytes of the batch's ranges; the rest is queued.
-    fn batch_written(&mut self, slot: u32, room: RoomId, ranges: usize, written: usize) {
+    fn batch_written(
+        &mut self,
+        slot: u32,
+        room: RoomId,
+        dialect: Dialect,
+        ranges: usize,
+        written: usize,
+    ) {
         let ranges = &self.flush.ranges[..ranges];
         let total: usize = ranges
             .iter()
@@ -322,6 +329,7 @@ impl Shard {
             return;
         }
         let batch = self.rooms[room].batch().expect("its fan-out is running");
+        let encoding = batch.encoding(dialect);
         let connection = &mut self.connections[slot as usize];
         let mut skip = written;
         for &(start, end) in ranges {
@@ -330,7 +338,9 @@ impl Shard {
                 skip -= len;
                 continue;
             }
-            connection.outbox.push_shared(batch, start..end, usize::MAX);
+            connection
+                .outbox
+                .push_shared(encoding, start..end, usize::MAX);
             // Of the first frame of the rest some may have left; the outbox must know how much.
             connection.outbox.advance(std::mem::take(&mut skip));
         }

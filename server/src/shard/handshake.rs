@@ -5,6 +5,7 @@ use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, RoomName
 use super::connection::{Closing, Connection, PartialHead, Phase, Seat};
 use super::notices::Notice;
 use super::{Action, DisconnectReason, Shard};
+use crate::delivery::Dialect;
 use crate::transport::{Heard, Transport};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -192,7 +193,7 @@ impl Shard {
         }
         let seat = Seat::Room {
             room: id,
-            seat: room.join(slot),
+            seat: room.join(slot, Dialect::Raw),
         };
         self.seat(slot, seat, accept, unread);
     }

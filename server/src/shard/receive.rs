@@ -6,7 +6,7 @@ use roomcast_protocol::frame::{Item, Violation};
 
 use super::connection::{Closing, Phase, Seat};
 use super::{DisconnectReason, Shard};
-use crate::delivery::Class;
+use crate::delivery::{Audience, Class, Dialect};
 use crate::limits::DISCARD_WHILE_CLOSING;
 use crate::transport::{self, Transport};
 
@@ -66,18 +66,19 @@ impl Shard {
                     match seat {
                         Seat::Room { room: id, seat } => {
                             let room = &mut rooms[id];
-                            let encode =
-                                |out: &mut Vec<u8>| transport::encode_message(out, kind, payload);
-                            if room.append(seat, Class::Event, pool, encode)
+                            let encode = |dialect, author, out: &mut Vec<u8>| {
+                                transport::encode_message(dialect, out, author, kind, payload);
+                            };
+                            if room.append(seat, Class::Event, Audience::All, pool, encode)
                                 && !mem::replace(&mut room.dirty, true)
                             {
                                 dirty.push(id);
                             }
                         }
                         Seat::Echo => {
-                            connection
-                                .outbox
-                                .push_own(|out| transport::encode_message(out, kind, payload));
+                            connection.outbox.push_own(|out| {
+                                transport::encode_message(Dialect::Raw, out, 0, kind, payload);
+                            });
                         }
                     }
                 }

@@ -1,11 +1,13 @@
 //! Between the socket's bytes and WebSocket frames.
 //!
-//! Owns: how a connection's bytes are carried, and the wire format of what is sent. Must not know: rooms. Invariant: a
-//! broadcast is encoded once per wire format and shared by every receiver.
+//! Owns: how a connection's bytes are carried, and what messages look like in each dialect. Must not know: rooms.
+//! Invariant: a message is one whole frame, whatever the dialect.
 
 mod tls;
 
 use roomcast_protocol::frame::{self, MessageKind, Opcode};
+
+use crate::delivery::Dialect;
 
 pub use self::tls::{Breach, Heard, SEALED_MAX, Tls};
 
@@ -27,9 +29,23 @@ pub enum Transport {
     Tls(Box<Tls>),
 }
 
-/// Appends a message as one unfragmented frame.
-pub fn encode_message(out: &mut Vec<u8>, kind: MessageKind, payload: &[u8]) {
-    frame::encode(out, kind.into(), payload);
+/// Appends a message as a dialect writes it.
+pub fn encode_message(
+    dialect: Dialect,
+    out: &mut Vec<u8>,
+    #[cfg_attr(not(feature = "test-dialect"), expect(unused_variables))] author: u32,
+    kind: MessageKind,
+    payload: &[u8],
+) {
+    match dialect {
+        // One unfragmented frame.
+        Dialect::Raw => frame::encode(out, kind.into(), payload),
+        #[cfg(feature = "test-dialect")]
+        Dialect::Test => {
+            let named = [&author.to_be_bytes()[..], payload].concat();
+            frame::encode(out, Opcode::Binary, &named);
+        }
+    }
 }
 
 /// Appends a ping without payload.

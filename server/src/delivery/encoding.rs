@@ -1,0 +1,72 @@
+//! A batch's messages in one dialect: one contiguous buffer, and where each message ends.
+
+use std::ops::Range;
+
+/// Grows by append with its batch; frozen, it is immutable, and shared with whoever could not take it at once.
+#[derive(Debug, Default)]
+pub struct Encoding {
+    bytes: Vec<u8>,
+    /// Where each message ends. What was said while nobody spoke the dialect has no bytes.
+    ends: Vec<u32>,
+}
+
+impl Encoding {
+    /// Appends what `encode` writes as the bytes of message `index`; those between the last one and it stay empty.
+    pub(super) fn append(&mut self, index: u32, encode: impl FnOnce(&mut Vec<u8>)) {
+        if self.ends.len() < index as usize {
+            self.ends.resize(index as usize, self.bytes.len() as u32);
+        }
+        encode(&mut self.bytes);
+        let end = self.bytes.len();
+        debug_assert!(
+            end <= u32::MAX as usize,
+            "bounded by the batch limit and one receive buffer"
+        );
+        self.ends.push(end as u32);
+    }
+
+    /// The byte at which message `index` begins.
+    pub(super) fn start(&self, index: u32) -> u32 {
+        match index.checked_sub(1) {
+            None => 0,
+            Some(before) => self.end(before),
+        }
+    }
+
+    /// The byte at which message `index` ends.
+    pub(super) fn end(&self, index: u32) -> u32 {
+        let end = self.ends.get(index as usize);
+        end.map_or(self.bytes.len() as u32, |&end| end)
+    }
+
+    /// The bytes of a range that [`Batch::others`](super::Batch::others) gave.
+    pub fn slice(&self, range: Range<u32>) -> &[u8] {
+        &self.bytes[range.start as usize..range.end as usize]
+    }
+
+    /// Where the message that contains byte `at` ends.
+    pub(super) fn message_end(&self, at: u32) -> u32 {
+        let message = self.ends.partition_point(|&end| end <= at);
+        self.end(message as u32)
+    }
+
+    /// Bytes of all messages.
+    pub(super) fn len(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+
+    /// Bytes of memory in use: the messages, and where they end.
+    pub(super) fn footprint(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<u32>()
+    }
+
+    /// Bytes of memory taken.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
