@@ -181,7 +181,8 @@ fn who_is_not_trusted_is_refused_in_one_line() {
     let another = format!("--ca={}", path.display());
     let want = ["trust its CA with --ca FILE", "--insecure", "--dev-tls"];
     refused(&loadgen(&["--url", &setting.url()]), &want);
-    refused(&loadgen(&["--url", &setting.url(), &another]), &want);
+    let followed = ["none of the authorities in the --ca file", "--insecure"];
+    refused(&loadgen(&["--url", &setting.url(), &another]), &followed);
     refused(&loadgen(&["handshakes", "--url", &setting.url()]), &want);
     // The right authority, but a certificate for another address.
     let listener = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
@@ -189,8 +190,43 @@ fn who_is_not_trusted_is_refused_in_one_line() {
     forward(listener, setting.address);
     refused(
         &loadgen(&["--url", &elsewhere, &setting.ca()]),
-        &["is for another host", "--url"],
+        &[
+            "is for another host (it is for localhost, 127.0.0.1)",
+            "--url",
+        ],
     );
+}
+
+/// As curl does: what is given is trusted, whether it signs others, itself, or is signed by somebody unknown.
+#[test]
+fn the_servers_own_certificate_may_be_given() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("own.pem");
+    let ca = format!("--ca={}", path.display());
+    let by_an_authority = Certificates::new(&[&TLS13]);
+    for (certificates, hosts) in [
+        (Certificates::self_signed(&["127.0.0.1"], true), true),
+        (Certificates::self_signed(&["127.0.0.1"], false), true),
+        (by_an_authority, true),
+        (
+            Certificates::self_signed(&["elsewhere.example"], true),
+            false,
+        ),
+    ] {
+        std::fs::write(&path, &certificates.leaf_pem).unwrap();
+        let url = format!("wss://{}", certificates.front(plain(), End::Never));
+        let output = loadgen(&["handshakes", "-d100ms", "--url", &url, &ca]);
+        if hosts {
+            trusted(&output);
+        } else {
+            refused(&output, &["another host (it is for elsewhere.example)"]);
+        }
+        // It alone, and not whoever has the same name.
+        let other = Certificates::self_signed(&["127.0.0.1"], true);
+        let url = format!("wss://{}", other.front(plain(), End::Never));
+        let output = loadgen(&["handshakes", "-d100ms", "--url", &url, &ca]);
+        refused(&output, &["none of the authorities in the --ca file"]);
+    }
 }
 
 /// Carries bytes to another address, unchanged.
@@ -238,10 +274,15 @@ fn this_machines_development_authority_is_trusted_by_itself() {
 fn authorities_that_cannot_be_read_are_unusable_input() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("ca.pem");
+    let block = |label: &str| format!("-----BEGIN {label}-----\nMIIB\n-----END {label}-----\n");
+    let glued = ["# ", &block("CERTIFICATE")].concat();
+    let key = [block("CERTIFICATE"), block("PRIVATE KEY")].concat();
     for (text, want) in [
         (None, "there is no file"),
         (Some(""), "no certificate in it"),
         (Some("-----BEGIN CERTIFICATE-----\n!"), "ca.pem"),
+        (Some(&glued), "within line 1"),
+        (Some(&key), "a private key in it"),
     ] {
         if let Some(text) = text {
             std::fs::write(&path, text).unwrap();

@@ -13,6 +13,7 @@ use roomcast_protocol::upgrade::ClientError;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::plan::Role;
+use super::tls::Fault;
 
 /// Receive buffer of a slow reader: the least the kernel gives, so that the server notices soon.
 const SLOW_RECEIVE_BUFFER: usize = 4 * 1024;
@@ -36,8 +37,8 @@ pub(crate) enum Failure {
     EndedInTls,
     /// The server ended the TLS connection without a close_notify before it answered.
     Truncated,
-    /// The TLS handshake failed.
-    Tls(rustls::Error),
+    /// TLS failed.
+    Tls(Fault),
     /// A plain request was answered with the advice to speak TLS.
     TlsWanted,
     /// The answer was not a right 101.
@@ -56,9 +57,9 @@ impl Failure {
             | Self::EndedInTls
             | Self::Truncated
             | Self::TlsWanted
-            | Self::Upgrade(_)
-            | Self::Tls(rustls::Error::AlertReceived(_)) => true,
-            Self::TimedOut | Self::NoPort | Self::Io(_) | Self::Tls(_) | Self::NotTried => false,
+            | Self::Upgrade(_) => true,
+            Self::Tls(fault) => fault.is_alert(),
+            Self::TimedOut | Self::NoPort | Self::Io(_) | Self::NotTried => false,
         }
     }
 }
@@ -90,7 +91,7 @@ impl fmt::Display for Failure {
                 f,
                 "the server ended the TLS connection without close_notify before it answered"
             ),
-            Self::Tls(error) => write_tls(f, error),
+            Self::Tls(fault) => write!(f, "{fault}"),
             Self::TlsWanted => write!(
                 f,
                 "the server speaks TLS on this port: use wss:// in --url, or the port for ws"
@@ -102,51 +103,6 @@ impl fmt::Display for Failure {
             Self::Upgrade(error) => write!(f, "{error}"),
             Self::NotTried => write!(f, "not tried after too many failures"),
         }
-    }
-}
-
-/// What is wrong with a TLS handshake, and what to do about it, in one line.
-fn write_tls(f: &mut fmt::Formatter<'_>, error: &rustls::Error) -> fmt::Result {
-    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
-    match error {
-        Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
-            write!(
-                f,
-                "the server's certificate is not trusted: trust its CA with --ca FILE, or for a test --insecure; `roomcast --dev-tls` on this machine is trusted by itself"
-            )
-        }
-        Error::InvalidCertificate(
-            error @ (Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }),
-        ) => write!(
-            f,
-            "the server's certificate is for another host ({error}): use a host of the certificate in --url, or for a test --insecure"
-        ),
-        Error::InvalidCertificate(
-            error @ (Certificate::Expired
-            | Certificate::ExpiredContext { .. }
-            | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. }),
-        ) => write!(
-            f,
-            "the server's certificate is out of date ({error}): renew it, check this machine's clock, or for a test --insecure"
-        ),
-        Error::InvalidCertificate(error) => write!(
-            f,
-            "the server's certificate cannot be used ({error}): give its CA with --ca FILE, or for a test --insecure"
-        ),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => write!(
-            f,
-            "the server does not speak TLS on this port: use ws:// in --url, or the port for wss"
-        ),
-        Error::AlertReceived(alert) => write!(
-            f,
-            "the server refused the TLS handshake ({alert:?}): its log says why"
-        ),
-        Error::PeerIncompatible(what) => write!(
-            f,
-            "the server and loadgen have no TLS version or algorithm in common ({what:?}): TLS 1.2 or 1.3 is needed"
-        ),
-        other => write!(f, "the TLS handshake failed: {other}"),
     }
 }
 

@@ -4,6 +4,8 @@
 //! socket did not take. Must not know sockets, nor what the text means.
 //! Invariant: an idle connection owns no buffer: both are empty and unallocated between records.
 
+pub(super) mod fault;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use rustls::unbuffered::{
 };
 use rustls::{ClientConfig, Error, HandshakeKind, InvalidMessage};
 
+pub(crate) use self::fault::Fault;
 use super::trust::Secure;
 
 /// What a record may add to its text: header, explicit nonce, tag, type and a reserve (RFC 8446
@@ -67,6 +70,8 @@ pub(crate) struct Tls {
     closed: bool,
     /// Opening has failed: rustls must not be asked for anything any more.
     failed: bool,
+    /// The authorities were given with `--ca`.
+    given: bool,
 }
 
 impl fmt::Debug for Tls {
@@ -85,15 +90,17 @@ impl Tls {
     ///
     /// # Errors
     /// Only if the configuration allows no handshake at all.
-    pub(crate) fn new(secure: &Secure) -> Result<Self, Error> {
+    pub(crate) fn new(secure: &Secure) -> Result<Self, Fault> {
         let config: Arc<ClientConfig> = Arc::clone(&secure.config);
+        let connection = UnbufferedClientConnection::new(config, secure.name.clone());
         Ok(Self {
-            connection: UnbufferedClientConnection::new(config, secure.name.clone())?,
+            connection: connection.map_err(|error| Fault::new(error, secure.given))?,
             kept: Vec::new(),
             unsent: Vec::new(),
             peer_closed: false,
             closed: false,
             failed: false,
+            given: secure.given,
         })
     }
 
@@ -139,6 +146,16 @@ impl Tls {
     /// # Errors
     /// As rustls says. `text` then has what came before the error, and `out` the alert.
     pub(crate) fn open(
+        &mut self,
+        input: &mut [u8],
+        text: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let opened = self.open_records(input, text, out);
+        opened.map_err(|error| Fault::new(error, self.given))
+    }
+
+    fn open_records(
         &mut self,
         input: &mut [u8],
         text: &mut Vec<u8>,
@@ -224,23 +241,25 @@ impl Tls {
     ///
     /// # Errors
     /// If the connection is closed or its keys are used up.
-    pub(crate) fn seal(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn seal(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let records = text.len() / RECORD_TEXT_MAX + 1;
         let room = text.len() + records * RECORD_OVERHEAD;
         self.write(room, out, |traffic, out| traffic.encrypt(text, out))
+            .map_err(|error| Fault::new(error, self.given))
     }
 
     /// Seals our close_notify, once; after that nothing can be sealed.
     ///
     /// # Errors
     /// If the connection cannot say anything any more.
-    pub(crate) fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
         self.write(RECORD_OVERHEAD, out, |traffic, out| {
             traffic.queue_close_notify(out)
         })
+        .map_err(|error| Fault::new(error, self.given))
     }
 
     /// Lets `seal` write into `room` bytes (or as many as it then asks for) at the end of `out`.

@@ -9,15 +9,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use roomcast_protocol::tls::pem::{self, Block};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::error::EngineError;
 use super::tickets::Tickets;
+use super::tls::fault::is_about_the_issuer;
 use crate::scenario::{Tls, Trust};
 use crate::target::Target;
 
@@ -35,6 +37,8 @@ pub(crate) struct Secure {
     pub(crate) config: Arc<ClientConfig>,
     /// What is asked for (SNI) and what the certificate must be for: the host of the URL.
     pub(crate) name: ServerName<'static>,
+    /// The authorities were given with `--ca`.
+    pub(crate) given: bool,
 }
 
 impl Secure {
@@ -54,7 +58,13 @@ impl Secure {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match &tls.trust {
             Trust::System => by_authorities(system(target.is_loopback())?, &provider)?,
-            Trust::Authorities(file) => by_authorities(authorities(file)?, &provider)?,
+            Trust::Authorities(file) => {
+                let authorities = read(file)?;
+                Arc::new(Given {
+                    by_authorities: by_authorities(roots(&authorities, file)?, &provider)?,
+                    authorities,
+                })
+            }
             Trust::Anyone => Arc::new(Unverified(Arc::clone(&provider))),
         };
         let mut config = ClientConfig::builder_with_provider(provider)
@@ -72,6 +82,7 @@ impl Secure {
         Ok(Some(Self {
             config: Arc::new(config),
             name,
+            given: matches!(tls.trust, Trust::Authorities(_)),
         }))
     }
 }
@@ -105,16 +116,16 @@ fn by_authorities(
 /// The authorities of the system and, for a target on this machine, the one that `roomcast
 /// --dev-tls` made here.
 fn system(loopback: bool) -> Result<RootCertStore, EngineError> {
-    let mut roots = RootCertStore::empty();
-    // What cannot be read is not trusted; if that matters, the handshake says so.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut all = RootCertStore::empty();
     if loopback
         && let Some(path) = data_dir().map(|directory| directory.join(DEV_CA))
         && path.exists()
     {
-        add(&mut roots, &path)?;
+        all = roots(&read(&path)?, &path)?;
     }
-    Ok(roots)
+    // What cannot be read is not trusted; if that matters, the handshake says so.
+    all.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Ok(all)
 }
 
 /// Where Roomcast keeps its data, if that is known.
@@ -125,38 +136,117 @@ fn data_dir() -> Option<PathBuf> {
     }
 }
 
-fn authorities(file: &Path) -> Result<RootCertStore, EngineError> {
-    let mut roots = RootCertStore::empty();
-    add(&mut roots, file)?;
-    Ok(roots)
-}
-
-/// Adds every certificate of a PEM file, of which there must be one.
-fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), EngineError> {
+/// Every certificate of a PEM file, of which there must be one, and nothing else.
+fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, EngineError> {
     let shown = file.display();
     let fail = |what: String| EngineError::Trust(what);
-    let unreadable = |error: pem::Error| match error {
-        pem::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => fail(format!(
+    let text = std::fs::read(file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => fail(format!(
             "there is no file {shown}: give --ca the certificate authority's PEM file"
         )),
-        pem::Error::Io(error) => fail(format!("cannot read {shown}: {error}")),
-        other => fail(format!(
-            "{shown} is not a PEM file of certificates: {other}"
-        )),
-    };
-    let before = roots.len();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
-        let certificate = certificate.map_err(unreadable)?;
-        roots
-            .add(certificate)
-            .map_err(|error| fail(format!("a certificate in {shown} cannot be used: {error}")))?;
+        _ => fail(format!("cannot read {shown}: {error}")),
+    })?;
+    let blocks = pem::blocks(&text).map_err(|malformed| {
+        fail(format!(
+            "{shown} is not a PEM file of certificates: {malformed}"
+        ))
+    })?;
+    let mut certificates = Vec::new();
+    for block in blocks {
+        match block {
+            Block::Certificate(certificate) => certificates.push(certificate),
+            other => {
+                return Err(fail(format!(
+                    "{shown} has {} in it, which is nothing to trust: give --ca a file of certificates only",
+                    other.name()
+                )));
+            }
+        }
     }
-    if roots.len() == before {
+    if certificates.is_empty() {
         return Err(fail(format!(
             "{shown} has no certificate in it: give --ca the certificate authority's PEM file"
         )));
     }
-    Ok(())
+    Ok(certificates)
+}
+
+/// These certificates as authorities.
+fn roots(
+    certificates: &[CertificateDer<'static>],
+    file: &Path,
+) -> Result<RootCertStore, EngineError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate.clone()).map_err(|_| {
+            let shown = file.display();
+            EngineError::Trust(format!(
+                "a certificate in {shown} is damaged, or of a kind that nobody uses for servers"
+            ))
+        })?;
+    }
+    Ok(roots)
+}
+
+/// Believes what the given certificates have signed, and the given ones themselves, as curl does: a server may show one
+/// that it has signed by itself, or one whose issuer nobody here knows.
+#[derive(Debug)]
+struct Given {
+    by_authorities: Arc<WebPkiServerVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Given {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = self.by_authorities.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match verdict {
+            // Its time was looked at before its issuer, and its name is looked at last.
+            Err(rustls::Error::InvalidCertificate(error))
+                if is_about_the_issuer(&error) && self.authorities.contains(end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let verifier = &self.by_authorities;
+        verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let verifier = &self.by_authorities;
+        verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_authorities.supported_verify_schemes()
+    }
 }
 
 /// Believes every certificate, but not a server that does not own the one it shows: so much is

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 
 /// How the front ends the first connection, early.
@@ -29,6 +29,8 @@ pub enum End {
 pub struct Certificates {
     /// The authority's certificate.
     pub ca_pem: String,
+    /// The server's own.
+    pub leaf_pem: String,
     config: rustls::server::ServerConfig,
 }
 
@@ -44,16 +46,48 @@ impl Certificates {
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
         let leaf = CertificateParams::new(names).expect("names");
         let leaf = leaf.signed_by(&key, &issuer).expect("signed");
+        let leaf_pem = leaf.pem();
+        Self::serving(versions, [ca_pem, leaf_pem], leaf.into(), &key)
+    }
+
+    /// One that has signed itself, for these hosts, and may sign others too or not. It is its own authority.
+    pub fn self_signed(hosts: &[&str], may_sign: bool) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let mut leaf = CertificateParams::new(hosts).expect("names");
+        if may_sign {
+            leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        let leaf = leaf.self_signed(&key).expect("signed");
+        let pem = leaf.pem();
+        Self::serving(
+            &[&rustls::version::TLS13],
+            [pem.clone(), pem],
+            leaf.into(),
+            &key,
+        )
+    }
+
+    fn serving(
+        versions: &[&'static SupportedProtocolVersion],
+        [ca_pem, leaf_pem]: [String; 2],
+        leaf: CertificateDer<'static>,
+        key: &KeyPair,
+    ) -> Self {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_protocol_versions(versions)
                 .expect("versions")
                 .with_no_client_auth()
-                .with_single_cert(vec![leaf.into()], key)
+                .with_single_cert(vec![leaf], key)
                 .expect("a pair");
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { ca_pem, config }
+        Self {
+            ca_pem,
+            leaf_pem,
+            config,
+        }
     }
 
     /// Starts a front before `backend` on a free port of loopback; it runs until the process

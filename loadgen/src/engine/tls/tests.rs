@@ -87,7 +87,7 @@ impl Pair {
     }
 
     /// As a read of the socket does.
-    fn receive(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let kept = self.client.kept();
         let mut input = vec![0; kept + bytes.len()];
         input[kept..].copy_from_slice(bytes);
@@ -202,7 +202,10 @@ fn what_is_wrong_is_told_to_the_server() {
         .expect("into memory");
     let mut wire = pair.said();
     *wire.last_mut().expect("a tag") ^= 1;
-    assert_eq!(pair.receive(&wire), Err(Error::DecryptError));
+    assert_eq!(
+        pair.receive(&wire),
+        Err(Fault::new(Error::DecryptError, false))
+    );
     assert!(!pair.to_server.is_empty(), "an alert");
     // After that nothing goes in or out.
     let told = pair.to_server.len();
@@ -222,7 +225,7 @@ fn what_is_wrong_is_told_to_the_server() {
     pair.deliver();
     let flight = pair.said();
     let error = pair.receive(&flight).expect_err("not trusted");
-    assert!(matches!(error, Error::InvalidCertificate(_)), "{error}");
+    assert!(error.to_string().contains("not trusted"), "{error}");
     let mut alert = &std::mem::take(&mut pair.to_server)[..];
     pair.server.read_tls(&mut alert).expect("from memory");
     let heard = pair.server.process_new_packets().expect_err("an alert");
@@ -236,8 +239,5 @@ fn what_is_wrong_is_told_to_the_server() {
     pair.receive(&[]).expect("a first flight");
     let http = b"HTTP/1.1 400 Bad Request\r\n\r\n";
     let error = pair.receive(http).expect_err("not TLS");
-    assert_eq!(
-        error,
-        Error::InvalidMessage(InvalidMessage::InvalidContentType)
-    );
+    assert!(error.to_string().contains("does not speak TLS"), "{error}");
 }

@@ -3,7 +3,6 @@
 use std::io::{self, Read};
 
 use mio::net::TcpStream;
-use rustls::Error;
 
 use super::leave::NO_CLOSE;
 use super::send::write;
@@ -11,7 +10,7 @@ use super::{Stage, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
 use crate::engine::socket::Failure;
-use crate::engine::tls::{Tls, Transport};
+use crate::engine::tls::{Fault, Tls, Transport};
 use crate::engine::trust::Secure;
 
 impl Worker {
@@ -126,16 +125,16 @@ impl Worker {
         let is_same = client.attempt == attempt || matches!(client.phase, Phase::Leaving { .. });
         match opened {
             _ if !is_same => {}
-            Err(error) => self.broken(index, &error),
+            Err(fault) => self.broken(index, &fault),
             Ok(()) if peer_closed => self.ended(index),
             Ok(()) => {}
         }
     }
 
     /// The server broke TLS, or says that we did.
-    fn broken(&mut self, index: u32, error: &Error) {
+    fn broken(&mut self, index: u32, fault: &Fault) {
         let client = &self.clients[index as usize];
-        if !matches!(error, Error::AlertReceived(_)) {
+        if !fault.is_alert() {
             let row = self.ledger.row(client.plan.room, client.plan.member);
             self.measure.violation(&row);
         }
