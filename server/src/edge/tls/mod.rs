@@ -67,9 +67,13 @@ pub fn setup(source: &Source) -> Result<Tls, NoTls> {
         Source::Files(files) => (files.clone(), None),
         Source::Development => {
             let authority = Authority::of_this_user()?;
-            let made = authority.ensure(&Machine::this(), now)?;
+            let machine = Machine::this();
+            let made = authority.ensure(&machine, now)?;
             if made.authority {
                 tracing::info!(file = %authority.files().cert.display(), "made a development authority of your own");
+            }
+            if let Some(doubt) = authority.doubt(&machine) {
+                tracing::warn!("{doubt}");
             }
             (vec![authority.leaf()], Some(authority))
         }

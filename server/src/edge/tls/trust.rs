@@ -52,7 +52,7 @@ fn about(authority: &Authority) -> String {
     let mut text = format!(
         "{AUTHORITY_NAME} of this user and machine\n\
          \x20 authority    {}\n\
-         \x20 its key      {} (give it to nobody: who has it can pose as any site to you)\n\
+         \x20 its key      {} (give it to nobody: who has it can pose as this machine to you)\n\
          \x20 certificate  {}\n\
          \x20 its key      {}\n\
          roomcast --dev-tls serves the certificate. How programs trust it:\n",

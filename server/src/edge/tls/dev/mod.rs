@@ -10,14 +10,16 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
+use std::net::Ipv6Addr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, io};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
+    PKCS_ECDSA_P256_SHA256, SanType,
 };
 use rustls::RootCertStore;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -25,6 +27,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::UnixTime;
 use rustls::server::ParsedCertificate;
 use thiserror::Error;
+use x509_parser::extensions::GeneralName;
 use x509_parser::time::ASN1Time;
 
 use self::files::{private_file, write_pair};
@@ -47,6 +50,15 @@ const LEAF_RENEWED: i64 = 30 * DAY;
 
 /// Seconds before now that validity begins, for clocks that are behind: in containers, on phones.
 const BACKDATED: i64 = DAY;
+
+/// Domains that nobody else's servers are in: every authority may sign for them (RFC 6761 section 6.3, RFC 6762).
+const LOCAL: [&str; 2] = ["localhost", "local"];
+
+/// Addresses that are always this machine's own.
+const LOOPBACK: [CidrSubnet; 2] = [
+    CidrSubnet::V4([127, 0, 0, 0], [255, 0, 0, 0]),
+    CidrSubnet::V6(Ipv6Addr::LOCALHOST.octets(), [255; 16]),
+];
 
 /// Characters of a common name (RFC 5280 appendix A.1, ub-common-name).
 const COMMON_NAME_MAX: usize = 64;
@@ -181,8 +193,10 @@ impl Authority {
         let Ok(leaf) = Pair::load(&self.leaf(), now) else {
             return false;
         };
+        let names = self.vouched_for(machine);
         leaf.not_after - now >= LEAF_RENEWED
-            && leaf.names.iter().cloned().collect::<BTreeSet<_>>() == machine.names()
+            && names
+                .is_some_and(|names| leaf.names.iter().cloned().collect::<BTreeSet<_>>() == names)
             && leaf.addresses.iter().copied().collect::<BTreeSet<_>>() == Machine::addresses()
             && self.signed(&leaf, now).is_some()
     }
@@ -199,6 +213,57 @@ impl Authority {
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.try_into().ok()?));
         let algorithms = default_provider().signature_verification_algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&leaf, &roots, &[], now, algorithms).ok()
+    }
+
+    /// This machine's names, as far as the authority may sign for them; nothing if it can't be read.
+    fn vouched_for(&self, machine: &Machine) -> Option<BTreeSet<String>> {
+        let names = machine.names().into_iter();
+        Some(match self.domains()? {
+            Some(domains) => names.filter(|name| is_within(name, &domains)).collect(),
+            None => names.collect(),
+        })
+    }
+
+    /// The domains that the authority is constrained to (RFC 5280 section 4.2.1.10), if it is.
+    fn domains(&self) -> Option<Option<Vec<String>>> {
+        let text = fs::read(self.files().cert).ok()?;
+        let chain = super::pair::chain(&text, false).ok()?;
+        let (_, authority) = x509_parser::parse_x509_certificate(&chain[0]).ok()?;
+        let constraints = authority.name_constraints().ok()?;
+        Some(constraints.map(|constraints| {
+            let permitted = constraints.value.permitted_subtrees.iter().flatten();
+            let domains = permitted.filter_map(|subtree| match &subtree.base {
+                GeneralName::DNSName(domain) => Some((*domain).to_owned()),
+                _ => None,
+            });
+            domains.collect()
+        }))
+    }
+
+    /// What the operator should know about an authority that was made for another machine, or before authorities were
+    /// constrained. It is not replaced by itself: browsers trust it.
+    pub fn doubt(&self, machine: &Machine) -> Option<String> {
+        let anew = format!(
+            "to begin anew, delete {} and let browsers trust the new dev-ca.pem",
+            self.folder.display()
+        );
+        let Some(domains) = self.domains()? else {
+            return Some(format!(
+                "the development authority may vouch for any site, as they did once; {anew}"
+            ));
+        };
+        let names = machine.names();
+        let left_out: Vec<&str> = names
+            .iter()
+            .filter(|name| !is_within(name, &domains))
+            .map(String::as_str)
+            .collect();
+        (!left_out.is_empty()).then(|| {
+            format!(
+                "the development authority was made for another machine and does not vouch for {}; {anew}",
+                left_out.join(" ")
+            )
+        })
     }
 
     /// True if it had to be made.
@@ -225,6 +290,20 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        // Whoever gets hold of the key can pose as this machine's own servers, and as nobody else. A kind of name that
+        // is not mentioned would not be constrained.
+        let domains = machine
+            .names()
+            .into_iter()
+            .filter(|name| !is_within(name, &LOCAL));
+        let domains = LOCAL.map(str::to_owned).into_iter().chain(domains);
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: domains
+                .map(GeneralSubtree::DnsName)
+                .chain(LOOPBACK.map(GeneralSubtree::IpAddress))
+                .collect(),
+            excluded_subtrees: Vec::new(),
+        });
         let key = key()?;
         let certificate = params.self_signed(&key).map_err(generate)?;
         write_pair(&self.files(), &certificate.pem(), &key)
@@ -250,7 +329,7 @@ impl Authority {
         params
             .distinguished_name
             .push(DnType::CommonName, common_name);
-        for name in machine.names() {
+        for name in self.vouched_for(machine).unwrap_or_default() {
             let name = name.as_str().try_into().map_err(generate)?;
             params.subject_alt_names.push(SanType::DnsName(name));
         }
@@ -263,6 +342,14 @@ impl Authority {
         let certificate = params.signed_by(&key, &issuer).map_err(generate)?;
         write_pair(&self.leaf(), &certificate.pem(), &key)
     }
+}
+
+/// Whether a name is one of these domains, or in one.
+fn is_within(name: &str, domains: &[impl AsRef<str>]) -> bool {
+    domains.iter().any(|domain| {
+        let rest = name.strip_suffix(domain.as_ref());
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
 }
 
 fn generate(error: rcgen::Error) -> Unmade {

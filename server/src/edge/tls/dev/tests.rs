@@ -81,6 +81,58 @@ fn a_client_that_trusts_the_authority_accepts_every_name_of_the_machine() {
     assert!(Ends::connect(&server, &client, "example.com").is_err());
 }
 
+/// Who steals its key can pose as this machine, and as nobody else.
+#[test]
+fn what_the_authority_signs_for_others_is_not_accepted() {
+    let (_folder, authority, machine) = stage();
+    authority.ensure(&machine, NOW).unwrap();
+    let files = authority.files();
+    let ca = Pair::load(&files, NOW).unwrap();
+    let client = client(&ca.certified.cert, &[&TLS13], &["http/1.1"]);
+    let stolen = KeyPair::from_pem(&fs::read_to_string(&files.key).unwrap()).unwrap();
+    let stolen = Issuer::from_ca_cert_der(&ca.certified.cert[0], stolen).unwrap();
+    for (name, accepted) in [
+        ("localhost", true),
+        ("game.localhost", true),
+        ("tablet.local", true),
+        ("engine", true),
+        ("game.engine", true),
+        ("127.9.9.9", true),
+        ("bank.example", false),
+        ("notlocalhost", false),
+        ("localhost.example", false),
+        ("192.0.2.7", false),
+        ("::2", false),
+    ] {
+        let mut params = valid(NOW - DAY, NOW + DAY).unwrap();
+        let own = CertificateParams::new([name.to_owned()]).unwrap();
+        params.subject_alt_names = own.subject_alt_names;
+        let key = key().unwrap();
+        let leaf = params.signed_by(&key, &stolen).unwrap();
+        write_pair(&authority.leaf(), &leaf.pem(), &key).unwrap();
+        let leaf = Pair::load(&authority.leaf(), NOW).unwrap();
+        let certificates = Arc::new(Certificates::new(Table::new(vec![leaf])));
+        let server = server_config(certificates).unwrap();
+        let ends = Ends::connect(&server, &client, name);
+        assert_eq!(ends.is_ok(), accepted, "{name}: {:?}", ends.err());
+    }
+}
+
+#[test]
+fn an_authority_of_before_is_kept_and_told_of() {
+    let (_folder, authority, machine) = stage();
+    authority.ensure(&machine, NOW).unwrap();
+    let mut params = valid(NOW - DAY, NOW + AUTHORITY_VALID).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let key = key().unwrap();
+    let any = params.self_signed(&key).unwrap();
+    write_pair(&authority.files(), &any.pem(), &key).unwrap();
+    assert_eq!(authority.ensure(&machine, NOW).unwrap(), LEAF);
+    assert_eq!(authority.ensure(&machine, NOW).unwrap(), NOTHING);
+    let doubt = authority.doubt(&machine).unwrap();
+    assert!(doubt.contains("any site"), "{doubt}");
+}
+
 #[test]
 fn the_authority_says_whose_it_is_and_signs_for_ten_years() {
     let (_folder, authority, machine) = stage();
@@ -114,9 +166,15 @@ fn the_leaf_is_renewed_in_time_and_when_the_machine_changes_its_name() {
     let renamed = self::machine("difference.example");
     assert_eq!(authority.ensure(&renamed, last_good).unwrap(), LEAF);
     let leaf = Pair::load(&authority.leaf(), last_good).unwrap();
-    let names = ["difference.example", "difference.local", "localhost"];
-    assert_eq!(leaf.names, names);
+    // The authority was not made for the other name.
+    assert_eq!(leaf.names, ["difference.local", "localhost"]);
     assert_eq!(authority.ensure(&renamed, last_good).unwrap(), NOTHING);
+    assert_eq!(authority.doubt(&machine), None);
+    let doubt = authority.doubt(&renamed).unwrap();
+    assert!(
+        doubt.contains("vouch for difference.example; to begin anew"),
+        "{doubt}"
+    );
 }
 
 #[test]
