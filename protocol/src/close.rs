@@ -41,6 +41,16 @@ impl CloseCode {
     pub const IDLE: Self = Self(4005);
     /// 4006: a roomcast.v1 packet that cannot be read.
     pub const MALFORMED_PACKET: Self = Self(4006);
+    /// 4007: the room lets nobody in.
+    pub const ROOM_LOCKED: Self = Self(4007);
+    /// 4008: there is no such room, and it was not to be made.
+    pub const NO_SUCH_ROOM: Self = Self(4008);
+    /// 4009: there is such a room, and it was to be made.
+    pub const ROOM_EXISTS: Self = Self(4009);
+    /// 4010: the room does not let this player in any more.
+    pub const BARRED: Self = Self(4010);
+    /// 4011: the room speaks the other dialect: raw, or roomcast.v1.
+    pub const OTHER_DIALECT: Self = Self(4011);
 
     /// Whether the code may stand in a close frame (RFC 6455 section 7.4.2 and the IANA registry: 1000-1003,
     /// 1007-1014, 3000-4999). 1004-1006 and 1015 are for reports inside a program only.

@@ -1,4 +1,4 @@
-//! The WebSocket protocol without I/O: HTTP upgrade, frames, masks, UTF-8.
+//! The WebSocket protocol without I/O: HTTP upgrade, frames, masks, UTF-8; and `roomcast.v1` above it.
 //!
 //! Owns: what bytes on the wire mean, for both roles (the server's and the load generator's).
 //! Must not know: sockets, threads, clocks, rooms.
@@ -14,3 +14,4 @@ pub mod mask;
 pub mod tls;
 pub mod upgrade;
 pub mod utf8;
+pub mod v1;

@@ -1,0 +1,527 @@
+//! What a relay sends: bundles of packets.
+//!
+//! Owns: the kinds of section 4 of `docs/PROTOCOL.md`, both ways.
+//! Must not know: in what order they may come (that is a session's).
+//! Invariant: [`Packet::encode`] makes the only bytes from which decoding makes the same packet; nothing in a packet depends
+//! on who receives it, only the head of a bundle does.
+//!
+//! ```
+//! use roomcast_protocol::v1::down::{Bundle, Packet};
+//! use roomcast_protocol::v1::{Payload, PlayerId, write_varint};
+//!
+//! let mut message = Vec::new();
+//! write_varint(&mut message, 1); // the head: one entry further
+//! let hi = Packet::Event {
+//!     author: PlayerId::MIN,
+//!     payload: Payload::Text("hi"),
+//!     by_host: false,
+//!     addressed: false,
+//! };
+//! hi.encode(&mut message);
+//! assert_eq!(message, [1, 0x09, 3, 1, b'h', b'i']);
+//! let bundle = Bundle::decode(&message)?;
+//! assert_eq!(bundle.covered, 1);
+//! assert_eq!(bundle.packets.collect::<Result<Vec<_>, _>>()?, [hi]);
+//! # Ok::<(), roomcast_protocol::v1::Malformed>(())
+//! ```
+
+use super::bytes::{Reader, utf8, write_head, write_owner, write_packet};
+use super::list::{Changed, List};
+use super::{Fault, Life, Malformed, Name, Owner, Pairs, Payload, PlayerId, Token, write_varint};
+
+mod kind {
+    pub(super) const EVENT: u8 = 0x08;
+    pub(super) const WELCOME: u8 = 0x20;
+    pub(super) const SETTINGS: u8 = 0x28;
+    pub(super) const PLAYER: u8 = 0x30;
+    pub(super) const READY: u8 = 0x38;
+    pub(super) const JOINED: u8 = 0x40;
+    pub(super) const LEFT: u8 = 0x48;
+    pub(super) const AWAY: u8 = 0x50;
+    pub(super) const BACK: u8 = 0x58;
+    pub(super) const PROPERTIES: u8 = 0x60;
+    pub(super) const RESUMED: u8 = 0x68;
+    pub(super) const RESET: u8 = 0x70;
+    pub(super) const REFUSED: u8 = 0x78;
+    pub(super) const ACK: u8 = 0x80;
+    pub(super) const PONG: u8 = 0x88;
+    pub(super) const KEEPALIVE: u8 = 0x90;
+
+    /// Of an event: its payload is text.
+    pub(super) const TEXT: u8 = 1;
+    pub(super) const BY_HOST: u8 = 2;
+    pub(super) const ADDRESSED: u8 = 4;
+    /// Of a welcome.
+    pub(super) const CREATED: u8 = 1;
+    /// Of a player.
+    pub(super) const IS_AWAY: u8 = 1;
+}
+
+/// A packet from a relay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Packet<'a> {
+    /// A message of a player.
+    Event {
+        /// Who sent it.
+        author: PlayerId,
+        /// What it says.
+        payload: Payload<'a>,
+        /// Whether it was sent as the room's host.
+        by_host: bool,
+        /// Whether it was for fewer than the whole room.
+        addressed: bool,
+    },
+    /// The beginning of a welcome.
+    Welcome(Welcome<'a>),
+    /// What holds in this room.
+    Settings(Pairs<'a>),
+    /// A player who is in the room, in a welcome.
+    Player {
+        /// Its id.
+        id: PlayerId,
+        /// Its name; [`Name::NONE`] for a raw one.
+        name: Name<'a>,
+        /// Whether it has no connection just now.
+        away: bool,
+    },
+    /// The end of a welcome.
+    Ready,
+    /// A player has come.
+    Joined {
+        /// Its id.
+        id: PlayerId,
+        /// Its name; [`Name::NONE`] for a raw one.
+        name: Name<'a>,
+        /// What it came with. None is deleted.
+        properties: List<'a, Changed<'a>>,
+    },
+    /// A player is gone.
+    Left {
+        /// Its id.
+        id: PlayerId,
+        /// Why: one of [`left`].
+        reason: u64,
+    },
+    /// A player has lost its connection.
+    Away(PlayerId),
+    /// A player has a connection again.
+    Back(PlayerId),
+    /// Properties have changed, or are told in a welcome.
+    Properties {
+        /// Whose.
+        owner: Owner,
+        /// Who wrote them.
+        author: Owner,
+        /// At least one.
+        changes: List<'a, Changed<'a>>,
+    },
+    /// The client goes on where it was.
+    Resumed {
+        /// Numbered packets of this player that were applied: the client sends again from this number on.
+        applied: u64,
+        /// The relay's time, in microseconds.
+        time: u64,
+    },
+    /// The client can't go on where it was; a welcome follows.
+    Reset {
+        /// Why: one of [`reset`].
+        reason: u64,
+    },
+    /// A packet of this client had no effect.
+    Refused {
+        /// The packet's number.
+        number: u64,
+        /// Why: one of [`refused`].
+        reason: u64,
+        /// For humans.
+        detail: &'a str,
+    },
+    /// Numbered packets of this player that were applied.
+    Ack {
+        /// How many.
+        applied: u64,
+    },
+    /// The answer to a ping.
+    Pong {
+        /// As it stood in the ping.
+        echo: u64,
+        /// The relay's time, in microseconds.
+        time: u64,
+    },
+    /// The relay is there.
+    KeepAlive {
+        /// Its time, in microseconds.
+        time: u64,
+    },
+    /// A kind of a newer relay, to be skipped.
+    Unknown {
+        /// Its kind.
+        kind: u8,
+        /// Its body.
+        body: &'a [u8],
+    },
+}
+
+/// Reasons of [`Packet::Left`].
+pub mod left {
+    /// It wanted to go.
+    pub const LEFT: u64 = 0;
+    /// It did not come back in time.
+    pub const GRACE_OVER: u64 = 1;
+    /// The host has put it out.
+    pub const KICKED: u64 = 2;
+}
+
+/// Reasons of [`Packet::Reset`].
+pub mod reset {
+    /// The client was too far behind.
+    pub const BEHIND: u64 = 1;
+    /// The log no longer reaches back to the client's cursor.
+    pub const LOG: u64 = 2;
+    /// Nobody has this token: the client is somebody new.
+    pub const GONE: u64 = 3;
+}
+
+/// Reasons of [`Packet::Refused`].
+pub mod refused {
+    /// A guard did not hold.
+    pub const GUARD: u64 = 1;
+    /// The player that it was for is gone.
+    pub const PLAYER_GONE: u64 = 2;
+    /// Not for this player to do.
+    pub const NOT_ALLOWED: u64 = 3;
+    /// Over a limit.
+    pub const LIMIT: u64 = 4;
+    /// This relay does not offer it.
+    pub const NOT_OFFERED: u64 = 5;
+}
+
+/// Bits of [`Welcome::capabilities`].
+pub mod capability {
+    /// The relay plays a bad network on request.
+    pub const IMPAIRMENT: u64 = 1;
+}
+
+/// The beginning of a welcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Welcome<'a> {
+    /// Whether this client's join made the room.
+    pub created: bool,
+    /// The relay's [`MINOR`](super::MINOR).
+    pub minor: u64,
+    /// Bits of [`capability`].
+    pub capabilities: u64,
+    /// The room's life.
+    pub life: Life,
+    /// Who the client is.
+    pub id: PlayerId,
+    /// What proves it.
+    pub token: Token,
+    /// The entry as of which the welcome is.
+    pub seq: u64,
+    /// Numbered packets of this player that were applied.
+    pub applied: u64,
+    /// The relay's time, in microseconds.
+    pub time: u64,
+    /// What holds for this client: [`limit`](super::limit).
+    pub limits: Pairs<'a>,
+}
+
+/// A message from a relay.
+#[derive(Clone)]
+pub struct Bundle<'a> {
+    /// How many entries of the room's log the receiver is further, once it has dealt with the packets.
+    pub covered: u64,
+    /// What it holds.
+    pub packets: Packets<'a>,
+}
+
+impl<'a> Bundle<'a> {
+    /// Reads the head.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn decode(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader(message);
+        match reader.varint("covered") {
+            Ok(covered) => Ok(Self {
+                covered,
+                packets: Packets(reader),
+            }),
+            Err(fault) => Err(fault.of("a bundle")),
+        }
+    }
+}
+
+/// The packets of a bundle. Ends after the first that is malformed.
+#[derive(Clone)]
+pub struct Packets<'a>(Reader<'a>);
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = Result<Packet<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let packet = match self.0.packet() {
+            Ok(None) => return None,
+            Ok(Some((kind, body))) => Packet::decode(kind, body),
+            Err(fault) => Err(fault.of("a packet")),
+        };
+        if packet.is_err() {
+            self.0 = Reader(&[]);
+        }
+        Some(packet)
+    }
+}
+
+impl<'a> Packet<'a> {
+    /// Its name in `docs/PROTOCOL.md`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Event { .. } => "EVENT",
+            Self::Welcome(_) => "WELCOME",
+            Self::Settings(_) => "SETTINGS",
+            Self::Player { .. } => "PLAYER",
+            Self::Ready => "READY",
+            Self::Joined { .. } => "JOINED",
+            Self::Left { .. } => "LEFT",
+            Self::Away(_) => "AWAY",
+            Self::Back(_) => "BACK",
+            Self::Properties { .. } => "PROPERTIES",
+            Self::Resumed { .. } => "RESUMED",
+            Self::Reset { .. } => "RESET",
+            Self::Refused { .. } => "REFUSED",
+            Self::Ack { .. } => "ACK",
+            Self::Pong { .. } => "PONG",
+            Self::KeepAlive { .. } => "KEEPALIVE",
+            Self::Unknown { .. } => "UNKNOWN",
+        }
+    }
+
+    /// Appends its bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let numbers = |out: &mut Vec<u8>, kind, numbers: &[u64]| {
+            write_packet(out, kind, |out| {
+                for number in numbers {
+                    write_varint(out, *number);
+                }
+            });
+        };
+        match *self {
+            Self::Event {
+                author,
+                payload,
+                by_host,
+                addressed,
+            } => {
+                let mut kind = kind::EVENT;
+                for (flag, set) in [
+                    (kind::TEXT, payload.is_text()),
+                    (kind::BY_HOST, by_host),
+                    (kind::ADDRESSED, addressed),
+                ] {
+                    if set {
+                        kind |= flag;
+                    }
+                }
+                let author = u64::from(author.get());
+                let bytes = payload.bytes();
+                write_head(out, kind, varint_len(author) + bytes.len());
+                write_varint(out, author);
+                out.extend_from_slice(bytes);
+            }
+            Self::Welcome(welcome) => welcome.encode(out),
+            Self::Settings(settings) => {
+                write_packet(out, kind::SETTINGS, |out| settings.write(out));
+            }
+            Self::Player { id, name, away } => {
+                let kind = kind::PLAYER | if away { kind::IS_AWAY } else { 0 };
+                write_packet(out, kind, |out| {
+                    write_owner(out, Some(id));
+                    name.write(out);
+                });
+            }
+            Self::Ready => write_head(out, kind::READY, 0),
+            Self::Joined {
+                id,
+                name,
+                properties,
+            } => write_packet(out, kind::JOINED, |out| {
+                write_owner(out, Some(id));
+                name.write(out);
+                properties.write(out);
+            }),
+            Self::Left { id, reason } => {
+                numbers(out, kind::LEFT, &[u64::from(id.get()), reason]);
+            }
+            Self::Away(id) => numbers(out, kind::AWAY, &[u64::from(id.get())]),
+            Self::Back(id) => numbers(out, kind::BACK, &[u64::from(id.get())]),
+            Self::Properties {
+                owner,
+                author,
+                changes,
+            } => write_packet(out, kind::PROPERTIES, |out| {
+                write_owner(out, owner);
+                write_owner(out, author);
+                changes.write(out);
+            }),
+            Self::Resumed { applied, time } => numbers(out, kind::RESUMED, &[applied, time]),
+            Self::Reset { reason } => numbers(out, kind::RESET, &[reason]),
+            Self::Refused {
+                number,
+                reason,
+                detail,
+            } => write_packet(out, kind::REFUSED, |out| {
+                write_varint(out, number);
+                write_varint(out, reason);
+                out.extend_from_slice(detail.as_bytes());
+            }),
+            Self::Ack { applied } => numbers(out, kind::ACK, &[applied]),
+            Self::Pong { echo, time } => numbers(out, kind::PONG, &[echo, time]),
+            Self::KeepAlive { time } => numbers(out, kind::KEEPALIVE, &[time]),
+            Self::Unknown { kind, body } => {
+                write_head(out, kind, body.len());
+                out.extend_from_slice(body);
+            }
+        }
+    }
+
+    fn decode(kind: u8, mut body: Reader<'a>) -> Result<Self, Malformed> {
+        let packet = Self::read(kind, &mut body);
+        match packet {
+            Ok(packet) => match body.end() {
+                Ok(()) => Ok(packet),
+                Err(fault) => Err(fault.of(packet.name())),
+            },
+            Err(fault) => Err(fault.of(name_of(kind))),
+        }
+    }
+
+    fn read(kind: u8, body: &mut Reader<'a>) -> Result<Self, Fault> {
+        Ok(match (kind & !7, kind & 7) {
+            (kind::EVENT, _) => Self::Event {
+                author: body.player("the author")?,
+                payload: Payload::new(body.rest(), kind & kind::TEXT != 0)?,
+                by_host: kind & kind::BY_HOST != 0,
+                addressed: kind & kind::ADDRESSED != 0,
+            },
+            (kind::WELCOME, 0..2) => Self::Welcome(Welcome::read(kind, body)?),
+            (kind::SETTINGS, 0) => Self::Settings(Pairs::read(body)?),
+            (kind::PLAYER, 0..2) => Self::Player {
+                id: body.player("the id")?,
+                name: body.name_or_none()?,
+                away: kind & kind::IS_AWAY != 0,
+            },
+            (kind::READY, 0) => Self::Ready,
+            (kind::JOINED, 0) => Self::Joined {
+                id: body.player("the id")?,
+                name: body.name_or_none()?,
+                properties: {
+                    let properties: List<'_, Changed<'_>> = List::read(body, 0)?;
+                    if properties.iter().any(|property| property.value.is_none()) {
+                        return Err(Fault::Deleted);
+                    }
+                    properties
+                },
+            },
+            (kind::LEFT, 0) => Self::Left {
+                id: body.player("the id")?,
+                reason: body.varint("the reason")?,
+            },
+            (kind::AWAY, 0) => Self::Away(body.player("the id")?),
+            (kind::BACK, 0) => Self::Back(body.player("the id")?),
+            (kind::PROPERTIES, 0) => Self::Properties {
+                owner: body.owner("the owner")?,
+                author: body.owner("the author")?,
+                changes: List::read(body, 1)?,
+            },
+            (kind::RESUMED, 0) => Self::Resumed {
+                applied: body.varint("applied")?,
+                time: body.varint("the time")?,
+            },
+            (kind::RESET, 0) => Self::Reset {
+                reason: body.varint("the reason")?,
+            },
+            (kind::REFUSED, 0) => Self::Refused {
+                number: body.varint("the number")?,
+                reason: body.varint("the reason")?,
+                detail: utf8(body.rest(), "the detail")?,
+            },
+            (kind::ACK, 0) => Self::Ack {
+                applied: body.varint("applied")?,
+            },
+            (kind::PONG, 0) => Self::Pong {
+                echo: body.varint("the echo")?,
+                time: body.varint("the time")?,
+            },
+            (kind::KEEPALIVE, 0) => Self::KeepAlive {
+                time: body.varint("the time")?,
+            },
+            _ => Self::Unknown {
+                kind,
+                body: body.rest(),
+            },
+        })
+    }
+}
+
+/// The name of a kind whose body could not be read.
+const fn name_of(kind: u8) -> &'static str {
+    match kind & !7 {
+        kind::EVENT => "EVENT",
+        kind::WELCOME => "WELCOME",
+        kind::SETTINGS => "SETTINGS",
+        kind::PLAYER => "PLAYER",
+        kind::JOINED => "JOINED",
+        kind::LEFT => "LEFT",
+        kind::AWAY => "AWAY",
+        kind::BACK => "BACK",
+        kind::PROPERTIES => "PROPERTIES",
+        kind::RESUMED => "RESUMED",
+        kind::RESET => "RESET",
+        kind::REFUSED => "REFUSED",
+        kind::ACK => "ACK",
+        kind::PONG => "PONG",
+        kind::KEEPALIVE => "KEEPALIVE",
+        _ => "a packet",
+    }
+}
+
+/// Bytes of a varint.
+const fn varint_len(number: u64) -> usize {
+    let bits = 64 - (number | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+impl<'a> Welcome<'a> {
+    fn read(kind: u8, body: &mut Reader<'a>) -> Result<Self, Fault> {
+        Ok(Self {
+            created: kind & kind::CREATED != 0,
+            minor: body.varint("the minor version")?,
+            capabilities: body.varint("the capabilities")?,
+            life: Life(body.array("the life")?),
+            id: body.player("the id")?,
+            token: Token(body.array("the token")?),
+            seq: body.varint("the seq")?,
+            applied: body.varint("applied")?,
+            time: body.varint("the time")?,
+            limits: Pairs::read(body)?,
+        })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let kind = kind::WELCOME | if self.created { kind::CREATED } else { 0 };
+        write_packet(out, kind, |out| {
+            write_varint(out, self.minor);
+            write_varint(out, self.capabilities);
+            out.extend_from_slice(&self.life.0);
+            write_owner(out, Some(self.id));
+            out.extend_from_slice(&self.token.0);
+            for number in [self.seq, self.applied, self.time] {
+                write_varint(out, number);
+            }
+            self.limits.write(out);
+        });
+    }
+}

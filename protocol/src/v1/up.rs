@@ -1,0 +1,385 @@
+//! What a client sends: packets, one or more in a message.
+//!
+//! Owns: the kinds of section 5 of `docs/PROTOCOL.md`, both ways.
+//! Must not know: in what order they may come (that is a session's).
+//! Invariant: [`Packet::encode`] makes the only bytes from which decoding makes the same packet.
+//!
+//! ```
+//! use roomcast_protocol::v1::up::{self, Audience, Packet};
+//! use roomcast_protocol::v1::Payload;
+//!
+//! let mut message = Vec::new();
+//! let hello = Packet::Event { to: Audience::Others, droppable: false, payload: Payload::Text("hi") };
+//! hello.encode(&mut message);
+//! assert_eq!(message, [0x09, 2, b'h', b'i']);
+//! let packets: Result<Vec<_>, _> = up::decode(&message)?.collect();
+//! assert_eq!(packets?, [hello]);
+//! # Ok::<(), roomcast_protocol::v1::Malformed>(())
+//! ```
+
+use super::bytes::{Reader, write_head, write_owner, write_packet};
+use super::list::{Change, List, Property};
+use super::{
+    CUT_MS_MAX, DELAY_MS_MAX, Fault, Life, Malformed, Name, Owner, Pairs, Payload, PlayerId, Token,
+    write_varint,
+};
+
+mod kind {
+    pub(super) const OTHERS: u8 = 0x08;
+    pub(super) const ALL: u8 = 0x10;
+    pub(super) const ONE: u8 = 0x18;
+    pub(super) const LIST: u8 = 0x20;
+    pub(super) const JOIN: u8 = 0x48;
+    pub(super) const LEAVE: u8 = 0x50;
+    pub(super) const PROPERTIES: u8 = 0x58;
+    pub(super) const PING: u8 = 0x60;
+    pub(super) const IMPAIR: u8 = 0x68;
+
+    /// Of an event: its payload is text.
+    pub(super) const TEXT: u8 = 1;
+    /// Of an event: it need not arrive.
+    pub(super) const DROPPABLE: u8 = 2;
+    /// Of a join.
+    pub(super) const TOKEN: u8 = 1;
+    pub(super) const CURSOR: u8 = 2;
+}
+
+/// A packet from a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Packet<'a> {
+    /// A message to players.
+    Event {
+        /// Who gets it.
+        to: Audience<'a>,
+        /// Whether it is left out for who is behind.
+        droppable: bool,
+        /// What it says.
+        payload: Payload<'a>,
+    },
+    /// The first packet of a connection.
+    Join(Join<'a>),
+    /// The player goes.
+    Leave,
+    /// Properties are to change, all or none.
+    Properties {
+        /// Whose.
+        owner: Owner,
+        /// At least one.
+        changes: List<'a, Change<'a>>,
+    },
+    /// Asks for the relay's time, and says that the client is there.
+    Ping {
+        /// Comes back in the answer.
+        echo: u64,
+        /// The round-trip time that the client has come to, in microseconds; 0: none yet.
+        trip: u64,
+    },
+    /// Asks for a bad network.
+    Impair(Impairment),
+}
+
+/// Who gets an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Audience<'a> {
+    /// All but its author.
+    Others,
+    /// All.
+    All,
+    /// One player.
+    One(PlayerId),
+    /// These players, ascending, at least one.
+    List(List<'a, PlayerId>),
+}
+
+/// Who wants in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Join<'a> {
+    /// The client's [`MINOR`](super::MINOR).
+    pub minor: u64,
+    /// Whether the room must be there.
+    pub mode: Mode,
+    /// Which player comes back, if any.
+    pub back: Option<Back>,
+    /// Its name, if it is somebody new.
+    pub name: Name<'a>,
+    /// Its properties, if it is somebody new.
+    pub properties: List<'a, Property<'a>>,
+    /// Settings for the room, if it is a new one.
+    pub wishes: Pairs<'a>,
+}
+
+/// Whether the room must be there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mode {
+    /// Join the room, or make it.
+    Any,
+    /// Only join one that is there.
+    Join,
+    /// Only make one that is not.
+    Create,
+}
+
+/// Which player comes back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Back {
+    /// Its secret.
+    pub token: Token,
+    /// What it has had; None if it has lost what it knew.
+    pub cursor: Option<Cursor>,
+}
+
+/// How far a client has got in the log of a room.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Cursor {
+    /// Of which life of the room it speaks.
+    pub life: Life,
+    /// The last entry that it has had, or that was not for it.
+    pub seq: u64,
+}
+
+/// A bad network, as a client asks for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Impairment {
+    /// Milliseconds that each write waits, up to [`DELAY_MS_MAX`].
+    pub delay: u64,
+    /// Milliseconds that it waits longer at random, up to [`DELAY_MS_MAX`].
+    pub jitter: u64,
+    /// Bytes a second; 0: any.
+    pub rate: u64,
+    /// Milliseconds until the connection breaks, up to [`CUT_MS_MAX`]; 0: never.
+    pub cut: u64,
+}
+
+/// The packets of a message from a client, which may be wrong from the second on.
+///
+/// # Errors
+/// If the message is empty.
+pub fn decode(message: &[u8]) -> Result<Packets<'_>, Malformed> {
+    if message.is_empty() {
+        return Err(Fault::Empty.of("a message"));
+    }
+    Ok(Packets(Reader(message)))
+}
+
+/// The packets of one message. Ends after the first that is malformed.
+#[derive(Clone)]
+pub struct Packets<'a>(Reader<'a>);
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = Result<Packet<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let packet = match self.0.packet() {
+            Ok(None) => return None,
+            Ok(Some((kind, body))) => Packet::decode(kind, body),
+            Err(fault) => Err(fault.of("a packet")),
+        };
+        if packet.is_err() {
+            self.0 = Reader(&[]);
+        }
+        Some(packet)
+    }
+}
+
+impl<'a> Packet<'a> {
+    /// Its name in `docs/PROTOCOL.md`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Event { to, .. } => match to {
+                Audience::Others => "EVENT_OTHERS",
+                Audience::All => "EVENT_ALL",
+                Audience::One(_) => "EVENT_ONE",
+                Audience::List(_) => "EVENT_LIST",
+            },
+            Self::Join(_) => "JOIN",
+            Self::Leave => "LEAVE",
+            Self::Properties { .. } => "PROPERTIES",
+            Self::Ping { .. } => "PING",
+            Self::Impair(_) => "IMPAIR",
+        }
+    }
+
+    /// Whether it counts among the packets that the relay acknowledges.
+    #[must_use]
+    pub const fn is_numbered(&self) -> bool {
+        match self {
+            Self::Event { .. } | Self::Leave | Self::Properties { .. } | Self::Impair(_) => true,
+            Self::Join(_) | Self::Ping { .. } => false,
+        }
+    }
+
+    /// Appends its bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Event {
+                to,
+                droppable,
+                payload,
+            } => encode_event(out, to, droppable, payload),
+            Self::Join(join) => join.encode(out),
+            Self::Leave => write_head(out, kind::LEAVE, 0),
+            Self::Properties { owner, changes } => write_packet(out, kind::PROPERTIES, |out| {
+                write_owner(out, owner);
+                changes.write(out);
+            }),
+            Self::Ping { echo, trip } => write_packet(out, kind::PING, |out| {
+                write_varint(out, echo);
+                write_varint(out, trip);
+            }),
+            Self::Impair(to) => write_packet(out, kind::IMPAIR, |out| {
+                for number in [to.delay, to.jitter, to.rate, to.cut] {
+                    write_varint(out, number);
+                }
+            }),
+        }
+    }
+
+    fn decode(kind: u8, mut body: Reader<'a>) -> Result<Self, Malformed> {
+        let name = name_of(kind).ok_or_else(|| Fault::UnknownKind(kind).of("a packet"))?;
+        let packet = Self::read(kind, &mut body);
+        packet
+            .and_then(|packet| body.end().map(|()| packet))
+            .map_err(|fault| fault.of(name))
+    }
+
+    fn read(kind: u8, body: &mut Reader<'a>) -> Result<Self, Fault> {
+        Ok(match kind & !7 {
+            kind::JOIN => Self::Join(Join::read(kind, body)?),
+            kind::LEAVE => Self::Leave,
+            kind::PROPERTIES => Self::Properties {
+                owner: body.owner("the owner")?,
+                changes: List::read(body, 1)?,
+            },
+            kind::PING => Self::Ping {
+                echo: body.varint("the echo")?,
+                trip: body.varint("the trip")?,
+            },
+            kind::IMPAIR => Self::Impair(Impairment {
+                delay: body.bounded(DELAY_MS_MAX, "the delay")?,
+                jitter: body.bounded(DELAY_MS_MAX, "the jitter")?,
+                rate: body.varint("the rate")?,
+                cut: body.bounded(CUT_MS_MAX, "the cut")?,
+            }),
+            event => Self::Event {
+                to: match event {
+                    kind::OTHERS => Audience::Others,
+                    kind::ALL => Audience::All,
+                    kind::ONE => Audience::One(body.player("the id")?),
+                    _ => Audience::List(List::read(body, 1)?),
+                },
+                droppable: kind & kind::DROPPABLE != 0,
+                payload: Payload::new(body.rest(), kind & kind::TEXT != 0)?,
+            },
+        })
+    }
+}
+
+/// The name of a kind that a relay understands.
+const fn name_of(kind: u8) -> Option<&'static str> {
+    Some(match (kind & !7, kind & 7) {
+        (kind::OTHERS, 0..4) => "EVENT_OTHERS",
+        (kind::ALL, 0..4) => "EVENT_ALL",
+        (kind::ONE, 0..4) => "EVENT_ONE",
+        (kind::LIST, 0..4) => "EVENT_LIST",
+        (kind::JOIN, 0..4) => "JOIN",
+        (kind::LEAVE, 0) => "LEAVE",
+        (kind::PROPERTIES, 0) => "PROPERTIES",
+        (kind::PING, 0) => "PING",
+        (kind::IMPAIR, 0) => "IMPAIR",
+        _ => return None,
+    })
+}
+
+fn encode_event(out: &mut Vec<u8>, to: Audience<'_>, droppable: bool, payload: Payload<'_>) {
+    let mut flags = if payload.is_text() { kind::TEXT } else { 0 };
+    if droppable {
+        flags |= kind::DROPPABLE;
+    }
+    let bytes = payload.bytes();
+    match to {
+        Audience::Others => write_head(out, kind::OTHERS | flags, bytes.len()),
+        Audience::All => write_head(out, kind::ALL | flags, bytes.len()),
+        Audience::One(id) => {
+            return write_packet(out, kind::ONE | flags, |out| {
+                write_owner(out, Some(id));
+                out.extend_from_slice(bytes);
+            });
+        }
+        Audience::List(ids) => {
+            return write_packet(out, kind::LIST | flags, |out| {
+                ids.write(out);
+                out.extend_from_slice(bytes);
+            });
+        }
+    }
+    out.extend_from_slice(bytes);
+}
+
+impl<'a> Join<'a> {
+    fn read(kind: u8, body: &mut Reader<'a>) -> Result<Self, Fault> {
+        let minor = body.varint("the minor version")?;
+        let mode = match body.u8("the mode")? {
+            0 => Mode::Any,
+            1 => Mode::Join,
+            2 => Mode::Create,
+            other => return Err(Fault::UnknownMode(other)),
+        };
+        let token = kind & kind::TOKEN != 0;
+        let cursor = kind & kind::CURSOR != 0;
+        if cursor && !token {
+            return Err(Fault::CursorWithoutToken);
+        }
+        let mut back = None;
+        if token {
+            back = Some(Back {
+                token: Token(body.array("the token")?),
+                cursor: None,
+            });
+        }
+        if let (Some(back), true) = (&mut back, cursor) {
+            back.cursor = Some(Cursor {
+                life: Life(body.array("the life")?),
+                seq: body.varint("the seq")?,
+            });
+        }
+        Ok(Self {
+            minor,
+            mode,
+            back,
+            name: body.name()?,
+            properties: List::read(body, 0)?,
+            wishes: Pairs::read(body)?,
+        })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut kind = kind::JOIN;
+        if let Some(back) = self.back {
+            kind |= kind::TOKEN;
+            if back.cursor.is_some() {
+                kind |= kind::CURSOR;
+            }
+        }
+        write_packet(out, kind, |out| {
+            write_varint(out, self.minor);
+            out.push(match self.mode {
+                Mode::Any => 0,
+                Mode::Join => 1,
+                Mode::Create => 2,
+            });
+            if let Some(back) = self.back {
+                out.extend_from_slice(&back.token.0);
+                if let Some(cursor) = back.cursor {
+                    out.extend_from_slice(&cursor.life.0);
+                    write_varint(out, cursor.seq);
+                }
+            }
+            self.name.write(out);
+            self.properties.write(out);
+            self.wishes.write(out);
+        });
+    }
+}
