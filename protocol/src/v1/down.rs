@@ -2,8 +2,8 @@
 //!
 //! Owns: the kinds of section 4 of `docs/PROTOCOL.md`, both ways.
 //! Must not know: in what order they may come (that is a session's).
-//! Invariant: [`Packet::encode`] makes the only bytes from which decoding makes the same packet; nothing in a packet depends
-//! on who receives it, only the head of a bundle does.
+//! Invariant: [`Packet::encode`] makes the only bytes from which decoding makes the same packet; nothing in a packet
+//! depends on who receives it, only the head of a bundle does.
 //!
 //! ```
 //! use roomcast_protocol::v1::down::{Bundle, Packet};

@@ -2,8 +2,8 @@
 //!
 //! Owns: how a list is checked, read and written.
 //! Must not know: which packet it is in.
-//! Invariant: a [`List`] was checked when it was made, so that going through it can't fail, and two lists are equal exactly
-//! if their bytes are.
+//! Invariant: a [`List`] was checked when it was made, so that going through it can't fail, and two lists are equal
+//! exactly if their bytes are.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,13 +1,13 @@
 //! `roomcast.v1`: the packets of `docs/PROTOCOL.md` and a client's side of a session, without I/O.
 //!
-//! Owns: what the bytes of a message mean, for both roles ([`up`] from the client, [`down`] from the relay), every bound of
-//! the format.
+//! Owns: what the bytes of a message mean, for both roles ([`up`] from the client, [`down`] from the relay), and every
+//! bound of the format.
 //! Must not know: WebSocket frames, sockets, clocks, rooms.
-//! Invariant: no bytes make anything in here panic; what is decoded borrows from the message and allocates nothing; there is
-//! one encoding of everything, and decoding refuses every other.
+//! Invariant: no bytes make anything in here panic; what is decoded borrows from the message and allocates nothing;
+//! there is one encoding of everything, and decoding refuses every other.
 //!
-//! Only the first part of the protocol is here. The rest of `docs/PROTOCOL.md` is to a client a kind that it skips, and to a
-//! relay a kind that it refuses.
+//! Only the first part of the protocol is here. The rest of `docs/PROTOCOL.md` is to a client a kind that it skips, and
+//! to a relay a kind that it refuses.
 
 mod bytes;
 pub mod down;

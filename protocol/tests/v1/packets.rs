@@ -1,0 +1,378 @@
+//! Packets of every kind, at the edges of what they may hold.
+
+use roomcast_protocol::v1::up::{self, Audience, Back, Cursor, Impairment, Join, Mode};
+use roomcast_protocol::v1::{
+    Change, Changed, Guard, Life, List, Name, PairValue, Pairs, Payload, PlayerId, Property, Token,
+    down, limit, setting,
+};
+
+pub(crate) const LIFE: Life = Life([8, 7, 6, 5, 4, 3, 2, 1]);
+pub(crate) const TOKEN: Token = Token([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+
+/// The largest number that a varint carries.
+const MOST: u64 = (1 << 53) - 1;
+
+pub(crate) fn id(id: u32) -> PlayerId {
+    PlayerId::new(id).expect("not the room")
+}
+
+pub(crate) fn name(text: &str) -> Name<'_> {
+    Name::new(text).expect("a good name")
+}
+
+/// Calls `with` for packets of every kind, each with what it shows.
+pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
+    let long = [7; 127];
+    let longer = [7; 300];
+    let mut ids = Vec::new();
+    let few = List::encode([id(1), id(300), id(u32::MAX)], &mut ids).expect("ascending ids");
+    let mut ids = Vec::new();
+    let many = List::encode((1..=256).map(id), &mut ids).expect("as many ids as there may be");
+    for (what, to) in [
+        ("to the others", Audience::Others),
+        ("to all", Audience::All),
+        ("to one", Audience::One(id(3))),
+        ("to one with a long id", Audience::One(id(u32::MAX))),
+        ("to a list", Audience::List(few)),
+        ("to the longest list", Audience::List(many)),
+    ] {
+        for (said, payload) in [
+            ("nothing", Payload::Bytes(&[])),
+            ("no text", Payload::Text("")),
+            ("bytes", Payload::Bytes(&[0, 0xff, 0x80])),
+            ("text", Payload::Text("grüß dich 🎲")),
+            ("127 bytes", Payload::Bytes(&long)),
+            ("300 bytes", Payload::Bytes(&longer)),
+        ] {
+            let droppable = said == "text";
+            with(
+                &format!("{said} {what}"),
+                &up::Packet::Event {
+                    to,
+                    droppable,
+                    payload,
+                },
+            );
+        }
+    }
+    each_join(with);
+    with("leave", &up::Packet::Leave);
+    let mut changes = Vec::new();
+    let changes = List::encode(
+        [
+            Change {
+                key: name("a"),
+                guard: Guard::Any,
+                value: None,
+            },
+            Change {
+                key: name("b"),
+                guard: Guard::Unset,
+                value: Some(Payload::Text("ü")),
+            },
+            Change {
+                key: name("c"),
+                guard: Guard::Version(MOST - 1),
+                value: Some(Payload::Bytes(&long)),
+            },
+        ],
+        &mut changes,
+    );
+    let changes = changes.expect("good changes");
+    for (what, owner) in [
+        ("properties of the room", None),
+        ("properties of a player", Some(id(128))),
+    ] {
+        with(what, &up::Packet::Properties { owner, changes });
+    }
+    for (echo, trip) in [(0, 0), (127, 128), (MOST, MOST)] {
+        with("ping", &up::Packet::Ping { echo, trip });
+    }
+    for impairment in [
+        Impairment::default(),
+        Impairment {
+            delay: 10_000,
+            jitter: 10_000,
+            rate: MOST,
+            cut: 600_000,
+        },
+    ] {
+        with("impair", &up::Packet::Impair(impairment));
+    }
+}
+
+fn each_join(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
+    let longest = "ß".repeat(32);
+    let value = [1; 4096];
+    let keys: Vec<String> = (0..64).map(|key| key.to_string()).collect();
+    let mut properties = Vec::new();
+    let two = [
+        Property {
+            key: name("color"),
+            value: Payload::Text("rose"),
+        },
+        Property {
+            key: name(&longest),
+            value: Payload::Bytes(&value),
+        },
+    ];
+    let two = List::encode(two, &mut properties).expect("two properties");
+    let mut properties = Vec::new();
+    let most = keys.iter().map(|key| Property {
+        key: name(key),
+        value: Payload::Bytes(&[]),
+    });
+    let most = List::encode(most, &mut properties).expect("as many as there may be");
+    let mut wishes = Vec::new();
+    let wishes = Pairs::encode(
+        [
+            (1, PairValue::Bytes(b"tag")),
+            (setting::PLAYERS_MAX, PairValue::Number(8)),
+            (setting::GRACE_MS, PairValue::Number(30_000)),
+            (setting::PROPERTIES_BY_ALL, PairValue::Number(0)),
+            (1001, PairValue::Bytes(&[])),
+        ],
+        &mut wishes,
+    );
+    let wishes = wishes.expect("good wishes");
+    let plain = Join {
+        minor: 0,
+        mode: Mode::Any,
+        back: None,
+        name: name("Ada"),
+        properties: List::EMPTY,
+        wishes: Pairs::EMPTY,
+    };
+    let cursor = |seq| {
+        Some(Back {
+            token: TOKEN,
+            cursor: Some(Cursor { life: LIFE, seq }),
+        })
+    };
+    let lost = Some(Back {
+        token: TOKEN,
+        cursor: None,
+    });
+    for (what, join) in [
+        ("join", plain),
+        (
+            "join with properties and wishes",
+            Join {
+                mode: Mode::Create,
+                properties: two,
+                wishes,
+                ..plain
+            },
+        ),
+        (
+            "join with the longest name and most properties",
+            Join {
+                minor: MOST,
+                name: name(&longest),
+                properties: most,
+                ..plain
+            },
+        ),
+        (
+            "resume",
+            Join {
+                mode: Mode::Join,
+                back: cursor(8),
+                ..plain
+            },
+        ),
+        (
+            "resume after the last entry there can be",
+            Join {
+                back: cursor(MOST),
+                wishes,
+                ..plain
+            },
+        ),
+        (
+            "resume without a cursor",
+            Join {
+                back: lost,
+                properties: two,
+                ..plain
+            },
+        ),
+    ] {
+        with(what, &up::Packet::Join(join));
+    }
+}
+
+/// Calls `with` for packets of every kind, each with what it shows.
+pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
+    let long = [7; 127];
+    for (what, author, payload, by_host, addressed) in [
+        ("event", 1, Payload::Bytes(&[1, 2, 3][..]), false, false),
+        (
+            "event of text",
+            128,
+            Payload::Text("grüß dich 🎲"),
+            false,
+            false,
+        ),
+        ("event of nothing", 2, Payload::Bytes(&[]), false, true),
+        ("event of no text", 2, Payload::Text(""), false, true),
+        ("event by the host", 127, Payload::Bytes(&[0]), true, false),
+        (
+            "event by the host to some",
+            u32::MAX,
+            Payload::Bytes(&long),
+            true,
+            true,
+        ),
+    ] {
+        let author = id(author);
+        with(
+            what,
+            &down::Packet::Event {
+                author,
+                payload,
+                by_host,
+                addressed,
+            },
+        );
+    }
+    let mut limits = Vec::new();
+    let limits = Pairs::encode(
+        [
+            (limit::MESSAGE_BYTES, PairValue::Number(65_536)),
+            (limit::PACKETS_PER_SECOND, PairValue::Number(120)),
+            (limit::PACKETS_BURST, PairValue::Number(240)),
+            (limit::PROPERTIES, PairValue::Number(64)),
+            (limit::PROPERTY_BYTES, PairValue::Number(MOST)),
+            (1001, PairValue::Bytes(&[1, 2])),
+        ],
+        &mut limits,
+    );
+    let limits = limits.expect("good limits");
+    let welcome = down::Welcome {
+        created: true,
+        minor: 0,
+        capabilities: 0,
+        life: LIFE,
+        id: id(1),
+        token: TOKEN,
+        seq: 1,
+        applied: 0,
+        time: 0,
+        limits: Pairs::EMPTY,
+    };
+    let late = down::Welcome {
+        created: false,
+        minor: 9,
+        capabilities: MOST,
+        id: id(u32::MAX),
+        seq: MOST,
+        applied: MOST,
+        time: MOST,
+        limits,
+        ..welcome
+    };
+    with("welcome", &down::Packet::Welcome(welcome));
+    with(
+        "welcome with the largest numbers",
+        &down::Packet::Welcome(late),
+    );
+    with("settings", &down::Packet::Settings(limits));
+    with("no settings", &down::Packet::Settings(Pairs::EMPTY));
+    let longest = "ß".repeat(32);
+    for (what, name, away) in [
+        ("player", name("Ada"), false),
+        ("player who is away", name(&longest), true),
+        ("raw player", Name::NONE, false),
+    ] {
+        with(
+            what,
+            &down::Packet::Player {
+                id: id(7),
+                name,
+                away,
+            },
+        );
+    }
+    with("ready", &down::Packet::Ready);
+    let changed = |value| Changed {
+        key: name("color"),
+        version: MOST,
+        value,
+    };
+    let mut written = Vec::new();
+    let set = List::encode([changed(Some(Payload::Text("rose")))], &mut written).expect("one");
+    for (what, name, properties) in [
+        ("joined", name("Ada"), set),
+        ("joined, a raw player", Name::NONE, List::EMPTY),
+    ] {
+        with(
+            what,
+            &down::Packet::Joined {
+                id: id(200),
+                name,
+                properties,
+            },
+        );
+    }
+    for reason in [0, 1, 2, 300] {
+        with("left", &down::Packet::Left { id: id(7), reason });
+    }
+    with("away", &down::Packet::Away(id(7)));
+    with("back", &down::Packet::Back(id(u32::MAX)));
+    let mut written = Vec::new();
+    let deleted = List::encode([changed(None)], &mut written).expect("one");
+    for (what, owner, author, changes) in [
+        ("properties of the room", None, Some(id(1)), set),
+        ("properties in a welcome", Some(id(1)), None, set),
+        ("a deleted property", Some(id(128)), Some(id(128)), deleted),
+    ] {
+        with(
+            what,
+            &down::Packet::Properties {
+                owner,
+                author,
+                changes,
+            },
+        );
+    }
+    with(
+        "resumed",
+        &down::Packet::Resumed {
+            applied: 0,
+            time: MOST,
+        },
+    );
+    with("reset", &down::Packet::Reset { reason: 1 });
+    for (number, reason, detail) in [(0, 1, ""), (MOST, 400, "the room's host says: nö")] {
+        with(
+            "refused",
+            &down::Packet::Refused {
+                number,
+                reason,
+                detail,
+            },
+        );
+    }
+    with("acknowledgement", &down::Packet::Ack { applied: 128 });
+    with(
+        "pong",
+        &down::Packet::Pong {
+            echo: MOST,
+            time: 0,
+        },
+    );
+    with("keep-alive", &down::Packet::KeepAlive { time: 50_000_000 });
+    for (kind, body) in [
+        (0x00, &[][..]),
+        (0x12, b"a state"),
+        (0x39, b""),
+        (0x89, &[0; 4]),
+        (0xff, &long),
+    ] {
+        with(
+            "a kind to be skipped",
+            &down::Packet::Unknown { kind, body },
+        );
+    }
+}
