@@ -117,6 +117,17 @@ pub const NEWCOMER_GRACE_MS: u32 = 1_000;
 /// Connections beyond `max_connections` that may be inside the handshake or be told 503 (limit).
 pub const HANDSHAKE_RESERVE: usize = 512;
 
+/// Log lines that wait for whoever reads standard error (limit): more are dropped and counted. Some seconds of a bad
+/// time; a reactor never waits for them.
+pub const LOG_LINES: usize = 1024;
+
+/// Bytes of one log line (limit); of a longer one the rest is left out. With [`LOG_LINES`], what waits is 8 MiB at most.
+pub const LOG_LINE_BYTES: usize = 8 * 1024;
+
+/// Milliseconds that the end of the process waits for room in the queue of log lines, and as many again for what is in it
+/// to be read (limit).
+pub const LOG_FAREWELL_MS: u64 = 500;
+
 /// Descriptors the process needs for itself: listeners, pollers, wakers, standard streams.
 pub const DESCRIPTOR_RESERVE: usize = 64;
 

@@ -78,10 +78,21 @@ fn hint(error: &io::Error, address: &SocketAddr, flag: &str) -> String {
 
 /// The whole process, from the command line to its exit code.
 pub fn run() -> ExitCode {
+    if let Err(error) = logs::open() {
+        // There is no other way to say it yet.
+        eprintln!("roomcast: can't start the thread that logs: {error}");
+        return ExitCode::from(START_FAILED);
+    }
+    let code = run_logged();
+    logs::finish();
+    code
+}
+
+fn run_logged() -> ExitCode {
     let config = match Config::parse() {
         Ok(config) => config,
         Err(error) if error.use_stderr() => {
-            eprintln!("roomcast: {}", config::one_line(&error));
+            logs::say(&format!("roomcast: {}", config::one_line(&error)));
             return ExitCode::from(USAGE);
         }
         Err(help_or_version) => {
@@ -100,7 +111,7 @@ pub fn run() -> ExitCode {
     match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("roomcast: {error}");
+            logs::say(&format!("roomcast: {error}"));
             ExitCode::from(if matches!(error, Failure::Flags(_)) {
                 USAGE
             } else {
@@ -290,6 +301,7 @@ fn farewell(published: &[Published]) {
         tls_resumed = total.tls_resumed,
         messages = total.messages,
         writes = total.writes,
+        dropped_log_lines = logs::dropped(),
         ends = ends.join(" "),
         "stopped",
     );

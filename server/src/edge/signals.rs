@@ -6,6 +6,7 @@ use crossbeam_channel::Sender;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::logs;
 use super::units::Millis;
 use crate::reactor::{Address, Mail, Undelivered};
 
@@ -23,14 +24,15 @@ pub fn watch(reactors: Vec<Address>, drain: Millis, reload: Option<Sender<()>>) 
                 SIGHUP => reload_on_request(reload.as_ref()),
                 _ if draining => {
                     tracing::warn!("second signal: ending at once");
+                    logs::finish();
                     process::exit(128 + signal);
                 }
                 _ => {
                     draining = true;
+                    self::drain(&reactors, drain);
                     tracing::info!(
                         "draining: no new players; the others are sent away within {drain}. A second signal ends at once"
                     );
-                    self::drain(&reactors, drain);
                 }
             }
         }

@@ -12,6 +12,7 @@ mod endings;
 mod handshake;
 mod http;
 mod limits;
+mod logs;
 mod players;
 mod proxies;
 mod relay;

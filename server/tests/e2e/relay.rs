@@ -314,7 +314,7 @@ pub(crate) fn ends(expected: &[(&str, u64)]) -> BTreeMap<String, u64> {
 }
 
 /// `ws://127.0.0.1:7777` anywhere in a line; advice about trust names hosts, not addresses.
-fn listening_address(line: &str, scheme: &str) -> Option<SocketAddr> {
+pub(crate) fn listening_address(line: &str, scheme: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once(&format!("{scheme}://"))?;
     let end = rest
         .find(|c: char| !(c.is_ascii_alphanumeric() || "[].:".contains(c)))
