@@ -128,6 +128,10 @@ pub const LOG_LINE_BYTES: usize = 8 * 1024;
 /// to be read (limit).
 pub const LOG_FAREWELL_MS: u64 = 500;
 
+/// Milliseconds after a SIGTERM or SIGINT in which another is the same stop, told twice: far more than whoever tells a
+/// process and its group needs, and less than a person who loses patience.
+pub const SAME_STOP_MS: u64 = 100;
+
 /// Descriptors the process needs for itself: listeners, pollers, wakers, standard streams.
 pub const DESCRIPTOR_RESERVE: usize = 64;
 

@@ -1,5 +1,8 @@
 //! SIGTERM and SIGINT: the first drains, the second ends at once. SIGHUP: read certificates again.
+//!
+//! Invariant: a stop that arrives twice in one moment is one stop.
 
+use std::time::{Duration, Instant};
 use std::{io, process, thread};
 
 use crossbeam_channel::Sender;
@@ -8,7 +11,11 @@ use signal_hook::iterator::Signals;
 
 use super::logs;
 use super::units::Millis;
+use crate::limits::SAME_STOP_MS;
 use crate::reactor::{Address, Mail, Undelivered};
+
+/// Signals within this time are one.
+const SAME_STOP: Duration = Duration::from_millis(SAME_STOP_MS);
 
 /// Watches on a thread of its own for as long as the process lives. Whoever can `reload` something is told of SIGHUP.
 ///
@@ -18,17 +25,19 @@ use crate::reactor::{Address, Mail, Undelivered};
 pub fn watch(reactors: Vec<Address>, drain: Millis, reload: Option<Sender<()>>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let on_signal = move || {
-        let mut draining = false;
+        let mut draining_since: Option<Instant> = None;
         for signal in signals.forever() {
             match signal {
                 SIGHUP => reload_on_request(reload.as_ref()),
-                _ if draining => {
+                // A terminal or a supervisor that tells the process and its group, or a wrapper that passes it on.
+                _ if draining_since.is_some_and(|at| at.elapsed() < SAME_STOP) => {}
+                _ if draining_since.is_some() => {
                     tracing::warn!("second signal: ending at once");
                     logs::finish();
                     process::exit(128 + signal);
                 }
                 _ => {
-                    draining = true;
+                    draining_since = Some(Instant::now());
                     self::drain(&reactors, drain);
                     tracing::info!(
                         "draining: no new players; the others are sent away within {drain}. A second signal ends at once"

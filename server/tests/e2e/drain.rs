@@ -76,9 +76,29 @@ fn a_draining_relay_says_so_and_takes_nobody_in() {
         served.count() > 0,
         "a drain over an hour closes not all at once"
     );
-    // A second signal ends it at once.
-    relay.signal(Signal::TERM);
-    relay.exit();
+    assert_eq!(relay.end_at_once(), Some(143));
+}
+
+/// As who tells the process and its group does, or a wrapper that passes on what the terminal has said already.
+#[test]
+fn a_stop_that_arrives_twice_is_one_stop() {
+    for signals in [
+        [Signal::TERM, Signal::TERM],
+        [Signal::INT, Signal::INT],
+        [Signal::INT, Signal::TERM],
+    ] {
+        let mut relay = Relay::start(&["--drain", "300ms"]);
+        let mut peers: Vec<Wire> = (0..10)
+            .map(|_| Wire::join(relay.addr(), "/rooms/a"))
+            .collect();
+        for signal in signals {
+            relay.signal(signal);
+        }
+        for peer in &mut peers {
+            assert_eq!(peer.read_to_close(), Some(1012));
+        }
+        assert_eq!(relay.exit().code(), Some(0));
+    }
 }
 
 /// Nobody to wait for, so the drain is over at once, however long it may take.

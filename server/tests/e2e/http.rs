@@ -122,8 +122,7 @@ fn a_page_can_ask_why_its_websocket_was_refused() {
         "{body}"
     );
     assert_eq!(why(&relay, "/healthz").0, 200);
-    relay.signal(Signal::TERM);
-    relay.exit();
+    relay.end_at_once();
 }
 
 #[test]

@@ -14,8 +14,8 @@ use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 
-use crate::DEADLINE;
 use crate::stream::trusting;
+use crate::{DEADLINE, patience};
 
 /// The path of the program that cargo built for this test.
 pub(crate) const ROOMCAST: &str = env!("CARGO_BIN_EXE_roomcast");
@@ -239,6 +239,19 @@ impl Relay {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the relay takes the signal");
+    }
+
+    /// Loses patience with a relay that drains: asks again until it has ended, and returns its exit code.
+    pub(crate) fn end_at_once(&mut self) -> Option<i32> {
+        let patience = patience("a second signal ends it");
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                return status.code();
+            }
+            // The first one or two may count as part of the stop before.
+            self.signal(Signal::TERM);
+            patience.check();
+        }
     }
 
     /// Waits for the process to end by itself.
