@@ -132,6 +132,13 @@ pub const LOG_FAREWELL_MS: u64 = 500;
 /// process and its group needs, and less than a person who loses patience.
 pub const SAME_STOP_MS: u64 = 100;
 
+/// The part of the memory that players may hold by default: one of so many. The others are for the kernel's buffers (as
+/// much again for who stands still), for newcomers, and for whatever else runs here.
+pub const MEMORY_SHARE: u64 = 4;
+
+/// Bytes that a player may hold beside its queue and an incomplete message: a TLS session, an incomplete record, its seat.
+pub const PLAYER_BYTES: usize = 24 * 1024;
+
 /// Descriptors the process needs for itself: listeners, pollers, wakers, standard streams.
 pub const DESCRIPTOR_RESERVE: usize = 64;
 

@@ -6,9 +6,9 @@ use std::{env, thread};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use super::environment;
 use super::tls::{TlsFlags, Wanted};
 use super::units::{Bytes, Millis};
+use super::{environment, memory};
 use crate::limits::{BATCH_SHARE_OF_OUTBOX, Limits, REACTORS_MAX};
 
 const ABOUT: &str = "A relay for multiplayer games: rooms over WebSockets";
@@ -109,10 +109,10 @@ pub struct Config {
     )]
     max_message: Bytes,
 
-    /// Players at once; further ones get HTTP 503. Never more than the limit of open files allows, which is also the
-    /// default
+    /// Players at once; further ones get HTTP 503. Never more than the limit of open files allows [default: that, or
+    /// fewer if a quarter of the memory does not hold so many with a full --outbox-max and --max-message each]
     #[arg(long, env = "ROOMCAST_MAX_CONNECTIONS", value_name = "N", help_heading = "Limits", value_parser = parse_count)]
-    max_connections: Option<usize>,
+    pub max_connections: Option<usize>,
 
     /// Players in one room; further ones are closed with 4000
     #[arg(long, env = "ROOMCAST_MAX_ROOM_MEMBERS", default_value_t = Limits::default().max_room_members, value_name = "N",
@@ -278,17 +278,23 @@ impl Config {
         self.max_connections.filter(|&asked| asked > allowed)
     }
 
-    /// The limits, once it is known how many players the descriptors allow.
+    /// The limits, once it is known how many players the descriptors allow, and how many bytes of memory there are.
     ///
     /// # Errors
     ///
     /// One line that names the flag and says what to do.
-    pub fn limits(&self, players: usize) -> Result<Limits, String> {
+    pub fn limits(&self, players: usize, memory: Option<u64>) -> Result<Limits, String> {
         let defaults = Limits::default();
         let idle_ms = self.idle_timeout.as_millis();
         let max_message = self.max_message.get();
         // What a room gathers in one turn must fit, and that may be any one message.
         let outbox_for_it = max_message.saturating_mul(BATCH_SHARE_OF_OUTBOX);
+        let outbox_bytes_max = self
+            .outbox_max
+            .map_or(defaults.outbox_bytes_max.max(outbox_for_it), Bytes::get);
+        let fit = memory.map_or(usize::MAX, |bytes| {
+            memory::players(bytes, max_message, outbox_bytes_max)
+        });
         let limits = Limits {
             max_message,
             handshake_ms: self.handshake_timeout.as_millis(),
@@ -297,13 +303,9 @@ impl Config {
                 .map_or(defaults.ping_ms.min(idle_ms / 3).max(1), Millis::as_millis),
             idle_ms,
             close_ms: self.close_timeout.as_millis(),
-            outbox_bytes_max: self
-                .outbox_max
-                .map_or(defaults.outbox_bytes_max.max(outbox_for_it), Bytes::get),
+            outbox_bytes_max,
             congested_ms_max: self.congested_timeout.as_millis(),
-            max_connections: self
-                .max_connections
-                .map_or(players, |asked| asked.min(players)),
+            max_connections: self.max_connections.unwrap_or(fit).min(players),
             max_room_members: self.max_room_members,
             tls_handshakes: self.tls_handshakes,
             flush_interval_ms: self.flush_interval.as_millis(),
@@ -414,7 +416,7 @@ mod tests {
         Config::command().debug_assert();
         let config = Config::try_parse_from(["roomcast"]).unwrap();
         let defaults = Limits::default();
-        assert_eq!(config.limits(defaults.max_connections), Ok(defaults));
+        assert_eq!(config.limits(defaults.max_connections, None), Ok(defaults));
         let (plain, tls) = config.listeners().unwrap();
         assert!(plain.unwrap().ip().is_loopback());
         assert_eq!(tls, None);
@@ -454,7 +456,7 @@ mod tests {
             &["--max-connections", "0"],
         ] {
             let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
-            let message = config.limits(100).unwrap_err();
+            let message = config.limits(100, None).unwrap_err();
             assert!(message.starts_with("--"), "{message}");
         }
     }
@@ -463,18 +465,20 @@ mod tests {
     fn a_default_is_never_to_blame() {
         for idle in ["0", "0ms", "1ms"] {
             let config = Config::try_parse_from(["roomcast", "--idle-timeout", idle]).unwrap();
-            let message = config.limits(100).unwrap_err();
+            let message = config.limits(100, None).unwrap_err();
             assert!(message.contains("--idle-timeout"), "{idle}: {message}");
         }
         let config = Config::try_parse_from(["roomcast", "--idle-timeout", "2ms"]).unwrap();
-        assert_eq!(config.limits(100).map(|limits| limits.ping_ms), Ok(1));
+        assert_eq!(config.limits(100, None).map(|limits| limits.ping_ms), Ok(1));
     }
 
     #[test]
     fn a_larger_message_raises_the_default_of_the_outbox() {
         let outbox = |flags: &[&str]| {
             let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
-            config.limits(100).map(|limits| limits.outbox_bytes_max)
+            config
+                .limits(100, None)
+                .map(|limits| limits.outbox_bytes_max)
         };
         assert_eq!(outbox(&["--max-message", "1KiB"]), Ok(256 * 1024));
         assert_eq!(outbox(&["--max-message", "64KiB"]), Ok(256 * 1024));
@@ -486,12 +490,29 @@ mod tests {
     #[test]
     fn more_players_than_descriptors_allow_are_cut_down() {
         let config = Config::try_parse_from(["roomcast", "--max-connections", "1000"]).unwrap();
-        let most = |allowed| config.limits(allowed).map(|limits| limits.max_connections);
+        let most = |allowed| {
+            config
+                .limits(allowed, Some(1 << 20))
+                .map(|limits| limits.max_connections)
+        };
         assert_eq!(
             (most(999), config.players_in_vain(999)),
             (Ok(999), Some(1000))
         );
         assert_eq!((most(1000), config.players_in_vain(1000)), (Ok(1000), None));
+    }
+
+    #[test]
+    fn memory_bounds_the_default_and_nothing_else() {
+        let most = |flags: &[&str], gib: u64| {
+            let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
+            let limits = config.limits(20_000, Some(gib << 30));
+            limits.unwrap().max_connections
+        };
+        assert!((500..1_000).contains(&most(&[], 1)));
+        assert_eq!(most(&[], 1_000), 20_000);
+        assert!(most(&["--outbox-max", "64KiB"], 1) > 2 * most(&[], 1));
+        assert_eq!(most(&["--max-connections", "15000"], 1), 15_000);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod config;
 mod descriptors;
 mod environment;
 mod logs;
+mod memory;
 mod signals;
 pub mod tls;
 mod units;
@@ -125,7 +126,8 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let reactors = config.reactors();
     let descriptors = descriptors::raise();
     let allowed = descriptors::players(descriptors, reactors);
-    let limits = config.limits(allowed).map_err(Failure::Flags)?;
+    let memory = memory::allowed();
+    let limits = config.limits(allowed, memory).map_err(Failure::Flags)?;
     let (plain, wanted) = config.listeners().map_err(Failure::Flags)?;
     for line in environment::unknown(&Config::command(), env::vars_os()) {
         tracing::warn!("{line}");
@@ -185,6 +187,16 @@ fn serve(config: &Config) -> Result<(), Failure> {
                 &common.limits,
             );
         }
+    }
+    if let (None, Some(bytes)) = (config.max_connections, memory)
+        && common.limits.max_connections < allowed
+    {
+        tracing::info!(
+            "--max-connections is {} by default: so many players, all with a full queue, a quarter of {} MiB holds. \
+             Ask for more (up to {allowed}) if most of yours keep up",
+            common.limits.max_connections,
+            bytes >> 20,
+        );
     }
     for line in advice.into_iter().flatten() {
         tracing::info!("to trust the development certificate, {line}");
