@@ -202,6 +202,7 @@ impl Decoder {
                 partial.lent = Lent::Message;
                 return Ok(Ready::BufferedMessage(kind));
             }
+            partial.end_fragment(&head)?;
         }
     }
 

@@ -20,6 +20,10 @@ pub const MAX_HEADER: usize = 14;
 /// The longest payload of a close, ping or pong frame (RFC 6455 section 5.5), in bytes.
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
+/// Fragments without payload that one message may have. Whoever flushes between pieces sends a few; they cost no memory, so
+/// nothing else would ever end a message made of them.
+pub const MAX_EMPTY_FRAGMENTS: u8 = 64;
+
 /// What a frame is (RFC 6455 section 5.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
@@ -138,6 +142,9 @@ pub enum Violation {
     /// More than [`Rules::max_message`], judged on the declared length.
     #[error("message is over the size limit")]
     MessageTooBig,
+    /// More than [`MAX_EMPTY_FRAGMENTS`] fragments of a message without payload.
+    #[error("message has over 64 empty fragments")]
+    TooManyEmptyFragments,
     /// A close payload of one byte.
     #[error("close frame has a payload of one byte")]
     BadCloseLength,
@@ -147,12 +154,13 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// What to close the connection with: 1002, 1007 or 1009.
+    /// What to close the connection with: 1002, 1007, 1008 or 1009.
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
             Self::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
             Self::MessageTooBig => CloseCode::TOO_BIG,
+            Self::TooManyEmptyFragments => CloseCode::POLICY,
             Self::ReservedBits
             | Self::UnknownOpcode
             | Self::UnmaskedFrame

@@ -6,7 +6,7 @@
 //! what arrived (256 bytes at first), and never over the largest message plus one control payload.
 
 use super::head::{Head, Open};
-use super::{MAX_HEADER, MessageKind, Opcode, Violation};
+use super::{MAX_EMPTY_FRAGMENTS, MAX_HEADER, MessageKind, Opcode, Violation};
 use crate::mask;
 use crate::utf8;
 
@@ -39,6 +39,8 @@ pub(super) struct Partial {
     header: [u8; MAX_HEADER],
     header_len: u8,
     utf8: utf8::Stream,
+    /// Fragments without payload so far.
+    empty: u8,
     pub(super) lent: Lent,
     dead: Option<Violation>,
 }
@@ -127,6 +129,15 @@ impl Partial {
             self.utf8
                 .push(&self.buffer[start..])
                 .map_err(|_| Violation::InvalidUtf8)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a fragment, not the message's last, is whole.
+    pub(super) fn end_fragment(&mut self, head: &Head) -> Result<(), Violation> {
+        self.empty += u8::from(head.len == 0);
+        if self.empty > MAX_EMPTY_FRAGMENTS {
+            return Err(Violation::TooManyEmptyFragments);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! First bytes, masks, fragments.
 
-use roomcast_protocol::frame::{Role, Violation};
+use roomcast_protocol::frame::{MAX_EMPTY_FRAGMENTS, Role, Violation};
 
 use crate::table::*;
 use crate::wire::{Seen, frame};
@@ -101,6 +101,35 @@ fn masking_keys_of_all_shapes() {
                 .map(|(i, byte)| byte ^ key[i % 4]),
         );
         table.row("key", Role::Server, wire, &[binary(&pattern(100))], None);
+    }
+    table.check();
+}
+
+/// They cost no memory, so that only a count of them ends a message that is made of nothing.
+#[test]
+fn empty_fragments_come_to_an_end() {
+    let mut table = Table::default();
+    let most = usize::from(MAX_EMPTY_FRAGMENTS);
+    for first in [&b""[..], b"a"] {
+        let begun = usize::from(first.is_empty());
+        let mut frames: Vec<(u8, &[u8])> = vec![(TEXT, first)];
+        frames.extend(vec![(CONTINUATION, &b""[..]); most - begun]);
+        let mut good = frames.clone();
+        // The last one may be empty too; and a ping between them is none of them.
+        good.extend([(FIN | PING, &b""[..]), (FIN | CONTINUATION, b"")]);
+        // Each message has its own.
+        let twice = [&good[..], &good[..]].concat();
+        let message = || text(std::str::from_utf8(first).unwrap());
+        let ping = || Seen::Ping(vec![]);
+        let items = [ping(), message(), ping(), message()];
+        table.frames("as many as may be", &twice, &items, None);
+        frames.push((CONTINUATION, b""));
+        table.frames(
+            "one more",
+            &frames,
+            &[],
+            Some(Violation::TooManyEmptyFragments),
+        );
     }
     table.check();
 }

@@ -96,6 +96,7 @@ fn violations_have_the_close_codes_of_the_rfc() {
         (Violation::BadCloseCode, 1002),
         (Violation::InvalidUtf8, 1007),
         (Violation::MessageTooBig, 1009),
+        (Violation::TooManyEmptyFragments, 1008),
     ] {
         assert_eq!(violation.close_code().0, code, "{violation:?}");
         assert!(violation.close_code().is_valid_on_wire());

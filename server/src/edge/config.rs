@@ -37,7 +37,8 @@ a second one exits at once. SIGHUP reads certificates again.
 Exit codes: 0 drained, 1 could not start or go on, 2 unusable flags or environment, 130 or 143 (128 and the signal's number) \
 ended by a second SIGINT or SIGTERM.
 
-Close codes: 1002 protocol error, 1007 text is not UTF-8, 1009 message over --max-message, 1012 restart, \
+Close codes: 1002 protocol error, 1007 text is not UTF-8, \
+1008 over 64 empty fragments in a message, 1009 message over --max-message, 1012 restart, \
 4000 room full, 4002 slow consumer, 4005 idle.
 
 Try it: start roomcast, then loadgen --clients 1000 in another terminal.";

@@ -177,6 +177,7 @@ const fn violation_text(code: CloseCode) -> &'static str {
     match code {
         CloseCode(1009) => "message over the limit",
         CloseCode(1007) => "text is not UTF-8",
+        CloseCode(1008) => "too many empty fragments",
         _ => "protocol error",
     }
 }
