@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::relay::{Relay, roomcast};
 use crate::wire::{BINARY, Wire};
 
@@ -183,8 +185,34 @@ fn the_environment_sets_what_flags_set_and_flags_win() {
 
 #[test]
 fn logs_in_json_are_one_object_a_line() {
-    let relay = Relay::start(&["--log-format", "json"]);
-    for line in relay.log() {
-        assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
-    }
+    let mut relay = Relay::start(&["--log-format", "json"]);
+    drop(Wire::join(relay.addr(), "/echo"));
+    let mut wire = Wire::connect(relay.addr());
+    wire.send(b"GET /healthz HTTP/1.0\r\n\r\n");
+    assert_eq!(wire.response().0.status, 200);
+    relay.signal(Signal::TERM);
+    assert_eq!(relay.exit().code(), Some(0));
+    let lines: Vec<serde_json::Value> = relay
+        .log()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+        .collect();
+    let said = |words: &str| {
+        let about = |line: &&serde_json::Value| {
+            let message = line["fields"]["message"].as_str();
+            message.is_some_and(|message| message.starts_with(words))
+        };
+        let line = lines.iter().find(about).expect("a line that says so");
+        assert_eq!(line["level"], "INFO");
+        assert!(
+            line["timestamp"]
+                .as_str()
+                .is_some_and(|time| time.ends_with('Z'))
+        );
+        &line["fields"]
+    };
+    assert_eq!(said("listening on")["reactors"], 2);
+    let stopped = said("stopped");
+    assert_eq!(stopped["connections"], 2);
+    assert_eq!(stopped["ends"]["answered"], 1);
 }

@@ -3,6 +3,7 @@
 //! Owns: how lines look and which are wanted. Must not know: what they say. Invariant: logging never waits, also not in a
 //! panic: all that goes to standard error takes the way of `lines`.
 
+mod json;
 mod lines;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -17,6 +18,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::json::Json;
 use self::lines::{Line, Lines};
 use super::config::{LogFormat, LogLevel};
 
@@ -57,7 +59,7 @@ pub fn begin(format: LogFormat, level: LogLevel) {
         .with_target(false);
     let layer = match format {
         LogFormat::Text => layer.boxed(),
-        LogFormat::Json => layer.json().boxed(),
+        LogFormat::Json => layer.event_format(Json).boxed(),
     };
     tracing_subscriber::registry()
         .with(layer.with_filter(wanted))
