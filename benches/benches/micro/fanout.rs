@@ -153,7 +153,7 @@ impl WholeShard {
             let mut head = Vec::new();
             let path = format!("/rooms/{}", client / members);
             upgrade::write_client_request(&mut head, "localhost", &path, &key, None, &[]);
-            let slot = relay.shard.accept(Port::Plain);
+            let slot = relay.shard.accept(Port::Plain, None);
             relay.shard.writable(slot);
             relay.shard.receive(slot, &mut head);
             relay.slots.push(slot);

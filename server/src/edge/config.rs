@@ -10,6 +10,7 @@ use super::tls::{TlsFlags, Wanted};
 use super::units::{Bytes, Millis};
 use super::{environment, memory};
 use crate::limits::{BATCH_SHARE_OF_OUTBOX, Limits, REACTORS_MAX};
+use crate::shard::{Addresses, Naming, RoomNames};
 
 const ABOUT: &str = "A relay for multiplayer games: rooms over WebSockets";
 
@@ -52,6 +53,24 @@ pub enum LogFormat {
     Json,
 }
 
+/// What log lines say of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogAddresses {
+    /// The network: /24 of IPv4, /48 of IPv6.
+    Cut,
+    /// All of it.
+    Whole,
+}
+
+/// What log lines say of rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogRooms {
+    /// A number, the same for a room as long as the process lives.
+    Hashed,
+    /// The name.
+    Plain,
+}
+
 /// How much is logged. Nothing is ever logged per message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
@@ -61,9 +80,9 @@ pub enum LogLevel {
     Warn,
     /// Start and end of the process.
     Info,
-    /// Refused handshakes.
+    /// The end of every connection: who, why, how much.
     Debug,
-    /// The end of every connection.
+    /// Everything; for now the same.
     Trace,
 }
 
@@ -218,6 +237,14 @@ pub struct Config {
     /// How much is logged
     #[arg(long, env = "ROOMCAST_LOG_LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = "Logs")]
     pub log_level: LogLevel,
+
+    /// How much of a peer's address log lines say
+    #[arg(long, env = "ROOMCAST_LOG_ADDRESSES", value_enum, default_value_t = LogAddresses::Cut, help_heading = "Logs")]
+    log_addresses: LogAddresses,
+
+    /// How log lines name rooms, whose names may be secrets or names of people
+    #[arg(long, env = "ROOMCAST_LOG_ROOMS", value_enum, default_value_t = LogRooms::Hashed, help_heading = "Logs")]
+    log_rooms: LogRooms,
 }
 
 /// Where ws is served.
@@ -266,6 +293,19 @@ impl Config {
             )),
             (Listen::At(plain), tls) => Ok((Some(plain), tls)),
         }
+    }
+
+    /// How log lines name connections.
+    pub fn naming(&self) -> Naming {
+        let addresses = match self.log_addresses {
+            LogAddresses::Cut => Addresses::Cut,
+            LogAddresses::Whole => Addresses::Whole,
+        };
+        let rooms = match self.log_rooms {
+            LogRooms::Hashed => RoomNames::Hashed,
+            LogRooms::Plain => RoomNames::Plain,
+        };
+        Naming::new(addresses, rooms)
     }
 
     /// Reactors to start.

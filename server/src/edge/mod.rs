@@ -8,6 +8,7 @@ mod descriptors;
 mod environment;
 mod logs;
 mod memory;
+mod minute;
 mod signals;
 pub mod tls;
 mod units;
@@ -24,10 +25,11 @@ use mio::net::TcpListener;
 use thiserror::Error;
 
 pub use self::config::{Command, Config};
+use self::minute::Minute;
 use self::tls::NoTls;
 use crate::limits::Limits;
 use crate::reactor::{Address, KERNEL_SPREADS, Listeners, Published, Reactor, listen};
-use crate::shard::{Common, Counters, DisconnectReason};
+use crate::shard::{Common, DisconnectReason};
 
 /// Exit code for flags and environment that can't be used.
 const USAGE: u8 = 2;
@@ -143,7 +145,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .as_ref()
         .map(|wanted| tls::setup(&wanted.source))
         .transpose()?;
-    let mut common = Common::new(limits, reactors);
+    let mut common = Common::new(limits, reactors).with_naming(config.naming());
     if let Some(tls) = &tls {
         common = common.with_tls(Arc::clone(&tls.config));
     }
@@ -218,7 +220,17 @@ fn serve(config: &Config) -> Result<(), Failure> {
             .map_err(Failure::Start)?;
     }
     let mut failure = None;
-    for end in ends.iter().take(count) {
+    let mut minute = Minute::begin();
+    let mut left = count;
+    while left > 0 {
+        let end = match ends.recv_deadline(minute.due()) {
+            Ok(end) => end,
+            Err(_) => {
+                minute.say(common.seated(), &published);
+                continue;
+            }
+        };
+        left -= 1;
         if let Err(error) = end {
             failure = Some(Failure::Reactor(error));
             // Its players are gone; those of the others get the chance to reconnect to a process that is whole.
@@ -297,10 +309,7 @@ fn reach(flag: &str, bound: SocketAddr) -> String {
 }
 
 fn farewell(published: &[Published]) {
-    let mut total = Counters::default();
-    for counters in published {
-        total.add(&counters.lock());
-    }
+    let total = minute::sum(published);
     let ends: Vec<String> = DisconnectReason::LABELS
         .iter()
         .zip(total.disconnects)

@@ -4,7 +4,7 @@
 //! deals connections out.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -95,7 +95,7 @@ fn open(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
 #[derive(Debug)]
 pub enum Accepted {
     /// A connection, its options set.
-    Connection(TcpStream),
+    Connection(TcpStream, IpAddr),
     /// Nobody waits.
     Nobody,
     /// Whoever waited has gone again: try the next one.
@@ -108,9 +108,9 @@ pub enum Accepted {
 pub fn accept(listener: &TcpListener) -> Accepted {
     match listener.accept() {
         // Fails only if the peer has reset the connection, which the first read will tell.
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            Accepted::Connection(stream)
+            Accepted::Connection(stream, peer.ip())
         }
         Err(error) => match error.kind() {
             ErrorKind::WouldBlock => Accepted::Nobody,

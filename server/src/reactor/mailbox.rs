@@ -3,6 +3,7 @@
 //! A crossbeam channel and a mio waker. Bounded: a full mailbox gives the mail back.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -19,7 +20,7 @@ pub enum Mail {
     /// A connection whose room is at home there.
     Adopt(TcpStream, Box<Handover>),
     /// A connection fresh from the listener, where only one reactor accepts.
-    Accepted(TcpStream, Port),
+    Accepted(TcpStream, Port, IpAddr),
     /// Say goodbye to everyone within this many milliseconds, then end.
     Drain(u32),
 }

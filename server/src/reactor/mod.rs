@@ -10,6 +10,7 @@ mod sockets;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -245,7 +246,7 @@ impl Running {
         for _ in 0..MAIL_BUDGET {
             match self.reactor.mail.try_recv() {
                 Ok(Mail::Adopt(stream, handover)) => self.adopt(stream, *handover),
-                Ok(Mail::Accepted(stream, port)) => self.admit(stream, port),
+                Ok(Mail::Accepted(stream, port, peer)) => self.admit(stream, port, peer),
                 Ok(Mail::Drain(spread_ms)) => {
                     self.shard.drain(spread_ms);
                     let closing = u64::from(self.reactor.common.limits.close_ms);
@@ -291,7 +292,7 @@ impl Running {
             let Door { listener, port, .. } = &self.reactor.doors[door];
             let port = *port;
             match listener::accept(listener) {
-                Accepted::Connection(stream) => self.deal(stream, port),
+                Accepted::Connection(stream, peer) => self.deal(stream, port, peer),
                 Accepted::Gone => {}
                 Accepted::Nobody => return Accepting::Idle,
                 Accepted::Exhausted(error) => {
@@ -317,25 +318,26 @@ impl Running {
     }
 
     /// Keeps a new connection, or deals it to the reactor whose turn it is.
-    fn deal(&mut self, stream: TcpStream, port: Port) {
+    fn deal(&mut self, stream: TcpStream, port: Port, peer: IpAddr) {
         if !KERNEL_SPREADS && self.reactor.peers.len() > 1 {
             self.reactor.deal_to = (self.reactor.deal_to + 1) % self.reactor.peers.len();
             if self.reactor.deal_to != self.reactor.index {
                 // A full mailbox: the peer is told by the end of the connection, the fewest resources spent.
-                let _ = self.reactor.peers[self.reactor.deal_to].send(Mail::Accepted(stream, port));
+                let _ = self.reactor.peers[self.reactor.deal_to]
+                    .send(Mail::Accepted(stream, port, peer));
                 return;
             }
         }
-        self.admit(stream, port);
+        self.admit(stream, port, peer);
     }
 
-    fn admit(&mut self, stream: TcpStream, port: Port) {
+    fn admit(&mut self, stream: TcpStream, port: Port, peer: IpAddr) {
         // Far beyond the limit there is not even room to say so.
         let limit = self.reactor.common.limits.max_connections + HANDSHAKE_RESERVE;
         if self.shard.connections() >= limit && !self.shard.evict_newcomer() {
             return;
         }
-        let slot = self.shard.accept(port);
+        let slot = self.shard.accept(port, Some(peer));
         self.register(slot, stream);
     }
 
@@ -507,11 +509,16 @@ impl Running {
 
     fn publish(&mut self, at_the_end: bool) {
         if at_the_end || self.now >= self.published_at + PUBLISH_EVERY_MS {
-            self.published_at = self.now;
-            self.reactor
-                .published
-                .lock()
-                .clone_from(self.shard.counters());
+            // Whoever reads is done soon: only the last publication waits for that.
+            let published = if at_the_end {
+                Some(self.reactor.published.lock())
+            } else {
+                self.reactor.published.try_lock()
+            };
+            if let Some(mut published) = published {
+                self.published_at = self.now;
+                published.clone_from(self.shard.counters());
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 use roomcast_protocol::frame::Decoder;
 
 use super::DisconnectReason;
+use super::identity::Identity;
 use crate::delivery::Outbox;
 use crate::limits::{FLOOD_BYTES_PER_MS, FLOOD_REMEMBERED};
 use crate::room::RoomId;
@@ -56,6 +57,7 @@ pub(super) struct PartialHead {
 /// One connection of a shard. Times are the low 32 bits of the shard's milliseconds, compared by distance.
 #[derive(Debug)]
 pub(super) struct Connection {
+    pub(super) who: Identity,
     pub(super) transport: Transport,
     pub(super) phase: Phase,
     pub(super) decoder: Decoder,
@@ -91,8 +93,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(transport: Transport, phase: Phase, now: u32, deadline: u32) -> Self {
+    pub(super) fn new(
+        who: Identity,
+        transport: Transport,
+        phase: Phase,
+        now: u32,
+        deadline: u32,
+    ) -> Self {
         Self {
+            who,
             transport,
             phase,
             decoder: Decoder::default(),
@@ -125,6 +134,7 @@ impl Connection {
 
     /// Notes that bytes came.
     pub(super) fn heard(&mut self, now: u32, bytes: usize) {
+        self.who.received += bytes as u64;
         self.flood = self
             .flood_level(now)
             .saturating_add(bytes as u32)
@@ -155,7 +165,7 @@ mod tests {
     #[test]
     fn a_connection_is_small() {
         assert!(
-            size_of::<Connection>() <= 80,
+            size_of::<Connection>() <= 128,
             "{} bytes",
             size_of::<Connection>()
         );
@@ -163,7 +173,8 @@ mod tests {
 
     #[test]
     fn the_flood_level_leaks() {
-        let mut connection = Connection::new(Transport::Plain, Phase::Handshake(None), 0, 0);
+        let who = Identity::new(1, None, 0);
+        let mut connection = Connection::new(who, Transport::Plain, Phase::Handshake(None), 0, 0);
         connection.heard(1_000, 60_000);
         assert_eq!(connection.flood_level(1_000), 60_000);
         assert_eq!(

@@ -17,6 +17,12 @@ pub struct Counters {
     pub messages: u64,
     /// Writes offered to sockets.
     pub writes: u64,
+    /// Bytes that came from sockets.
+    pub received: u64,
+    /// Bytes that sockets took.
+    pub sent: u64,
+    /// Rooms with members, as of the last iteration.
+    pub rooms: u64,
     /// Ends of connections, by [`DisconnectReason::LABELS`].
     pub disconnects: [u64; DisconnectReason::LABELS.len()],
 }
@@ -30,6 +36,9 @@ impl Counters {
         self.tls_resumed += other.tls_resumed;
         self.messages += other.messages;
         self.writes += other.writes;
+        self.received += other.received;
+        self.sent += other.sent;
+        self.rooms += other.rooms;
         for (sum, count) in self.disconnects.iter_mut().zip(other.disconnects) {
             *sum += count;
         }

@@ -60,6 +60,17 @@ pub enum DisconnectReason {
     Internal,
 }
 
+/// What exactly a peer did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// It asked for what it does not get.
+    #[error("{code} {0}", code = .0.status().code())]
+    Refused(Refusal),
+    /// It broke the WebSocket protocol.
+    #[error("{0}")]
+    Violated(Violation),
+}
+
 /// What follows from a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Consequence {
@@ -99,7 +110,7 @@ impl DisconnectReason {
                     violation.close_code(),
                     violation_text(violation.close_code()),
                 )),
-                "violation",
+                violation_label(violation.close_code()),
                 Peer,
             ),
             Self::TlsHandshake => of(None, "tls_handshake", Peer),
@@ -141,6 +152,15 @@ impl DisconnectReason {
         }
     }
 
+    /// What exactly the peer did, where the label does not say it.
+    pub fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Refused(refusal) => Some(Cause::Refused(refusal)),
+            Self::Violation(violation) => Some(Cause::Violated(violation)),
+            _ => None,
+        }
+    }
+
     /// Index into a table with one row for each label, in the order of [`DisconnectReason::LABELS`].
     pub fn index(self) -> usize {
         let label = self.consequence().label;
@@ -151,7 +171,7 @@ impl DisconnectReason {
     }
 
     /// All labels.
-    pub const LABELS: [&'static str; 18] = [
+    pub const LABELS: [&'static str; 21] = [
         "answered",
         "refused",
         "handshake_timeout",
@@ -160,6 +180,9 @@ impl DisconnectReason {
         "peer_gone",
         "connection_lost",
         "violation",
+        "bad_text",
+        "empty_fragments",
+        "too_big",
         "tls_handshake",
         "tls_violation",
         "tls_spent",
@@ -171,6 +194,15 @@ impl DisconnectReason {
         "overloaded",
         "internal",
     ];
+}
+
+const fn violation_label(code: CloseCode) -> &'static str {
+    match code {
+        CloseCode(1009) => "too_big",
+        CloseCode(1008) => "empty_fragments",
+        CloseCode(1007) => "bad_text",
+        _ => "violation",
+    }
 }
 
 const fn violation_text(code: CloseCode) -> &'static str {
@@ -196,7 +228,10 @@ mod tests {
             DisconnectReason::PeerClosed,
             DisconnectReason::PeerGone,
             DisconnectReason::ConnectionLost,
+            DisconnectReason::Violation(Violation::ReservedBits),
             DisconnectReason::Violation(Violation::InvalidUtf8),
+            DisconnectReason::Violation(Violation::TooManyEmptyFragments),
+            DisconnectReason::Violation(Violation::MessageTooBig),
             DisconnectReason::TlsHandshake,
             DisconnectReason::TlsViolation,
             DisconnectReason::TlsSpent,

@@ -207,16 +207,29 @@ impl Shard {
                 self.failed(slot);
             }
             (Current::Batch(slot, room, dialect, ranges), Written::Bytes(n)) => {
+                self.took(slot, n);
                 self.batch_written(slot, room, dialect, ranges, n);
             }
             (Current::Batch(slot, room, dialect, ranges), Written::Blocked) => {
                 self.batch_written(slot, room, dialect, ranges, 0);
             }
-            (Current::Outbox(slot), Written::Bytes(n)) => self.outbox_written(slot, n),
+            (Current::Outbox(slot), Written::Bytes(n)) => {
+                self.took(slot, n);
+                self.outbox_written(slot, n);
+            }
             (Current::Outbox(slot), Written::Blocked) => self.outbox_written(slot, 0),
-            (Current::Sealed(slot), Written::Bytes(n)) => self.sealed_written(slot, n),
+            (Current::Sealed(slot), Written::Bytes(n)) => {
+                self.took(slot, n);
+                self.sealed_written(slot, n);
+            }
             (Current::Sealed(slot), Written::Blocked) => self.sealed_written(slot, 0),
         }
+    }
+
+    /// The socket took so many bytes.
+    fn took(&mut self, slot: u32, n: usize) {
+        self.connections[slot as usize].who.sent += n as u64;
+        self.counters.sent += n as u64;
     }
 
     /// Offers a member its part of the batch. True if it is to be written now; else it was queued or there is nothing

@@ -3,6 +3,7 @@
 use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, RoomName, Status};
 
 use super::connection::{Closing, Connection, PartialHead, Phase, Seat};
+use super::identity::Identity;
 use super::notices::Notice;
 use super::{Action, DisconnectReason, Shard};
 use crate::delivery::Dialect;
@@ -15,6 +16,7 @@ const PAGE: &[u8] = include_bytes!("page.html");
 /// What a connection takes along to the reactor that is home to its room. Nothing has been answered yet.
 #[derive(Debug)]
 pub struct Handover {
+    who: Identity,
     transport: Transport,
     accept: AcceptKey,
     room: Box<str>,
@@ -26,8 +28,8 @@ pub struct Handover {
 
 impl Handover {
     /// What a connection that gets no seat still needs.
-    pub(super) fn into_parts(self) -> (Transport, Vec<u8>) {
-        (self.transport, self.unsent)
+    pub(super) fn into_parts(self) -> (Identity, Transport, Vec<u8>) {
+        (self.who, self.transport, self.unsent)
     }
 }
 
@@ -48,6 +50,7 @@ impl Shard {
             return self.refuse_hand_off(handover, DisconnectReason::Drain);
         }
         let Handover {
+            who,
             transport,
             accept,
             room,
@@ -60,7 +63,7 @@ impl Shard {
             Transport::Tls(tls) => tls.heard(),
         };
         let now = self.now32();
-        let connection = Connection::new(transport, Phase::Handshake(None), now, now);
+        let connection = Connection::new(who, transport, Phase::Handshake(None), now, now);
         let slot = self.connections.insert(connection) as u32;
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
@@ -109,7 +112,7 @@ impl Shard {
         if let RequestKind::Upgrade(upgrade) = &request.kind
             && upgrade.protocols().next().is_some()
         {
-            self.tell(Notice::UnknownSubprotocol);
+            self.tell(Notice::UnknownSubprotocol, slot);
         }
         match self.route(request.path, &request.kind) {
             Route::Answer(kind, body) => {
@@ -131,7 +134,7 @@ impl Shard {
                 self.refuse_for(slot, Refusal::Draining, false, DisconnectReason::Drain);
             }
             Route::Room(..) | Route::Echo(_) if !self.common.take_seat() => {
-                self.tell(Notice::Full);
+                self.tell(Notice::Full, slot);
                 self.refuse_for(slot, Refusal::ServerFull, false, DisconnectReason::Full);
             }
             Route::Echo(accept) => self.seat(slot, Seat::Echo, &accept, rest),
@@ -142,6 +145,7 @@ impl Shard {
                 }
                 let connection = &mut self.connections[slot as usize];
                 let handover = Handover {
+                    who: connection.who,
                     transport: std::mem::replace(&mut connection.transport, Transport::Plain),
                     accept,
                     room: (&*name).into(),
@@ -188,7 +192,8 @@ impl Shard {
             self.connections[slot as usize]
                 .outbox
                 .push_own(|out| upgrade::write_accept(out, accept, None));
-            self.tell(Notice::RoomFull);
+            let room = self.common.naming.room(name);
+            self.tell(Notice::RoomFull(&room), slot);
             return self.close(slot, DisconnectReason::RoomFull);
         }
         let seat = Seat::Room {
@@ -213,7 +218,7 @@ impl Shard {
 
     fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {
         if refusal == Refusal::TlsOnPlainPort {
-            self.tell(Notice::TlsOnPlainPort);
+            self.tell(Notice::TlsOnPlainPort, slot);
             return self.drop_connection(slot, DisconnectReason::Refused(refusal));
         }
         self.refuse_for(slot, refusal, head_only, DisconnectReason::Refused(refusal));
@@ -227,7 +232,6 @@ impl Shard {
         head_only: bool,
         reason: DisconnectReason,
     ) {
-        tracing::debug!(slot, status = refusal.status().code(), %refusal, "request refused");
         let outbox = &mut self.connections[slot as usize].outbox;
         outbox.push_own(|out| upgrade::write_refusal_for(out, refusal, head_only));
         self.begin_closing(slot, Closing::Flush, reason);

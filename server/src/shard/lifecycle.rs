@@ -44,8 +44,8 @@ impl Shard {
             DisconnectReason::Drain => Refusal::Draining,
             _ => Refusal::ServerFull,
         };
-        let (transport, unsent) = handover.into_parts();
-        let slot = self.open(transport, Phase::Handshake(None));
+        let (who, transport, unsent) = handover.into_parts();
+        let slot = self.open(who, transport, Phase::Handshake(None));
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.common.return_seat();
         self.refuse_for(slot, refusal, false, reason);
@@ -93,6 +93,7 @@ impl Shard {
 
     /// Ends a seated connection from our side: close frame, then TCP.
     pub(super) fn close(&mut self, slot: u32, reason: DisconnectReason) {
+        self.note(slot, reason, None);
         if reason == DisconnectReason::SlowConsumer {
             self.connections[slot as usize].outbox.truncate();
         }
@@ -115,6 +116,7 @@ impl Shard {
 
     /// The peer asked for the end: its code comes back, then TCP ends, our side first.
     pub(super) fn answer_close(&mut self, slot: u32, code: Option<CloseCode>) {
+        self.note(slot, DisconnectReason::PeerClosed, code);
         self.leave(slot);
         let connection = &mut self.connections[slot as usize];
         connection.outbox.push_own(|out| match code {
@@ -126,7 +128,7 @@ impl Shard {
 
     /// From here on only what is queued is sent, until the deadline at most.
     pub(super) fn begin_closing(&mut self, slot: u32, step: Closing, reason: DisconnectReason) {
-        self.note(slot, reason);
+        self.note(slot, reason, None);
         let deadline = self.now32().wrapping_add(self.common.limits.close_ms);
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Closing(step);
@@ -137,19 +139,39 @@ impl Shard {
 
     /// Ends a connection at once; nothing more is sent.
     pub(super) fn drop_connection(&mut self, slot: u32, reason: DisconnectReason) {
+        self.note(slot, reason, None);
         self.leave(slot);
-        self.note(slot, reason);
         self.bury(slot);
     }
 
-    /// Counts the one reason for which this connection ends.
-    fn note(&mut self, slot: u32, reason: DisconnectReason) {
+    /// Counts the one reason for which this connection ends, and says who that is. To be called before it has left its
+    /// room. `said` is the peer's close code, if it closed.
+    pub(super) fn note(&mut self, slot: u32, reason: DisconnectReason, said: Option<CloseCode>) {
         let connection = &mut self.connections[slot as usize];
-        if connection.reason.is_none() && !matches!(connection.phase, Phase::Dead) {
-            connection.reason = Some(reason);
-            self.counters.disconnects[reason.index()] += 1;
-            tracing::trace!(slot, reason = reason.consequence().label, "connection ends");
+        if connection.reason.is_some() || matches!(connection.phase, Phase::Dead) {
+            return;
         }
+        connection.reason = Some(reason);
+        self.counters.disconnects[reason.index()] += 1;
+        let naming = &self.common.naming;
+        let who = &connection.who;
+        let consequence = reason.consequence();
+        let room = match connection.phase {
+            Phase::Open(Seat::Room { room, .. }) => Some(naming.room(self.rooms[room].name())),
+            _ => None,
+        };
+        tracing::debug!(
+            id = who.id,
+            peer = %naming.peer(who),
+            room,
+            reason = consequence.label,
+            close_code = consequence.close.map(|(code, _)| code).or(said).map(|code| code.0),
+            cause = reason.cause().map(tracing::field::display),
+            received = who.received,
+            sent = who.sent,
+            seconds = who.seconds(self.now),
+            "connection ends"
+        );
     }
 
     /// Leaves the connection to be reaped.

@@ -17,6 +17,7 @@ mod deadlines;
 mod disconnect;
 mod flush;
 mod handshake;
+mod identity;
 mod lifecycle;
 mod newcomers;
 mod notices;
@@ -24,6 +25,7 @@ mod receive;
 mod secure;
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,6 +39,8 @@ pub use self::disconnect::{Blame, Consequence, DisconnectReason};
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
 pub use self::handshake::Handover;
+use self::identity::Identity;
+pub use self::identity::{Addresses, Naming, RoomNames};
 use self::newcomers::Newcomers;
 use self::notices::Notices;
 use crate::delivery::BatchPool;
@@ -54,6 +58,7 @@ pub struct Common {
     pub reactors: usize,
     /// For the ports that speak TLS.
     tls: Option<Arc<ServerConfig>>,
+    naming: Naming,
     homes: RandomState,
     seated: AtomicUsize,
 }
@@ -65,6 +70,7 @@ impl Common {
             limits,
             reactors,
             tls: None,
+            naming: Naming::default(),
             homes: RandomState::new(),
             seated: AtomicUsize::new(0),
         }
@@ -74,6 +80,13 @@ impl Common {
     #[must_use]
     pub fn with_tls(mut self, config: Arc<ServerConfig>) -> Self {
         self.tls = Some(config);
+        self
+    }
+
+    /// With another way to name connections in log lines.
+    #[must_use]
+    pub fn with_naming(mut self, naming: Naming) -> Self {
+        self.naming = naming;
         self
     }
 
@@ -192,23 +205,26 @@ impl Shard {
         self.now = now;
     }
 
-    /// A new connection. Returns its slot, valid until [`Shard::reap`] names it.
-    pub fn accept(&mut self, port: Port) -> u32 {
+    /// A new connection, from `peer` if that is known. Returns its slot, valid until [`Shard::reap`] names it.
+    pub fn accept(&mut self, port: Port, peer: Option<IpAddr>) -> u32 {
         self.counters.accepted += 1;
+        // No other shard makes this one, and this one never again.
+        let id = self.counters.accepted * self.common.reactors as u64 + self.index as u64;
+        let who = Identity::new(id, peer, self.now);
         let phase = match port {
             Port::Plain => Phase::Handshake(None),
             Port::Tls => Phase::Hello,
         };
-        self.open(Transport::Plain, phase)
+        self.open(who, Transport::Plain, phase)
     }
 
-    fn open(&mut self, transport: Transport, phase: Phase) -> u32 {
+    fn open(&mut self, who: Identity, transport: Transport, phase: Phase) -> u32 {
         let mut handshake_ms = self.common.limits.handshake_ms;
         if self.draining {
             handshake_ms = handshake_ms.min(self.common.limits.close_ms);
         }
         let deadline = self.now32().wrapping_add(handshake_ms);
-        let connection = Connection::new(transport, phase, self.now32(), deadline);
+        let connection = Connection::new(who, transport, phase, self.now32(), deadline);
         let slot = self.connections.insert(connection) as u32;
         self.wheel.arm(slot, self.now + u64::from(handshake_ms));
         self.remember_newcomer(slot, deadline);
@@ -299,6 +315,7 @@ impl Shard {
             freed(slot);
             false
         });
+        self.counters.rooms = self.rooms.len() as u64;
         if self.connections.is_empty() && self.connections.capacity() > 1024 {
             self.connections = Slab::new();
         }

@@ -7,17 +7,29 @@ const TELL_EVERY_MS: u64 = 10_000;
 
 /// What the operator is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Notice {
+pub(super) enum Notice<'n> {
     /// A ClientHello where HTTP is spoken.
     TlsOnPlainPort,
     /// HTTP where TLS is spoken.
     PlainOnTlsPort,
     /// A player found no seat in the process.
     Full,
-    /// A player found no seat in its room.
-    RoomFull,
+    /// A player found no seat in this room, as log lines name it.
+    RoomFull(&'n str),
     /// A player asked for a subprotocol, and none is spoken here.
     UnknownSubprotocol,
+}
+
+impl Notice<'_> {
+    fn index(self) -> usize {
+        match self {
+            Self::TlsOnPlainPort => 0,
+            Self::PlainOnTlsPort => 1,
+            Self::Full => 2,
+            Self::RoomFull(_) => 3,
+            Self::UnknownSubprotocol => 4,
+        }
+    }
 }
 
 /// When each notice was last given (ms).
@@ -27,30 +39,37 @@ pub(super) struct Notices {
 }
 
 impl Shard {
-    /// Logs this, unless it was logged a moment ago.
-    pub(super) fn tell(&mut self, notice: Notice) {
-        let told_at = &mut self.notices.told_at[notice as usize];
+    /// Logs this about the connection in `slot`, unless the like was logged a moment ago.
+    pub(super) fn tell(&mut self, notice: Notice<'_>, slot: u32) {
+        let told_at = &mut self.notices.told_at[notice.index()];
         if told_at.is_some_and(|at| self.now < at + TELL_EVERY_MS) {
             return;
         }
         *told_at = Some(self.now);
         let limits = &self.common.limits;
+        let who = &self.connections[slot as usize].who;
+        let (id, peer) = (who.id, self.common.naming.peer(who));
         match notice {
             Notice::TlsOnPlainPort => tracing::warn!(
+                id, %peer,
                 "a client speaks TLS to the plain port and was closed: it should use ws://, or wss:// with the port of --listen-tls"
             ),
             Notice::PlainOnTlsPort => tracing::warn!(
+                id, %peer,
                 "a client speaks plain HTTP to the TLS port and got a 400: it should use wss:// (https://)"
             ),
             Notice::Full => tracing::warn!(
+                id, %peer,
                 max_connections = limits.max_connections,
                 "full: players are answered 503; raise --max-connections (and the limit of open files) or start another relay"
             ),
-            Notice::RoomFull => tracing::warn!(
+            Notice::RoomFull(room) => tracing::warn!(
+                id, %peer, room,
                 max_room_members = limits.max_room_members,
                 "a room is full: players are closed with 4000; raise --max-room-members"
             ),
             Notice::UnknownSubprotocol => tracing::warn!(
+                id, %peer,
                 "a client asks for a subprotocol, and there is none here: browsers fail such a WebSocket without a word, so leave out its second argument"
             ),
         }

@@ -24,6 +24,7 @@ impl Shard {
     /// Bytes came from a socket; they are opened and unmasked in place. Nothing of them is kept but an incomplete tail.
     pub fn receive(&mut self, slot: u32, bytes: &mut [u8]) {
         let now = self.now32();
+        self.counters.received += bytes.len() as u64;
         let connection = &mut self.connections[slot as usize];
         connection.heard(now, bytes.len());
         match (&connection.phase, &connection.transport) {

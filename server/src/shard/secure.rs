@@ -72,7 +72,7 @@ impl Shard {
         connection.phase = Phase::Handshake(None);
         // No TLS record begins with a letter, and every HTTP request does.
         if bytes.first().is_some_and(u8::is_ascii_alphabetic) {
-            self.tell(Notice::PlainOnTlsPort);
+            self.tell(Notice::PlainOnTlsPort, slot);
             let refusal = Refusal::PlainOnTlsPort;
             return self.refuse_for(slot, refusal, false, DisconnectReason::Refused(refusal));
         }
@@ -129,6 +129,7 @@ impl Shard {
         };
         match phase {
             Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
+                self.note(slot, reason, None);
                 self.leave(slot);
                 self.connections[slot as usize].outbox.truncate();
                 self.begin_closing(slot, Closing::Flush, reason);

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::patience;
-use crate::relay::{listening_address, roomcast};
+use crate::relay::{Relay, listening_address, roomcast};
 use crate::wire::{BINARY, Wire};
 
 /// A relay whose standard error is a full pipe that nobody reads.
@@ -144,4 +144,69 @@ fn who_reads_again_is_told_how_many_lines_are_missing() {
     let (_, count) = line.split_once("dropped=").expect("a number");
     let digits = count.trim_end().parse::<u64>();
     assert!(digits.is_ok_and(|lines| lines > 0), "{line}");
+}
+
+/// The lines that say how connections end.
+fn ends(relay: &Relay, count: usize) -> Vec<String> {
+    relay.logged("connection ends", count);
+    let log = relay.log().into_iter();
+    log.filter(|line| line.contains("connection ends"))
+        .collect()
+}
+
+#[test]
+fn each_end_says_who_why_and_how_much() {
+    let relay = Relay::start(&["--log-level", "debug"]);
+    let mut wire = Wire::join(relay.addr(), "/rooms/secret-lobby");
+    wire.message(BINARY, &vec![0; 65_537]);
+    assert_eq!(wire.read_to_close(), Some(1009));
+    let mut other = Wire::connect(relay.addr());
+    other.send(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(other.response().0.status, 404);
+    let lines = ends(&relay, 2);
+    for part in [
+        "id=",
+        "peer=127.0.0.0/24",
+        "room=\"#",
+        "reason=\"too_big\"",
+        "close_code=1009",
+        "cause=message is over the size limit",
+        "received=",
+        "sent=",
+        "seconds=",
+    ] {
+        assert!(lines[0].contains(part), "{part} in {}", lines[0]);
+    }
+    assert!(!relay.log().iter().any(|line| line.contains("secret-lobby")));
+    for part in ["reason=\"refused\"", "cause=404 There is nothing here"] {
+        assert!(lines[1].contains(part), "{part} in {}", lines[1]);
+    }
+    assert!(!lines[1].contains("room="), "{}", lines[1]);
+    let id = |line: &str| {
+        let (_, rest) = line.split_once(" id=").expect("an id");
+        rest.split_whitespace().next().map(str::to_owned)
+    };
+    assert_ne!(id(&lines[0]), id(&lines[1]));
+}
+
+#[test]
+fn addresses_and_rooms_are_whole_if_asked_for() {
+    let relay = Relay::start(&[
+        "--log-level",
+        "trace",
+        "--log-addresses",
+        "whole",
+        "--log-rooms",
+        "plain",
+    ]);
+    Wire::join(relay.addr(), "/rooms/lobby").reset();
+    let line = ends(&relay, 1).remove(0);
+    assert!(line.contains("peer=127.0.0.1 "), "{line}");
+    assert!(line.contains("room=\"lobby\""), "{line}");
+    let of_mio = |line: &&String| line.contains("regist");
+    assert_eq!(
+        relay.log().iter().find(of_mio),
+        None,
+        "mio's own lines stay out"
+    );
 }

@@ -164,7 +164,12 @@ fn text_is_judged_at_its_first_bad_byte() {
         assert_eq!(stage.heard(wire), format!("close {code}, end"), "{bytes:?}");
         // What was said before it was said.
         assert_eq!(stage.heard(other), "text before");
-        assert_eq!(stage.ends(), "violation");
+        let label = match code {
+            1007 => "bad_text",
+            1009 => "too_big",
+            _ => "violation",
+        };
+        assert_eq!(stage.ends(), label);
         stage.hang_up(wire);
         assert!(
             !stage.is_there(wire),

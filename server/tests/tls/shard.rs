@@ -80,7 +80,7 @@ impl Stage {
     }
 
     fn accept(&mut self, shard: usize) -> Place {
-        (shard, self.shards[shard].accept(Port::Tls))
+        (shard, self.shards[shard].accept(Port::Tls, None))
     }
 
     /// One iteration of all shards, in which these bytes come.
@@ -609,7 +609,7 @@ fn who_takes_everything_is_neither_buried_nor_evicted() {
 fn a_session_whose_keys_are_spent_says_goodbye() {
     let mut stage = Stage::with(1, Limits::default(), &TLS12);
     let (place, mut peer) = stage.join(0, "lobby");
-    let sender = stage.shards[0].accept(Port::Plain);
+    let sender = stage.shards[0].accept(Port::Plain, None);
     stage.turn(&[((0, sender), &request("/rooms/lobby"))]);
     let message = frame(b"x");
     let shard = &mut stage.shards[0];

@@ -66,7 +66,7 @@ impl Relay {
             let path = format!("/rooms/{}", client / members);
             upgrade::write_client_request(&mut head, "localhost", &path, &key, None, &[]);
             let port = tls.as_ref().map_or(Port::Plain, |_| Port::Tls);
-            let slot = relay.shard.accept(port);
+            let slot = relay.shard.accept(port, None);
             relay.shard.writable(slot);
             if let Some((_, config)) = &tls {
                 let peer = relay.shake_hands(slot, config);

@@ -6,7 +6,9 @@
 use std::rc::Rc;
 
 use roomcast_protocol::close::CloseCode;
-use roomcast_protocol::frame::{MessageKind, Opcode, encode_close, encode_masked, header};
+use roomcast_protocol::frame::{
+    MAX_EMPTY_FRAGMENTS, MessageKind, Opcode, encode_close, encode_masked, header,
+};
 use roomcast_protocol::upgrade::{ClientKey, write_client_request};
 
 use super::choices::Choices;
@@ -115,7 +117,10 @@ impl Script {
     pub(crate) fn breach(&mut self, max_message: usize, choices: &mut Choices<'_>) {
         const WRONG: CloseCode = CloseCode::PROTOCOL_ERROR;
         let too_big = header(true, Opcode::Binary, max_message + 1, Some([0; 4]));
-        let frames: [(&[u8], CloseCode); 12] = [
+        let empty = |first: u8| [first, 0x80, 0, 0, 0, 0];
+        let mut nothing = empty(0x01).to_vec();
+        (0..MAX_EMPTY_FRAGMENTS).for_each(|_| nothing.extend(empty(0x00)));
+        let frames: [(&[u8], CloseCode); 13] = [
             (b"\x81\x02hi", WRONG),                                    // no mask
             (b"\xc1\x80\0\0\0\0", WRONG),                              // RSV1
             (b"\x83\x80\0\0\0\0", WRONG),                              // opcode 3
@@ -128,6 +133,7 @@ impl Script {
             (b"\x88\x82\0\0\0\0\x03\xed", WRONG),                      // 1005
             (b"\x81\x82\0\0\0\0\xc3\x28", CloseCode::INVALID_PAYLOAD), // not UTF-8
             (too_big.as_bytes(), CloseCode::TOO_BIG),
+            (&nothing, CloseCode::POLICY), // a message of nothing, without end
         ];
         let (bytes, code) = choices.one_of(&frames);
         self.bytes.extend_from_slice(bytes);

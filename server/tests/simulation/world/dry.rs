@@ -142,7 +142,7 @@ impl Dry {
             }
         }
         while let Some(wire) = self.backlog.pop_front() {
-            let slot = self.shard.accept(Port::Plain);
+            let slot = self.shard.accept(Port::Plain, None);
             self.register(slot, wire, wires);
         }
         self.shard.freeze();
