@@ -114,7 +114,7 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// no descriptors for anybody new. An honest handshake takes a few round trips.
 pub const NEWCOMER_GRACE_MS: u32 = 1_000;
 
-/// Connections beyond `max_connections` that may be inside the handshake or be told 503 (limit).
+/// Connections of the process beyond `max_connections` that may be inside the handshake or be told 503 (limit).
 pub const HANDSHAKE_RESERVE: usize = 512;
 
 /// Log lines that wait for whoever reads standard error (limit): more are dropped and counted. Some seconds of a bad

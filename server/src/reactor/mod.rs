@@ -24,8 +24,8 @@ pub use self::listener::{KERNEL_SPREADS, Listeners, listen};
 pub use self::mailbox::{Address, Mail, Undelivered};
 use self::sockets::{Handle, MAILBOX, PLAIN_LISTENER, Sockets, TLS_LISTENER};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_RESERVE, HANDSHAKE_SLICE_US,
-    LAST_WORDS_MS, MAIL_BUDGET, RECEIVE_BUFFER,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_SLICE_US, LAST_WORDS_MS,
+    MAIL_BUDGET, RECEIVE_BUFFER,
 };
 use crate::shard::{Action, Common, Counters, DisconnectReason, Handover, Shard, Written};
 use crate::transport::Port;
@@ -333,8 +333,7 @@ impl Running {
 
     fn admit(&mut self, stream: TcpStream, port: Port, peer: IpAddr) {
         // Far beyond the limit there is not even room to say so.
-        let limit = self.reactor.common.limits.max_connections + HANDSHAKE_RESERVE;
-        if self.shard.connections() >= limit && !self.shard.evict_newcomer() {
+        if self.reactor.common.is_crowded() && !self.shard.evict_newcomer() {
             return;
         }
         let slot = self.shard.accept(port, Some(peer));

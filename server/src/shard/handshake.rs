@@ -64,7 +64,7 @@ impl Shard {
         };
         let now = self.now32();
         let connection = Connection::new(who, transport, Phase::Handshake(None), now, now);
-        let slot = self.connections.insert(connection) as u32;
+        let slot = self.insert(connection);
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
         self.join(slot, &room, &accept, &mut unread);

@@ -44,7 +44,9 @@ pub use self::identity::{Addresses, Naming, RoomNames};
 use self::newcomers::Newcomers;
 use self::notices::Notices;
 use crate::delivery::BatchPool;
-use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FLOOD_BURST, Limits, OWN_ANSWERS};
+use crate::limits::{
+    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FLOOD_BURST, HANDSHAKE_RESERVE, Limits, OWN_ANSWERS,
+};
 use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
 use crate::transport::{Port, Transport};
@@ -61,6 +63,7 @@ pub struct Common {
     naming: Naming,
     homes: RandomState,
     seated: AtomicUsize,
+    connections: AtomicUsize,
 }
 
 impl Common {
@@ -73,6 +76,7 @@ impl Common {
             naming: Naming::default(),
             homes: RandomState::new(),
             seated: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
         }
     }
 
@@ -98,6 +102,12 @@ impl Common {
     /// Seated connections of the whole process.
     pub fn seated(&self) -> usize {
         self.seated.load(Ordering::Relaxed)
+    }
+
+    /// Whether the process has as many connections as it may, with those that shake hands or are told 503.
+    pub fn is_crowded(&self) -> bool {
+        let connections = self.connections.load(Ordering::Relaxed);
+        connections >= self.limits.max_connections + HANDSHAKE_RESERVE
     }
 
     /// Whether there is a seat left, as of this moment.
@@ -225,10 +235,15 @@ impl Shard {
         }
         let deadline = self.now32().wrapping_add(handshake_ms);
         let connection = Connection::new(who, transport, phase, self.now32(), deadline);
-        let slot = self.connections.insert(connection) as u32;
+        let slot = self.insert(connection);
         self.wheel.arm(slot, self.now + u64::from(handshake_ms));
-        self.remember_newcomer(slot, deadline);
+        self.remember_newcomer(slot);
         slot
+    }
+
+    fn insert(&mut self, connection: Connection) -> u32 {
+        self.common.connections.fetch_add(1, Ordering::Relaxed);
+        self.connections.insert(connection) as u32
     }
 
     /// Whether the socket may be read now. If not, [`Shard::take_unpaused`] will name the slot when it may again.
@@ -303,6 +318,7 @@ impl Shard {
             dead,
             connections,
             wheel,
+            common,
             ..
         } = self;
         dead.retain(|&slot| {
@@ -312,6 +328,7 @@ impl Shard {
             }
             wheel.disarm(slot);
             connections.remove(slot as usize);
+            common.connections.fetch_sub(1, Ordering::Relaxed);
             freed(slot);
             false
         });

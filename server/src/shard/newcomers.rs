@@ -9,35 +9,45 @@ use super::connection::Phase;
 use super::{DisconnectReason, Shard};
 use crate::limits::NEWCOMER_GRACE_MS;
 
-/// Slots in the order in which they were opened, each with its deadline, which tells it from a later connection in the
-/// same slot. The front is always somebody without a seat, so this holds what came within one handshake timeout at most.
+/// In the order in which they came. The front is always somebody without a seat, so this holds what came within one
+/// handshake timeout at most.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
-    queue: VecDeque<(u32, u32)>,
+    queue: VecDeque<Newcomer>,
+}
+
+#[derive(Debug)]
+struct Newcomer {
+    slot: u32,
+    /// Tells it from a later connection in the same slot.
+    id: u64,
+    /// When it came (ms).
+    since: u64,
 }
 
 impl Shard {
     /// Remembers a connection that was just opened.
-    pub(super) fn remember_newcomer(&mut self, slot: u32, deadline: u32) {
+    pub(super) fn remember_newcomer(&mut self, slot: u32) {
         self.forget_settled();
-        self.newcomers.queue.push_back((slot, deadline));
+        let id = self.connections[slot as usize].who.id;
+        self.newcomers.queue.push_back(Newcomer {
+            slot,
+            id,
+            since: self.now,
+        });
     }
 
     /// Ends the connection that has been without a seat for longest, before its time. False if nobody has been for at
     /// least [`NEWCOMER_GRACE_MS`].
     pub fn evict_newcomer(&mut self) -> bool {
         self.forget_settled();
-        let limits = &self.common.limits;
-        let grace = NEWCOMER_GRACE_MS.min(limits.handshake_ms / 2);
-        let Some(&(slot, deadline)) = self.newcomers.queue.front() else {
+        let grace = NEWCOMER_GRACE_MS.min(self.common.limits.handshake_ms / 2);
+        let oldest = self.newcomers.queue.front();
+        let Some(&Newcomer { slot, .. }) =
+            oldest.filter(|newcomer| self.now >= newcomer.since + u64::from(grace))
+        else {
             return false;
         };
-        let age = limits
-            .handshake_ms
-            .wrapping_sub(deadline.wrapping_sub(self.now32()));
-        if (age as i32) < grace as i32 {
-            return false;
-        }
         self.newcomers.queue.pop_front();
         self.drop_connection(slot, DisconnectReason::HandshakeTimeout);
         true
@@ -45,11 +55,13 @@ impl Shard {
 
     fn forget_settled(&mut self) {
         let connections = &self.connections;
-        let settled = |&(slot, deadline): &(u32, u32)| {
-            connections.get(slot as usize).is_none_or(|connection| {
-                !matches!(connection.phase, Phase::Hello | Phase::Handshake(_))
-                    || connection.deadline != deadline
-            })
+        let settled = |newcomer: &Newcomer| {
+            connections
+                .get(newcomer.slot as usize)
+                .is_none_or(|connection| {
+                    !matches!(connection.phase, Phase::Hello | Phase::Handshake(_))
+                        || connection.who.id != newcomer.id
+                })
         };
         while self.newcomers.queue.front().is_some_and(settled) {
             self.newcomers.queue.pop_front();

@@ -511,6 +511,28 @@ fn sessions_are_resumed_on_whatever_shard() {
     }
 }
 
+/// Draining shortens the time for handshakes, and makes nobody older or younger.
+#[test]
+fn newcomers_have_their_moment_while_draining_too() {
+    let mut stage = Stage::new(1);
+    let early = stage.accept(0);
+    stage.turn(&[]);
+    stage.shards[0].drain(3_600_000);
+    let late = stage.accept(0);
+    assert!(!stage.shards[0].evict_newcomer(), "everybody has a moment");
+    stage.now += 1_000;
+    stage.turn(&[]);
+    assert!(stage.shards[0].evict_newcomer());
+    assert!(stage.shards[0].evict_newcomer());
+    stage.turn(&[]);
+    for place in [early, late] {
+        assert_eq!(
+            stage.ended[&place],
+            Some(DisconnectReason::HandshakeTimeout)
+        );
+    }
+}
+
 #[test]
 fn who_never_finishes_makes_room_for_who_waits() {
     let mut stage = Stage::new(1);
