@@ -106,11 +106,12 @@ pub struct Config {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Address and port for ws://. Loopback unless you say otherwise; `0.0.0.0:7777` is every IPv4 interface,
-    /// `[::]:7777` every interface, `none` leaves only wss://
+    /// Address and port for ws://, several times for several. Loopback unless you say otherwise; `0.0.0.0:7777` is every
+    /// IPv4 interface, `[::]:7777` every interface, `none` leaves only wss://. In the environment, several are separated
+    /// by commas
     #[arg(long, env = "ROOMCAST_LISTEN", default_value = "127.0.0.1:7777", value_name = "IP:PORT",
-        help_heading = "Where", value_parser = parse_listen)]
-    listen: Listen,
+        help_heading = "Where", value_parser = parse_listen, value_delimiter = ',')]
+    listen: Vec<Listen>,
 
     #[command(flatten)]
     tls: TlsFlags,
@@ -280,19 +281,35 @@ impl Config {
     /// # Errors
     ///
     /// One line that names the flags and says what to do.
-    pub fn listeners(&self) -> Result<(Option<SocketAddr>, Option<Wanted>), String> {
+    pub fn listeners(&self) -> Result<(Vec<SocketAddr>, Option<Wanted>), String> {
         let tls = self.tls.wanted()?;
-        match (self.listen, tls) {
-            (Listen::Off, None) => Err(
+        let at = |listen: &Listen| match listen {
+            Listen::At(address) => Some(*address),
+            Listen::Off => None,
+        };
+        let plain: Vec<SocketAddr> = self.listen.iter().filter_map(at).collect();
+        if plain.is_empty() && tls.is_none() {
+            return Err(
                 "--listen none leaves nothing to listen on: give --tls-cert and --tls-key, or --dev-tls".to_owned(),
-            ),
-            (Listen::Off, tls) => Ok((None, tls)),
-            // Port 0 is another free port each time.
-            (Listen::At(plain), Some(tls)) if plain == tls.address && plain.port() != 0 => Err(format!(
-                "--listen and --listen-tls are both {plain}: give ws and wss a port each"
-            )),
-            (Listen::At(plain), tls) => Ok((Some(plain), tls)),
+            );
         }
+        if !plain.is_empty() && plain.len() < self.listen.len() {
+            return Err("--listen none turns ws off: give no other --listen with it".to_owned());
+        }
+        let secure = tls.as_ref().map_or(&[][..], |tls| &tls.addresses);
+        if let Some(both) = plain.iter().find(|&plain| is_twice(*plain, secure)) {
+            return Err(format!(
+                "--listen and --listen-tls are both {both}: give ws and wss a port each"
+            ));
+        }
+        for (flag, addresses) in [("--listen", &plain[..]), ("--listen-tls", secure)] {
+            for (at, address) in addresses.iter().enumerate() {
+                if is_twice(*address, &addresses[at + 1..]) {
+                    return Err(format!("{flag} {address} was given twice: give it once"));
+                }
+            }
+        }
+        Ok((plain, tls))
     }
 
     /// How log lines name connections.
@@ -394,6 +411,11 @@ impl Config {
     }
 }
 
+/// Whether this address is among the others too. Port 0 is another free port each time.
+fn is_twice(address: SocketAddr, others: &[SocketAddr]) -> bool {
+    address.port() != 0 && others.contains(&address)
+}
+
 /// What clap has to say, in one line, with the environment variable if that is where the value came from.
 pub(super) fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
@@ -459,7 +481,7 @@ mod tests {
         let defaults = Limits::default();
         assert_eq!(config.limits(defaults.max_connections, None), Ok(defaults));
         let (plain, tls) = config.listeners().unwrap();
-        assert!(plain.unwrap().ip().is_loopback());
+        assert!(plain.len() == 1 && plain[0].ip().is_loopback());
         assert_eq!(tls, None);
     }
 
@@ -470,7 +492,7 @@ mod tests {
             config.listeners()
         };
         let (plain, tls) = listeners(&["--listen", "none", "--dev-tls"]).unwrap();
-        assert_eq!(plain, None);
+        assert_eq!(plain, []);
         assert!(tls.is_some());
         let none = listeners(&["--listen", "none"]).unwrap_err();
         assert!(none.starts_with("--listen none"), "{none}");
@@ -482,6 +504,38 @@ mod tests {
             "--listen-tls=127.0.0.1:0",
         ];
         assert!(listeners(&free).is_ok());
+    }
+
+    #[test]
+    fn several_addresses_of_a_kind() {
+        let listeners = |flags: &[&str]| {
+            let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
+            config.listeners()
+        };
+        let flags = [
+            "--listen=127.0.0.1:1",
+            "--listen=[::1]:1,127.0.0.1:2",
+            "--dev-tls",
+            "--listen-tls=127.0.0.1:3",
+            "--listen-tls=127.0.0.1:4",
+        ];
+        let (plain, tls) = listeners(&flags).unwrap();
+        assert_eq!((plain.len(), tls.unwrap().addresses.len()), (3, 2));
+        let free = ["--listen=127.0.0.1:0", "--listen=127.0.0.1:0"];
+        assert_eq!(listeners(&free).unwrap().0.len(), 2);
+        for flags in [
+            &["--listen=127.0.0.1:1", "--listen=127.0.0.1:1"][..],
+            &["--listen=127.0.0.1:1", "--listen=none", "--dev-tls"],
+            &["--dev-tls", "--listen-tls=[::1]:1,[::1]:1"],
+            &[
+                "--dev-tls",
+                "--listen-tls=[::1]:1",
+                "--listen=127.0.0.1:1,[::1]:1",
+            ],
+        ] {
+            let line = listeners(flags).unwrap_err();
+            assert!(line.starts_with("--listen"), "{line}");
+        }
     }
 
     #[test]

@@ -28,8 +28,9 @@ pub use self::config::{Command, Config};
 use self::minute::Minute;
 use self::tls::NoTls;
 use crate::limits::Limits;
-use crate::reactor::{Address, KERNEL_SPREADS, Listeners, Published, Reactor, listen};
+use crate::reactor::{Address, KERNEL_SPREADS, Published, Reactor, listen};
 use crate::shard::{Common, DisconnectReason};
+use crate::transport::Port;
 
 /// Exit code for flags and environment that can't be used.
 const USAGE: u8 = 2;
@@ -150,45 +151,36 @@ fn serve(config: &Config) -> Result<(), Failure> {
         common = common.with_tls(Arc::clone(&tls.config));
     }
     let common = Arc::new(common);
-    let mut plain = Doors::open("--listen", plain, reactors)?;
-    let mut secure = Doors::open(
-        "--listen-tls",
-        wanted.map(|wanted| wanted.address),
-        reactors,
-    )?;
+    let secure = wanted.map(|wanted| wanted.addresses).unwrap_or_default();
+    let plain = plain.into_iter().map(|address| (Port::Plain, address));
+    let secure = secure.into_iter().map(|address| (Port::Tls, address));
+    let mut doors: Vec<Door> = plain
+        .chain(secure)
+        .map(|(port, address)| Door::open(port, address, reactors))
+        .collect::<Result<_, _>>()?;
     let reactors: Vec<Reactor> = (0..reactors)
         .map(|index| {
-            let listeners = Listeners {
-                plain: plain.listeners.next(),
-                tls: secure.listeners.next(),
-            };
-            Reactor::new(Arc::clone(&common), index, listeners)
+            let listeners = doors
+                .iter_mut()
+                .filter_map(|door| Some((door.port, door.listeners.next()?)));
+            Reactor::new(Arc::clone(&common), index, listeners.collect())
         })
         .collect::<Result<_, _>>()
         .map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
     let published: Vec<Published> = reactors.iter().map(Reactor::published).collect();
-    let port = secure.bound.map_or(0, |bound| bound.port());
+    let port = doors
+        .iter()
+        .find(|door| door.port == Port::Tls)
+        .map_or(0, |door| door.bound.port());
     let advice = tls.as_ref().map(|tls| tls.advice(port));
     let reload = tls
         .map(|tls| tls.watch.start().map_err(Failure::Watch))
         .transpose()?;
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
     signals::watch(addresses.clone(), config.drain, reload).map_err(Failure::Signals)?;
-    for (scheme, flag, bound) in [
-        ("ws", "--listen", plain.bound),
-        ("wss", "--listen-tls", secure.bound),
-    ] {
-        if let Some(bound) = bound {
-            announce(
-                scheme,
-                flag,
-                bound,
-                reactors.len(),
-                descriptors,
-                &common.limits,
-            );
-        }
+    for door in &doors {
+        announce(door, reactors.len(), descriptors, &common.limits);
     }
     if let (None, Some(bytes)) = (config.max_connections, memory)
         && common.limits.max_connections < allowed
@@ -241,49 +233,46 @@ fn serve(config: &Config) -> Result<(), Failure> {
     failure.map_or(Ok(()), Err)
 }
 
-/// The listeners of one kind, one for each reactor where the kernel spreads connections, else one.
-struct Doors {
+/// The listeners of one address, one for each reactor where the kernel spreads connections, else one.
+struct Door {
+    port: Port,
     listeners: vec::IntoIter<TcpListener>,
     /// What port 0 turned into.
-    bound: Option<SocketAddr>,
+    bound: SocketAddr,
 }
 
-impl Doors {
-    fn open(
-        flag: &'static str,
-        address: Option<SocketAddr>,
-        reactors: usize,
-    ) -> Result<Self, Failure> {
-        let Some(address) = address else {
-            return Ok(Self {
-                listeners: Vec::new().into_iter(),
-                bound: None,
-            });
-        };
+impl Door {
+    fn open(port: Port, address: SocketAddr, reactors: usize) -> Result<Self, Failure> {
         let listeners =
             listen(address, if KERNEL_SPREADS { reactors } else { 1 }).map_err(|source| {
                 Failure::Listen {
-                    flag,
+                    flag: flag_of(port),
                     address,
                     source,
                 }
             })?;
         let bound = listeners[0].local_addr().unwrap_or(address);
         Ok(Self {
+            port,
             listeners: listeners.into_iter(),
-            bound: Some(bound),
+            bound,
         })
     }
 }
 
-fn announce(
-    scheme: &str,
-    flag: &str,
-    bound: SocketAddr,
-    reactors: usize,
-    descriptors: u64,
-    limits: &Limits,
-) {
+const fn flag_of(port: Port) -> &'static str {
+    match port {
+        Port::Plain => "--listen",
+        Port::Tls => "--listen-tls",
+    }
+}
+
+fn announce(door: &Door, reactors: usize, descriptors: u64, limits: &Limits) {
+    let bound = door.bound;
+    let scheme = match door.port {
+        Port::Plain => "ws",
+        Port::Tls => "wss",
+    };
     tracing::info!(
         reactors,
         max_connections = limits.max_connections,
@@ -292,7 +281,7 @@ fn announce(
         outbox_max = limits.outbox_bytes_max,
         idle_timeout_ms = limits.idle_ms,
         "listening on {scheme}://{bound} ({})",
-        reach(flag, bound),
+        reach(flag_of(door.port), bound),
     );
 }
 

@@ -12,15 +12,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::limits::SEND_BUFFER;
 use crate::transport::Port;
 
-/// The listeners of one reactor, or none where another one accepts.
-#[derive(Debug, Default)]
-pub struct Listeners {
-    /// For ws.
-    pub plain: Option<TcpListener>,
-    /// For wss.
-    pub tls: Option<TcpListener>,
-}
-
 /// Why a listener is not being accepted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepting {

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll};
 use parking_lot::Mutex;
 
 use self::listener::{Accepted, Accepting, Door};
-pub use self::listener::{KERNEL_SPREADS, Listeners, listen};
+pub use self::listener::{KERNEL_SPREADS, listen};
 pub use self::mailbox::{Address, Mail, Undelivered};
 use self::sockets::{Handle, MAILBOX, PLAIN_LISTENER, Sockets, TLS_LISTENER};
 use crate::limits::{
@@ -78,19 +78,20 @@ struct Running {
 }
 
 impl Reactor {
-    /// Reactor number `index`, with its listeners if it has any.
+    /// Reactor number `index`, with its listeners, if it has any, and what is spoken at each.
     ///
     /// # Errors
     ///
     /// When the poller can't be made or a listener not be registered.
-    pub fn new(common: Arc<Common>, index: usize, listeners: Listeners) -> io::Result<Self> {
+    pub fn new(
+        common: Arc<Common>,
+        index: usize,
+        listeners: Vec<(Port, TcpListener)>,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let (address, mail) = mailbox::mailbox(poll.registry(), MAILBOX)?;
         let mut doors = Vec::new();
-        for (port, listener) in [(Port::Plain, listeners.plain), (Port::Tls, listeners.tls)] {
-            let Some(mut listener) = listener else {
-                continue;
-            };
+        for (port, mut listener) in listeners {
             let token = match port {
                 Port::Plain => PLAIN_LISTENER,
                 Port::Tls => TLS_LISTENER,
@@ -264,7 +265,7 @@ impl Running {
         self.register(slot, stream);
     }
 
-    /// Somebody waits at a listener.
+    /// Somebody waits at a listener of this kind.
     fn knock(&mut self, port: Port) {
         for door in &mut self.reactor.doors {
             if door.port == port && door.accepting == Accepting::Idle {

@@ -3,9 +3,9 @@
 use mio::Token;
 use mio::net::TcpStream;
 
-/// Token of the listener for ws.
+/// Token of the listeners for ws.
 pub const PLAIN_LISTENER: Token = Token(usize::MAX - 1);
-/// Token of the listener for wss.
+/// Token of the listeners for wss.
 pub const TLS_LISTENER: Token = Token(usize::MAX - 2);
 /// Token of the mailbox.
 pub const MAILBOX: Token = Token(usize::MAX);

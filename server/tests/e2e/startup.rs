@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::relay::{Relay, roomcast};
+use crate::relay::{Relay, listening_address, roomcast};
 use crate::wire::{BINARY, Wire};
 
 /// Exit codes of `docs/OPERATIONS.md`.
@@ -181,6 +181,38 @@ fn the_environment_sets_what_flags_set_and_flags_win() {
     let mut wire = Wire::join(relay.addr(), "/echo");
     wire.message(BINARY, &[0; 1025]);
     assert_eq!(wire.read_to_close(), Some(1009));
+}
+
+#[test]
+fn several_addresses_lead_to_the_same_rooms() {
+    let mut command = roomcast();
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--reactors",
+        "2",
+    ]);
+    let relay = Relay::spawn(command);
+    relay.logged("listening on ws://", 2);
+    let log = relay.log();
+    let addresses: Vec<_> = log
+        .iter()
+        .filter_map(|line| listening_address(line, "ws"))
+        .collect();
+    let [one, other] = addresses[..] else {
+        panic!("two addresses: {log:?}");
+    };
+    assert_ne!(one, other);
+    // Of both reactors, at each address.
+    for room in 0..8 {
+        let path = format!("/rooms/{room}");
+        let mut here = Wire::join(one, &path);
+        let mut there = Wire::join(other, &path);
+        here.message(BINARY, b"over there");
+        there.expect(BINARY, b"over there");
+    }
 }
 
 #[test]

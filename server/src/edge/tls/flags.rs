@@ -17,9 +17,11 @@ const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsFlags {
-    /// Address and port for wss:// [default: 127.0.0.1:7443 with --tls-cert or --dev-tls, else none]
-    #[arg(long, env = "ROOMCAST_LISTEN_TLS", value_name = "IP:PORT", value_parser = crate::edge::config::parse_address)]
-    listen_tls: Option<SocketAddr>,
+    /// Address and port for wss://, several times for several; in the environment, separated by commas [default:
+    /// 127.0.0.1:7443 with --tls-cert or --dev-tls, else none]
+    #[arg(long, env = "ROOMCAST_LISTEN_TLS", value_name = "IP:PORT", value_delimiter = ',',
+        value_parser = crate::edge::config::parse_address)]
+    listen_tls: Vec<SocketAddr>,
 
     /// PEM file with a certificate and its chain. Several times for several names: clients choose by SNI, the first is
     /// the default. Read again when it changes and on SIGHUP; in the environment, several are separated by `:`
@@ -39,8 +41,8 @@ pub struct TlsFlags {
 /// TLS as the flags ask for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Where wss listens.
-    pub address: SocketAddr,
+    /// Where wss listens: in at least one place.
+    pub addresses: Vec<SocketAddr>,
     /// Where certificates come from.
     pub source: Source,
 }
@@ -96,7 +98,7 @@ impl TlsFlags {
                 key: key.clone(),
             });
             Source::Files(files.collect())
-        } else if self.listen_tls.is_some() {
+        } else if !self.listen_tls.is_empty() {
             return Err(
                 "--listen-tls needs a certificate: give --tls-cert and --tls-key, or --dev-tls to develop on this machine"
                     .to_owned(),
@@ -104,10 +106,12 @@ impl TlsFlags {
         } else {
             return Ok(None);
         };
-        Ok(Some(Wanted {
-            address: self.listen_tls.unwrap_or(DEFAULT_ADDRESS),
-            source,
-        }))
+        let addresses = if self.listen_tls.is_empty() {
+            vec![DEFAULT_ADDRESS]
+        } else {
+            self.listen_tls.clone()
+        };
+        Ok(Some(Wanted { addresses, source }))
     }
 }
 
@@ -150,11 +154,11 @@ mod tests {
         let source = Source::Files(pairs);
         let both = wanted(&flags).unwrap().unwrap();
         assert_eq!(both.source, source);
-        assert_eq!(both.address, "127.0.0.1:7443".parse().unwrap());
+        assert_eq!(both.addresses, ["127.0.0.1:7443".parse().unwrap()]);
         let development = wanted(&["--dev-tls", "--listen-tls", "[::]:443"]);
         let development = development.unwrap().unwrap();
         assert_eq!(development.source, Source::Development);
-        assert_eq!(development.address, "[::]:443".parse().unwrap());
+        assert_eq!(development.addresses, ["[::]:443".parse().unwrap()]);
     }
 
     #[test]
