@@ -3,10 +3,11 @@
 //! Linux: one `SO_REUSEPORT` listener per reactor, the kernel spreads connections. Elsewhere one reactor accepts and
 //! deals connections out.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use mio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::limits::SEND_BUFFER;
@@ -103,24 +104,65 @@ pub fn accept(listener: &TcpListener) -> Accepted {
             let _ = stream.set_nodelay(true);
             Accepted::Connection(stream, peer.ip())
         }
-        Err(error) => match error.kind() {
-            ErrorKind::WouldBlock => Accepted::Nobody,
-            ErrorKind::Interrupted
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::ConnectionReset
-            | ErrorKind::TimedOut
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown => Accepted::Gone,
-            // Out of descriptors or memory, or something unheard of: trying again at once would spin.
-            _ => Accepted::Exhausted(error),
+        Err(error) => match blame(&error) {
+            Blame::Nobody => Accepted::Nobody,
+            Blame::Peer => Accepted::Gone,
+            Blame::System => Accepted::Exhausted(error),
         },
+    }
+}
+
+/// Who an error of accepting is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Blame {
+    /// There is nobody to accept.
+    Nobody,
+    /// Whoever waited: an error of its connection, or of the way to it, comes out of accepting too.
+    Peer,
+    /// The process, or the system, has no descriptor or no memory left.
+    System,
+}
+
+fn blame(error: &io::Error) -> Blame {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Blame::System,
+        // The last three would be about the listener; whoever tried again would only spin.
+        Some(Errno::AGAIN | Errno::BADF | Errno::INVAL | Errno::NOTSOCK) | None => Blame::Nobody,
+        // Network errors of all kinds (accept(2) lists ten), a firewall's refusal, an interruption.
+        Some(_) => Blame::Peer,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
+
+    #[test]
+    fn only_a_shortage_is_a_shortage() {
+        let of = |errno: Errno| blame(&errno.into());
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(of(errno), Blame::System, "{errno}");
+        }
+        for errno in [
+            Errno::CONNABORTED,
+            Errno::CONNRESET,
+            Errno::PROTO,
+            Errno::NETDOWN,
+            Errno::NETUNREACH,
+            Errno::HOSTUNREACH,
+            Errno::HOSTDOWN,
+            Errno::NOPROTOOPT,
+            Errno::OPNOTSUPP,
+            Errno::TIMEDOUT,
+            Errno::PERM,
+            Errno::INTR,
+        ] {
+            assert_eq!(of(errno), Blame::Peer, "{errno}");
+        }
+        assert_eq!(of(Errno::AGAIN), Blame::Nobody);
+    }
 
     #[test]
     fn a_port_in_use_is_refused_even_where_ports_are_shared() {
