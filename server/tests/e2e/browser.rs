@@ -43,3 +43,21 @@ fn a_page_sees_why_the_relay_ended_its_connection() {
     page.send(Kind::Binary, &payload(Kind::Binary, 1025));
     page.expect(&Event::Closed(1009), "a message over the limit");
 }
+
+/// A browser tells a page nothing of a WebSocket that was refused, so the page fetches the same URL.
+#[test]
+fn a_page_finds_out_why_its_websocket_was_refused() {
+    let relay = Relay::start(&["--max-connections", "1"]);
+    let browser = Puppet::browser();
+    let _player = browser.join(&relay.url("/rooms/lobby"));
+    for (path, why) in [
+        ("/rooms/a%20b", "404 This is no room name"),
+        ("/rooms/lobby", "503 The server has all the connections"),
+    ] {
+        let (mut page, _) = browser.try_join(&relay.url(path));
+        let said = (0..2).map(|_| page.next());
+        let told = |event: &Event| matches!(event, Event::Failed(text) if text.starts_with(why));
+        let events: Vec<Event> = said.collect();
+        assert!(events.iter().any(told), "{path}: {events:?}");
+    }
+}

@@ -31,7 +31,13 @@ function openSocket(url) {
   socket.binaryType = 'arraybuffer';
   socket.onopen = () => report('open');
   socket.onclose = ({ code }) => report('closed', code);
-  socket.onerror = () => report('failed', 'the browser says no more than that');
+  socket.onerror = async () => {
+    report('failed', 'the browser says no more than that');
+    // So a page asks by fetch, here one of another origin: localhost is not 127.0.0.1.
+    const same = url.replace(/^ws/, 'http').replace('127.0.0.1', 'localhost');
+    const answer = await fetch(same).catch(() => null);
+    if (answer) report('failed', `${answer.status} ${(await answer.text()).trim()}`);
+  };
   socket.onmessage = ({ data }) => {
     const text = typeof data === 'string';
     const bytes = text ? new TextEncoder().encode(data) : new Uint8Array(data);
