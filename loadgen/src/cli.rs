@@ -58,7 +58,8 @@ Every flag is also an environment variable: --room-size is LOADGEN_ROOM_SIZE. Fl
 variable is not set.
 
 Exit codes:
-  0  passed     2  unusable input or output     3  could not connect     4  invalid run     99  a check failed";
+  0  passed     2  unusable input or output     3  could not connect     4  invalid run
+  5  not measurable now (compare)     99  a check failed";
 
 /// `loadgen`.
 #[derive(Debug, Parser)]
@@ -83,7 +84,7 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show two runs side by side, and with --max-regress say whether the second is worse
+    /// Show two sides, of one run or several, and with --max-regress say whether the second is worse
     Compare(CompareArgs),
     /// Find the highest rate at which every check holds
     Search(Box<SearchArgs>),
@@ -157,14 +158,16 @@ pub struct TerminalArgs {
 /// Flags of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Report of the run before
-    #[arg(value_name = "BASE.json")]
+    /// Report of the run before, or a directory with several: DIR/1/report.json and so on
+    #[arg(value_name = "BASE")]
     pub base: PathBuf,
-    /// Report of the run in question
-    #[arg(value_name = "NEW.json")]
+    /// Report of the run in question, or a directory with as many, each made beside its like
+    #[arg(value_name = "NEW")]
     pub new: PathBuf,
     /// How much worse a metric may become, such as p99=10%; repeatable. Without it the runs are
-    /// only shown, and the exit code is 0 however much worse the second is
+    /// only shown, and the exit code is 0 however much worse the second is. With several runs it
+    /// fails only if the 95 % interval of the paired ratio lies beyond, and passes only if it
+    /// lies within; else the exit code is 5: not measurable now
     #[arg(
         long,
         env = "LOADGEN_MAX_REGRESS",

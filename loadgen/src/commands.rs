@@ -23,7 +23,7 @@ use crate::report::time::rfc3339;
 use crate::report::{Report, files, table};
 use crate::scenario::{RATE_MAX, Scenario};
 use crate::search::{self, Plan, Probe};
-use crate::{compare, merge, progress};
+use crate::{compare, merge, progress, runs};
 
 /// How the server of this project is started; said when nothing listens.
 const START: &str = "start the server with `cargo run --release --bin roomcast`";
@@ -147,9 +147,8 @@ fn complain(report: &Report) {
 }
 
 fn compare_reports(args: &CompareArgs) -> Result<Exit, Failure> {
-    let (base, new) = (Report::read(&args.base)?, Report::read(&args.new)?);
-    let (base_name, new_name) = (shown(&args.base), shown(&args.new));
-    let comparison = compare::compare((&base_name, &base), (&new_name, &new), &args.max_regress)?;
+    let (base, new) = (runs::read(&args.base)?, runs::read(&args.new)?);
+    let comparison = compare::compare(&base, &new, &args.max_regress)?;
     told(comparison.verdict(), print(&comparison.render()))
 }
 

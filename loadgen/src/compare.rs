@@ -1,14 +1,15 @@
-//! `loadgen compare`: whether a run is worse than the one before.
+//! `loadgen compare`: whether one side is worse than the other, by one run of each or by several.
 //!
-//! It owns what a regression is. It must not know files or exit the process.
+//! It owns what a regression is. It must not know files, how runs are made or exit the process.
 //!
 //! Invariant: only valid runs of the same load are compared; a figure that one of them lacks is
-//! never taken for an improvement.
+//! never taken for an improvement, and what the runs can't tell is neither passed nor failed.
 
 use std::str::FromStr;
 
 use crate::exit::{Exit, Failure};
 use crate::gate;
+use crate::paired::{self, Interval, PAIRS_MIN};
 use crate::report::metrics::{Better, Metric};
 use crate::report::units::{Unit, significant};
 use crate::report::{Report, table};
@@ -60,68 +61,161 @@ impl FromStr for MaxRegress {
     }
 }
 
-/// One metric of both runs.
+/// A run and what it is called in messages.
+pub type Run = (String, Report);
+
+/// By what the second side differs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ratio {
+    /// One run on each side, or a figure that was zero: taken as it is.
+    Exact(f64),
+    /// Several runs on each side.
+    Between(Interval),
+    /// Too few pairs for an interval.
+    Open,
+}
+
+/// What the runs say about a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Nothing was asked.
+    Shown,
+    /// No worse than allowed, with 95 % confidence where there are several runs.
+    Pass,
+    /// Worse than allowed, with 95 % confidence where there are several runs.
+    Fail,
+    /// It may be either.
+    NotMeasurable,
+}
+
+/// One metric of both sides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     metric: Metric,
+    /// The median of the runs.
     base: Option<f64>,
     new: Option<f64>,
+    /// Of `new` to `base`; absent if a run has no figure.
+    ratio: Option<Ratio>,
     /// How much worse it may become, when that was asked for.
     allowed: Option<f64>,
 }
 
 impl Row {
-    /// By what share the metric became worse; negative when it improved. Infinite when it was
-    /// zero and is not any more.
-    fn worse_by(&self) -> Option<f64> {
-        let (base, new) = (self.base?, self.new?);
-        let growth = if new == base { 0.0 } else { new / base - 1.0 };
-        Some(match self.metric.better() {
-            Better::Lower => growth,
-            Better::Higher => -growth,
-        })
+    fn of(metric: Metric, base: &[&Report], new: &[&Report], limits: &[MaxRegress]) -> Self {
+        let values = |runs: &[&Report]| -> Vec<Option<f64>> {
+            runs.iter().map(|run| metric.value(run)).collect()
+        };
+        let (base, new) = (values(base), values(new));
+        let pairs: Option<Vec<(f64, f64)>> =
+            base.iter().zip(&new).map(|(a, b)| (*a).zip(*b)).collect();
+        let middle = |values: Vec<Option<f64>>| {
+            let mut known: Vec<f64> = values.into_iter().flatten().collect();
+            (!known.is_empty()).then(|| paired::median(&mut known))
+        };
+        Self {
+            base: middle(base),
+            new: middle(new),
+            ratio: pairs.map(|pairs| Ratio::of(&pairs)),
+            allowed: limits
+                .iter()
+                .filter(|limit| limit.metric == metric)
+                .map(|limit| limit.ratio)
+                .reduce(f64::min),
+            metric,
+        }
     }
 
     /// Whether it is worse than allowed; a missing figure is.
     #[must_use]
-    pub fn regressed(&self) -> bool {
-        self.allowed
-            .is_some_and(|allowed| self.worse_by().is_none_or(|worse| worse > allowed))
+    pub fn finding(&self) -> Finding {
+        let Some(allowed) = self.allowed else {
+            return Finding::Shown;
+        };
+        // How much of it there may be, whichever way it improves: growth of what should be small,
+        // shrinkage of what should be large.
+        let worse = |ratio: f64| match self.metric.better() {
+            Better::Lower => ratio - 1.0 > allowed,
+            Better::Higher => 1.0 - ratio > allowed,
+        };
+        match self.ratio {
+            None => Finding::Fail,
+            Some(Ratio::Open) => Finding::NotMeasurable,
+            Some(Ratio::Exact(ratio)) if worse(ratio) => Finding::Fail,
+            Some(Ratio::Exact(_)) => Finding::Pass,
+            Some(Ratio::Between(Interval { low, high, .. })) => match (worse(low), worse(high)) {
+                (true, true) => Finding::Fail,
+                (false, false) => Finding::Pass,
+                _ => Finding::NotMeasurable,
+            },
+        }
     }
 }
 
-/// Two runs side by side.
+impl Ratio {
+    fn of(pairs: &[(f64, f64)]) -> Self {
+        let sum = |side: fn(&(f64, f64)) -> f64| pairs.iter().map(side).sum::<f64>();
+        let (base, new) = (sum(|pair| pair.0), sum(|pair| pair.1));
+        if pairs.len() == 1 || pairs.iter().any(|&(a, b)| a <= 0.0 || b <= 0.0) {
+            // Faults are counted, not estimated: from zero, every one is infinitely worse.
+            return Self::Exact(if base == new { 1.0 } else { new / base });
+        }
+        paired::ratio(pairs).map_or(Self::Open, Self::Between)
+    }
+}
+
+/// Two sides beside each other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// In the order in which they are shown.
     pub rows: Vec<Row>,
+    /// Pairs of runs that were compared.
+    pairs: usize,
+    /// Pairs that were not, and why.
+    left_out: Vec<String>,
 }
 
-/// Compares two reports, each with the name it is called by in messages.
+/// Compares the runs of two sides, the first of one with the first of the other and so on.
 ///
 /// # Errors
-/// Exit code 4 for an invalid report, 2 for different loads.
-pub fn compare(
-    base: (&str, &Report),
-    new: (&str, &Report),
-    limits: &[MaxRegress],
-) -> Result<Comparison, Failure> {
-    for (name, report) in [base, new] {
-        if let Some(reason) = report.validity.reasons.first() {
-            return Err(Failure::invalid_run(format!(
-                "{name} is of an invalid run and cannot be compared: {}",
-                reason.message
+/// Exit code 2 for different loads or unequal numbers of runs, 4 if no pair of valid runs is left.
+pub fn compare(base: &[Run], new: &[Run], limits: &[MaxRegress]) -> Result<Comparison, Failure> {
+    if base.len() != new.len() || base.is_empty() {
+        return Err(Failure::usage(format!(
+            "{} and {} runs can't be compared; give as many of the one side as of the other",
+            base.len(),
+            new.len()
+        )));
+    }
+    let (first_name, first) = &base[0];
+    for (name, report) in base.iter().chain(new) {
+        let differences = first.scenario.differences(&report.scenario, true);
+        if !differences.is_empty() {
+            return Err(Failure::usage(format!(
+                "{first_name} and {name} are of different loads and cannot be compared: {}",
+                differences.join("; ")
             )));
         }
     }
-    let differences = base.1.scenario.differences(&new.1.scenario, true);
-    if !differences.is_empty() {
-        return Err(Failure::usage(format!(
-            "{} and {} are of different loads and cannot be compared: {}",
-            base.0,
-            new.0,
-            differences.join("; ")
-        )));
+    let mut left_out = Vec::new();
+    let (mut bases, mut news) = (Vec::new(), Vec::new());
+    for ((base_name, base), (new_name, new)) in base.iter().zip(new) {
+        let invalid = [(base_name, base), (new_name, new)]
+            .into_iter()
+            .find_map(|(name, run)| Some((name, run.validity.reasons.first()?)));
+        match invalid {
+            None => {
+                bases.push(base);
+                news.push(new);
+            }
+            Some((name, reason)) => left_out.push(format!(
+                "{name} is of an invalid run and cannot be compared: {}",
+                reason.message
+            )),
+        }
+    }
+    if bases.is_empty() {
+        return Err(Failure::invalid_run(left_out.join("; ")));
     }
     let mut metrics: Vec<Metric> = SHOWN
         .iter()
@@ -134,27 +228,25 @@ pub fn compare(
     }
     let rows = metrics
         .into_iter()
-        .map(|metric| Row {
-            base: metric.value(base.1),
-            new: metric.value(new.1),
-            allowed: limits
-                .iter()
-                .filter(|limit| limit.metric == metric)
-                .map(|limit| limit.ratio)
-                .reduce(f64::min),
-            metric,
-        })
+        .map(|metric| Row::of(metric, &bases, &news, limits))
         .filter(|row| row.allowed.is_some() || (row.base.is_some() && row.new.is_some()))
         .collect();
-    Ok(Comparison { rows })
+    Ok(Comparison {
+        rows,
+        pairs: bases.len(),
+        left_out,
+    })
 }
 
 impl Comparison {
     /// How the comparison ends the process.
     #[must_use]
     pub fn verdict(&self) -> Exit {
-        if self.rows.iter().any(Row::regressed) {
+        let found = |finding| self.rows.iter().any(|row| row.finding() == finding);
+        if found(Finding::Fail) {
             Exit::CheckFailed
+        } else if found(Finding::NotMeasurable) {
+            Exit::NotMeasurable
         } else {
             Exit::Passed
         }
@@ -163,41 +255,73 @@ impl Comparison {
     /// The comparison as a table.
     #[must_use]
     pub fn render(&self) -> String {
-        let heads = ["metric", "base", "new", "new/base", "allowed", ""];
-        let mut lines = vec![heads.map(str::to_owned).to_vec()];
-        for row in &self.rows {
-            let unit = row.metric.unit();
-            let show = |value: Option<f64>| value.map_or("-".to_owned(), |value| unit.show(value));
-            lines.push(vec![
-                row.metric.name().to_owned(),
-                show(row.base),
-                show(row.new),
-                ratio(row),
-                row.allowed.map_or(String::new(), |allowed| {
-                    let sign = match row.metric.better() {
-                        Better::Lower => '+',
-                        Better::Higher => '-',
-                    };
-                    format!("{sign}{}", Unit::Ratio.show(allowed))
-                }),
-                match (row.allowed, row.regressed()) {
-                    (None, _) => "",
-                    (Some(_), false) => "pass",
-                    (Some(_), true) => "FAIL",
-                }
-                .to_owned(),
-            ]);
+        let several = self.pairs + self.left_out.len() > 1;
+        let mut text = String::new();
+        for reason in &self.left_out {
+            text.push_str(&format!("left out: {reason}\n"));
         }
-        table::columns(&lines)
+        if several {
+            text.push_str(&format!(
+                "{} pairs of runs: medians, and the ratio with its 95 % interval\n\n",
+                self.pairs
+            ));
+        }
+        let between = if several { "95 % between" } else { "" };
+        let heads = ["metric", "base", "new", "new/base", between, "allowed", ""];
+        let mut lines = vec![heads.map(str::to_owned).to_vec()];
+        lines.extend(self.rows.iter().map(line));
+        if !several {
+            for line in &mut lines {
+                line.remove(4);
+            }
+        }
+        text.push_str(&table::columns(&lines));
+        if self.verdict() == Exit::NotMeasurable {
+            text.push_str(if self.pairs < PAIRS_MIN {
+                "\nnot measurable now: at least 5 pairs of valid runs are needed\n"
+            } else {
+                "\nnot measurable now: the interval holds what is allowed and what is not; \
+                 more or longer runs, or a quieter machine, make it narrower\n"
+            });
+        }
+        text
     }
 }
 
-fn ratio(row: &Row) -> String {
-    match (row.base, row.new) {
-        (Some(base), Some(new)) if base == new => "1".to_owned(),
-        (Some(base), Some(new)) if base > 0.0 => significant(new / base),
-        _ => "-".to_owned(),
-    }
+fn line(row: &Row) -> Vec<String> {
+    let unit = row.metric.unit();
+    let show = |value: Option<f64>| value.map_or("-".to_owned(), |value| unit.show(value));
+    let (ratio, between) = match row.ratio {
+        Some(Ratio::Exact(1.0)) => ("1".to_owned(), String::new()),
+        Some(Ratio::Exact(ratio)) if ratio.is_finite() => (significant(ratio), String::new()),
+        Some(Ratio::Between(interval)) => (
+            format!("{:.3}", interval.middle),
+            format!("{:.3} - {:.3}", interval.low, interval.high),
+        ),
+        _ => ("-".to_owned(), String::new()),
+    };
+    let allowed = row.allowed.map_or(String::new(), |allowed| {
+        let sign = match row.metric.better() {
+            Better::Lower => '+',
+            Better::Higher => '-',
+        };
+        format!("{sign}{}", Unit::Ratio.show(allowed))
+    });
+    let finding = match row.finding() {
+        Finding::Shown => "",
+        Finding::Pass => "pass",
+        Finding::Fail => "FAIL",
+        Finding::NotMeasurable => "not measurable",
+    };
+    vec![
+        row.metric.name().to_owned(),
+        show(row.base),
+        show(row.new),
+        ratio,
+        between,
+        allowed,
+        finding.to_owned(),
+    ]
 }
 
 #[cfg(test)]
@@ -212,9 +336,87 @@ mod tests {
 
     fn verdict(base: &Report, new: &Report, limits: &[&str]) -> Exit {
         let limits: Vec<MaxRegress> = limits.iter().map(|text| limit(text)).collect();
-        compare(("base", base), ("new", new), &limits)
+        compare(&one("base", base), &one("new", new), &limits)
             .unwrap()
             .verdict()
+    }
+
+    fn one(name: &str, report: &Report) -> Vec<Run> {
+        vec![(name.to_owned(), report.clone())]
+    }
+
+    /// Runs that delivered so much in time.
+    fn runs(delivered: &[u64]) -> Vec<Run> {
+        let run = |(index, &delivered): (usize, &u64)| {
+            let mut report = sample::report();
+            report.counts.delivered_in_time = Some(delivered);
+            (format!("run {index}"), report)
+        };
+        delivered.iter().enumerate().map(run).collect()
+    }
+
+    #[test]
+    fn several_runs_pass_fail_or_leave_it_open() {
+        let base = runs(&[540, 530, 550, 541, 539]);
+        let judged = |new: &[u64], percent: &str| {
+            let limit = limit(&format!("rate={percent}"));
+            let comparison = compare(&base, &runs(new), &[limit]).unwrap();
+            (comparison.verdict(), comparison.render())
+        };
+        let (verdict, text) = judged(&[541, 529, 549, 543, 538], "5%");
+        assert_eq!(verdict, Exit::Passed, "{text}");
+        assert!(
+            text.contains("5 pairs of runs") && text.contains(" - 1.0"),
+            "{text}"
+        );
+        let (verdict, text) = judged(&[481, 479, 490, 485, 476], "5%");
+        assert_eq!(verdict, Exit::CheckFailed, "{text}");
+        let (verdict, text) = judged(&[600, 480, 560, 470, 530], "5%");
+        assert_eq!(verdict, Exit::NotMeasurable, "{text}");
+        assert!(text.contains("not measurable now: the interval"), "{text}");
+        assert_eq!(judged(&[600, 480, 560, 470, 530], "40%").0, Exit::Passed);
+        assert_eq!(judged(&[900, 920, 910, 890, 900], "0%").0, Exit::Passed);
+    }
+
+    #[test]
+    fn invalid_runs_take_their_pair_with_them() {
+        let base = runs(&[540; 6]);
+        let mut new = runs(&[540, 100, 540, 540, 540, 540]);
+        let reason = Reason {
+            code: "nothing_measured".to_owned(),
+            message: "not one delivery was measured".to_owned(),
+        };
+        new[1].1.validity.reasons.push(reason.clone());
+        let comparison = compare(&base, &new, &[limit("rate=1%")]).unwrap();
+        assert_eq!(comparison.verdict(), Exit::Passed);
+        let text = comparison.render();
+        assert!(
+            text.starts_with("left out: run 1 is of an invalid run"),
+            "{text}"
+        );
+        new[2].1.validity.reasons.push(reason);
+        let comparison = compare(&base, &new, &[limit("rate=1%")]).unwrap();
+        assert_eq!(comparison.verdict(), Exit::NotMeasurable);
+        assert!(comparison.render().contains("at least 5 pairs"));
+    }
+
+    #[test]
+    fn faults_of_several_runs_are_counted_together() {
+        let base = runs(&[540; 5]);
+        let mut lossy = base.clone();
+        lossy[3].1.counts.lost = 1;
+        let judged =
+            |base: &[Run], new: &[Run]| compare(base, new, &[limit("lost=0%")]).unwrap().verdict();
+        assert_eq!(judged(&base, &lossy), Exit::CheckFailed);
+        assert_eq!(judged(&base, &base), Exit::Passed);
+        assert_eq!(judged(&lossy, &base), Exit::Passed);
+    }
+
+    #[test]
+    fn sides_of_different_length_are_refused() {
+        let failure = compare(&runs(&[540; 5]), &runs(&[540; 4]), &[]).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.message.starts_with("5 and 4 runs"), "{failure}");
     }
 
     #[test]
@@ -311,7 +513,7 @@ mod tests {
             code: "nothing_measured".to_owned(),
             message: "not one delivery was measured".to_owned(),
         });
-        let failure = compare(("a", &base), ("b", &invalid), &[]).unwrap_err();
+        let failure = compare(&one("a", &base), &one("b", &invalid), &[]).unwrap_err();
         assert_eq!(failure.exit, Exit::InvalidRun);
         assert!(
             failure.message.starts_with("b is of an invalid run"),
@@ -319,7 +521,7 @@ mod tests {
         );
         let mut other = base.clone();
         other.scenario.clients = 30;
-        let failure = compare(("a", &base), ("b", &other), &[]).unwrap_err();
+        let failure = compare(&one("a", &base), &one("b", &other), &[]).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.message.contains("clients 20 and 30"), "{failure}");
     }
@@ -329,7 +531,7 @@ mod tests {
         let base = sample::report();
         let mut new = base.clone();
         new.counts.delivered_in_time = Some(270);
-        let comparison = compare(("a", &base), ("b", &new), &[limit("rate=10%")]).unwrap();
+        let comparison = compare(&one("a", &base), &one("b", &new), &[limit("rate=10%")]).unwrap();
         let text = comparison.render();
         let rate: Vec<&str> = text
             .lines()

@@ -18,6 +18,8 @@ pub enum Exit {
     CouldNotConnect,
     /// 4: the run ended but proves nothing; no gate passes, and none is known to fail.
     InvalidRun,
+    /// 5: the runs can't tell whether a limit of `compare` holds.
+    NotMeasurable,
     /// 99: at least one check failed. In an invalid run too, if the server alone has done what
     /// the check forbids.
     CheckFailed,
@@ -32,6 +34,7 @@ impl Exit {
             Self::Usage => 2,
             Self::CouldNotConnect => 3,
             Self::InvalidRun => 4,
+            Self::NotMeasurable => 5,
             Self::CheckFailed => 99,
         }
     }

@@ -250,3 +250,42 @@ fn a_result_that_is_lost_is_no_success() {
         .unwrap();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
+
+#[test]
+fn compare_judges_directories_of_runs() {
+    let scratch = tempfile::tempdir().unwrap();
+    // Runs that differ by some percent, as runs do.
+    let side = |name: &str, percent: [u64; 6]| {
+        let side = scratch.path().join(name);
+        for (round, percent) in percent.into_iter().enumerate() {
+            let run = side.join((round + 1).to_string());
+            std::fs::create_dir_all(&run).unwrap();
+            let values: Vec<u64> = latencies().iter().map(|v| v * percent / 100).collect();
+            save(&outcome(&values), &run, "report.json");
+        }
+        side.to_str().unwrap().to_owned()
+    };
+    let base = side("base", [100, 103, 98, 101, 99, 102]);
+    let same = side("same", [101, 101, 99, 100, 100, 102]);
+    let slow = side("slow", [118, 124, 121, 119, 122, 120]);
+    let wild = side("wild", [80, 140, 100, 90, 120, 95]);
+    for (new, want, said) in [
+        (&same, 0, "pass"),
+        (&slow, 99, "FAIL"),
+        (&wild, 5, "not measurable"),
+    ] {
+        let output = loadgen(&["compare", &base, new, "--max-regress", "p99=5%"]);
+        let text = stdout(&output);
+        assert_eq!(code(&output), want, "{text}{}", stderr(&output));
+        let line = text.lines().find(|line| line.starts_with("latency.p99 "));
+        assert!(line.is_some_and(|line| line.ends_with(said)), "{text}");
+    }
+    std::fs::remove_dir_all(format!("{slow}/6")).unwrap();
+    let output = loadgen(&["compare", &base, &slow]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        stderr(&output).contains("6 and 5 runs"),
+        "{}",
+        stderr(&output)
+    );
+}
