@@ -87,7 +87,7 @@ fn the_status_of_every_refusal() {
             Refusal::HeadTimeout => 408,
             Refusal::UpgradeRequired | Refusal::HalfUpgrade | Refusal::WebSocketVersion => 426,
             Refusal::HeadTooLarge | Refusal::TooManyFields => 431,
-            Refusal::ServerFull | Refusal::Draining => 503,
+            Refusal::ServerFull | Refusal::Draining | Refusal::Stalled => 503,
             Refusal::HttpVersion | Refusal::UpgradeNeedsHttp11 => 505,
             _ => 400,
         };

@@ -32,6 +32,13 @@ pub const MAIL_BUDGET: usize = 1024;
 /// Mails waiting for one reactor (limit): a full mailbox refuses the connection with 503.
 pub const MAILBOX_CAPACITY: usize = 4096;
 
+/// Milliseconds that a poll sleeps at most: what has no event of its own is looked at once a second.
+pub const POLL_MS: u64 = 1_000;
+
+/// Milliseconds since the last iteration after which a reactor counts as standing still, and the process as not ready: two
+/// polls that had nothing to wake them.
+pub const PULSE_MS: u64 = 2 * POLL_MS;
+
 /// Readiness events taken from one poll.
 pub const EVENTS_PER_POLL: usize = 4096;
 

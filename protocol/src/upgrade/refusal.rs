@@ -91,11 +91,13 @@ pub enum Refusal {
     ServerFull,
     /// The server's: it is about to stop.
     Draining,
+    /// The server's: a part of it stands still.
+    Stalled,
 }
 
 impl Refusal {
     /// Every one of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::TlsOnPlainPort,
         Self::PlainOnTlsPort,
         Self::HeadTooLarge,
@@ -135,6 +137,7 @@ impl Refusal {
         Self::HeadTimeout,
         Self::ServerFull,
         Self::Draining,
+        Self::Stalled,
     ];
 
     /// The status it is answered with ([`TlsOnPlainPort`](Self::TlsOnPlainPort) is not answered; it counts as 400).
@@ -172,7 +175,7 @@ impl Refusal {
             Self::OriginNotAllowed => Status::Forbidden403,
             Self::NoTicket | Self::BadTicket => Status::Unauthorized401,
             Self::HeadTimeout => Status::RequestTimeout408,
-            Self::ServerFull | Self::Draining => Status::Unavailable503,
+            Self::ServerFull | Self::Draining | Self::Stalled => Status::Unavailable503,
         }
     }
 
@@ -260,6 +263,7 @@ impl Refusal {
                 "The server has all the connections it may have: try again in a few seconds."
             }
             Self::Draining => "The server is about to stop: connect again in a few seconds.",
+            Self::Stalled => "A part of the server stands still: ask again in a few seconds.",
         }
     }
 }

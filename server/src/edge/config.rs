@@ -23,7 +23,8 @@ other player of the room gets, unchanged and in order. No game code runs here.
 With --tls-cert and --tls-key, or --dev-tls on your own machine, players also connect to wss://HOST:PORT/rooms/NAME. Rooms \
 are the same whichever way a player came.
 
-Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining), / (says what this is).";
+Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining, or if a \
+reactor stands still), / (says what this is).";
 
 const AFTER: &str = "\
 Every flag is also an environment variable: --max-message is ROOMCAST_MAX_MESSAGE. Flags win, and a variable set to nothing \

@@ -25,7 +25,7 @@ pub use self::mailbox::{Address, Mail, Undelivered};
 use self::sockets::{Handle, MAILBOX, PLAIN_LISTENER, Sockets, TLS_LISTENER};
 use crate::limits::{
     ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_SLICE_US, LAST_WORDS_MS,
-    MAIL_BUDGET, RECEIVE_BUFFER,
+    MAIL_BUDGET, POLL_MS, RECEIVE_BUFFER,
 };
 use crate::shard::{Action, Common, Counters, DisconnectReason, Handover, Shard, Written};
 use crate::transport::Port;
@@ -159,7 +159,7 @@ impl Running {
         let mut events = Events::with_capacity(EVENTS_PER_POLL);
         while !self.is_over() {
             let timeout = self.timeout();
-            match self.reactor.poll.poll(&mut events, timeout) {
+            match self.reactor.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 result => result?,
             }
@@ -213,28 +213,28 @@ impl Running {
     }
 
     /// How long the poll may sleep: not at all if work was carried over.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self) -> Duration {
         let mut accept_at = None;
         for door in &self.reactor.doors {
             match door.accepting {
-                Accepting::Ready => return Some(Duration::ZERO),
+                Accepting::Ready => return Duration::ZERO,
                 Accepting::PausedUntil(until) => accept_at = Some(until),
                 Accepting::Idle => {}
             }
         }
         let carried_over = !self.carried.is_empty() || !self.handshakes.is_empty();
         if carried_over || self.shard.has_work() || !self.reactor.mail.is_empty() {
-            return Some(Duration::ZERO);
+            return Duration::ZERO;
         }
         // Draining, it stays to answer 503 until the players of the other reactors have gone too.
         let look_again = self
             .drain_until
             .map(|until| until.min(self.now + DRAIN_LOOK_MS));
         let deadlines = [accept_at, self.shard.next_deadline(), look_again];
-        let next = deadlines.into_iter().flatten().min()?;
-        Some(Duration::from_millis(next.saturating_sub(
-            self.reactor.epoch.elapsed().as_millis() as u64,
-        )))
+        let now = self.reactor.epoch.elapsed().as_millis() as u64;
+        let next = deadlines.into_iter().flatten().min();
+        let sleep = next.map_or(POLL_MS, |next| next.saturating_sub(now).min(POLL_MS));
+        Duration::from_millis(sleep)
     }
 
     fn is_over(&self) -> bool {

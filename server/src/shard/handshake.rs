@@ -175,6 +175,9 @@ impl Shard {
             (None, "/readyz", RequestKind::Plain) if self.draining => {
                 Route::Refuse(Refusal::Draining)
             }
+            (None, "/readyz", RequestKind::Plain) if !self.common.pulse.is_whole(self.now) => {
+                Route::Refuse(Refusal::Stalled)
+            }
             (None, "/readyz", RequestKind::Plain) => Route::Answer(TEXT, b"ready\n"),
             (None, "/", RequestKind::Plain) => Route::Answer(HTML, PAGE),
             (None, ..) => Route::Refuse(Refusal::NotFound),

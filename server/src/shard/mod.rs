@@ -21,6 +21,7 @@ mod identity;
 mod lifecycle;
 mod newcomers;
 mod notices;
+mod pulse;
 mod receive;
 mod secure;
 
@@ -43,6 +44,7 @@ use self::identity::Identity;
 pub use self::identity::{Addresses, Naming, RoomNames};
 use self::newcomers::Newcomers;
 use self::notices::Notices;
+use self::pulse::Pulse;
 use crate::delivery::BatchPool;
 use crate::limits::{
     BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FLOOD_BURST, HANDSHAKE_RESERVE, Limits, OWN_ANSWERS,
@@ -64,6 +66,7 @@ pub struct Common {
     homes: RandomState,
     seated: AtomicUsize,
     connections: AtomicUsize,
+    pulse: Pulse,
 }
 
 impl Common {
@@ -77,6 +80,7 @@ impl Common {
             homes: RandomState::new(),
             seated: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            pulse: Pulse::new(reactors),
         }
     }
 
@@ -333,6 +337,7 @@ impl Shard {
             false
         });
         self.counters.rooms = self.rooms.len() as u64;
+        self.common.pulse.beat(self.index, self.now);
         if self.connections.is_empty() && self.connections.capacity() > 1024 {
             self.connections = Slab::new();
         }

@@ -13,5 +13,6 @@ mod ends;
 mod fanout;
 mod homes;
 mod phases;
+mod ready;
 mod slow;
 mod stage;

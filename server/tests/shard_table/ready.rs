@@ -1,0 +1,59 @@
+//! `/healthz` is about this reactor, `/readyz` about all of them.
+
+use std::sync::Arc;
+
+use roomcast::limits::{Limits, PULSE_MS};
+use roomcast::shard::{Common, Shard, Written};
+use roomcast::transport::Port;
+
+/// One iteration, in which somebody asks; returns the status line.
+fn ask(shard: &mut Shard, now: u64, path: &str) -> String {
+    shard.advance(now);
+    let slot = shard.accept(Port::Plain, None);
+    let mut request = format!("GET {path} HTTP/1.0\r\n\r\n").into_bytes();
+    shard.receive(slot, &mut request);
+    shard.freeze();
+    let mut answer = Vec::new();
+    while shard.next_write().is_some() {
+        let before = answer.len();
+        shard.pending().with_slices(|slices| {
+            slices
+                .iter()
+                .for_each(|slice| answer.extend_from_slice(slice));
+        });
+        shard.wrote(Written::Bytes(answer.len() - before));
+    }
+    shard.end_of_input(slot);
+    shard.reap(|_| {});
+    let line = answer.split(|byte| *byte == b'\r').next();
+    String::from_utf8_lossy(line.unwrap_or_default()).into_owned()
+}
+
+#[test]
+fn readiness_is_that_all_reactors_go_on() {
+    let common = Arc::new(Common::new(Limits::default(), 2));
+    let [mut one, mut other] = [0, 1].map(|index| Shard::new(Arc::clone(&common), index, 0, 7));
+    let turn = |shard: &mut Shard, now| {
+        shard.advance(now);
+        shard.reap(|_| {});
+    };
+    turn(&mut one, 10_000);
+    turn(&mut other, 10_000);
+    let last = 10_000 + PULSE_MS;
+    assert_eq!(ask(&mut one, last, "/readyz"), "HTTP/1.1 200 OK");
+    // The other one stands still.
+    let late = last + 1;
+    assert_eq!(
+        ask(&mut one, late, "/readyz"),
+        "HTTP/1.1 503 Service Unavailable"
+    );
+    assert_eq!(ask(&mut one, late, "/healthz"), "HTTP/1.1 200 OK");
+    turn(&mut other, late);
+    assert_eq!(ask(&mut one, late, "/readyz"), "HTTP/1.1 200 OK");
+    one.drain(1_000);
+    assert_eq!(
+        ask(&mut one, late, "/readyz"),
+        "HTTP/1.1 503 Service Unavailable"
+    );
+    assert_eq!(ask(&mut one, late, "/healthz"), "HTTP/1.1 200 OK");
+}
