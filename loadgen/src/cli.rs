@@ -28,7 +28,7 @@ use values::{parse_clients, parse_number};
 
 use crate::compare::MaxRegress;
 use crate::exit::Failure;
-use crate::gate::Check;
+use crate::gate::{self, Allowance, Check};
 use crate::report::metrics;
 
 const ABOUT: &str = "Puts a load of WebSocket clients on a relay, times and checks every delivery";
@@ -38,7 +38,8 @@ Puts a load of WebSocket clients on a relay, times and checks every delivery.
 
 Clients join rooms and send on an open schedule: a message has an intended send time, and latency
 counts from it, so a server that stalls cannot hide it. Every delivery is checked: loss, doubles,
-order, corruption and messages of other rooms are counted.
+order, corruption and messages of other rooms are counted, and one of them is enough to fail a run
+unless --allow names it.
 
 Without any flag: 1,000 clients in rooms of 10, each sends 64 B once a second; 2 s of warm-up,
 15 s of measuring, against ws://127.0.0.1:7777.";
@@ -48,7 +49,7 @@ Examples:
   loadgen --clients 10000
   loadgen --clients 1000 --room-size 100 --rate 4 --burst
   loadgen --url ws://example.org/rooms --rooms 1 --senders-per-room 1 --rate 20 --duration 1m
-  loadgen --check 'latency.p99<20ms' --check 'lost==0' --out out/
+  loadgen --check 'latency.p99<20ms' --allow lost=0.1% --out out/
   loadgen search --clients 500 --check 'latency.p99<10ms' --to 200
   loadgen --clients 10000 --url wss://127.0.0.1:7443 --check 'tls.p99<50ms'
   loadgen handshakes --url wss://127.0.0.1:7443 --no-resume
@@ -58,8 +59,9 @@ Every flag is also an environment variable: --room-size is LOADGEN_ROOM_SIZE. Fl
 variable is not set.
 
 Exit codes:
-  0  passed     2  unusable input or output     3  could not connect     4  invalid run
-  5  not measurable now (compare)     99  a check failed";
+  0  passed     2  unusable input or output     3  could not connect     4  the run proves nothing
+  5  not measurable now (compare)
+  99  failed: the server did what no relay may and nobody has allowed, or a check does not hold";
 
 /// `loadgen`.
 #[derive(Debug, Parser)]
@@ -123,6 +125,16 @@ pub struct GateArgs {
         help_heading = "Output and checks"
     )]
     pub checks: Vec<Check>,
+    /// What no relay may do and this one is allowed to, such as lost=0.1% or disconnects=3;
+    /// repeatable (the end of --help lists what can be allowed)
+    #[arg(
+        long = "allow",
+        env = "LOADGEN_ALLOW",
+        value_name = "NAME=AMOUNT",
+        value_delimiter = ',',
+        help_heading = "Output and checks"
+    )]
+    pub allowed: Vec<Allowance>,
 }
 
 /// What is written where.
@@ -245,8 +257,10 @@ impl Cli {
         let args: Vec<_> = args.into_iter().collect();
         let typed = Typed(&args);
         let metrics = format!(
-            "Metrics (where * is min, mean, max or a percentile such as p50, p99.9; p99 alone is latency.p99):\n{}",
-            metrics::catalogue()
+            "Metrics (where * is min, mean, max or a percentile such as p50, p99.9; p99 alone is latency.p99):\n{}\n\
+             What fails every run unless --allow names it (a share is of all there were):\n{}",
+            metrics::catalogue(),
+            gate::catalogue()
         );
         // The rule is told once; a line for each flag would be half of the help.
         let known = |arg: Arg| typed.overrule(arg).hide_env(true);

@@ -20,7 +20,7 @@ use crate::engine::{self, EngineError};
 use crate::exit::{Exit, Failure};
 use crate::gate;
 use crate::report::time::rfc3339;
-use crate::report::{Report, files, table};
+use crate::report::{CaseKind, CaseStatus, Report, files, table};
 use crate::scenario::{RATE_MAX, Scenario};
 use crate::search::{self, Plan, Probe};
 use crate::{compare, merge, progress, runs};
@@ -56,7 +56,7 @@ fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let stop = stop_on_signal()?;
     let terminal = &args.output.terminal;
     let mut report = measure(&scenario, !terminal.quiet && !terminal.no_progress, &stop)?;
-    let exit = gate::judge_all(&args.gate.checks, &mut report);
+    let exit = gate::judge_all(&args.gate.checks, &args.gate.allowed, &mut report);
     told(exit, show(&report, &args.output))
 }
 
@@ -124,7 +124,7 @@ fn show(report: &Report, output: &OutputArgs) -> Result<(), Failure> {
         // What is there and is no report is replaced without a date.
         let replaced = Report::read(&path).ok();
         files::write_all(report, directory)?;
-        if !terminal.quiet {
+        if !terminal.quiet && !terminal.no_progress {
             let replaced = replaced.map_or(String::new(), |earlier| {
                 let began = rfc3339(earlier.started_at_unix_ms);
                 format!(" (replaced the report of {began})")
@@ -140,9 +140,16 @@ fn complain(report: &Report) {
     for reason in &report.validity.reasons {
         say(&format!("loadgen: invalid run: {}", reason.message));
     }
-    for check in report.checks.iter().filter(|check| !check.passed) {
-        let failed = if check.decided { "failed: " } else { "" };
-        say(&format!("loadgen: check {failed}{}", check.message));
+    let verdict = report.verdict.iter();
+    for case in verdict.flat_map(|verdict| verdict.worth_telling()) {
+        let what = match (case.kind, case.status) {
+            (_, CaseStatus::Passed) => continue,
+            (CaseKind::Check, CaseStatus::Failed) => "check failed: ",
+            (CaseKind::Check, CaseStatus::Open) => "check ",
+            (_, CaseStatus::Failed) => "failed: ",
+            (_, CaseStatus::Open) => "",
+        };
+        say(&format!("loadgen: {what}{}", case.message));
     }
 }
 
@@ -162,7 +169,7 @@ fn merge_reports(args: &MergeArgs) -> Result<Exit, Failure> {
         .map(|path| Ok((shown(path), Report::read(path)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
     let mut whole = merge::merge(&parts)?;
-    let exit = gate::judge_all(&args.gate.checks, &mut whole);
+    let exit = gate::judge_all(&args.gate.checks, &args.gate.allowed, &mut whole);
     let written = match &args.output {
         Some(path) => files::write(path, &whole.to_json()),
         None => Ok(()),
@@ -192,7 +199,6 @@ fn search_rate(args: &SearchArgs) -> Result<Exit, Failure> {
     let stop = stop_on_signal()?;
     let quiet = args.terminal.quiet;
     let mut probes = 0_u64;
-    let mut first_exit = Exit::CheckFailed;
     let found = search::search(plan, |rate| {
         // Rooms of its own: nothing that is late from the probe before can leak into this one.
         let seed = scenario.seed.wrapping_add(probes);
@@ -203,10 +209,7 @@ fn search_rate(args: &SearchArgs) -> Result<Exit, Failure> {
         probes += 1;
         let probe = match measure(&scenario, !quiet && !args.terminal.no_progress, &stop) {
             Ok(mut report) => {
-                let exit = gate::judge_all(&args.gate.checks, &mut report);
-                if probes == 1 {
-                    first_exit = exit;
-                }
+                gate::judge_all(&args.gate.checks, &args.gate.allowed, &mut report);
                 Probe::of(&report)
             }
             // A server that no longer answers after it was loaded has failed the probe before.
@@ -220,7 +223,7 @@ fn search_rate(args: &SearchArgs) -> Result<Exit, Failure> {
                 "the search was stopped before its end",
             ));
         }
-        if !quiet {
+        if !quiet && !args.terminal.no_progress {
             say(&probe.describe());
         }
         Ok(probe)
@@ -230,11 +233,7 @@ fn search_rate(args: &SearchArgs) -> Result<Exit, Failure> {
     } else {
         print(&found.render())
     };
-    let exit = match found.highest_rate_hz {
-        Some(_) => Exit::Passed,
-        None => first_exit,
-    };
-    told(exit, printed)
+    told(found.exit(), printed)
 }
 
 fn diagnose(args: &DoctorArgs) -> Result<Exit, Failure> {

@@ -9,7 +9,7 @@ use std::fmt;
 /// An exit code of `loadgen`, in the order in which they win over each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: the run is valid and every check passed.
+    /// 0: the run is valid, the server did nothing that no relay may, and every check passed.
     Passed,
     /// 2: the command line, the environment or an input file cannot be used, or the result cannot
     /// be written.
@@ -20,8 +20,8 @@ pub enum Exit {
     InvalidRun,
     /// 5: the runs can't tell whether a limit of `compare` holds.
     NotMeasurable,
-    /// 99: at least one check failed. In an invalid run too, if the server alone has done what
-    /// the check forbids.
+    /// 99: at least one check failed, or the server did what no relay may and nobody has allowed.
+    /// In an invalid run too, if only the server can have done it.
     CheckFailed,
 }
 

@@ -62,7 +62,7 @@ pub fn merge(parts: &[(String, Report)]) -> Result<Report, Failure> {
         .collect();
     whole.validity.valid = whole.validity.reasons.is_empty();
     whole.server = the_same_server(parts, whole.counts.delivered + whole.misbehaving.delivered);
-    whole.checks = Vec::new();
+    (whole.verdict, whole.checks) = (None, Vec::new());
     whole.metrics = metrics::all(&whole);
     Ok(whole)
 }
@@ -207,6 +207,9 @@ fn add_connections(whole: &mut Connections, part: &Connections) {
     for (reason, times) in &part.failed {
         *whole.failed.entry(reason.clone()).or_default() += times;
     }
+    for (rule, times) in &part.violations {
+        *whole.violations.entry(rule.clone()).or_default() += times;
+    }
     for (code, times) in &part.close_codes {
         *whole.close_codes.entry(*code).or_default() += times;
     }
@@ -308,7 +311,7 @@ fn at_the_same_time(a: &Report, b: &Report) -> bool {
 mod tests {
     use super::*;
     use crate::exit::Exit;
-    use crate::gate::verdict;
+    use crate::gate::judge_all;
     use crate::report::sample;
     use proptest::prelude::*;
 
@@ -451,8 +454,8 @@ mod tests {
             code: "generator_saturated".to_owned(),
             message: "too much".to_owned(),
         });
-        let whole = merge(&named(vec![sample::report(), bad])).unwrap();
-        assert_eq!(verdict(&whole), Exit::InvalidRun);
+        let mut whole = merge(&named(vec![sample::report(), bad])).unwrap();
+        assert_eq!(judge_all(&[], &[], &mut whole), Exit::InvalidRun);
         assert_eq!(whole.validity.reasons[0].message, "part1.json: too much");
     }
 

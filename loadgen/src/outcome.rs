@@ -212,6 +212,9 @@ pub struct Connections {
     pub disconnected: u64,
     /// Misbehaving clients that lost their connection without leaving.
     pub disconnected_misbehaving: u64,
+    /// Connections that loadgen hung up because the server broke the protocol, by the rule that it
+    /// broke, misbehaving clients' included.
+    pub violations: BTreeMap<String, u64>,
     /// Of `disconnected`, TLS connections that the server ended without a close_notify (RFC 8446
     /// section 6.1): what it sent last may be missing.
     pub truncated: u64,
@@ -243,6 +246,9 @@ impl Connections {
         self.refused += other.refused;
         self.disconnected += other.disconnected;
         self.disconnected_misbehaving += other.disconnected_misbehaving;
+        for (rule, count) in &other.violations {
+            *self.violations.entry(rule.clone()).or_default() += count;
+        }
         self.truncated += other.truncated;
         self.tls_full += other.tls_full;
         self.tls_resumed += other.tls_resumed;
@@ -420,6 +426,15 @@ pub enum InvalidReason {
         /// Close codes and when it began.
         endings: Endings,
     },
+    /// So it was, and loadgen hung up because the server had broken the protocol.
+    ProtocolBroken {
+        /// Connections on which it was.
+        broken: u64,
+        /// Of how many clients.
+        clients: u64,
+        /// The rule that was broken most often.
+        mostly: String,
+    },
     /// Of the messages whose senders were connected, fewer than 99 % were written in the measured
     /// time.
     OfferedRateMissed {
@@ -469,6 +484,14 @@ impl fmt::Display for InvalidReason {
                 clients,
                 endings,
             } => write_endings(f, *ended, *clients, endings),
+            Self::ProtocolBroken {
+                broken,
+                clients,
+                mostly,
+            } => write!(
+                f,
+                "the server broke the WebSocket or TLS protocol on {broken} of {clients} connections, which loadgen then ended: {mostly}"
+            ),
             Self::OfferedRateMissed {
                 offered,
                 sent,

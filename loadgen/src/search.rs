@@ -7,9 +7,10 @@
 
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::gate;
 use crate::report::units::significant;
-use crate::report::{Report, table};
+use crate::report::{CaseKind, Report, Status, amount, table};
 
 /// The schema name and version of the JSON result.
 pub const SCHEMA: &str = "roomcast.loadgen.search/1";
@@ -30,15 +31,21 @@ pub struct Plan {
 pub struct Probe {
     /// Messages per second per sender.
     pub rate_hz: f64,
-    /// The run was valid and every check held.
+    /// The run was valid, the server kept every rule, and every check held.
     pub holds: bool,
+    /// The verdict on the run; absent where there was none.
+    pub verdict: Option<Status>,
+    /// It did not hold because of the generator, so that nothing is known of the server.
+    pub generator_bound: bool,
     /// Why not; empty when it holds.
     pub reasons: Vec<String>,
     /// Deliveries per second.
     pub deliveries_per_s: Option<f64>,
-    /// Latency from the intended send time.
+    /// Latency from the intended send time; `"never"` where that is a delivery that did not come.
+    #[serde(with = "amount::option")]
     pub p50_ns: Option<f64>,
     /// The same.
+    #[serde(with = "amount::option")]
     pub p99_ns: Option<f64>,
     /// Deliveries that never came.
     pub lost: u64,
@@ -62,27 +69,23 @@ impl Probe {
     #[must_use]
     pub fn of(report: &Report) -> Self {
         let latency = |percentile| {
-            let histogram = &report.histograms.latency;
-            (!histogram.is_empty()).then(|| histogram.value_at_percentile(percentile) as f64)
+            let times = report.latency();
+            (!times.is_empty()).then(|| times.percentile(percentile))
         };
-        let mut reasons: Vec<String> = report
-            .validity
-            .reasons
-            .iter()
-            .map(|reason| format!("invalid run: {}", reason.message))
+        let verdict = report.verdict.as_ref();
+        let status = verdict.map(|verdict| verdict.status);
+        let reasons = verdict.iter().flat_map(|verdict| verdict.failed());
+        let reasons = reasons
+            .map(|case| match case.kind {
+                CaseKind::Validity => format!("invalid run: {}", case.message),
+                CaseKind::Rule | CaseKind::Check => case.message.clone(),
+            })
             .collect();
-        if reasons.is_empty() {
-            reasons.extend(
-                report
-                    .checks
-                    .iter()
-                    .filter(|check| !check.passed)
-                    .map(|check| check.message.clone()),
-            );
-        }
         Self {
             rate_hz: report.scenario.rate_hz,
-            holds: reasons.is_empty(),
+            holds: status == Some(Status::Passed),
+            verdict: status,
+            generator_bound: status == Some(Status::Invalid) && gate::is_generator_bound(report),
             reasons,
             deliveries_per_s: report.rate(),
             p50_ns: latency(50.0),
@@ -97,6 +100,8 @@ impl Probe {
         Self {
             rate_hz,
             holds: false,
+            verdict: None,
+            generator_bound: false,
             reasons: vec![reason],
             deliveries_per_s: None,
             p50_ns: None,
@@ -179,19 +184,36 @@ impl Found {
         format!("{}\n{}\n", table::columns(&lines), self.conclusion())
     }
 
+    /// The probe at the lowest rate that did not hold.
+    fn lowest_failing(&self) -> Option<&Probe> {
+        let lowest = self.lowest_failing_rate_hz?;
+        self.probes.iter().find(|probe| probe.rate_hz == lowest)
+    }
+
+    /// How the search ends the process. Where the generator was the limit, the server's is not known.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self.lowest_failing() {
+            Some(probe) if probe.generator_bound => Exit::InvalidRun,
+            _ if self.highest_rate_hz.is_some() => Exit::Passed,
+            Some(probe) if probe.verdict == Some(Status::Invalid) => Exit::InvalidRun,
+            _ => Exit::CheckFailed,
+        }
+    }
+
     fn conclusion(&self) -> String {
-        let why = self
-            .probes
-            .iter()
-            .filter(|probe| Some(probe.rate_hz) == self.lowest_failing_rate_hz)
-            .flat_map(|probe| &probe.reasons)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("; ");
+        let lowest = self.lowest_failing();
+        let why = lowest.map_or(String::new(), |probe| probe.reasons.join("; "));
+        let generator = lowest.is_some_and(|probe| probe.generator_bound);
         match (self.highest_rate_hz, self.lowest_failing_rate_hz) {
             (Some(high), None) => format!(
                 "highest rate that holds: {} Hz, the highest that was to be tried",
                 significant(high)
+            ),
+            (Some(high), Some(failing)) if generator => format!(
+                "INVALID: the limit was the generator, not the server: {} Hz holds, and what {} Hz does is not known: {why}",
+                significant(high),
+                significant(failing)
             ),
             (Some(high), Some(failing)) => format!(
                 "highest rate that holds: {} Hz; {} Hz does not: {why}",
@@ -218,7 +240,6 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Exit;
     use crate::gate::judge_all;
     use crate::report::sample;
     use proptest::prelude::*;
@@ -314,7 +335,7 @@ mod tests {
     #[test]
     fn a_probe_tells_an_invalid_run_from_a_failed_check() {
         let mut report = sample::report();
-        judge_all(&["p99<1ns".parse().unwrap()], &mut report);
+        judge_all(&["p99<1ns".parse().unwrap()], &[], &mut report);
         let failed = Probe::of(&report);
         assert!(!failed.holds && failed.reasons[0].contains("does not hold"));
         report.validity.valid = false;
@@ -322,13 +343,24 @@ mod tests {
             code: "generator_saturated".to_owned(),
             message: "the generator was the bottleneck".to_owned(),
         });
-        judge_all(&["p99<1ns".parse().unwrap()], &mut report);
+        judge_all(&["p99<1ns".parse().unwrap()], &[], &mut report);
         assert_eq!(
             Probe::of(&report).describe(),
             "1 Hz does not hold: invalid run: the generator was the bottleneck"
         );
-        judge_all(&[], &mut report);
-        assert!(!Probe::of(&report).holds);
+        judge_all(&[], &[], &mut report);
+        let probe = Probe::of(&report);
+        assert!(!probe.holds && probe.generator_bound);
+        for (highest, exit) in [(Some(0.5), Exit::InvalidRun), (None, Exit::InvalidRun)] {
+            let found = Found {
+                schema: SCHEMA,
+                highest_rate_hz: highest,
+                lowest_failing_rate_hz: Some(1.0),
+                probes: vec![probe.clone()],
+            };
+            assert_eq!(found.exit(), exit);
+            assert!(highest.is_none() || found.render().contains("the limit was the generator"));
+        }
         let json: serde_json::Value = serde_json::from_str(
             &Found {
                 schema: SCHEMA,
@@ -340,6 +372,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(json["schema"], SCHEMA);
+        assert_eq!(json["probes"][0]["verdict"], "failed");
         assert_eq!(json["probes"][0]["holds"], false);
     }
 

@@ -370,7 +370,11 @@ fn what_is_not_websocket_ends_the_connection() {
     let garbled = relay.faults();
     assert!(garbled > 0);
     assert_eq!(outcome.connections.disconnected, garbled);
-    assert_eq!(outcome.healthy.corrupted, garbled);
+    assert_eq!(outcome.healthy.corrupted, 0);
+    let broken: Vec<_> = outcome.connections.violations.iter().collect();
+    let rule = "reserved bits are set and no extension was negotiated".to_owned();
+    assert_eq!(broken, [(&rule, &garbled)]);
+    assert!(outcome.connections.close_codes.is_empty());
 }
 
 #[test]

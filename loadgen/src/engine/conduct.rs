@@ -26,7 +26,7 @@ use super::progress::{Progress, Snapshot, Stage};
 use super::socket::Failure;
 use super::trust::Secure;
 use super::usage::{Cpu, Server};
-use super::verdict;
+use super::validity;
 use super::worker::Settings;
 use crate::outcome::{Endings, Outcome, ServerUsage, Stages};
 use crate::scenario::{Scenario, ScenarioError};
@@ -339,7 +339,7 @@ impl<'a> Conductor<'a> {
             generator: sum.generator,
             validity: Vec::new(),
         };
-        outcome.validity = verdict::judge(&outcome, sum.accounting_overflow);
+        outcome.validity = validity::judge(&outcome, sum.accounting_overflow);
         outcome
     }
 

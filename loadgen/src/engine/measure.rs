@@ -165,11 +165,6 @@ impl Measure {
         }
     }
 
-    /// Something arrived that is not even a message.
-    pub(crate) fn violation(&mut self, row: &Row<'_>) {
-        self.of_receiver(row).corrupted += 1;
-    }
-
     /// A message fell due at `due`.
     #[inline]
     pub(crate) fn fell_due(&mut self, healthy: bool, due: Nanos) {

@@ -15,7 +15,7 @@
 //!      └ measure ─ ledger, recorder   judging, counting and timing one delivery
 //! storm     handshakes and nothing else
 //! plan      who is who      link   what conductor and workers say to each other
-//! usage     /proc           verdict   whether the run can be trusted
+//! usage     /proc           validity  whether the run can be trusted
 //! trust     whose certificates are believed          tickets   sessions to resume
 //! ```
 
@@ -40,7 +40,7 @@ mod tickets;
 mod tls;
 mod trust;
 mod usage;
-mod verdict;
+mod validity;
 mod worker;
 
 pub use error::EngineError;

@@ -62,6 +62,7 @@ impl From<&Outcome> for Report {
                 max_lag_ns: nanoseconds(outcome.generator.max_lag),
                 max_iteration_ns: nanoseconds(outcome.generator.max_iteration),
             },
+            verdict: None,
             checks: Vec::new(),
             metrics: std::collections::BTreeMap::new(),
         };
@@ -176,6 +177,7 @@ fn validity(outcome: &Outcome) -> Validity {
 fn code(reason: &InvalidReason) -> &'static str {
     match reason {
         InvalidReason::ConnectionsEnded { .. } => "connections_ended",
+        InvalidReason::ProtocolBroken { .. } => "protocol_broken",
         InvalidReason::OfferedRateMissed { .. } => "offered_rate_missed",
         InvalidReason::GeneratorSaturated { .. } => "generator_saturated",
         InvalidReason::ConnectionsFailed { .. } => "connections_failed",
@@ -192,6 +194,7 @@ fn connections(connections: &outcome::Connections) -> Connections {
         refused: connections.refused,
         disconnected: connections.disconnected,
         disconnected_misbehaving: connections.disconnected_misbehaving,
+        violations: connections.violations.clone(),
         truncated: connections.truncated,
         tls_full: connections.tls_full,
         tls_resumed: connections.tls_resumed,

@@ -73,7 +73,88 @@ pub fn add(sum: &mut Histogram<u64>, other: &Histogram<u64>) -> Result<(), Strin
     added
 }
 
-/// How a histogram of nanoseconds stands in report.json.
+/// Times that were measured and times that never ended: these are longer than all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Times<'a> {
+    measured: &'a Histogram<u64>,
+    never: u64,
+}
+
+impl<'a> Times<'a> {
+    /// Of things that all came to an end.
+    #[must_use]
+    pub fn of(measured: &'a Histogram<u64>) -> Self {
+        Self::with_never(measured, 0)
+    }
+
+    /// With so many that never did.
+    #[must_use]
+    pub fn with_never(measured: &'a Histogram<u64>, never: u64) -> Self {
+        Self { measured, never }
+    }
+
+    /// How many there are, ended or not.
+    #[must_use]
+    pub fn count(self) -> u64 {
+        self.measured.len() + self.never
+    }
+
+    /// How many have ended.
+    #[must_use]
+    pub fn ended(self) -> u64 {
+        self.measured.len()
+    }
+
+    /// Not one.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.count() == 0
+    }
+
+    /// The shortest, in nanoseconds.
+    #[must_use]
+    pub fn min(self) -> f64 {
+        if self.measured.is_empty() {
+            f64::INFINITY
+        } else {
+            self.measured.min() as f64
+        }
+    }
+
+    /// The longest, in nanoseconds.
+    #[must_use]
+    pub fn max(self) -> f64 {
+        self.or_never(self.measured.max() as f64)
+    }
+
+    /// The mean, in nanoseconds.
+    #[must_use]
+    pub fn mean(self) -> f64 {
+        self.or_never(self.measured.mean())
+    }
+
+    /// What so many percent do not exceed, in nanoseconds; infinite where that is something that never ended.
+    #[must_use]
+    pub fn percentile(self, percentile: f64) -> f64 {
+        if self.never == 0 {
+            return self.measured.value_at_percentile(percentile) as f64;
+        }
+        let rank = (percentile / 100.0 * self.count() as f64).ceil() as u64;
+        let mut below = 0;
+        let mut values = self.measured.iter_recorded();
+        let found = values.find(|value| {
+            below += value.count_at_value();
+            below >= rank.max(1)
+        });
+        found.map_or(f64::INFINITY, |value| value.value_iterated_to() as f64)
+    }
+
+    fn or_never(self, value: f64) -> f64 {
+        if self.never > 0 { f64::INFINITY } else { value }
+    }
+}
+
+/// How a histogram of nanoseconds stands in report.json: of what was measured only.
 #[derive(Serialize, Deserialize)]
 struct Written {
     count: u64,
@@ -183,6 +264,7 @@ pub mod sparse {
 mod tests {
     use super::*;
     use crate::outcome::{HIGHEST_NS, empty_histogram};
+    use crate::report::sample::ladder;
     use proptest::prelude::*;
 
     fn of(values: &[u64]) -> Histogram<u64> {
@@ -236,5 +318,31 @@ mod tests {
         add(&mut small, &of(&[HIGHEST_NS])).unwrap();
         assert_eq!(small.len(), 2);
         assert_eq!(small.max(), of(&[HIGHEST_NS]).max());
+    }
+
+    #[test]
+    fn what_never_ended_is_later_than_everything_that_did() {
+        let measured = ladder(1_000_000, 1_000_000, 90);
+        let times = Times::with_never(&measured, 10);
+        assert_eq!((times.count(), times.ended()), (100, 90));
+        let at = |percentile| times.percentile(percentile);
+        let value = |ms: u64| measured.highest_equivalent(ms * 1_000_000) as f64;
+        assert_eq!(
+            (at(1.0), at(50.0), at(90.0)),
+            (value(1), value(50), value(90))
+        );
+        assert_eq!(
+            (at(90.1), at(99.0), at(100.0)),
+            (f64::INFINITY, f64::INFINITY, f64::INFINITY)
+        );
+        assert_eq!((times.max(), times.mean()), (f64::INFINITY, f64::INFINITY));
+        assert_eq!(times.min(), measured.min() as f64);
+        let nothing = crate::outcome::empty_histogram();
+        assert!(Times::of(&nothing).is_empty());
+        let never = Times::with_never(&nothing, 1);
+        assert_eq!(
+            (never.min(), never.percentile(50.0)),
+            (f64::INFINITY, f64::INFINITY)
+        );
     }
 }

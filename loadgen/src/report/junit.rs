@@ -1,28 +1,22 @@
 //! junit.xml: what CI systems show as test results.
 //!
-//! It owns which test cases a run has (validity, zero loss, every check) and the escaping of XML.
-//! It must not know how a verdict came about.
+//! It owns the form of the verdict's cases as test cases and the escaping of XML. It must not know
+//! how a verdict came about.
 //!
 //! Invariant: the text is well-formed XML 1.0 whatever a check, a URL or a message contains.
 
 use std::fmt::Write as _;
 
-use super::Report;
 use super::time::rfc3339;
-use super::units::count;
-
-/// A test case of the run.
-struct Case {
-    name: String,
-    /// Why it failed; `None` when it passed.
-    failure: Option<String>,
-}
+use super::{CaseStatus, Report};
 
 /// The whole text of junit.xml.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let cases = cases(report);
-    let failures = cases.iter().filter(|case| case.failure.is_some()).count();
+    let verdict = report.verdict.as_ref();
+    let cases = verdict.map_or(&[][..], |verdict| &verdict.cases);
+    let are = |status| cases.iter().filter(|case| case.status == status).count();
+    let (failures, skipped) = (are(CaseStatus::Failed), are(CaseStatus::Open));
     let stages = &report.stages;
     let seconds = stages.ramp_s
         + stages.settle_s
@@ -31,7 +25,7 @@ pub fn render(report: &Report) -> String {
         + stages.drain_s
         + stages.close_s;
     let totals = format!(
-        "tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\" time=\"{seconds:.3}\"",
+        "tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{seconds:.3}\"",
         cases.len()
     );
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -43,60 +37,23 @@ pub fn render(report: &Report) -> String {
         escape(&report.scenario.url),
         timestamp.trim_end_matches('Z')
     );
-    for case in &cases {
-        let name = escape(&case.name);
+    for case in cases {
+        let (name, why) = (escape(&case.name), escape(&case.message));
         let head = format!("    <testcase classname=\"loadgen\" name=\"{name}\" time=\"0\"");
-        match &case.failure {
-            None => {
-                let _ = writeln!(xml, "{head}/>");
-            }
-            Some(why) => {
-                let why = escape(why);
-                let _ = writeln!(
-                    xml,
-                    "{head}>\n      <failure message=\"{why}\">{why}</failure>\n    </testcase>"
-                );
-            }
-        }
+        let _ = match case.status {
+            CaseStatus::Passed => writeln!(xml, "{head}/>"),
+            CaseStatus::Open => writeln!(
+                xml,
+                "{head}>\n      <skipped message=\"{why}\"/>\n    </testcase>"
+            ),
+            CaseStatus::Failed => writeln!(
+                xml,
+                "{head}>\n      <failure message=\"{why}\">{why}</failure>\n    </testcase>"
+            ),
+        };
     }
     xml.push_str("  </testsuite>\n</testsuites>\n");
     xml
-}
-
-fn cases(report: &Report) -> Vec<Case> {
-    let reasons: Vec<&str> = report
-        .validity
-        .reasons
-        .iter()
-        .map(|reason| reason.message.as_str())
-        .collect();
-    let mut cases = vec![Case {
-        name: "the run is valid".to_owned(),
-        failure: (!report.validity.valid).then(|| reasons.join("; ")),
-    }];
-    // Who sets a bound on loss has said how much of it is acceptable.
-    let bounded = report
-        .checks
-        .iter()
-        .any(|check| matches!(check.metric.as_str(), "lost" | "loss_ratio"));
-    if !bounded {
-        let counts = &report.counts;
-        cases.push(Case {
-            name: "nothing is lost".to_owned(),
-            failure: (counts.lost > 0).then(|| {
-                format!(
-                    "{} of {} deliveries were lost",
-                    count(counts.lost),
-                    count(counts.expected)
-                )
-            }),
-        });
-    }
-    cases.extend(report.checks.iter().map(|check| Case {
-        name: check.check.clone(),
-        failure: (!check.passed).then(|| check.message.clone()),
-    }));
-    cases
 }
 
 /// Text for an attribute in double quotes or for an element. Characters that XML 1.0 cannot hold
@@ -125,7 +82,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::gate::{Check, judge_all};
-    use crate::report::{CheckResult, sample};
+    use crate::report::{Case, CaseKind, Status, Verdict, sample};
     use proptest::prelude::*;
 
     /// Element names in order if `xml` is well-formed in the subset this module writes: a
@@ -190,57 +147,61 @@ mod tests {
     }
 
     #[test]
-    fn one_case_per_check_and_two_more() {
+    fn one_case_for_each_question() {
         let mut report = sample::report();
         let checks: Vec<Check> = ["p99<1ns", "delivered>=540"]
             .map(|text| text.parse().unwrap())
             .to_vec();
-        judge_all(&checks, &mut report);
+        judge_all(&checks, &[], &mut report);
         let xml = render(&report);
         let elements = elements(&xml).unwrap();
+        let cases = elements.iter().filter(|name| *name == "testcase").count();
+        assert_eq!(cases, report.verdict.as_ref().unwrap().cases.len());
         assert_eq!(
-            elements,
-            [
-                "testsuites",
-                "testsuite",
-                "testcase",
-                "testcase",
-                "testcase",
-                "failure",
-                "testcase"
-            ]
+            elements[elements.len() - 3..],
+            ["testcase", "failure", "testcase"]
         );
-        assert!(xml.contains("tests=\"4\" failures=\"1\""), "{xml}");
+        assert!(
+            xml.contains(&format!("tests=\"{cases}\" failures=\"1\"")),
+            "{xml}"
+        );
         assert!(xml.contains("name=\"p99&lt;1ns\""), "{xml}");
         assert!(xml.contains("timestamp=\"2023-11-14T22:13:20\""), "{xml}");
     }
 
     #[test]
-    fn loss_fails_unless_a_check_bounds_it() {
+    fn loss_fails_unless_it_is_allowed() {
         let mut report = sample::report();
         report.counts.lost = 1_234;
         report.counts.expected = 10_000;
-        assert!(render(&report).contains("1,234 of 10,000 deliveries were lost"));
-        judge_all(&["loss_ratio<20%".parse().unwrap()], &mut report);
+        judge_all(&[], &[], &mut report);
         let xml = render(&report);
         assert!(
-            !xml.contains("nothing is lost") && xml.contains("failures=\"0\""),
+            xml.contains("1,234 of 10,000 deliveries were lost"),
             "{xml}"
         );
+        judge_all(&[], &["lost=20%".parse().unwrap()], &mut report);
+        let xml = render(&report);
+        assert!(xml.contains("failures=\"0\""), "{xml}");
     }
 
     #[test]
-    fn invalid_runs_fail_every_case_that_judges() {
+    fn an_invalid_run_fails_and_skips_what_it_leaves_open() {
         let mut report = sample::report();
         report.validity.valid = false;
         report.validity.reasons = vec![crate::report::Reason {
             code: "connections_failed".to_owned(),
             message: "3 of 20 clients could not join".to_owned(),
         }];
-        judge_all(&["delivered>=540".parse().unwrap()], &mut report);
+        judge_all(&["delivered>=540".parse().unwrap()], &[], &mut report);
         let xml = render(&report);
-        assert!(xml.contains("tests=\"3\" failures=\"2\""), "{xml}");
+        let open = report.verdict.as_ref().unwrap().cases.len() - 1;
+        assert!(
+            xml.contains(&format!("failures=\"1\" errors=\"0\" skipped=\"{open}\"")),
+            "{xml}"
+        );
         assert!(xml.contains("3 of 20 clients could not join"), "{xml}");
+        assert!(elements(&xml).is_ok());
     }
 
     proptest! {
@@ -248,15 +209,18 @@ mod tests {
         fn any_text_is_escaped(name in any::<String>(), message in any::<String>()) {
             let mut report = sample::report();
             report.scenario.url = name.clone();
-            report.checks = vec![CheckResult {
-                check: name,
-                metric: "lost".to_owned(),
-                measured: None,
-                bound: 0.0,
-                passed: false,
-                decided: true,
-                message,
-            }];
+            let case = |status| Case {
+                name: name.clone(),
+                kind: CaseKind::Check,
+                happened: false,
+                status,
+                message: message.clone(),
+            };
+            report.verdict = Some(Verdict {
+                status: Status::Failed,
+                exit_code: 99,
+                cases: vec![case(CaseStatus::Failed), case(CaseStatus::Open)],
+            });
             prop_assert!(elements(&render(&report)).is_ok(), "{:?}", elements(&render(&report)));
         }
     }

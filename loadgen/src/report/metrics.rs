@@ -4,7 +4,8 @@
 //! does not exist. It must not know who asks.
 //!
 //! Invariant: a metric has no value when nothing was measured. Zero is never made up, because
-//! `latency.p99` of an empty histogram would pass every gate.
+//! `latency.p99` of an empty histogram would pass every gate. What never came is later than
+//! everything that did: infinite, wherever a percentile reaches it.
 
 mod table;
 
@@ -128,15 +129,15 @@ impl Metric {
         match self.of {
             Source::Number(index) => (NUMBERS[index].of)(report),
             Source::Distribution(index, statistic) => {
-                let histogram = (DISTRIBUTIONS[index].of)(report);
-                if histogram.is_empty() {
+                let times = (DISTRIBUTIONS[index].of)(report);
+                if times.is_empty() {
                     return None;
                 }
                 Some(match statistic {
-                    Statistic::Min => histogram.min() as f64,
-                    Statistic::Mean => histogram.mean(),
-                    Statistic::Max => histogram.max() as f64,
-                    Statistic::Percentile(p) => histogram.value_at_percentile(p) as f64,
+                    Statistic::Min => times.min(),
+                    Statistic::Mean => times.mean(),
+                    Statistic::Max => times.max(),
+                    Statistic::Percentile(p) => times.percentile(p),
                 })
             }
         }

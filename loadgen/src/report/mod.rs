@@ -6,6 +6,7 @@
 //! Invariant: every rendering reads the report and nothing else, so a report read from a file
 //! (or merged from several) can be shown in every form a fresh one can.
 
+pub(crate) mod amount;
 pub mod files;
 mod from_outcome;
 pub mod hgrm;
@@ -20,6 +21,7 @@ pub mod svg;
 pub mod table;
 pub mod time;
 pub mod units;
+mod verdict;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -28,3 +30,4 @@ pub use model::{
     CheckResult, Connections, Counts, Generator, Histograms, Interval, Reason, Report, SCHEMA,
     ScenarioReport, Server, Stages, TlsScenario, Traffic, Validity,
 };
+pub use verdict::{Case, CaseKind, CaseStatus, Status, Verdict};

@@ -12,7 +12,9 @@ use std::path::Path;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::histogram;
+use super::amount;
+use super::histogram::{self, Times};
+use super::verdict::Verdict;
 use crate::exit::Failure;
 use crate::outcome::{SparseHistogram, empty_histogram};
 
@@ -57,12 +59,17 @@ pub struct Report {
     pub server: Option<Server>,
     /// The load generator itself.
     pub generator: Generator,
+    /// Whether the run passed, and why not. Absent until it is judged, and in reports of versions
+    /// that judged it in several places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// Every `--check` with its verdict.
     #[serde(default)]
     pub checks: Vec<CheckResult>,
     /// Every metric that has a value, by the name a check uses, in its base unit (nanoseconds,
-    /// bytes, 1 = 100 %, per second). For scripts; recomputed, not believed, when read.
-    #[serde(default)]
+    /// bytes, 1 = 100 %, per second); `"never"` is later than any number. For scripts; recomputed,
+    /// not believed, when read.
+    #[serde(default, with = "amount::map")]
     pub metrics: BTreeMap<String, f64>,
 }
 
@@ -146,6 +153,14 @@ pub struct Validity {
     pub reasons: Vec<Reason>,
 }
 
+impl Validity {
+    /// Whether the reason with this code is among them.
+    #[must_use]
+    pub fn has(&self, code: &str) -> bool {
+        self.reasons.iter().any(|reason| reason.code == code)
+    }
+}
+
 /// One reason why a run proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -226,6 +241,10 @@ pub struct Connections {
     pub disconnected: u64,
     /// Misbehaving clients that lost theirs.
     pub disconnected_misbehaving: u64,
+    /// Of `disconnected`, those that loadgen hung up because the server broke the protocol: how
+    /// many by the rule that was broken, misbehaving clients' included.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub violations: BTreeMap<String, u64>,
     /// Of `disconnected`, TLS connections that ended without a close_notify.
     #[serde(default)]
     pub truncated: u64,
@@ -252,6 +271,12 @@ impl Connections {
     #[must_use]
     pub fn failed_total(&self) -> u64 {
         self.failed.values().sum()
+    }
+
+    /// Connections on which the server broke the protocol, whichever rule it was.
+    #[must_use]
+    pub fn violations_total(&self) -> u64 {
+        self.violations.values().sum()
     }
 }
 
@@ -402,8 +427,8 @@ pub struct CheckResult {
     pub check: String,
     /// Metric it is about.
     pub metric: String,
-    /// What was measured, in the metric's base unit; absent when nothing was.
-    #[serde(default)]
+    /// What was measured, in the metric's base unit, or `"never"`; absent when nothing was.
+    #[serde(default, with = "amount::option")]
     pub measured: Option<f64>,
     /// What was asked for, in the same unit.
     pub bound: f64,
@@ -483,6 +508,34 @@ impl Report {
         let connections = &self.connections;
         let all = connections.tls_full + connections.tls_resumed;
         (all > 0).then(|| connections.tls_resumed as f64 / all as f64)
+    }
+
+    /// Deliveries of the measured time that never came: lost ones, and those of messages that the
+    /// server never took, each counted for as many receivers as a message had.
+    #[must_use]
+    pub fn never_came(&self) -> u64 {
+        let counts = &self.counts;
+        let receivers = counts.expected.div_ceil(counts.sent.max(1)).max(1);
+        counts.lost + counts.unread() * receivers
+    }
+
+    /// Latency, with what never came.
+    #[must_use]
+    pub fn latency(&self) -> Times<'_> {
+        Times::with_never(&self.histograms.latency, self.never_came())
+    }
+
+    /// Latency from the actual send, with what never came.
+    #[must_use]
+    pub fn latency_uncorrected(&self) -> Times<'_> {
+        Times::with_never(&self.histograms.latency_uncorrected, self.never_came())
+    }
+
+    /// Latency of misbehaving clients, with the gaps that they saw.
+    #[must_use]
+    pub fn latency_misbehaving(&self) -> Times<'_> {
+        let histograms = &self.histograms;
+        Times::with_never(&histograms.latency_misbehaving, self.misbehaving.lost)
     }
 
     /// Share of expected deliveries that never came; absent when none were expected.

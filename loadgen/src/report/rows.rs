@@ -5,11 +5,9 @@
 //!
 //! Invariant: the two never say different things about the same run.
 
-use hdrhistogram::Histogram;
-
-use super::histogram::PERCENTILES;
+use super::histogram::{PERCENTILES, Times};
 use super::units::{bytes, count, duration, ratio, significant};
-use super::{Counts, Report};
+use super::{Case, CaseStatus, Counts, Report, Status};
 
 /// A line of text under a heading: what it is called and what is said.
 pub(super) type Fact = (&'static str, String);
@@ -40,22 +38,36 @@ pub(super) fn load(report: &Report) -> String {
     )
 }
 
-/// The verdict on the run itself, then each reason.
-pub(super) fn validity(report: &Report) -> (&'static str, Vec<&str>) {
-    let reasons = report
-        .validity
-        .reasons
-        .iter()
-        .map(|reason| reason.message.as_str())
+/// The verdict, then each reason why it is not a good one.
+pub(super) fn verdict(report: &Report) -> (String, Vec<String>) {
+    let Some(verdict) = &report.verdict else {
+        return ("not judged".to_owned(), Vec::new());
+    };
+    let is_failed = verdict.status == Status::Failed;
+    let mut reasons: Vec<String> = verdict
+        .rules_and_checks()
+        .filter(|case| case.status == CaseStatus::Failed)
+        .map(|case| case.message.clone())
         .collect();
-    (
-        if report.validity.valid {
-            "valid"
-        } else {
-            "INVALID"
-        },
-        reasons,
-    )
+    reasons.extend(report.validity.reasons.iter().map(|reason| {
+        let invalid = if is_failed { "invalid, too: " } else { "" };
+        format!("{invalid}{}", reason.message)
+    }));
+    (verdict.headline(), reasons)
+}
+
+/// The cases that are worth a line of their own: every check, and what was broken or allowed.
+pub(super) fn cases(report: &Report) -> impl Iterator<Item = (&'static str, &Case)> {
+    let verdict = report.verdict.iter();
+    let cases = verdict.flat_map(|verdict| verdict.worth_telling());
+    cases.map(|case| {
+        let word = match case.status {
+            CaseStatus::Passed => "pass",
+            CaseStatus::Failed => "FAIL",
+            CaseStatus::Open => "open",
+        };
+        (word, case)
+    })
 }
 
 /// Names of the latency columns.
@@ -69,24 +81,24 @@ pub(super) fn latency_heads() -> impl Iterator<Item = &'static str> {
 /// Every distribution that has values: name, then one cell for each of [`latency_heads`].
 pub(super) fn latencies(report: &Report) -> Vec<(&'static str, Vec<String>)> {
     let histograms = &report.histograms;
-    let rows: [(&'static str, &Histogram<u64>); 9] = [
-        ("latency", &histograms.latency),
-        ("  uncorrected", &histograms.latency_uncorrected),
-        ("  misbehaving", &histograms.latency_misbehaving),
-        ("connect", &histograms.connect),
-        ("TLS handshake", &histograms.tls),
-        ("join", &histograms.join),
-        ("rejoin", &histograms.rejoin),
-        ("own send lag", &histograms.send_lag),
-        ("own receive wait", &histograms.receive_wait),
+    let rows = [
+        ("latency", report.latency()),
+        ("  uncorrected", report.latency_uncorrected()),
+        ("  misbehaving", report.latency_misbehaving()),
+        ("connect", Times::of(&histograms.connect)),
+        ("TLS handshake", Times::of(&histograms.tls)),
+        ("join", Times::of(&histograms.join)),
+        ("rejoin", Times::of(&histograms.rejoin)),
+        ("own send lag", Times::of(&histograms.send_lag)),
+        ("own receive wait", Times::of(&histograms.receive_wait)),
     ];
     rows.into_iter()
-        .filter(|(_, histogram)| !histogram.is_empty())
-        .map(|(name, histogram)| {
+        .filter(|(_, times)| !times.is_empty())
+        .map(|(name, times)| {
             let cells = PERCENTILES
                 .iter()
-                .map(|(_, percentile)| percentile_cell(histogram, *percentile))
-                .chain([duration(histogram.max() as f64), count(histogram.len())])
+                .map(|(_, percentile)| percentile_cell(times, *percentile))
+                .chain([duration(times.max()), count(times.ended())])
                 .collect();
             (name, cells)
         })
@@ -94,15 +106,15 @@ pub(super) fn latencies(report: &Report) -> Vec<(&'static str, Vec<String>)> {
 }
 
 /// A percentile, or a dash where there are too few values for it to differ from the maximum.
-fn percentile_cell(histogram: &Histogram<u64>, percentile: f64) -> String {
-    if histogram.len() as f64 * (100.0 - percentile) < 100.0 {
+fn percentile_cell(times: Times<'_>, percentile: f64) -> String {
+    if times.count() as f64 * (100.0 - percentile) < 100.0 {
         return "-".to_owned();
     }
-    duration(histogram.value_at_percentile(percentile) as f64)
+    duration(times.percentile(percentile))
 }
 
 /// Name, count between well-behaved clients, and count from or to misbehaving ones when there
-/// are any.
+/// are such clients, whatever became of them.
 pub(super) fn counts(report: &Report) -> Vec<(&'static str, u64, Option<u64>)> {
     let values = |counts: &Counts| {
         [
@@ -128,7 +140,10 @@ pub(super) fn counts(report: &Report) -> Vec<(&'static str, u64, Option<u64>)> {
         "corrupted",
         "leaked",
     ];
-    let any = report.misbehaving != Counts::default();
+    let scenario = &report.scenario;
+    let any = report.misbehaving != Counts::default()
+        || scenario.slow_readers + scenario.stalling_readers > 0
+        || scenario.churn_per_s > 0.0;
     names
         .into_iter()
         .zip(values(&report.counts))
@@ -178,6 +193,15 @@ pub(super) fn facts(report: &Report) -> Vec<Fact> {
             format!(
                 "{} messages found the server not reading",
                 count(elsewhere.blocked)
+            ),
+        ));
+    }
+    if elsewhere.unread() > 0 {
+        facts.push((
+            "unread",
+            format!(
+                "{} messages were never taken by the server",
+                count(elsewhere.unread())
             ),
         ));
     }
@@ -234,6 +258,9 @@ fn connections(report: &Report, facts: &mut Vec<Fact>) {
                 count(connections.disconnected_misbehaving)
             ),
         ));
+    }
+    for (rule, times) in &connections.violations {
+        facts.push(("violations", format!("{} x {rule}", count(*times))));
     }
     if connections.truncated > 0 {
         facts.push((

@@ -129,6 +129,7 @@ pub(crate) fn report() -> Report {
             max_lag_ns: 6_900,
             max_iteration_ns: 12_000,
         },
+        verdict: None,
         checks: Vec::new(),
         metrics: std::collections::BTreeMap::new(),
     };

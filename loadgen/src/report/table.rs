@@ -5,14 +5,14 @@
 //!
 //! Invariant: every figure a verdict rests on is in it.
 
+use super::Report;
 use super::rows;
 use super::units::count;
-use super::{CheckResult, Report};
 
 /// The whole table, ending in a line break.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let (verdict, reasons) = rows::validity(report);
+    let (verdict, reasons) = rows::verdict(report);
     let mut text = format!("\n{}\n{}\n", report.scenario.url, rows::load(report));
     if report.runs > 1 {
         text.push_str(&format!("joined from {} reports\n", report.runs));
@@ -60,27 +60,12 @@ pub fn render(report: &Report) -> String {
     for (name, fact) in rows::facts(report) {
         text.push_str(&format!("{name:<16}{fact}\n"));
     }
-    if !report.checks.is_empty() {
-        text.push_str("\nchecks\n");
-        text.push_str(&checks(&report.checks));
+    let mut head = "\nchecks\n";
+    for (verdict, case) in rows::cases(report) {
+        text.push_str(&format!("{head}  {verdict}  {}\n", case.message));
+        head = "";
     }
     text
-}
-
-/// One line for every check.
-#[must_use]
-pub fn checks(checks: &[CheckResult]) -> String {
-    checks
-        .iter()
-        .map(|check| {
-            let verdict = match (check.passed, check.decided) {
-                (true, _) => "pass",
-                (false, true) => "FAIL",
-                (false, false) => "open",
-            };
-            format!("  {verdict}  {}\n", check.message)
-        })
-        .collect()
 }
 
 /// Cells in columns two spaces apart: the first to the left, the others to the right.
@@ -123,6 +108,7 @@ mod tests {
         let mut report = sample::report();
         judge_all(
             &["p99<1us".parse().unwrap(), "lost==0".parse().unwrap()],
+            &[],
             &mut report,
         );
         let text = render(&report);
@@ -138,7 +124,8 @@ mod tests {
             code: "connections_failed".to_owned(),
             message: "3 of 20 clients could not join".to_owned(),
         });
-        report.misbehaving.delivered = 17;
+        judge_all(&[], &[], &mut report);
+        report.scenario.slow_readers = 2;
         report
             .connections
             .failed

@@ -63,9 +63,13 @@ impl Unit {
     }
 }
 
-/// A duration in nanoseconds with three significant digits and the unit that fits it.
+/// A duration in nanoseconds with three significant digits and the unit that fits it; what takes
+/// for ever never comes.
 #[must_use]
 pub fn duration(ns: f64) -> String {
+    if ns.is_infinite() {
+        return "never".to_owned();
+    }
     // The limits are a little below the round numbers so that 999.7 ns becomes
     // "1.00 us" and not "1000 ns".
     let (divisor, unit) = match ns {
@@ -162,6 +166,7 @@ mod tests {
             (2_345_678.0, "2.35 ms"),
             (15e9, "15 s"),
             (61.26e9, "61.3 s"),
+            (f64::INFINITY, "never"),
         ];
         for (ns, want) in table {
             assert_eq!(duration(ns), want, "{ns} ns");

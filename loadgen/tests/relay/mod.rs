@@ -4,10 +4,13 @@
 //! Invariant: what it did wrong is counted where it does it, so that a test can demand the very
 //! same number.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{self, Decoder, Item, Opcode, Role, Rules};
@@ -36,7 +39,14 @@ pub enum Fault {
     Garble,
     /// End every connection without a close frame, as a process that is killed.
     Die,
+    /// From then on, do nothing any more, as a process that hangs.
+    Freeze,
+    /// Deliver it [`LATE`] after it came.
+    Delay,
 }
+
+/// How late [`Fault::Delay`] is.
+pub const LATE: Duration = Duration::from_millis(20);
 
 /// A relay that runs until the process ends.
 pub struct Relay {
@@ -57,6 +67,11 @@ impl Gate {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = self.opened.wait_while(closed, |closed| *closed);
         drop(passed.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn set_closed(&self, closed: bool) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = closed;
+        self.opened.notify_all();
     }
 }
 
@@ -99,12 +114,7 @@ impl Relay {
 
     /// From now on (true) no message is read, or (false) they are read again.
     pub fn stop_reading(&self, stop: bool) {
-        *self
-            .gate
-            .closed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = stop;
-        self.gate.opened.notify_all();
+        self.gate.set_closed(stop);
     }
 
     /// How many faults it has made.
@@ -146,12 +156,22 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, gate: &Gate, fault: Fault,
     };
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 64 * 1024];
+    let (_never, nothing) = mpsc::channel::<()>();
     'connection: loop {
         let mut rest = &mut input[..];
         while let Ok(Some(item)) = decoder.next(&rules, &mut rest) {
             match item {
                 Item::Message { kind, payload } => {
-                    lock(state).relay(me, kind.into(), payload, fault, every);
+                    if fault == Fault::Delay {
+                        // Nobody ever sends: what is waited for is the time.
+                        let _ = nothing.recv_timeout(LATE);
+                    }
+                    let mut state = lock(state);
+                    state.relay(me, kind.into(), payload, fault, every);
+                    if fault == Fault::Freeze && state.deliveries >= every {
+                        state.faults = 1;
+                        gate.set_closed(true);
+                    }
                 }
                 Item::Close { .. } => {
                     let mut state = lock(state);
@@ -214,7 +234,7 @@ impl State {
                 self.held.insert((sender, receiver), whole.clone());
                 continue;
             }
-            self.faults += u64::from(faulty && fault != Fault::Swap);
+            self.faults += u64::from(faulty && fault != Fault::Swap && fault != Fault::Freeze);
             match fault {
                 Fault::Drop if faulty => continue,
                 Fault::Double if faulty => self.write(receiver, &whole),

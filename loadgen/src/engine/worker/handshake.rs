@@ -41,7 +41,8 @@ impl Worker {
             let limit = FAILURES_MAX.max(self.clients.len() as u64 / 10);
             if self.connections.failed_total() > limit {
                 self.count_failure(&Failure::NotTried);
-            } else if self.is_away(client as u32) {
+            } else if self.clients[client].attempt == 0 {
+                // Who was in before, and is not any more, had its turn.
                 self.connect(client as u32);
             }
             self.ramped();

@@ -116,16 +116,30 @@ impl Worker {
         }
     }
 
-    /// A connection ended that should have lasted.
+    /// The server ended a connection that should have lasted.
     pub(super) fn count_disconnect(&mut self, index: u32, code: u16) {
+        self.count_end(index);
+        if self.clients[index as usize].is_healthy() {
+            *self.ended_codes.entry(code).or_default() += 1;
+        }
+        *self.connections.close_codes.entry(code).or_default() += 1;
+    }
+
+    /// The server broke this rule, so the connection is to be given up.
+    pub(super) fn broke_protocol(&mut self, index: u32, rule: String) {
+        *self.connections.violations.entry(rule).or_default() += 1;
+        if self.clients[index as usize].is_joined() && self.stage != Stage::Close {
+            self.count_end(index);
+        }
+    }
+
+    fn count_end(&mut self, index: u32) {
         if self.clients[index as usize].is_healthy() {
             self.connections.disconnected += 1;
-            *self.ended_codes.entry(code).or_default() += 1;
             self.first_ended = self.first_ended.min(self.now);
         } else {
             self.connections.disconnected_misbehaving += 1;
         }
-        *self.connections.close_codes.entry(code).or_default() += 1;
     }
 
     /// Traffic begins: the slow stop reading, the others get their times.

@@ -6,7 +6,6 @@ use mio::event::Event;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{self, Item};
 
-use super::leave::NO_CLOSE;
 use super::{RECEIVE_BUFFER, SENDS_PER_READ, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
@@ -23,7 +22,7 @@ enum Asked {
     /// The server closes, with this code.
     Close(CloseCode),
     /// The server broke the protocol.
-    Violation(CloseCode),
+    Violation(frame::Violation),
 }
 
 impl Worker {
@@ -158,8 +157,7 @@ impl Worker {
                     break;
                 }
                 Err(violation) => {
-                    self.measure.violation(&row);
-                    asked = Asked::Violation(violation.close_code());
+                    asked = Asked::Violation(violation);
                     break;
                 }
             }
@@ -172,11 +170,12 @@ impl Worker {
                 }
             }
             Asked::Close(code) => self.server_closes(index, code),
-            Asked::Violation(code) => {
+            Asked::Violation(violation) => {
                 let key = self.random.u32(..).to_le_bytes();
+                let code = violation.close_code();
                 frame::encode_close(&mut client.outbox, code, "", Some(key));
                 self.flush(index);
-                self.count_disconnect(index, NO_CLOSE);
+                self.broke_protocol(index, violation.to_string());
                 self.lost(index);
             }
         }

@@ -135,10 +135,8 @@ impl Worker {
     fn broken(&mut self, index: u32, fault: &Fault) {
         let client = &self.clients[index as usize];
         if !fault.is_alert() {
-            let row = self.ledger.row(client.plan.room, client.plan.member);
-            self.measure.violation(&row);
-        }
-        if client.is_joined() && self.stage != Stage::Close {
+            self.broke_protocol(index, format!("TLS: {fault}"));
+        } else if client.is_joined() && self.stage != Stage::Close {
             self.count_disconnect(index, NO_CLOSE);
         }
         match self.clients[index as usize].phase {

@@ -4,17 +4,16 @@
 //!
 //! Invariant: names are part of the schema: they are added, never changed.
 
-use hdrhistogram::Histogram;
-
 use super::Better;
 use crate::report::Report;
+use crate::report::histogram::Times;
 use crate::report::units::Unit;
 
 /// A distribution of the report.
 pub(super) struct Distribution {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    pub(super) of: fn(&Report) -> &Histogram<u64>,
+    pub(super) of: fn(&Report) -> Times<'_>,
 }
 
 /// A single number of the report.
@@ -30,47 +29,47 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = &[
     Distribution {
         name: "latency",
         about: "intended send to delivery",
-        of: |report| &report.histograms.latency,
+        of: Report::latency,
     },
     Distribution {
         name: "latency_uncorrected",
         about: "actual send to delivery",
-        of: |report| &report.histograms.latency_uncorrected,
+        of: Report::latency_uncorrected,
     },
     Distribution {
         name: "latency_misbehaving",
         about: "as latency, of slow readers and churners",
-        of: |report| &report.histograms.latency_misbehaving,
+        of: Report::latency_misbehaving,
     },
     Distribution {
         name: "connect",
         about: "TCP connect",
-        of: |report| &report.histograms.connect,
+        of: |report| Times::of(&report.histograms.connect),
     },
     Distribution {
         name: "tls",
         about: "TLS handshake, from TCP connected to complete (wss only)",
-        of: |report| &report.histograms.tls,
+        of: |report| Times::of(&report.histograms.tls),
     },
     Distribution {
         name: "join",
         about: "upgrade request to its answer",
-        of: |report| &report.histograms.join,
+        of: |report| Times::of(&report.histograms.join),
     },
     Distribution {
         name: "rejoin",
         about: "connect to answer, of churning clients",
-        of: |report| &report.histograms.rejoin,
+        of: |report| Times::of(&report.histograms.rejoin),
     },
     Distribution {
         name: "send_lag",
         about: "intended to actual send: the generator's own lag",
-        of: |report| &report.histograms.send_lag,
+        of: |report| Times::of(&report.histograms.send_lag),
     },
     Distribution {
         name: "receive_wait",
         about: "readable to read: the generator's own lag",
-        of: |report| &report.histograms.receive_wait,
+        of: |report| Times::of(&report.histograms.receive_wait),
     },
 ];
 
@@ -144,6 +143,13 @@ pub(super) const NUMBERS: &[Number] = &[
         Lower,
         counts.blocked
     ),
+    Number {
+        name: "unread",
+        about: "messages that the server never took",
+        unit: Unit::Count,
+        better: Better::Lower,
+        of: |report| Some(report.counts.unread() as f64),
+    },
     count!(
         "warmup_lost",
         "deliveries of the warm-up that never came",
@@ -168,6 +174,13 @@ pub(super) const NUMBERS: &[Number] = &[
         Lower,
         connections.rejoins_failed
     ),
+    Number {
+        name: "violations",
+        about: "connections on which the server broke the protocol",
+        unit: Unit::Count,
+        better: Better::Lower,
+        of: |report| Some(report.connections.violations_total() as f64),
+    },
     Number {
         name: "connect_failures",
         about: "clients that never joined",

@@ -85,12 +85,7 @@ pub(crate) fn judge(outcome: &Outcome, accounting_overflow: bool) -> Vec<Invalid
     let (ended, endings) = (outcome.connections.disconnected, &outcome.endings);
     let too_few = nothing || (counts.unconnected > 0 && missed(counts.offered));
     if ended > 0 && (endings.all || too_few) {
-        let scenario = &outcome.scenario;
-        reasons.push(InvalidReason::ConnectionsEnded {
-            ended,
-            clients: scenario.clients.saturating_sub(scenario.misbehaving()) as u64,
-            endings: endings.clone(),
-        });
+        reasons.extend(endings_of(outcome));
     }
     let failures = &outcome.connections.failed;
     let most = failures.iter().max_by_key(|(_, times)| **times);
@@ -130,6 +125,28 @@ pub(crate) fn judge(outcome: &Outcome, accounting_overflow: bool) -> Vec<Invalid
         reasons.push(InvalidReason::AccountingOverflow);
     }
     reasons
+}
+
+/// How the connections ended that would have been needed: by the server, or by what it did.
+fn endings_of(outcome: &Outcome) -> impl Iterator<Item = InvalidReason> {
+    let (scenario, connections) = (&outcome.scenario, &outcome.connections);
+    let broken: u64 = connections.violations.values().sum();
+    let most = connections
+        .violations
+        .iter()
+        .max_by_key(|(_, times)| **times);
+    let broken = most.map(|(mostly, _)| InvalidReason::ProtocolBroken {
+        broken,
+        clients: scenario.clients as u64,
+        mostly: mostly.clone(),
+    });
+    let ended = outcome.endings.codes.values().sum();
+    let ended = (ended > 0).then(|| InvalidReason::ConnectionsEnded {
+        ended,
+        clients: scenario.clients.saturating_sub(scenario.misbehaving()) as u64,
+        endings: outcome.endings.clone(),
+    });
+    broken.into_iter().chain(ended)
 }
 
 #[cfg(test)]

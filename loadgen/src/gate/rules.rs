@@ -1,0 +1,195 @@
+//! What no relay may do, whether a check asks for it or not.
+//!
+//! It owns the rules and what of a count can be charged to the server. It must not know checks.
+//!
+//! Invariant: a rule counts over everything that the clients saw, the warm-up and the misbehaving included, as far as
+//! anybody can know what they should have seen.
+
+use super::allow::Allowance;
+use crate::report::units::count;
+use crate::report::{Case, CaseKind, CaseStatus, Counts, Report};
+
+/// Something that must not happen.
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// What `--allow` calls it.
+    pub(super) name: &'static str,
+    /// What it counts, for `--help`.
+    pub(super) about: &'static str,
+    /// What holds if it never happens: the name of its case.
+    holds: &'static str,
+    /// What is said behind the count.
+    happened: &'static str,
+    /// How often it happened.
+    count: fn(&Report) -> u64,
+    /// Out of how many: what a share in `--allow` is of.
+    of: fn(&Report) -> u64,
+}
+
+macro_rules! everyone {
+    ($field:ident) => {
+        |report| {
+            let all = [&report.counts, &report.warmup, &report.misbehaving];
+            all.iter().map(|counts| counts.$field).sum()
+        }
+    };
+}
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "lost",
+        about: "deliveries that never came, the warm-up's too",
+        holds: "nothing is lost",
+        happened: "deliveries were lost",
+        count: |report| report.counts.lost + report.warmup.lost,
+        of: |report| report.counts.expected + report.warmup.expected,
+    },
+    Rule {
+        name: "unread",
+        about: "messages that the server never took",
+        holds: "everything is read",
+        happened: "messages were never taken by the server",
+        count: |report| report.counts.unread() + report.warmup.unread(),
+        of: |report| report.counts.offered + report.warmup.offered,
+    },
+    Rule {
+        name: "duplicates",
+        about: "deliveries that came again",
+        holds: "nothing comes twice",
+        happened: "deliveries came again",
+        count: everyone!(duplicates),
+        of: everyone!(delivered),
+    },
+    Rule {
+        name: "reordered",
+        about: "deliveries after a later one of the same sender",
+        holds: "everything comes in order",
+        happened: "deliveries came after a later one of the same sender",
+        count: everyone!(reordered),
+        of: everyone!(delivered),
+    },
+    Rule {
+        name: "corrupted",
+        about: "messages with another content",
+        holds: "nothing is altered",
+        happened: "messages were not what was sent",
+        count: everyone!(corrupted),
+        of: everyone!(delivered),
+    },
+    Rule {
+        name: "leaked",
+        about: "messages of another room or run",
+        holds: "nothing crosses rooms",
+        happened: "messages were of another room or another run",
+        count: everyone!(leaked),
+        of: everyone!(delivered),
+    },
+    Rule {
+        name: "own_echoed",
+        about: "messages that came back to their sender",
+        holds: "nobody hears itself",
+        happened: "messages came back to their sender",
+        count: everyone!(own_echoed),
+        of: everyone!(sent),
+    },
+    Rule {
+        name: "disconnects",
+        about: "well-behaved clients whose connection ended",
+        holds: "no connection ends",
+        happened: "well-behaved clients lost their connection",
+        count: |report| report.connections.disconnected,
+        of: |report| report.scenario.clients,
+    },
+    Rule {
+        name: "violations",
+        about: "connections on which the server broke the protocol",
+        holds: "the protocol is kept",
+        happened: "connections saw the protocol broken",
+        count: |report| report.connections.violations_total(),
+        of: |report| report.scenario.clients,
+    },
+];
+
+impl Rule {
+    /// Judges a report; without an `allowance`, once is too often.
+    pub(super) fn judge(&self, allowance: Option<&Allowance>, report: &Report) -> Case {
+        let (times, of) = ((self.count)(report), (self.of)(report));
+        let kept = allowance.map_or(times == 0, |allowance| allowance.covers(times, of));
+        let valid = report.validity.valid;
+        let status = match kept {
+            true if valid => CaseStatus::Passed,
+            false if valid || is_the_servers(self.name, report) => CaseStatus::Failed,
+            _ => CaseStatus::Open,
+        };
+        let rules = if self.name == "violations" && times > 0 {
+            let broken = report.connections.violations.keys();
+            let broken: Vec<&str> = broken.map(String::as_str).collect();
+            format!(" ({})", broken.join("; "))
+        } else {
+            String::new()
+        };
+        let told = match (times, allowance) {
+            (0, _) => "it never happened".to_owned(),
+            (_, None) => format!("{} of {} {}{rules}", count(times), count(of), self.happened),
+            (_, Some(allowance)) => format!(
+                "{} of {} {}{rules}: {} {}",
+                count(times),
+                count(of),
+                self.happened,
+                allowance.amount(),
+                if kept {
+                    "is allowed"
+                } else {
+                    "at most is allowed"
+                }
+            ),
+        };
+        let open = status == CaseStatus::Open;
+        Case {
+            name: self.holds.to_owned(),
+            kind: CaseKind::Rule,
+            happened: times > 0,
+            status,
+            message: if open {
+                format!("not decided, as the run is invalid: {told}")
+            } else {
+                told
+            },
+        }
+    }
+}
+
+/// Whether what a count says can only have been done by the server, however badly the generator did. Who is saturated
+/// reads late: a server may be right to drop such a client, and what it sent may be counted as lost. What nobody has
+/// waited for may still have been on its way.
+fn is_the_servers(name: &str, report: &Report) -> bool {
+    let validity = &report.validity;
+    match name {
+        "corrupted" | "leaked" | "own_echoed" | "violations" => true,
+        "duplicates" | "reordered" => !validity.has("accounting_overflow"),
+        "disconnects" | "truncated" => !validity.has("generator_saturated"),
+        "lost" | "unread" | "loss_ratio" | "warmup_lost" => {
+            !validity.has("generator_saturated") && !validity.has("drain_interrupted")
+        }
+        _ => false,
+    }
+}
+
+/// What of a metric's value only the server can have caused; `None` for those that say nothing of that kind.
+pub(super) fn by_server(name: &str, value: Option<f64>, report: &Report) -> Option<f64> {
+    match name {
+        "connect_failures" => Some(report.connections.refused as f64),
+        _ if is_the_servers(name, report) => value,
+        _ => None,
+    }
+}
+
+impl Counts {
+    /// Messages that fell due while their sender was connected, and that the server never took.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.offered
+            .saturating_sub(self.sent)
+            .saturating_sub(self.unconnected)
+    }
+}
