@@ -1,7 +1,7 @@
 //! `roomcast.v1`: the packets of `docs/PROTOCOL.md` and a client's side of a session, without I/O.
 //!
-//! Owns: what the bytes of a message mean, for both roles ([`up`] from the client, [`down`] from the relay), and every
-//! bound of the format.
+//! Owns: what the bytes of a message mean, for both roles ([`up`] from the client, [`down`] from the relay), every bound
+//! of the format, and [`client`], the machine that takes a client's session through lost connections.
 //! Must not know: WebSocket frames, sockets, clocks, rooms.
 //! Invariant: no bytes make anything in here panic; what is decoded borrows from the message and allocates nothing;
 //! there is one encoding of everything, and decoding refuses every other.
@@ -10,6 +10,7 @@
 //! to a relay a kind that it refuses.
 
 mod bytes;
+pub mod client;
 pub mod down;
 mod list;
 mod malformed;

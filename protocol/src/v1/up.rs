@@ -20,8 +20,8 @@
 use super::bytes::{Reader, write_head, write_owner, write_packet};
 use super::list::{Change, List, Property};
 use super::{
-    CUT_MS_MAX, DELAY_MS_MAX, Fault, Life, Malformed, Name, Owner, Pairs, Payload, PlayerId, Token,
-    write_varint,
+    CUT_MS_MAX, DELAY_MS_MAX, Fault, Life, Malformed, NUMBER_MAX, Name, Owner, Pairs, Payload,
+    PlayerId, Token, write_varint,
 };
 
 mod kind {
@@ -316,6 +316,17 @@ fn encode_event(out: &mut Vec<u8>, to: Audience<'_>, droppable: bool, payload: P
         }
     }
     out.extend_from_slice(bytes);
+}
+
+impl Impairment {
+    /// Whether a relay would take it.
+    #[must_use]
+    pub const fn is_within_bounds(&self) -> bool {
+        self.delay <= DELAY_MS_MAX
+            && self.jitter <= DELAY_MS_MAX
+            && self.rate <= NUMBER_MAX
+            && self.cut <= CUT_MS_MAX
+    }
 }
 
 impl<'a> Join<'a> {

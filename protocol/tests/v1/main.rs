@@ -1,8 +1,11 @@
-//! `roomcast.v1`: its vectors, its document, its second implementation, and properties of the codec.
+//! `roomcast.v1`: its vectors, its document, its second implementation, properties of the codec, and the client machine.
 
 mod document;
+mod exactly_once;
 mod meaning;
 mod packets;
 mod properties;
 mod python;
+mod relay;
+mod session;
 mod vectors;

@@ -1,0 +1,630 @@
+//! A client's side of a session, through lost connections (sections 6 to 11 of `docs/PROTOCOL.md`).
+//!
+//! Owns: where a session stands, the cursor, the packets that are kept until they are acknowledged, when to speak next.
+//! Must not know: sockets, timers, clocks, WebSocket frames, who is in the room (it tells what it hears).
+//! Invariant: whatever a relay sends, and wherever a connection breaks, what is told is a beginning of what the room said,
+//! each entry once and in order, or a *reset* is told before the rest.
+//!
+//! Times are microseconds of the caller's clock, which never goes backwards.
+//!
+//! ```
+//! use roomcast_protocol::v1::client::{Client, Event, KEPT};
+//! use roomcast_protocol::v1::up::{Audience, Join, Mode};
+//! use roomcast_protocol::v1::{List, Name, Pairs, Payload};
+//!
+//! let join = Join {
+//!     minor: 0,
+//!     mode: Mode::Any,
+//!     back: None,
+//!     name: Name::new("Ada")?,
+//!     properties: List::EMPTY,
+//!     wishes: Pairs::EMPTY,
+//! };
+//! let mut client = Client::new(&join, KEPT);
+//! client.event(Audience::Others, Payload::Text("hi"), false)?;
+//!
+//! // A socket is open: the join goes first, and alone.
+//! let link = client.open(1_000_000);
+//! let mut message = Vec::new();
+//! assert!(client.transmit(1_000_000, &mut message));
+//! assert_eq!(message, [0x48, 7, 0, 0, 3, b'A', b'd', b'a', 0]);
+//! assert!(!client.transmit(1_000_000, &mut message));
+//!
+//! // A welcome: a room of her own.
+//! let mut welcome = vec![0, 0x21, 30, 0, 0];
+//! welcome.extend([7; 8]); // life
+//! welcome.push(1); // id
+//! welcome.extend([9; 16]); // token
+//! welcome.extend([1, 0, 0]); // seq, applied, time
+//! welcome.extend([0x38, 0]); // ready
+//! let mut told = 0;
+//! client.receive(link, 1_020_000, &welcome, &mut |event| {
+//!     told += 1;
+//!     assert!(told > 1 || matches!(event, Event::Welcome { .. }));
+//! })?;
+//! message.clear();
+//! assert!(client.transmit(1_020_000, &mut message));
+//! assert!(message.ends_with(&[0x09, 2, b'h', b'i']));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod backlog;
+mod clock;
+mod ends;
+mod pace;
+
+pub use backlog::{Kept, Unsendable};
+pub use ends::{Next, after};
+
+use super::down::{Bundle, Packet, Welcome};
+use super::up::{self, Audience, Back, Cursor, Impairment, Join, Mode};
+use super::{Change, Life, List, Malformed, NUMBER_MAX, Owner, Payload, PlayerId, Token, limit};
+use crate::close::CloseCode;
+use backlog::Backlog;
+use clock::Clock;
+use pace::Pace;
+
+/// What a client keeps unless told otherwise: 1,024 packets, 256 KiB.
+pub const KEPT: Kept = Kept {
+    packets: 1024,
+    bytes: 256 * 1024,
+};
+
+/// Microseconds without a message after which a connection is given up.
+pub const DEAD_AFTER: u64 = 6_000_000;
+
+/// Microseconds of own silence after which a client says that it is there.
+pub const HEARTBEAT: u64 = 2_500_000;
+
+/// Microseconds between two questions for the time, at most.
+const PING_AT_LEAST: u64 = 10_000_000;
+
+/// How often a client asks for the time when it has got in, and how many microseconds apart.
+const FIRST_PINGS: u32 = 5;
+const FIRST_PINGS_APART: u64 = 200_000;
+
+/// One connection of a [`Client`]: what an earlier one still delivers is told apart by it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Link(u64);
+
+/// What a client hears.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The client goes on where it was. Nothing was missed.
+    Resumed,
+    /// The client can't go on where it was: a welcome follows, and what happened between is not told.
+    Reset {
+        /// Why: [`down::reset`](super::down::reset).
+        reason: u64,
+    },
+    /// A welcome begins: what was known of the room is void.
+    Welcome {
+        /// Who the client is now.
+        welcome: Welcome<'a>,
+        /// Packets that were not applied and never will be, because they were another player's.
+        dropped: usize,
+    },
+    /// A packet for the game: settings, players, ready, events, properties, refusals.
+    Packet(Packet<'a>),
+}
+
+/// What a relay did wrong: the client is at its end, and its socket is to be closed with 1002.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// Bytes that mean nothing.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A packet that has no place there.
+    #[error("{0} out of place")]
+    OutOfPlace(&'static str),
+    /// An acknowledgement of what was not sent, or was acknowledged otherwise before.
+    #[error("applied: {0}, which can't be")]
+    Applied(u64),
+    /// A bundle that covers entries where none can be, or more than there are numbers.
+    #[error("covered: {0}, which can't be")]
+    Covered(u64),
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// No connection.
+    Lost,
+    /// The join is on its way.
+    Joining,
+    /// In the middle of a welcome.
+    Welcomed,
+    Live,
+    /// Told that a welcome will come.
+    Resetting,
+    /// There is nothing more to come.
+    Ended,
+}
+
+/// Whose session it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Player {
+    life: Life,
+    id: PlayerId,
+}
+
+/// A client: bytes and time in, bytes and events out.
+#[derive(Debug)]
+pub struct Client {
+    /// The join as it was asked for, encoded.
+    wanted: Vec<u8>,
+    state: State,
+    link: Link,
+    token: Option<Token>,
+    player: Option<Player>,
+    /// The last entry that was dealt with; None while what the game knows is no whole: before and in a welcome.
+    cursor: Option<u64>,
+    /// The entry as of which the welcome is that is coming.
+    welcome_at: u64,
+    backlog: Backlog,
+    /// Packets without a number that wait to be written.
+    urgent: Vec<u8>,
+    pace: Pace,
+    clock: Clock,
+    message_max: usize,
+    leaving: bool,
+    heard_at: u64,
+    spoke_at: u64,
+    pinged_at: u64,
+    first_pings: u32,
+}
+
+impl Client {
+    /// Somebody new, or (with a token in `join`) a player whose client was started again. Keeps at most `kept`.
+    #[must_use]
+    pub fn new(join: &Join<'_>, kept: Kept) -> Self {
+        let mut wanted = Vec::new();
+        up::Packet::Join(*join).encode(&mut wanted);
+        Self {
+            wanted,
+            state: State::Lost,
+            link: Link(0),
+            token: join.back.map(|back| back.token),
+            player: None,
+            cursor: None,
+            welcome_at: 0,
+            backlog: Backlog::new(kept),
+            urgent: Vec::new(),
+            pace: Pace::default(),
+            clock: Clock::default(),
+            message_max: usize::MAX,
+            leaving: false,
+            heard_at: 0,
+            spoke_at: 0,
+            pinged_at: 0,
+            first_pings: 0,
+        }
+    }
+
+    /// A new socket is open. From here on nothing of an earlier one counts.
+    pub fn open(&mut self, now: u64) -> Link {
+        self.link.0 += 1;
+        if self.state == State::Ended {
+            return self.link;
+        }
+        self.state = State::Joining;
+        self.urgent.clear();
+        self.pace.refill();
+        self.backlog.hold();
+        self.heard_at = now;
+        self.spoke_at = now;
+        if let Some(Ok(up::Packet::Join(mut join))) = up::decode(&self.wanted)
+            .ok()
+            .and_then(|mut packets| packets.next())
+        {
+            join.back = self.token.map(|token| Back {
+                token,
+                cursor: self.player.zip(self.cursor).map(|(player, seq)| Cursor {
+                    life: player.life,
+                    seq,
+                }),
+            });
+            if join.back.is_some() && join.mode == Mode::Create {
+                join.mode = Mode::Any;
+            }
+            up::Packet::Join(join).encode(&mut self.urgent);
+        }
+        self.link
+    }
+
+    /// A message has come; what it says is told in order.
+    ///
+    /// # Errors
+    /// If the relay breaks the protocol. The session is at its end then.
+    pub fn receive(
+        &mut self,
+        link: Link,
+        now: u64,
+        message: &[u8],
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Violation> {
+        if link != self.link || matches!(self.state, State::Lost | State::Ended) {
+            return Ok(());
+        }
+        self.heard_at = now;
+        let dealt_with = self.bundle(now, message, tell);
+        if dealt_with.is_err() {
+            self.state = State::Ended;
+        } else {
+            self.ping_if_due(now);
+        }
+        dealt_with
+    }
+
+    fn bundle(
+        &mut self,
+        now: u64,
+        message: &[u8],
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Violation> {
+        let Bundle { covered, packets } = Bundle::decode(message)?;
+        let mut welcome = self.state != State::Live;
+        let mut complete = false;
+        for packet in packets {
+            let packet = packet?;
+            match packet {
+                Packet::Unknown { .. } => continue,
+                Packet::KeepAlive { time } => self.clock.stated(time),
+                Packet::Pong { echo, time } => self.clock.answered(echo, time, now),
+                Packet::Ack { applied } if self.state != State::Joining => {
+                    self.acknowledged(applied)?;
+                }
+                Packet::Ack { .. } => {}
+                _ if complete => return Err(Violation::OutOfPlace(packet.name())),
+                _ => {
+                    self.packet(now, packet, tell)?;
+                    // A resumed client is live within the bundle that says so.
+                    welcome = match packet {
+                        Packet::Resumed { .. } => false,
+                        Packet::Reset { .. } => true,
+                        _ => welcome,
+                    };
+                    complete = matches!(packet, Packet::Ready);
+                }
+            }
+        }
+        if covered > 0 && welcome {
+            return Err(Violation::Covered(covered));
+        }
+        if let Some(cursor) = &mut self.cursor {
+            if *cursor + covered > NUMBER_MAX {
+                return Err(Violation::Covered(covered));
+            }
+            *cursor += covered;
+        }
+        Ok(())
+    }
+
+    /// A packet that is not about the connection alone: its place is checked, and it is told.
+    fn packet(
+        &mut self,
+        now: u64,
+        packet: Packet<'_>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Violation> {
+        match (self.state, packet) {
+            (State::Joining, Packet::Resumed { applied, time }) if self.cursor.is_some() => {
+                self.clock.stated(time);
+                if !self.backlog.send_from(applied) {
+                    return Err(Violation::Applied(applied));
+                }
+                self.live(now);
+                tell(Event::Resumed);
+            }
+            (State::Joining | State::Welcomed | State::Live, Packet::Reset { reason }) => {
+                if self.state != State::Joining {
+                    self.state = State::Resetting;
+                }
+                self.cursor = None;
+                tell(Event::Reset { reason });
+            }
+            (State::Joining | State::Resetting, Packet::Welcome(welcome)) => {
+                let dropped = self.welcomed(&welcome)?;
+                tell(Event::Welcome { welcome, dropped });
+            }
+            (State::Welcomed, Packet::Ready) => {
+                self.cursor = Some(self.welcome_at);
+                self.live(now);
+                tell(Event::Packet(packet));
+            }
+            (State::Welcomed, Packet::Player { .. })
+            | (State::Welcomed | State::Live, Packet::Settings(_) | Packet::Properties { .. })
+            | (
+                State::Live,
+                Packet::Event { .. }
+                | Packet::Joined { .. }
+                | Packet::Left { .. }
+                | Packet::Away(_)
+                | Packet::Back(_)
+                | Packet::Refused { .. },
+            ) => tell(Event::Packet(packet)),
+            _ => return Err(Violation::OutOfPlace(packet.name())),
+        }
+        Ok(())
+    }
+
+    /// Takes over who the client is now; answers how many packets were dropped.
+    fn welcomed(&mut self, welcome: &Welcome<'_>) -> Result<usize, Violation> {
+        let player = Player {
+            life: welcome.life,
+            id: welcome.id,
+        };
+        let applied = welcome.applied;
+        let mut dropped = 0;
+        match self.player {
+            Some(before) if before == player && self.state == State::Resetting => {
+                self.acknowledged(applied)?;
+            }
+            Some(before) if before == player => {
+                if !self.backlog.send_from(applied) {
+                    return Err(Violation::Applied(applied));
+                }
+            }
+            _ if self.state == State::Resetting => {
+                return Err(Violation::OutOfPlace("WELCOME of another player"));
+            }
+            Some(_) => dropped = self.backlog.restart(applied),
+            None => self.backlog.number_from(applied),
+        }
+        if self.player.is_none_or(|before| before.life != player.life) {
+            self.clock = Clock::default();
+        }
+        self.clock.stated(welcome.time);
+        self.player = Some(player);
+        self.token = Some(welcome.token);
+        self.cursor = None;
+        self.welcome_at = welcome.seq;
+        self.message_max = welcome
+            .limits
+            .number(limit::MESSAGE_BYTES)
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(usize::MAX);
+        self.pace.limit(
+            welcome.limits.number(limit::PACKETS_PER_SECOND),
+            welcome.limits.number(limit::PACKETS_BURST),
+        );
+        self.state = State::Welcomed;
+        Ok(dropped)
+    }
+
+    fn live(&mut self, now: u64) {
+        self.state = State::Live;
+        self.first_pings = FIRST_PINGS;
+        self.pinged_at = now.saturating_sub(FIRST_PINGS_APART);
+    }
+
+    fn acknowledged(&mut self, applied: u64) -> Result<(), Violation> {
+        if self.backlog.free(applied) {
+            Ok(())
+        } else {
+            Err(Violation::Applied(applied))
+        }
+    }
+
+    /// The socket has closed, with a code or (None) without. None if it was an earlier one.
+    pub fn closed(&mut self, link: Link, code: Option<CloseCode>) -> Option<Next> {
+        if link != self.link || matches!(self.state, State::Lost | State::Ended) {
+            return None;
+        }
+        let next = if self.leaving {
+            Next::Stop
+        } else {
+            after(code)
+        };
+        self.lose(next);
+        Some(next)
+    }
+
+    fn lose(&mut self, next: Next) {
+        self.state = if next == Next::Stop {
+            State::Ended
+        } else {
+            State::Lost
+        };
+        self.urgent.clear();
+    }
+
+    /// Does what is due. False: the connection is dead, its socket is to be dropped and another opened (or, if the client
+    /// was leaving, none).
+    pub fn wake(&mut self, now: u64) -> bool {
+        if !self.is_open() {
+            return true;
+        }
+        if now >= self.heard_at + DEAD_AFTER {
+            self.lose(if self.leaving {
+                Next::Stop
+            } else {
+                Next::Resume
+            });
+            return false;
+        }
+        self.ping_if_due(now);
+        true
+    }
+
+    /// When [`wake`](Self::wake) or [`transmit`](Self::transmit) has something to do next.
+    #[must_use]
+    pub fn due(&self) -> Option<u64> {
+        if !self.is_open() {
+            return None;
+        }
+        let mut due = self.heard_at + DEAD_AFTER;
+        if self.is_answered() {
+            due = due.min(self.ping_due());
+            if self.backlog.has_unsent() {
+                due = due.min(self.pace.next());
+            }
+        }
+        Some(due)
+    }
+
+    fn is_open(&self) -> bool {
+        !matches!(self.state, State::Lost | State::Ended)
+    }
+
+    /// Whether the join has been answered, so that other packets may follow it.
+    fn is_answered(&self) -> bool {
+        self.is_open() && self.state != State::Joining
+    }
+
+    fn ping_due(&self) -> u64 {
+        if self.first_pings > 0 {
+            self.pinged_at + FIRST_PINGS_APART
+        } else {
+            (self.spoke_at + HEARTBEAT).min(self.pinged_at + PING_AT_LEAST)
+        }
+    }
+
+    fn ping_if_due(&mut self, now: u64) {
+        if !self.is_answered() || now < self.ping_due() {
+            return;
+        }
+        self.first_pings = self.first_pings.saturating_sub(1);
+        self.pinged_at = now;
+        self.spoke_at = now;
+        let trip = self.clock.trip().unwrap_or(0);
+        up::Packet::Ping { echo: now, trip }.encode(&mut self.urgent);
+    }
+
+    /// Appends the next message that is to be written; false if there is none now.
+    pub fn transmit(&mut self, now: u64, message: &mut Vec<u8>) -> bool {
+        let before = message.len();
+        if self.is_open() {
+            self.pace.spend(now, usize::from(!self.urgent.is_empty()));
+            message.append(&mut self.urgent);
+        }
+        if self.is_answered() {
+            let packets = self.pace.allowed(now);
+            let room = self.message_max.min(super::BUNDLE_BYTES_MAX);
+            let sent = self.backlog.send(
+                packets,
+                room.saturating_sub(message.len() - before),
+                message.len() == before,
+                message,
+            );
+            self.pace.spend(now, sent);
+        }
+        let any = message.len() > before;
+        if any {
+            self.spoke_at = now;
+        }
+        any
+    }
+
+    /// Sends an event. Its number counts from the *welcome*'s `applied` if there was no welcome yet.
+    ///
+    /// # Errors
+    /// If as much is kept already as may be, or the relay takes no message so long, or the session is at its end.
+    pub fn event(
+        &mut self,
+        to: Audience<'_>,
+        payload: Payload<'_>,
+        droppable: bool,
+    ) -> Result<u64, Unsendable> {
+        self.keep(&up::Packet::Event {
+            to,
+            droppable,
+            payload,
+        })
+    }
+
+    /// Changes properties of the room (None) or of a player.
+    ///
+    /// # Errors
+    /// As for [`event`](Self::event); and if there are no changes.
+    pub fn properties(
+        &mut self,
+        owner: Owner,
+        changes: List<'_, Change<'_>>,
+    ) -> Result<u64, Unsendable> {
+        if changes.is_empty() {
+            return Err(Unsendable::Nothing);
+        }
+        self.keep(&up::Packet::Properties { owner, changes })
+    }
+
+    /// Asks for a bad network.
+    ///
+    /// # Errors
+    /// As for [`event`](Self::event); and if a number is out of its bounds.
+    pub fn impair(&mut self, to: Impairment) -> Result<u64, Unsendable> {
+        if !to.is_within_bounds() {
+            return Err(Unsendable::OutOfBounds);
+        }
+        self.keep(&up::Packet::Impair(to))
+    }
+
+    fn keep(&mut self, packet: &up::Packet<'_>) -> Result<u64, Unsendable> {
+        if self.leaving || self.state == State::Ended {
+            return Err(Unsendable::Ended);
+        }
+        self.backlog.push(packet, self.message_max)
+    }
+
+    /// Goes: once [`is_done`](Self::is_done) says so, the socket is to be closed with 1000.
+    pub fn leave(&mut self) {
+        if !self.leaving {
+            self.leaving = true;
+            self.backlog.push_last(&up::Packet::Leave);
+        }
+    }
+
+    /// Whether a client that leaves has written all, or has nobody to write it to.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.leaving && !(self.is_answered() && self.backlog.has_unsent())
+    }
+
+    /// Who the client is.
+    #[must_use]
+    pub fn id(&self) -> Option<PlayerId> {
+        self.player.map(|player| player.id)
+    }
+
+    /// What a client that is started again needs to be the same player.
+    #[must_use]
+    pub fn token(&self) -> Option<Token> {
+        self.token
+    }
+
+    /// How far it has got: of which life, and the last entry.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        let (player, seq) = self.player.zip(self.cursor)?;
+        Some(Cursor {
+            life: player.life,
+            seq,
+        })
+    }
+
+    /// Whether what the game hears is the room's present.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.state == State::Live
+    }
+
+    /// The relay's time, in its microseconds; None before the first answer to a ping.
+    #[must_use]
+    pub fn time(&self, now: u64) -> Option<u64> {
+        self.clock.time(now)
+    }
+
+    /// The shortest recent round trip, in microseconds.
+    #[must_use]
+    pub fn trip(&self) -> Option<u64> {
+        self.clock.trip()
+    }
+
+    /// Packets that are kept until they are acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        self.backlog.len()
+    }
+}
