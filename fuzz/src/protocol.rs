@@ -2,6 +2,9 @@
 
 use std::str::from_utf8;
 
+#[path = "v1.rs"]
+mod v1;
+
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{
     Decoder, Item, MAX_CONTROL_PAYLOAD, MessageKind, Opcode, Role, Rules, Violation, encode,
@@ -18,13 +21,16 @@ use roomcast_protocol::utf8;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this module by its name, which is also that of its corpus.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 9] = [
     ("frame_server", frame_server),
     ("frame_client", frame_client),
     ("utf8_stream", utf8_stream),
     ("mask", mask),
     ("upgrade_request", upgrade_request),
     ("upgrade_response", upgrade_response),
+    ("v1_up", v1_up),
+    ("v1_down", v1_down),
+    ("v1_client", v1_client),
 ];
 
 /// Cuts `bytes` into pieces of the lengths in `lens` (0 counts as 256), over and over.
@@ -289,4 +295,20 @@ pub fn upgrade_response(data: &[u8]) {
     if let Ok(Some(len)) = whole {
         assert!(bytes[..len].ends_with(b"\n"));
     }
+}
+
+/// A message of `roomcast.v1` from a client: one encoding of what it means, and reasons that fit.
+pub fn v1_up(data: &[u8]) {
+    v1::up(data);
+}
+
+/// The same from a relay.
+pub fn v1_down(data: &[u8]) {
+    v1::down(data);
+}
+
+/// A client of `roomcast.v1` whose sockets open, close and deliver what they like: it stays within its bounds, sends
+/// nothing before its join is answered, and its time never goes backwards.
+pub fn v1_client(data: &[u8]) {
+    v1::client(data);
 }
