@@ -96,6 +96,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Make TLS handshakes as fast as they go, and say how many the server makes
     Handshakes(HandshakesArgs),
+    /// Say what a captured message of roomcast.v1 means
+    Decode(DecodeArgs),
 }
 
 /// Flags of a single run.
@@ -246,6 +248,21 @@ pub struct DoctorArgs {
     /// Say what to change for so many clients
     #[arg(long, short = 'c', env = "LOADGEN_CLIENTS", value_parser = parse_clients)]
     pub clients: Option<u64>,
+}
+
+/// Flags of `decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// One message without its WebSocket header: a file, - for standard input, or the bytes
+    /// themselves; in hexadecimal, in base64, or (in a file) as they are
+    #[arg(value_name = "MESSAGE")]
+    pub message: String,
+    /// A client has sent it
+    #[arg(long, env = "LOADGEN_UP", conflicts_with = "down", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub up: bool,
+    /// A relay has sent it
+    #[arg(long, env = "LOADGEN_DOWN", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub down: bool,
 }
 
 impl Cli {

@@ -6,15 +6,16 @@
 //! Invariant: stdout carries results only (a table, or JSON alone), stderr everything else; a
 //! result that was measured is never lost because something after it failed.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::{
-    Cli, Command, CompareArgs, DoctorArgs, HandshakesArgs, MergeArgs, OutputArgs, RunArgs,
-    SearchArgs,
+    Cli, Command, CompareArgs, DecodeArgs, DoctorArgs, HandshakesArgs, MergeArgs, OutputArgs,
+    RunArgs, SearchArgs,
 };
+use crate::decode::{self, Way};
 use crate::doctor::{self, Machine};
 use crate::engine::{self, EngineError};
 use crate::exit::{Exit, Failure};
@@ -42,6 +43,7 @@ pub fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Merge(args)) => merge_reports(args),
         Some(Command::Doctor(args)) => diagnose(args),
         Some(Command::Handshakes(args)) => handshakes(args),
+        Some(Command::Decode(args)) => decode_message(args),
     }
 }
 
@@ -256,6 +258,34 @@ fn handshakes(args: &HandshakesArgs) -> Result<Exit, Failure> {
         print(&measured.render(&plan))
     };
     told(measured.exit(), printed)
+}
+
+fn decode_message(args: &DecodeArgs) -> Result<Exit, Failure> {
+    let wrong = |error| Failure::usage(format!("{}: {error}", args.message));
+    // What could be both is a file: a name of letters is base64, too.
+    let is_file = Path::new(&args.message).is_file();
+    let spelled = decode::spelled(&args.message).filter(|_| !is_file);
+    let message = if args.message == "-" {
+        let mut content = Vec::new();
+        io::stdin().read_to_end(&mut content).map_err(wrong)?;
+        decode::captured(&content)
+    } else if let Some(message) = spelled {
+        message
+    } else {
+        decode::captured(&std::fs::read(&args.message).map_err(wrong)?)
+    };
+    let way = match (args.up, args.down) {
+        (true, _) => Some(Way::Up),
+        (_, true) => Some(Way::Down),
+        _ => None,
+    };
+    let told_of = decode::told(&message, way);
+    let exit = if told_of.whole {
+        Exit::Passed
+    } else {
+        Exit::Usage
+    };
+    told(exit, print(&told_of.text))
 }
 
 /// A flag that the first SIGINT or SIGTERM sets; the second ends the process at once.

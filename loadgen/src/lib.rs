@@ -10,6 +10,7 @@
 pub mod cli;
 pub mod commands;
 pub mod compare;
+pub mod decode;
 pub mod doctor;
 pub mod engine;
 pub mod exit;

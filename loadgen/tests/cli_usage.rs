@@ -149,3 +149,27 @@ fn doctor_judges_a_number_of_clients() {
     let output = loadgen(&["doctor", "--clients", "1000000000"]);
     assert_eq!(code(&output), 99, "{}", stdout(&output));
 }
+
+#[test]
+fn a_captured_message_is_decoded() {
+    let output = loadgen(&["decode", "02 09 03 02 68 69"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("EVENT        by 2, text \"hi\""),
+        "{}",
+        stdout(&output)
+    );
+    let output = loadgen(&["decode", "--up", "5000"]);
+    assert_eq!((code(&output), stderr(&output)), (0, ""));
+    assert!(stdout(&output).contains("  LEAVE\n"), "{}", stdout(&output));
+    // All of it is on stdout, and the exit code says that it is not whole.
+    let output = loadgen(&["decode", "--up", "51 00"]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        stdout(&output).contains("no such kind: 0x51"),
+        "{}",
+        stdout(&output)
+    );
+    refused(&["decode", "no/such/file.bin"], "no/such/file.bin: ");
+    refused(&["decode", "--up", "--down", "00"], "cannot be used with");
+}

@@ -275,7 +275,14 @@ fn help_is_complete() {
         assert!(help.contains(want), "{want}: {help}");
     }
     assert!(matches!(read(&["--version"]), Err(Answer::Text(_))));
-    for command in ["compare", "search", "merge", "doctor", "handshakes"] {
+    for command in [
+        "compare",
+        "search",
+        "merge",
+        "doctor",
+        "handshakes",
+        "decode",
+    ] {
         let Err(Answer::Text(help)) = read(&[command, "--help"]) else {
             panic!("{command}");
         };
