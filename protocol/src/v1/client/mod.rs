@@ -109,7 +109,7 @@ pub enum Event<'a> {
     Packet(Packet<'a>),
 }
 
-/// What a relay did wrong: the client is at its end, and its socket is to be closed with 1002.
+/// What a relay did wrong: the client is at its end, and its socket is to be closed with 4006.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
