@@ -88,6 +88,12 @@ impl Shard {
             .collect();
         for slot in slots {
             self.drop_connection(slot, DisconnectReason::Drain);
+            self.farewells.say(
+                slot,
+                &self.connections[slot as usize],
+                &self.common,
+                self.now,
+            );
         }
     }
 
@@ -144,8 +150,8 @@ impl Shard {
         self.bury(slot);
     }
 
-    /// Counts the one reason for which this connection ends, and says who that is. To be called before it has left its
-    /// room. `said` is the peer's close code, if it closed.
+    /// Counts the one reason for which this connection ends. To be called before it has left its room. `said` is the
+    /// peer's close code, if it closed.
     pub(super) fn note(&mut self, slot: u32, reason: DisconnectReason, said: Option<CloseCode>) {
         let connection = &mut self.connections[slot as usize];
         if connection.reason.is_some() || matches!(connection.phase, Phase::Dead) {
@@ -153,25 +159,7 @@ impl Shard {
         }
         connection.reason = Some(reason);
         self.counters.disconnects[reason.index()] += 1;
-        let naming = &self.common.naming;
-        let who = &connection.who;
-        let consequence = reason.consequence();
-        let room = match connection.phase {
-            Phase::Open(Seat::Room { room, .. }) => Some(naming.room(self.rooms[room].name())),
-            _ => None,
-        };
-        tracing::debug!(
-            id = who.id,
-            peer = %naming.peer(who),
-            room,
-            reason = consequence.label,
-            close_code = consequence.close.map(|(code, _)| code).or(said).map(|code| code.0),
-            cause = reason.cause().map(tracing::field::display),
-            received = who.received,
-            sent = who.sent,
-            seconds = who.seconds(self.now),
-            "connection ends"
-        );
+        self.remember_for_the_end(slot, said);
     }
 
     /// Leaves the connection to be reaped.

@@ -15,6 +15,7 @@ mod connection;
 mod counters;
 mod deadlines;
 mod disconnect;
+mod farewells;
 mod flush;
 mod handshake;
 mod identity;
@@ -37,6 +38,7 @@ use slab::Slab;
 use self::connection::{Connection, Phase, Seat};
 pub use self::counters::Counters;
 pub use self::disconnect::{Blame, Consequence, DisconnectReason};
+use self::farewells::Farewells;
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
 pub use self::handshake::Handover;
@@ -176,6 +178,7 @@ pub struct Shard {
     plain: Vec<u8>,
     newcomers: Newcomers,
     notices: Notices,
+    farewells: Farewells,
     random: fastrand::Rng,
     counters: Counters,
 }
@@ -207,6 +210,7 @@ impl Shard {
             plain: Vec::new(),
             newcomers: Newcomers::default(),
             notices: Notices::default(),
+            farewells: Farewells::default(),
             random: fastrand::Rng::with_seed(seed),
             counters: Counters::default(),
             common,
@@ -323,6 +327,8 @@ impl Shard {
             connections,
             wheel,
             common,
+            farewells,
+            now,
             ..
         } = self;
         dead.retain(|&slot| {
@@ -331,7 +337,7 @@ impl Shard {
                 return true;
             }
             wheel.disarm(slot);
-            connections.remove(slot as usize);
+            farewells.say(slot, &connections.remove(slot as usize), common, *now);
             common.connections.fetch_sub(1, Ordering::Relaxed);
             freed(slot);
             false

@@ -160,10 +160,13 @@ fn each_end_says_who_why_and_how_much() {
     let mut wire = Wire::join(relay.addr(), "/rooms/secret-lobby");
     wire.message(BINARY, &vec![0; 65_537]);
     assert_eq!(wire.read_to_close(), Some(1009));
+    drop(wire);
+    let mut lines = ends(&relay, 1);
     let mut other = Wire::connect(relay.addr());
     other.send(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(other.response().0.status, 404);
-    let lines = ends(&relay, 2);
+    drop(other);
+    lines.push(ends(&relay, 2).remove(1));
     for part in [
         "id=",
         "peer=127.0.0.0/24",
@@ -182,6 +185,11 @@ fn each_end_says_who_why_and_how_much() {
         assert!(lines[1].contains(part), "{part} in {}", lines[1]);
     }
     assert!(!lines[1].contains("room="), "{}", lines[1]);
+    // With what was said last: the close frame, the answer.
+    assert!(
+        lines.iter().all(|line| !line.contains(" sent=0")),
+        "{lines:?}"
+    );
     let id = |line: &str| {
         let (_, rest) = line.split_once(" id=").expect("an id");
         rest.split_whitespace().next().map(str::to_owned)
