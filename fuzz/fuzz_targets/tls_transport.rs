@@ -1,4 +1,4 @@
-//! The TLS transport, with a hostile network between it and a real client.
+//! The TLS machine in either role, with a hostile network between it and the other side.
 
 #![no_main]
 

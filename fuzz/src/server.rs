@@ -1,4 +1,4 @@
-//! Targets for `roomcast`: operations on whole shards, and the TLS transport.
+//! Targets for `roomcast`: operations on whole shards, and the TLS machine that it shares with loadgen.
 
 #[path = "../../server/tests/simulation/world/mod.rs"]
 #[allow(
@@ -36,8 +36,8 @@ pub fn shard_operations(data: &[u8]) {
     }
 }
 
-/// The TLS transport against a real client, whose bytes are cut, changed, doubled and dropped on the way: neither side opens
-/// anything but a beginning of what the other one said.
+/// The TLS machine, as server or client, against rustls's own other side, whose bytes are cut, changed, doubled and dropped on
+/// the way: neither side opens anything but a beginning of what the other one said.
 pub fn tls_transport(data: &[u8]) {
     let _ = machine::run(data);
 }

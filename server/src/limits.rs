@@ -84,23 +84,12 @@ pub const LAST_WORDS_MS: u32 = 50;
 /// Milliseconds without one byte taken after which a congested member counts as stalled and no longer slows a flooder.
 pub const STALLED_AFTER_MS: u32 = 1_000;
 
-/// Bytes sealed into one TLS record (RFC 8446 section 5.1 allows no more).
-pub const RECORD_PLAINTEXT: usize = 16 * 1024;
+/// Of a TLS session (limits), with their reasons there.
+pub use roomcast_protocol::tls::{HELLO_MAX, RECORD_MAX, RECORD_PLAINTEXT, TLS12_RECORDS};
 
 /// Bytes sealed for one write (budget): few enough that little is sealed which a socket then does not take. What waits
 /// behind it is still plaintext and can be dropped or replaced.
 pub const SEAL_PORTION: usize = 4 * RECORD_PLAINTEXT;
-
-/// Bytes kept of TLS input that is not complete (limit): one record with its header and padding. A handshake message
-/// that is larger, in however many records, is refused.
-pub const TLS_INPUT_MAX: usize = 5 + RECORD_PLAINTEXT + 2048;
-
-/// Bytes kept of a TLS handshake that is not complete (limit). A ClientHello with a post-quantum key share has 2 KiB.
-pub const TLS_HELLO_MAX: usize = 8 * 1024;
-
-/// Records that a TLS 1.2 session seals before its player is asked to reconnect (limit). At 2^24 the keys of AES-GCM
-/// are spent (RFC 8446 section 5.5) and rustls seals nothing more; TLS 1.3 changes keys by itself.
-pub const TLS12_RECORDS: u32 = (1 << 24) - (1 << 12);
 
 /// Sealed bytes that a socket did not take and that are still few enough to have the next record sealed behind them
 /// (budget): fewer writes, and little that can't be replaced any more.

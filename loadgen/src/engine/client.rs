@@ -9,7 +9,7 @@ use roomcast_protocol::upgrade::ClientKey;
 
 use super::clock::Nanos;
 use super::plan::{ClientPlan, Role};
-use super::tls::Transport;
+use super::tls::Security;
 
 /// What an outbox holds at most beside the rest of one message: pongs that the server does not
 /// read. Further ones are dropped (RFC 6455 section 5.5.3 allows it).
@@ -70,7 +70,7 @@ pub(crate) struct Client {
     pub(crate) phase: Phase,
     pub(crate) stream: Option<TcpStream>,
     /// What its bytes travel in.
-    pub(crate) transport: Transport,
+    pub(crate) security: Security,
     pub(crate) decoder: Decoder,
     /// What must be written before anything else: the rest of a message, and control frames.
     pub(crate) outbox: Vec<u8>,
@@ -108,7 +108,7 @@ impl Client {
             plan,
             phase: Phase::Away,
             stream: None,
-            transport: Transport::Plain,
+            security: Security::Plain,
             decoder: Decoder::default(),
             outbox: Vec::new(),
             rest: 0,
@@ -157,7 +157,7 @@ impl Client {
         self.skip_pending();
         self.phase = Phase::Away;
         self.stream = None;
-        self.transport = Transport::Plain;
+        self.security = Security::Plain;
         self.decoder = Decoder::default();
         self.outbox = Vec::new();
         self.blocked = false;

@@ -20,7 +20,7 @@ use super::limits;
 use super::plan::Role;
 use super::recorder::Recorder;
 use super::socket::{self, Failure};
-use super::tls::{KEPT_MAX, Tls};
+use super::tls::Tls;
 use super::trust::Secure;
 use super::usage::{self, Server};
 use super::worker::{open_and_answer, write_whole};
@@ -32,7 +32,7 @@ const EVENTS: usize = 1024;
 const ATTENTION: Nanos = 20_000_000;
 /// How long a server may take to end a connection whose end it was told.
 const CLOSE_TIMEOUT: Nanos = 1_000_000_000;
-/// What one read may take beyond what was kept.
+/// What one read may take.
 const READ_MAX: usize = 32 * 1024;
 /// Loopback addresses that are connected from in turn: closed connections hold their port for a
 /// while, and one address has not enough of them.
@@ -197,7 +197,7 @@ impl<'a> Storm<'a> {
             poll: Poll::new()?,
             slots: Vec::new(),
             idle: Vec::new(),
-            buffer: vec![0; KEPT_MAX + READ_MAX].into_boxed_slice(),
+            buffer: vec![0; READ_MAX].into_boxed_slice(),
             text: Vec::new(),
             sealed: Vec::new(),
             next_source: 0,
@@ -330,9 +330,7 @@ impl<'a> Storm<'a> {
         let now = self.clock.now();
         self.connect.record(now - since);
         self.sealed.clear();
-        let mut tls = Tls::new(self.secure).map_err(Failure::Tls)?;
-        tls.open(&mut [], &mut self.text, &mut self.sealed)
-            .map_err(Failure::Tls)?;
+        let tls = Tls::new(self.secure, &mut self.sealed).map_err(Failure::Tls)?;
         write_whole(&mut stream, &self.sealed)?;
         self.secure(stream, Box::new(tls), now)
     }
@@ -397,14 +395,13 @@ impl<'a> Storm<'a> {
 
     /// Reads once, and answers what has to be answered.
     fn read(&mut self, stream: &mut TcpStream, tls: &mut Tls) -> Result<usize, Failure> {
-        let kept = tls.kept();
         let read = loop {
-            match stream.read(&mut self.buffer[kept..]) {
+            match stream.read(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read?,
             }
         };
-        let input = &mut self.buffer[..kept + read];
+        let input = &mut self.buffer[..read];
         open_and_answer(stream, tls, input, &mut self.text, &mut self.sealed)?;
         Ok(read)
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use roomcast_protocol::tls::Connector;
 use roomcast_protocol::tls::pem::{self, Block};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
@@ -33,10 +34,9 @@ const DEV_CA: &str = "dev-ca.pem";
 /// What every TLS connection of a run begins with.
 #[derive(Clone, Debug)]
 pub(crate) struct Secure {
-    /// Shared by all threads, with its store of sessions.
-    pub(crate) config: Arc<ClientConfig>,
-    /// What is asked for (SNI) and what the certificate must be for: the host of the URL.
-    pub(crate) name: ServerName<'static>,
+    /// Shared by all threads, with its store of sessions. What is asked for (SNI) and what the
+    /// certificate must be for is the host of the URL.
+    pub(crate) connector: Connector,
     /// The authorities were given with `--ca`.
     pub(crate) given: bool,
 }
@@ -80,8 +80,7 @@ impl Secure {
             Resumption::disabled()
         };
         Ok(Some(Self {
-            config: Arc::new(config),
-            name,
+            connector: Connector::new(Arc::new(config), name),
             given: matches!(tls.trust, Trust::Authorities(_)),
         }))
     }
@@ -92,9 +91,7 @@ impl Secure {
     /// takes milliseconds that are not the server's.
     pub(crate) fn prepare(&self) {
         // If there is no randomness, the handshake itself says so.
-        let _ = self
-            .config
-            .crypto_provider()
+        let _ = aws_lc_rs::default_provider()
             .secure_random
             .fill(&mut [0; 32]);
     }

@@ -148,7 +148,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .transpose()?;
     let mut common = Common::new(limits, reactors).with_naming(config.naming());
     if let Some(tls) = &tls {
-        common = common.with_tls(Arc::clone(&tls.config));
+        common = common.with_tls(tls.acceptor.clone().into());
     }
     let common = Arc::new(common);
     let secure = wanted.map(|wanted| wanted.addresses).unwrap_or_default();

@@ -9,7 +9,7 @@ use super::identity::Identity;
 use crate::delivery::Outbox;
 use crate::limits::{FLOOD_BYTES_PER_MS, FLOOD_REMEMBERED};
 use crate::room::RoomId;
-use crate::transport::Transport;
+use crate::transport::Security;
 
 /// Where a seated connection sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) struct PartialHead {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) who: Identity,
-    pub(super) transport: Transport,
+    pub(super) security: Security,
     pub(super) phase: Phase,
     pub(super) decoder: Decoder,
     pub(super) outbox: Outbox,
@@ -95,14 +95,14 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(
         who: Identity,
-        transport: Transport,
+        security: Security,
         phase: Phase,
         now: u32,
         deadline: u32,
     ) -> Self {
         Self {
             who,
-            transport,
+            security,
             phase,
             decoder: Decoder::default(),
             outbox: Outbox::default(),
@@ -144,9 +144,9 @@ impl Connection {
 
     /// Its TLS handshake is not complete, or has not begun.
     pub(super) fn is_shaking_hands(&self) -> bool {
-        match (&self.phase, &self.transport) {
+        match (&self.phase, &self.security) {
             (Phase::Hello, _) => true,
-            (Phase::Handshake(_), Transport::Tls(tls)) => tls.is_handshaking(),
+            (Phase::Handshake(_), Security::Tls(tls)) => tls.is_handshaking(),
             _ => false,
         }
     }
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn the_flood_level_leaks() {
         let who = Identity::new(1, None, 0);
-        let mut connection = Connection::new(who, Transport::Plain, Phase::Handshake(None), 0, 0);
+        let mut connection = Connection::new(who, Security::Plain, Phase::Handshake(None), 0, 0);
         connection.heard(1_000, 60_000);
         assert_eq!(connection.flood_level(1_000), 60_000);
         assert_eq!(

@@ -5,7 +5,7 @@ use roomcast_protocol::upgrade::Refusal;
 use super::connection::{Closing, Phase};
 use super::{DisconnectReason, Shard};
 use crate::limits::{LAST_WORDS_MS, STALLED_AFTER_MS};
-use crate::transport::{self, Transport};
+use crate::transport::{self, Security};
 
 /// Milliseconds from `now` until `since + span`, 0 if that is past. Times wrap; distances are below 2^31 ms.
 fn left(now: u32, since: u32, span: u32) -> u32 {
@@ -79,7 +79,7 @@ impl Shard {
                 );
             }
             Phase::Closing(Closing::AwaitPeer)
-                if overdue && matches!(connection.transport, Transport::Tls(_)) =>
+                if overdue && matches!(connection.security, Security::Tls(_)) =>
             {
                 // The peer's close frame did not come. Ours did leave, if it reads at all: with a close_notify behind it
                 // the end is told from an attack that cuts.

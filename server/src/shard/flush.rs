@@ -12,7 +12,7 @@ use super::{DisconnectReason, Shard};
 use crate::delivery::{Dialect, Encoding, Outbox, Queued};
 use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION, SLICES_PER_WRITE};
 use crate::room::{Receiver, RoomId};
-use crate::transport::Transport;
+use crate::transport::Security;
 
 /// What the current write is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,17 +258,17 @@ impl Shard {
                     .map(|(start, end)| (end - start) as usize)
                     .sum();
                 self.flush.served += (bytes / FANOUT_PORTION) as u32;
-                match &mut connection.transport {
-                    Transport::Plain => {
+                match &mut connection.security {
+                    Security::Plain => {
                         self.flush.current = Current::Batch(slot, id, receiver.dialect, count);
                         return count > 0;
                     }
-                    Transport::Tls(_) if count == 0 => return false,
-                    Transport::Tls(tls) if tls.is_spent() => {
+                    Security::Tls(_) if count == 0 => return false,
+                    Security::Tls(tls) if tls.is_spent() => {
                         self.close(slot, DisconnectReason::TlsSpent);
                         return false;
                     }
-                    Transport::Tls(tls) if bytes <= SEAL_PORTION => {
+                    Security::Tls(tls) if bytes <= SEAL_PORTION => {
                         let ranges = self.flush.ranges[..count].iter();
                         let parts = ranges.map(|&(start, end)| encoding.slice(start..end));
                         if self.flush.sealer.seal_parts(tls, parts) {
@@ -279,7 +279,7 @@ impl Shard {
                         self.drop_connection(slot, DisconnectReason::Internal);
                         return false;
                     }
-                    Transport::Tls(_) => {}
+                    Security::Tls(_) => {}
                 }
             }
             others = batch.others(receiver.dialect, receiver.member, receiver.from);

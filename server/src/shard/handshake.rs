@@ -7,7 +7,7 @@ use super::identity::Identity;
 use super::notices::Notice;
 use super::{Action, DisconnectReason, Shard};
 use crate::delivery::Dialect;
-use crate::transport::{Heard, Transport};
+use crate::transport::{Heard, Security};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -17,7 +17,7 @@ const PAGE: &[u8] = include_bytes!("page.html");
 #[derive(Debug)]
 pub struct Handover {
     who: Identity,
-    transport: Transport,
+    security: Security,
     accept: AcceptKey,
     room: Box<str>,
     /// Bytes that came behind the request head.
@@ -28,8 +28,8 @@ pub struct Handover {
 
 impl Handover {
     /// What a connection that gets no seat still needs.
-    pub(super) fn into_parts(self) -> (Identity, Transport, Vec<u8>) {
-        (self.who, self.transport, self.unsent)
+    pub(super) fn into_parts(self) -> (Identity, Security, Vec<u8>) {
+        (self.who, self.security, self.unsent)
     }
 }
 
@@ -51,19 +51,19 @@ impl Shard {
         }
         let Handover {
             who,
-            transport,
+            security,
             accept,
             room,
             mut unread,
             unsent,
         } = handover;
         // What came behind the head, and so may have ended it all, was heard by the other shard already.
-        let heard = match &transport {
-            Transport::Plain => Heard::More,
-            Transport::Tls(tls) => tls.heard(),
+        let heard = match &security {
+            Security::Plain => Heard::More,
+            Security::Tls(tls) => tls.heard(),
         };
         let now = self.now32();
-        let connection = Connection::new(who, transport, Phase::Handshake(None), now, now);
+        let connection = Connection::new(who, security, Phase::Handshake(None), now, now);
         let slot = self.insert(connection);
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
@@ -146,7 +146,7 @@ impl Shard {
                 let connection = &mut self.connections[slot as usize];
                 let handover = Handover {
                     who: connection.who,
-                    transport: std::mem::replace(&mut connection.transport, Transport::Plain),
+                    security: std::mem::replace(&mut connection.security, Security::Plain),
                     accept,
                     room: (&*name).into(),
                     unread: rest.to_vec(),

@@ -6,7 +6,7 @@ use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase, Seat};
 use super::{Action, DisconnectReason, Handover, Shard};
-use crate::transport::{Heard, Transport};
+use crate::transport::{Heard, Security};
 
 impl Shard {
     /// The peer has ended its side of TCP.
@@ -15,8 +15,8 @@ impl Shard {
         connection.end_of_input = true;
         match connection.phase {
             Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
-                let reason = match &connection.transport {
-                    Transport::Tls(tls) if !tls.is_handshaking() && tls.heard() == Heard::More => {
+                let reason = match &connection.security {
+                    Security::Tls(tls) if !tls.is_handshaking() && tls.heard() == Heard::More => {
                         DisconnectReason::TlsTruncated
                     }
                     _ => DisconnectReason::PeerGone,
@@ -44,8 +44,8 @@ impl Shard {
             DisconnectReason::Drain => Refusal::Draining,
             _ => Refusal::ServerFull,
         };
-        let (who, transport, unsent) = handover.into_parts();
-        let slot = self.open(who, transport, Phase::Handshake(None));
+        let (who, security, unsent) = handover.into_parts();
+        let slot = self.open(who, security, Phase::Handshake(None));
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.common.return_seat();
         self.refuse_for(slot, refusal, false, reason);

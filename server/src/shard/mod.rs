@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roomcast_protocol::frame::{Role, Rules};
-use rustls::ServerConfig;
 use slab::Slab;
 
 use self::connection::{Connection, Phase, Seat};
@@ -53,7 +52,7 @@ use crate::limits::{
 };
 use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
-use crate::transport::{Port, Transport};
+use crate::transport::{Acceptor, Port, Security};
 
 /// What every shard of the process shares: settings that only start-up writes, and the count of players.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ pub struct Common {
     /// Reactors of the process; a room's name decides which is its home.
     pub reactors: usize,
     /// For the ports that speak TLS.
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Acceptor>,
     naming: Naming,
     homes: RandomState,
     seated: AtomicUsize,
@@ -88,8 +87,8 @@ impl Common {
 
     /// With what TLS needs, shared by all shards: so is the key of its session tickets.
     #[must_use]
-    pub fn with_tls(mut self, config: Arc<ServerConfig>) -> Self {
-        self.tls = Some(config);
+    pub fn with_tls(mut self, acceptor: Acceptor) -> Self {
+        self.tls = Some(acceptor);
         self
     }
 
@@ -233,16 +232,16 @@ impl Shard {
             Port::Plain => Phase::Handshake(None),
             Port::Tls => Phase::Hello,
         };
-        self.open(who, Transport::Plain, phase)
+        self.open(who, Security::Plain, phase)
     }
 
-    fn open(&mut self, who: Identity, transport: Transport, phase: Phase) -> u32 {
+    fn open(&mut self, who: Identity, security: Security, phase: Phase) -> u32 {
         let mut handshake_ms = self.common.limits.handshake_ms;
         if self.draining {
             handshake_ms = handshake_ms.min(self.common.limits.close_ms);
         }
         let deadline = self.now32().wrapping_add(handshake_ms);
-        let connection = Connection::new(who, transport, phase, self.now32(), deadline);
+        let connection = Connection::new(who, security, phase, self.now32(), deadline);
         let slot = self.insert(connection);
         self.wheel.arm(slot, self.now + u64::from(handshake_ms));
         self.remember_newcomer(slot);

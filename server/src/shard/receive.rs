@@ -8,7 +8,7 @@ use super::connection::{Closing, Phase, Seat};
 use super::{DisconnectReason, Shard};
 use crate::delivery::{Audience, Class, Dialect};
 use crate::limits::DISCARD_WHILE_CLOSING;
-use crate::transport::{self, Transport};
+use crate::transport::{self, Security};
 
 /// What a run of frames ended with.
 enum Ended {
@@ -27,13 +27,13 @@ impl Shard {
         self.counters.received += bytes.len() as u64;
         let connection = &mut self.connections[slot as usize];
         connection.heard(now, bytes.len());
-        match (&connection.phase, &connection.transport) {
+        match (&connection.phase, &connection.security) {
             (Phase::Hello, _) => self.receive_hello(slot, bytes),
             (Phase::Closing(Closing::Flush | Closing::Linger) | Phase::Dead, _)
-            | (_, Transport::Plain) => {
+            | (_, Security::Plain) => {
                 self.receive_plain(slot, bytes);
             }
-            (_, Transport::Tls(_)) => self.receive_sealed(slot, bytes),
+            (_, Security::Tls(_)) => self.receive_sealed(slot, bytes),
         }
     }
 

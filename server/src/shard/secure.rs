@@ -2,16 +2,17 @@
 //!
 //! Invariant: what is sealed leaves. So records are sealed only when their socket can take bytes, one write's worth.
 
+use roomcast_protocol::tls::sealed_max;
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
 use super::notices::Notice;
 use super::{DisconnectReason, Shard};
 use crate::limits::{SEAL_PORTION, SEALED_REST};
-use crate::transport::{Breach, Heard, SEALED_MAX, Tls, Transport};
+use crate::transport::{Acceptor, Breach, Heard, Security, Tls};
 
-/// Bytes of a close_notify, and of a key update that rustls may put before it.
-const CLOSE_NOTIFY_MAX: usize = 512;
+/// Bytes of one write: what was sealed before, a portion, and a close_notify behind it.
+const WRITE_MAX: usize = SEALED_REST + sealed_max(SEAL_PORTION) + sealed_max(0);
 
 /// One write's worth of sealed bytes, and where what goes into it is gathered.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ impl Sealer {
     fn begin(&mut self, waiting: &[u8]) {
         if self.sealed.is_empty() {
             // Only a shard that has TLS connections pays for it.
-            self.sealed = vec![0; SEALED_REST + SEALED_MAX + CLOSE_NOTIFY_MAX].into_boxed_slice();
+            self.sealed = vec![0; WRITE_MAX].into_boxed_slice();
         }
         self.plain.clear();
         self.sealed[..waiting.len()].copy_from_slice(waiting);
@@ -76,20 +77,19 @@ impl Shard {
             let refusal = Refusal::PlainOnTlsPort;
             return self.refuse_for(slot, refusal, false, DisconnectReason::Refused(refusal));
         }
-        let config = self.common.tls.as_ref();
-        match config.map(Tls::new) {
-            Some(Ok(tls)) => {
-                connection.transport = Transport::Tls(Box::new(tls));
+        match self.common.tls.as_ref().and_then(Acceptor::accept) {
+            Some(tls) => {
+                connection.security = Security::Tls(tls);
                 self.receive_sealed(slot, bytes);
             }
-            Some(Err(_)) | None => self.drop_connection(slot, DisconnectReason::Internal),
+            None => self.drop_connection(slot, DisconnectReason::Internal),
         }
     }
 
     /// Records, or parts of them.
     pub(super) fn receive_sealed(&mut self, slot: u32, bytes: &mut [u8]) {
         let connection = &mut self.connections[slot as usize];
-        let Transport::Tls(tls) = &mut connection.transport else {
+        let Security::Tls(tls) = &mut connection.security else {
             return;
         };
         let mut plain = std::mem::take(&mut self.plain);
@@ -99,9 +99,10 @@ impl Shard {
         let was_handshaking = tls.is_handshaking();
         let heard = tls.receive(bytes, &mut plain, &mut answers);
         if was_handshaking && !tls.is_handshaking() {
-            match tls.handshake_kind() {
-                Some(rustls::HandshakeKind::Resumed) => self.counters.tls_resumed += 1,
-                _ => self.counters.tls_full += 1,
+            if tls.is_resumed() {
+                self.counters.tls_resumed += 1;
+            } else {
+                self.counters.tls_full += 1;
             }
         }
         if !answers.is_empty() {
@@ -149,7 +150,7 @@ impl Shard {
     /// what waits must leave as it is.
     pub(super) fn seal_next(&mut self, slot: u32) -> bool {
         let connection = &mut self.connections[slot as usize];
-        let Transport::Tls(tls) = &mut connection.transport else {
+        let Security::Tls(tls) = &mut connection.security else {
             return false;
         };
         let outbox = &mut connection.outbox;
@@ -179,8 +180,8 @@ impl Shard {
     /// Before our side of TCP ends: a close_notify. True if there is one to be written first.
     pub(super) fn say_goodbye(&mut self, slot: u32) -> bool {
         let connection = &mut self.connections[slot as usize];
-        let (Phase::Closing(Closing::Flush), Transport::Tls(tls)) =
-            (&connection.phase, &mut connection.transport)
+        let (Phase::Closing(Closing::Flush), Security::Tls(tls)) =
+            (&connection.phase, &mut connection.security)
         else {
             return false;
         };

@@ -3,13 +3,13 @@
 //! Owns: how a connection's bytes are carried, and what messages look like in each dialect. Must not know: rooms.
 //! Invariant: a message is one whole frame, whatever the dialect.
 
-mod tls;
+mod security;
 
 use roomcast_protocol::frame::{self, MessageKind, Opcode};
 
 use crate::delivery::Dialect;
 
-pub use self::tls::{Breach, Heard, SEALED_MAX, Tls};
+pub use self::security::{Acceptor, Breach, Heard, Played, Security, Tls};
 
 /// What a port speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +18,6 @@ pub enum Port {
     Plain,
     /// wss: TLS from the first byte.
     Tls,
-}
-
-/// How the bytes of a connection are carried.
-#[derive(Debug)]
-pub enum Transport {
-    /// TCP as it is: what is read are frames, what is written are frames.
-    Plain,
-    /// Frames in TLS records.
-    Tls(Box<Tls>),
 }
 
 /// Appends a message as a dialect writes it.

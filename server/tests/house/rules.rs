@@ -51,6 +51,28 @@ pub(crate) const CLAIMS: &[Claim] = &[
         why: "protocol performs no I/O and reads no clock",
     },
     Claim {
+        scope: "protocol/src",
+        except: &["protocol/src/tls"],
+        forbidden: &["rustls"],
+        why: "TLS is one machine, and nothing else here is about it",
+    },
+    Claim {
+        scope: "server/src",
+        except: &["server/src/edge/tls"],
+        forbidden: &["rustls"],
+        why: "only who makes settings names rustls: a new version of it changes protocol::tls and them",
+    },
+    Claim {
+        scope: "loadgen/src",
+        except: &[
+            "loadgen/src/engine/trust.rs",
+            "loadgen/src/engine/tickets.rs",
+            "loadgen/src/engine/tls",
+        ],
+        forbidden: &["rustls"],
+        why: "only who decides on trust and who words its faults names rustls",
+    },
+    Claim {
         scope: "loadgen",
         except: &[],
         forbidden: &["roomcast"],
@@ -378,14 +400,21 @@ mod tests {
                 "fn f() { std::thread::spawn(g); }",
             ),
             ("server/src/limits.rs", "use std::env;"),
+            ("server/src/shard/mod.rs", "use rustls::ServerConfig;"),
+            ("server/src/edge/config.rs", "use rustls::ServerConfig;"),
+            ("protocol/src/upgrade/mod.rs", "use rustls::Error;"),
+            (
+                "loadgen/src/engine/worker/mod.rs",
+                "fn f(e: rustls::Error) {}",
+            ),
             (
                 "server/src/room/mod.rs",
-                "use crate::{delivery::Batch, transport::Transport};",
+                "use crate::{delivery::Batch, transport::Security};",
             ),
             ("server/src/room/mod.rs", "use roomcast_protocol::frame;"),
             (
                 "server/src/room/table.rs",
-                "use super::super::transport::Transport;",
+                "use super::super::transport::Security;",
             ),
             ("server/src/transport/mod.rs", "use super::room::Room;"),
             (
@@ -430,6 +459,8 @@ mod tests {
                 "use crate::delivery::Batch; let mio = 1;",
             ),
             ("server/tests/e2e/wire.rs", "use std::net::TcpStream;"),
+            ("protocol/src/tls/session.rs", "use rustls::Error;"),
+            ("server/src/edge/tls/mod.rs", "use rustls::ServerConfig;"),
         ] {
             assert_eq!(strikes(forbidden_imports, path, text), 0, "{path}: {text}");
         }

@@ -1,4 +1,4 @@
-//! wss without sockets: the TLS transport, and shards whose connections speak it, against rustls's client.
+//! wss without sockets: the TLS machine of both roles, and shards whose connections speak it, against rustls's own.
 
 mod machine;
 mod pair;

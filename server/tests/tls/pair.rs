@@ -1,18 +1,48 @@
-//! A TLS client that nobody here wrote (rustls's own), and settings for both sides.
+//! The other side of a session, which nobody here wrote (rustls's own buffered one), and settings for both.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::sync::{Arc, LazyLock};
 
+use roomcast_protocol::tls::{Acceptor, Connector};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+    SupportedProtocolVersion,
 };
 
 /// Settings of both sides, which trust each other.
 pub struct Settings {
-    pub server: Arc<ServerConfig>,
-    pub client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+impl Settings {
+    /// For our side as the server.
+    pub fn acceptor(&self) -> Acceptor {
+        Acceptor::new(Arc::clone(&self.server))
+    }
+
+    /// For our side as the client.
+    pub fn connector(&self) -> Connector {
+        Connector::new(Arc::clone(&self.client), localhost())
+    }
+
+    /// A client, whose first flight is on its way.
+    pub fn client(&self) -> Peer {
+        let client = ClientConnection::new(Arc::clone(&self.client), localhost());
+        Peer::new(client.expect("a client").into())
+    }
+
+    /// A server.
+    pub fn server(&self) -> Peer {
+        let server = ServerConnection::new(Arc::clone(&self.server));
+        Peer::new(server.expect("a server").into())
+    }
+}
+
+fn localhost() -> ServerName<'static> {
+    ServerName::try_from("localhost").expect("a name")
 }
 
 /// One certificate for all.
@@ -46,24 +76,22 @@ pub fn settings(versions: &[&'static SupportedProtocolVersion]) -> Settings {
     }
 }
 
-/// A client, and what is on its way to it and from it.
+/// The other side, and what is on its way from it.
 pub struct Peer {
-    pub tls: ClientConnection,
-    pub to_server: VecDeque<u8>,
+    pub tls: Connection,
+    pub to_us: VecDeque<u8>,
     /// What it was sent, opened.
     pub got: Vec<u8>,
-    /// The server's close_notify has come.
+    /// Our close_notify has come.
     pub told_closed: bool,
     pub broken: bool,
 }
 
 impl Peer {
-    pub fn new(config: &Arc<ClientConfig>) -> Self {
-        let name = ServerName::try_from("localhost").expect("a name");
-        let tls = ClientConnection::new(Arc::clone(config), name).expect("a client");
+    fn new(tls: Connection) -> Self {
         let mut peer = Self {
             tls,
-            to_server: VecDeque::new(),
+            to_us: VecDeque::new(),
             got: Vec::new(),
             told_closed: false,
             broken: false,
@@ -76,7 +104,7 @@ impl Peer {
     pub fn pump(&mut self) {
         while self.tls.wants_write() {
             self.tls
-                .write_tls(&mut self.to_server)
+                .write_tls(&mut self.to_us)
                 .expect("memory takes all");
         }
     }
@@ -90,7 +118,7 @@ impl Peer {
         self.pump();
     }
 
-    /// Takes bytes from the server.
+    /// Takes bytes from us.
     pub fn hear(&mut self, mut records: &[u8]) {
         while !records.is_empty() && !self.broken {
             if self.tls.read_tls(&mut records).is_err() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use roomcast::limits::{Limits, RECORD_PLAINTEXT};
 use roomcast::shard::{Action, Common, DisconnectReason, Shard, Written};
 use roomcast::transport::Port;
+use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, HandshakeKind};
 
-use super::pair::{Peer, settings};
+use super::pair::{Peer, Settings, settings};
 
 /// A binary frame of a client, masked with zeros.
 fn frame(payload: &[u8]) -> Vec<u8> {
@@ -41,7 +41,7 @@ type Place = (usize, u32);
 struct Stage {
     shards: Vec<Shard>,
     common: Arc<Common>,
-    client: Arc<ClientConfig>,
+    settings: Settings,
     now: u64,
     /// Writes that have left, in order.
     writes: HashMap<Place, Vec<Vec<u8>>>,
@@ -63,13 +63,13 @@ impl Stage {
         version: &'static rustls::SupportedProtocolVersion,
     ) -> Self {
         let settings = settings(&[version]);
-        let common = Arc::new(Common::new(limits, shards).with_tls(settings.server));
+        let common = Arc::new(Common::new(limits, shards).with_tls(settings.acceptor().into()));
         Self {
             shards: (0..shards)
                 .map(|index| Shard::new(Arc::clone(&common), index, 0, 7))
                 .collect(),
             common,
-            client: settings.client,
+            settings,
             now: 0,
             writes: HashMap::new(),
             room: HashMap::new(),
@@ -151,7 +151,7 @@ impl Stage {
 
     /// A client whose TLS handshake is complete.
     fn shake(&mut self, place: Place) -> Peer {
-        let mut peer = Peer::new(&Arc::clone(&self.client));
+        let mut peer = self.settings.client();
         for _ in 0..4 {
             self.exchange(place, &mut peer);
         }
@@ -161,7 +161,7 @@ impl Stage {
 
     /// Everything in both directions, once.
     fn exchange(&mut self, place: Place, peer: &mut Peer) {
-        let bytes: Vec<u8> = peer.to_server.drain(..).collect();
+        let bytes: Vec<u8> = peer.to_us.drain(..).collect();
         self.turn(&[(place, &bytes)]);
         let bytes = self.take(place);
         peer.hear(&bytes);
@@ -223,7 +223,7 @@ fn all_frames_of_a_flush_are_one_record_and_one_write() {
         let mut input = Vec::new();
         for (index, (place, peer)) in players.iter_mut().enumerate() {
             peer.say(&[frame(&[index as u8; 60]), frame(&[index as u8; 7])].concat());
-            input.push((*place, peer.to_server.drain(..).collect::<Vec<u8>>()));
+            input.push((*place, peer.to_us.drain(..).collect::<Vec<u8>>()));
         }
         let input: Vec<_> = input
             .iter()
@@ -248,8 +248,8 @@ fn a_hand_off_takes_along_what_is_in_every_buffer() {
         let room = stage.room_of(1);
         let (witness_place, mut witness) = stage.join(1, &room);
         let place = stage.accept(0);
-        let mut peer = Peer::new(&Arc::clone(&stage.client));
-        let hello: Vec<u8> = peer.to_server.drain(..).collect();
+        let mut peer = stage.settings.client();
+        let hello: Vec<u8> = peer.to_us.drain(..).collect();
         stage.turn(&[(place, &hello)]);
         let flight = stage.take(place);
         peer.hear(&flight);
@@ -257,9 +257,9 @@ fn a_hand_off_takes_along_what_is_in_every_buffer() {
         // (decrypted), and the beginning of a record with another (undecrypted).
         peer.say(&request(&format!("/rooms/{room}")));
         peer.say(&frame(b"decrypted"));
-        let whole = peer.to_server.len();
+        let whole = peer.to_us.len();
         peer.say(&frame(b"undecrypted"));
-        let bytes: Vec<u8> = peer.to_server.drain(..).collect();
+        let bytes: Vec<u8> = peer.to_us.drain(..).collect();
         let cut = whole + split.min(bytes.len() - whole - 1);
         stage.turn(&[(place, &bytes[..cut])]);
         let (from, to) = *stage.moved.first().expect("its room is elsewhere");
@@ -416,7 +416,7 @@ fn ends_are_told_apart() {
 
     // The same in the middle of a handshake is nobody's attack.
     let place = stage.accept(0);
-    let mut peer = Peer::new(&Arc::clone(&stage.client));
+    let mut peer = stage.settings.client();
     stage.exchange(place, &mut peer);
     stage.shards[0].end_of_input(place.1);
     stage.turn(&[]);
@@ -425,7 +425,7 @@ fn ends_are_told_apart() {
     // A record that was changed on the way: an alert, then the end; and its neighbours play on.
     let (place, mut peer) = stage.join(0, "lobby");
     peer.say(&frame(b"x"));
-    *peer.to_server.back_mut().expect("a record") ^= 1;
+    *peer.to_us.back_mut().expect("a record") ^= 1;
     stage.exchange(place, &mut peer);
     assert!(peer.broken, "the alert is an error to the client");
     assert_eq!(stage.shut.last(), Some(&place));
@@ -467,7 +467,7 @@ fn handshakes_end_in_time_however_far_they_came() {
     let mut stage = Stage::with(1, limits, &TLS13);
     let silent = stage.accept(0);
     let trickling = stage.accept(0);
-    let hello: Vec<u8> = Peer::new(&Arc::clone(&stage.client)).to_server.into();
+    let hello: Vec<u8> = stage.settings.client().to_us.into();
     let half = stage.accept(0);
     stage.turn(&[(half, &hello)]);
     let headless = stage.accept(0);
@@ -597,13 +597,13 @@ fn who_takes_everything_is_neither_buried_nor_evicted() {
         for _ in 0..500 {
             flooder_peer.say(&flood);
             said += 1;
-            let bytes: Vec<u8> = flooder_peer.to_server.drain(..).collect();
+            let bytes: Vec<u8> = flooder_peer.to_us.drain(..).collect();
             // Several reads in one iteration, as from several flooders.
             stage.shards[0].advance(stage.now + 1);
             if stage.shards[0].may_read(flooder.1) {
                 stage.turn(&[(flooder, &bytes)]);
             } else {
-                flooder_peer.to_server.extend(bytes);
+                flooder_peer.to_us.extend(bytes);
                 said -= 1;
                 stage.turn(&[]);
                 let mut unpaused = Vec::new();

@@ -12,6 +12,7 @@ use roomcast::shard::{Common, Shard, Written};
 use roomcast::transport::Port;
 use roomcast_benches::{bytes, masked_frames};
 use roomcast_protocol::frame::Opcode;
+use roomcast_protocol::tls::Acceptor;
 use roomcast_protocol::upgrade::{self, ClientKey};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
@@ -50,7 +51,7 @@ impl Relay {
         let tls = (security == Security::Tls).then(tls);
         let mut common = Common::new(Limits::default(), 1);
         if let Some((server, _)) = &tls {
-            common = common.with_tls(Arc::clone(server));
+            common = common.with_tls(Acceptor::new(Arc::clone(server)).into());
         }
         let mut relay = Self {
             shard: Shard::new(Arc::new(common), 0, 0, 1),

@@ -21,6 +21,11 @@ impl Fault {
         Self { error, given }
     }
 
+    /// It was over before.
+    pub(crate) fn over() -> Self {
+        Self::new(Error::General("the session is over".into()), false)
+    }
+
     /// Whether the server said so, with an alert.
     pub(crate) fn is_alert(&self) -> bool {
         matches!(self.error, Error::AlertReceived(_))

@@ -15,7 +15,7 @@ use crate::engine::clock::{Nanos, nanos};
 use crate::engine::link::{self, Gauges};
 use crate::engine::schedule::Period;
 use crate::engine::socket::{self, Failure};
-use crate::engine::tls::Transport;
+use crate::engine::tls::Security;
 
 /// Failures of one thread after which it opens no further connections: this many, or a tenth of
 /// its clients if that is more.
@@ -166,9 +166,9 @@ impl Worker {
         let Some(stream) = &mut client.stream else {
             return;
         };
-        let written = match &mut client.transport {
-            Transport::Plain => write_whole(stream, &self.out),
-            Transport::Tls(tls) => {
+        let written = match &mut client.security {
+            Security::Plain => write_whole(stream, &self.out),
+            Security::Tls(tls) => {
                 self.sealed.clear();
                 let sealed = tls.seal(&self.out, &mut self.sealed);
                 sealed
@@ -190,9 +190,8 @@ impl Worker {
             else {
                 return;
             };
-            let kept = client.transport.tls().map_or(0, |tls| tls.kept());
-            let read = match stream.read(&mut self.buffer[kept..]) {
-                Ok(0) if client.transport.is_cut_short() => {
+            let read = match stream.read(&mut self.buffer) {
+                Ok(0) if client.security.is_cut_short() => {
                     return self.failed(index, Failure::Truncated);
                 }
                 Ok(0) => return self.failed(index, Failure::Ended),
@@ -203,8 +202,8 @@ impl Worker {
                     _ => return self.failed(index, error.into()),
                 },
             };
-            if let Transport::Tls(tls) = &mut client.transport {
-                let input = &mut self.buffer[..kept + read];
+            if let Security::Tls(tls) = &mut client.security {
+                let input = &mut self.buffer[..read];
                 let answered =
                     open_and_answer(stream, tls, input, &mut self.text, &mut self.sealed);
                 upgrading.answer.extend_from_slice(&self.text);
@@ -228,7 +227,7 @@ impl Worker {
     /// Whether a plain request was answered with the advice to speak TLS.
     fn tls_is_wanted(&self, index: u32) -> bool {
         let client = &self.clients[index as usize];
-        let (Phase::Upgrading(upgrading), Transport::Plain) = (&client.phase, &client.transport)
+        let (Phase::Upgrading(upgrading), Security::Plain) = (&client.phase, &client.security)
         else {
             return false;
         };

@@ -80,7 +80,7 @@ impl Worker {
                 if self.stage != Stage::Close {
                     self.count_disconnect(index, NO_CLOSE);
                     let client = &self.clients[index as usize];
-                    let truncated = client.is_healthy() && client.transport.is_cut_short();
+                    let truncated = client.is_healthy() && client.security.is_cut_short();
                     self.connections.truncated += u64::from(truncated);
                 }
                 self.lost(index);

@@ -9,7 +9,7 @@ use roomcast_protocol::frame::{self, Item};
 use super::{RECEIVE_BUFFER, SENDS_PER_READ, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
-use crate::engine::tls::Transport;
+use crate::engine::tls::Security;
 
 /// What a close frame without a code is counted as (RFC 6455 section 7.4.1).
 const NO_CODE: u16 = 1005;
@@ -93,8 +93,7 @@ impl Worker {
             return;
         };
         let mut buffer = std::mem::take(&mut self.buffer);
-        let kept = client.transport.tls().map_or(0, |tls| tls.kept());
-        let read = stream.read(&mut buffer[kept..]);
+        let read = stream.read(&mut buffer);
         let now = self.settings.clock.now();
         let waited = self.now.saturating_sub(self.ready_since);
         self.now = now;
@@ -106,15 +105,12 @@ impl Worker {
                     self.timeline.lag(waited, true, &self.ends.gauges);
                 }
                 self.timeline.bytes_in += read as u64;
-                match &mut self.clients[index as usize].transport {
-                    Transport::Plain => self.frames(index, &mut buffer[..read], now),
-                    Transport::Tls(tls) => {
-                        tls.unkeep(&mut buffer);
-                        self.records(index, &mut buffer[..kept + read], now);
-                    }
+                match &mut self.clients[index as usize].security {
+                    Security::Plain => self.frames(index, &mut buffer[..read], now),
+                    Security::Tls(_) => self.records(index, &mut buffer[..read], now),
                 }
                 // A short read took all there was, and more will be an event.
-                if kept + read == RECEIVE_BUFFER || self.clients[index as usize].ending {
+                if read == RECEIVE_BUFFER || self.clients[index as usize].ending {
                     self.read_later(index);
                 }
             }

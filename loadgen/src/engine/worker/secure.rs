@@ -10,7 +10,7 @@ use super::{Stage, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
 use crate::engine::socket::Failure;
-use crate::engine::tls::{Fault, Tls, Transport};
+use crate::engine::tls::{Fault, Security, Tls};
 use crate::engine::trust::Secure;
 
 impl Worker {
@@ -21,17 +21,14 @@ impl Worker {
             return;
         };
         self.sealed.clear();
-        let begun = Tls::new(secure).and_then(|mut tls| {
-            tls.open(&mut [], &mut self.text, &mut self.sealed)?;
-            Ok(tls)
-        });
+        let begun = Tls::new(secure, &mut self.sealed);
         client.phase = Phase::Securing {
             connecting_since: since,
             since: self.now,
         };
         let written = match begun {
             Ok(tls) => {
-                client.transport = Transport::Tls(Box::new(tls));
+                client.security = Security::Tls(Box::new(tls));
                 write_whole(stream, &self.sealed)
             }
             Err(error) => Err(Failure::Tls(error)),
@@ -46,13 +43,12 @@ impl Worker {
     pub(super) fn read_handshake(&mut self, index: u32) {
         loop {
             let client = &mut self.clients[index as usize];
-            let (Phase::Securing { .. }, Some(stream), Transport::Tls(tls)) =
-                (&client.phase, &mut client.stream, &mut client.transport)
+            let (Phase::Securing { .. }, Some(stream), Security::Tls(tls)) =
+                (&client.phase, &mut client.stream, &mut client.security)
             else {
                 return;
             };
-            let kept = tls.kept();
-            let read = match stream.read(&mut self.buffer[kept..]) {
+            let read = match stream.read(&mut self.buffer) {
                 Ok(0) => return self.failed(index, Failure::EndedInTls),
                 Ok(read) => read,
                 Err(error) => match error.kind() {
@@ -65,7 +61,7 @@ impl Worker {
                     _ => return self.failed(index, error.into()),
                 },
             };
-            let input = &mut self.buffer[..kept + read];
+            let input = &mut self.buffer[..read];
             let answered = open_and_answer(stream, tls, input, &mut self.text, &mut self.sealed);
             let (secure, resumed) = (tls.is_secure(), tls.is_resumed());
             if let Err(failure) = answered {
@@ -100,7 +96,7 @@ impl Worker {
     /// Takes the records out of what was read at `now`, and the frames out of them.
     pub(super) fn records(&mut self, index: u32, input: &mut [u8], now: Nanos) {
         let client = &mut self.clients[index as usize];
-        let Transport::Tls(tls) = &mut client.transport else {
+        let Security::Tls(tls) = &mut client.security else {
             return;
         };
         let mut text = std::mem::take(&mut self.text);
@@ -150,7 +146,7 @@ impl Worker {
     pub(super) fn flush_sealed(&mut self, index: u32) -> io::Result<()> {
         loop {
             let client = &mut self.clients[index as usize];
-            let (Some(stream), Transport::Tls(tls)) = (&mut client.stream, &mut client.transport)
+            let (Some(stream), Security::Tls(tls)) = (&mut client.stream, &mut client.security)
             else {
                 return Ok(());
             };
@@ -205,8 +201,8 @@ fn write_or_keep(stream: &mut TcpStream, tls: &mut Tls, sealed: &[u8]) -> io::Re
     Ok(written)
 }
 
-/// Opens what was read during a handshake, behind the place for what was kept, into `text`, and answers what has to be
-/// answered; also when opening failed: then the answer is the alert. `sealed` is scratch space.
+/// Opens what was read during a handshake into `text`, and answers what has to be answered; also when opening failed:
+/// then the answer is the alert. `sealed` is scratch space.
 pub(in crate::engine) fn open_and_answer(
     stream: &mut TcpStream,
     tls: &mut Tls,
@@ -214,7 +210,6 @@ pub(in crate::engine) fn open_and_answer(
     text: &mut Vec<u8>,
     sealed: &mut Vec<u8>,
 ) -> Result<(), Failure> {
-    tls.unkeep(input);
     text.clear();
     sealed.clear();
     let opened = tls.open(input, text, sealed);

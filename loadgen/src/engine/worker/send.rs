@@ -7,7 +7,7 @@ use roomcast_protocol::frame;
 use super::secure::seal_and_write;
 use super::{Stage, Worker};
 use crate::engine::clock::Nanos;
-use crate::engine::tls::Transport;
+use crate::engine::tls::Security;
 use crate::payload::{Room, Stamp};
 
 /// Bytes of messages that one write may carry, if a client has several due.
@@ -95,9 +95,9 @@ impl Worker {
     fn try_flush(&mut self, index: u32) -> io::Result<()> {
         self.clients[index as usize].blocked = false;
         loop {
-            match self.clients[index as usize].transport {
-                Transport::Plain => self.flush_outbox(index)?,
-                Transport::Tls(_) => self.flush_sealed(index)?,
+            match self.clients[index as usize].security {
+                Security::Plain => self.flush_outbox(index)?,
+                Security::Tls(_) => self.flush_sealed(index)?,
             }
             let client = &self.clients[index as usize];
             let pending = client.pending() as usize;
@@ -157,8 +157,8 @@ impl Worker {
         let Some(stream) = &mut client.stream else {
             return Ok(());
         };
-        let whole = match &mut client.transport {
-            Transport::Plain => {
+        let whole = match &mut client.security {
+            Security::Plain => {
                 let written = write(stream, &self.out)?;
                 self.timeline.bytes_out += written as u64;
                 let (whole, begun) = (written / self.frame_len, written % self.frame_len);
@@ -170,7 +170,7 @@ impl Worker {
                 }
                 whole
             }
-            Transport::Tls(tls) => {
+            Security::Tls(tls) => {
                 let written = seal_and_write(stream, tls, &self.out, &mut self.sealed)?;
                 self.timeline.bytes_out += written as u64;
                 // A record is opened whole or not at all, so messages are written as it is.

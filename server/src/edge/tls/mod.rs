@@ -16,6 +16,7 @@ mod trust;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use roomcast_protocol::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::NoServerSessionStorage;
@@ -36,7 +37,7 @@ pub const ALPN: &[u8] = b"http/1.1";
 #[derive(Debug)]
 pub struct Tls {
     /// For all reactors.
-    pub config: Arc<ServerConfig>,
+    pub acceptor: Acceptor,
     /// To be started when the process is.
     pub watch: Watch,
     authority: Option<Authority>,
@@ -81,7 +82,7 @@ pub fn setup(source: &Source) -> Result<Tls, NoTls> {
     let watch = Watch::begin(files, authority.clone(), now)?;
     watch.log_pairs();
     Ok(Tls {
-        config: server_config(watch.certificates())?,
+        acceptor: Acceptor::new(server_config(watch.certificates())?),
         watch,
         authority,
     })
