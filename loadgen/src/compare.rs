@@ -12,7 +12,7 @@ use crate::gate;
 use crate::paired::{self, Interval, PAIRS_MIN};
 use crate::report::metrics::{Better, Metric};
 use crate::report::units::{Unit, significant};
-use crate::report::{Report, table};
+use crate::report::{CaseKind, Report, table};
 
 /// Metrics that are always shown.
 const SHOWN: [&str; 16] = [
@@ -156,8 +156,10 @@ impl Ratio {
     fn of(pairs: &[(f64, f64)]) -> Self {
         let sum = |side: fn(&(f64, f64)) -> f64| pairs.iter().map(side).sum::<f64>();
         let (base, new) = (sum(|pair| pair.0), sum(|pair| pair.1));
-        if pairs.len() == 1 || pairs.iter().any(|&(a, b)| a <= 0.0 || b <= 0.0) {
-            // Faults are counted, not estimated: from zero, every one is infinitely worse.
+        let is_counted = |&(a, b): &(f64, f64)| a <= 0.0 || b <= 0.0 || !(a + b).is_finite();
+        if pairs.len() == 1 || pairs.iter().any(is_counted) {
+            // Faults are counted, not estimated: from zero, every one is infinitely worse, and so is
+            // what never comes.
             return Self::Exact(if base == new { 1.0 } else { new / base });
         }
         paired::ratio(pairs).map_or(Self::Open, Self::Between)
@@ -173,6 +175,8 @@ pub struct Comparison {
     pairs: usize,
     /// Pairs that were not, and why.
     left_out: Vec<String>,
+    /// What the second side did that no relay may, and the first did not.
+    broken: Vec<String>,
 }
 
 /// Compares the runs of two sides, the first of one with the first of the other and so on.
@@ -214,8 +218,17 @@ pub fn compare(base: &[Run], new: &[Run], limits: &[MaxRegress]) -> Result<Compa
             )),
         }
     }
+    let broken = broken(base, new);
     if bases.is_empty() {
-        return Err(Failure::invalid_run(left_out.join("; ")));
+        left_out.extend(broken.iter().cloned());
+        return Err(Failure {
+            exit: if broken.is_empty() {
+                Exit::InvalidRun
+            } else {
+                Exit::CheckFailed
+            },
+            message: left_out.join("; "),
+        });
     }
     let mut metrics: Vec<Metric> = SHOWN
         .iter()
@@ -235,7 +248,24 @@ pub fn compare(base: &[Run], new: &[Run], limits: &[MaxRegress]) -> Result<Compa
         rows,
         pairs: bases.len(),
         left_out,
+        broken,
     })
+}
+
+/// The rules that a run of `new` has broken, be it an invalid one, and no run of `base`.
+fn broken(base: &[Run], new: &[Run]) -> Vec<String> {
+    let rules = |(name, run): &Run| -> Vec<(String, String)> {
+        let verdict = run.verdict.iter();
+        let failed = verdict.flat_map(|verdict| verdict.failed());
+        failed
+            .filter(|case| case.kind == CaseKind::Rule)
+            .map(|case| (case.name.clone(), format!("{name}: {}", case.message)))
+            .collect()
+    };
+    let known: Vec<(String, String)> = base.iter().flat_map(rules).collect();
+    let is_new = |(rule, _): &(String, String)| !known.iter().any(|(known, _)| known == rule);
+    let all = new.iter().flat_map(rules);
+    all.filter(is_new).map(|(_, message)| message).collect()
 }
 
 impl Comparison {
@@ -243,7 +273,7 @@ impl Comparison {
     #[must_use]
     pub fn verdict(&self) -> Exit {
         let found = |finding| self.rows.iter().any(|row| row.finding() == finding);
-        if found(Finding::Fail) {
+        if found(Finding::Fail) || !self.broken.is_empty() {
             Exit::CheckFailed
         } else if found(Finding::NotMeasurable) {
             Exit::NotMeasurable
@@ -259,6 +289,9 @@ impl Comparison {
         let mut text = String::new();
         for reason in &self.left_out {
             text.push_str(&format!("left out: {reason}\n"));
+        }
+        for reason in &self.broken {
+            text.push_str(&format!("FAIL: {reason}\n"));
         }
         if several {
             text.push_str(&format!(
@@ -544,5 +577,43 @@ mod tests {
             ["rate", "180/s", "90/s", "0.500", "-10", "%", "FAIL"],
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_never_came_is_worse_than_any_time() {
+        let base = sample::report();
+        let mut lossy = base.clone();
+        lossy.counts.lost = 60;
+        assert_eq!(verdict(&base, &lossy, &["p99=1000%"]), Exit::CheckFailed);
+        assert_eq!(verdict(&lossy, &lossy, &["p99=0%"]), Exit::Passed);
+        assert_eq!(verdict(&lossy, &base, &["p99=0%"]), Exit::Passed);
+        let runs = |report: &Report| vec![("run".to_owned(), report.clone()); 5];
+        let limits = [limit("p99=1000%")];
+        let several = compare(&runs(&base), &runs(&lossy), &limits).unwrap();
+        assert_eq!(several.verdict(), Exit::CheckFailed);
+    }
+
+    #[test]
+    fn a_rule_that_only_the_second_side_breaks_fails_without_a_limit() {
+        let mut base = sample::report();
+        gate::judge_all(&[], &[], &mut base);
+        let mut leaky = sample::report();
+        leaky.counts.leaked = 1;
+        gate::judge_all(&[], &[], &mut leaky);
+        assert_eq!(verdict(&base, &leaky, &[]), Exit::CheckFailed);
+        assert_eq!(verdict(&leaky, &leaky, &[]), Exit::Passed);
+        assert_eq!(verdict(&leaky, &base, &[]), Exit::Passed);
+        let mut allowed = sample::report();
+        allowed.counts.leaked = 1;
+        gate::judge_all(&[], &["leaked=1".parse().unwrap()], &mut allowed);
+        assert_eq!(verdict(&base, &allowed, &[]), Exit::Passed);
+        // In an invalid run it is no less done.
+        leaky.validity.reasons.push(crate::report::Reason {
+            code: "nothing_measured".to_owned(),
+            message: "nothing".to_owned(),
+        });
+        let run = |report: &Report| vec![("run".to_owned(), report.clone())];
+        let failure = compare(&run(&base), &run(&leaky), &[]).unwrap_err();
+        assert_eq!(failure.exit, Exit::CheckFailed, "{failure}");
     }
 }
