@@ -24,7 +24,7 @@ use crate::report::time::rfc3339;
 use crate::report::{CaseKind, CaseStatus, Report, files, table};
 use crate::scenario::{RATE_MAX, Scenario};
 use crate::search::{self, Plan, Probe};
-use crate::{compare, merge, progress, runs};
+use crate::{compare, merge, progress, runs, signals};
 
 /// How the server of this project is started; said when nothing listens.
 const START: &str = "start the server with `cargo run --release --bin roomcast`";
@@ -203,11 +203,9 @@ fn search_rate(args: &SearchArgs) -> Result<Exit, Failure> {
     let mut probes = 0_u64;
     let found = search::search(plan, |rate| {
         // Rooms of its own: nothing that is late from the probe before can leak into this one.
-        let seed = scenario.seed.wrapping_add(probes);
         let mut scenario = scenario.clone();
         scenario.rate_hz = rate;
-        scenario.room_prefix = Scenario::new(scenario.target.clone(), seed).room_prefix;
-        scenario.seed = seed;
+        scenario.begin_anew();
         probes += 1;
         let probe = match measure(&scenario, !quiet && !args.terminal.no_progress, &stop) {
             Ok(mut report) => {
@@ -257,7 +255,7 @@ fn handshakes(args: &HandshakesArgs) -> Result<Exit, Failure> {
     } else {
         print(&measured.render(&plan))
     };
-    told(measured.exit(), printed)
+    told(measured.exit(&plan), printed)
 }
 
 fn decode_message(args: &DecodeArgs) -> Result<Exit, Failure> {
@@ -288,23 +286,9 @@ fn decode_message(args: &DecodeArgs) -> Result<Exit, Failure> {
     told(exit, print(&told_of.text))
 }
 
-/// A flag that the first SIGINT or SIGTERM sets; the second ends the process at once.
 fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let register = |signal| {
-        // In this order, so that the first signal only sets the flag.
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            i32::from(Exit::InvalidRun.code()),
-            Arc::clone(&stop),
-        )?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-    };
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        register(signal)
-            .map_err(|error| Failure::usage(format!("cannot listen for signals: {error}")))?;
-    }
-    Ok(stop)
+    signals::stop_on_signal()
+        .map_err(|error| Failure::usage(format!("cannot listen for signals: {error}")))
 }
 
 fn shown(path: &Path) -> String {

@@ -142,10 +142,10 @@ impl Measured {
         done > 0 && failed as f64 <= FAILED_MAX * (done + failed) as f64
     }
 
-    /// How the process ends.
+    /// How the process ends. What the generator was the limit of says nothing about the server.
     #[must_use]
-    pub fn exit(&self) -> Exit {
-        if self.is_valid() {
+    pub fn exit(&self, plan: &Plan) -> Exit {
+        if self.is_valid() && !self.is_generator_bound(plan.threads) {
             Exit::Passed
         } else {
             Exit::InvalidRun
@@ -173,7 +173,7 @@ impl Measured {
             concurrency: plan.concurrency,
             threads: plan.threads,
             resumption: plan.tls.resume,
-            valid: self.is_valid(),
+            valid: self.exit(plan) == Exit::Passed,
             measured_s: self.took.as_secs_f64(),
             handshakes: self.handshakes(),
             handshakes_per_s: self.rate(),
@@ -207,7 +207,11 @@ impl Measured {
             },
             duration(self.took.as_nanos() as f64)
         );
-        let verdict = if self.is_valid() { "valid" } else { "INVALID" };
+        let verdict = match self.exit(plan) {
+            Exit::Passed => "valid",
+            _ if self.is_valid() => "INVALID: the generator was the limit, not the server",
+            _ => "INVALID",
+        };
         text.push_str(&format!("measurement {verdict}\n"));
         let mut fact = |name: &str, fact: String| text.push_str(&format!("{name:<16}{fact}\n"));
         fact(
@@ -251,14 +255,9 @@ impl Measured {
             fact(
                 "generator CPU",
                 format!(
-                    "{} per handshake, {} of a core{}",
+                    "{} per handshake, {} of a core",
                     duration(each),
-                    share(self.generator_cpu),
-                    if self.is_generator_bound(plan.threads) {
-                        ": the generator was the limit, not the server"
-                    } else {
-                        ""
-                    }
+                    share(self.generator_cpu)
                 ),
             );
         }
@@ -325,7 +324,7 @@ mod tests {
         ] {
             let measured = measured(full, resumed, failed);
             assert_eq!(measured.rate(), Some(rate));
-            assert_eq!(measured.exit(), exit, "{full} {resumed} {failed}");
+            assert_eq!(measured.exit(&plan()), exit, "{full} {resumed} {failed}");
         }
         assert_eq!(Measured::default().rate(), None);
     }
@@ -350,7 +349,11 @@ mod tests {
         let mut busy = measured(1, 0, 0);
         busy.generator_cpu = Duration::from_millis(1_900);
         let text = busy.render(&plan);
-        assert!(text.contains("the generator was the limit"), "{text}");
+        assert!(
+            text.contains("measurement INVALID: the generator was the limit"),
+            "{text}"
+        );
+        assert_eq!(busy.exit(&plan), Exit::InvalidRun);
         assert!(
             text.contains("all full") && text.contains("NOT verified"),
             "{text}"

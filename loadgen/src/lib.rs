@@ -25,4 +25,5 @@ pub mod report;
 pub mod runs;
 pub mod scenario;
 pub mod search;
+pub mod signals;
 pub mod target;

@@ -72,6 +72,7 @@ fn refuse_the_same_twice(parts: &[(String, Report)]) -> Result<(), Failure> {
     let mut seen = HashMap::new();
     for (name, part) in parts {
         let run = (
+            &part.scenario.room_prefix,
             part.scenario.seed,
             part.started_at_unix_ms,
             part.measured_at_unix_ms,
@@ -318,8 +319,8 @@ mod tests {
     fn named(reports: Vec<Report>) -> Vec<(String, Report)> {
         let mut parts = Vec::new();
         for (i, mut report) in reports.into_iter().enumerate() {
-            // Each generator has a seed of its own.
-            report.scenario.seed += i as u64;
+            // Each run has rooms of its own; the seed may be the same.
+            report.scenario.room_prefix = format!("lg-{i:016x}");
             parts.push((format!("part{i}.json"), report));
         }
         parts
@@ -441,7 +442,7 @@ mod tests {
             }
         }
         let mut twice = named(vec![at(0), at(0), at(0)]);
-        twice[2].1.scenario.seed = twice[0].1.scenario.seed;
+        twice[2].1.scenario.room_prefix = twice[0].1.scenario.room_prefix.clone();
         let failure = merge(&twice).unwrap_err();
         let want = "part0.json and part2.json are of the same run, of 2023-11-14T22:13:20Z: ";
         assert!(failure.message.starts_with(want), "{failure}");

@@ -41,8 +41,9 @@ pub struct Outcome {
     pub measured_at: SystemTime,
     /// How long each stage took.
     pub stages: Stages,
-    /// The run was stopped before its time; what was measured until then is complete in itself.
-    pub interrupted: bool,
+    /// When the run was stopped before its time, if it was; what was measured until then is
+    /// complete in itself.
+    pub interrupted: Option<Stopped>,
 
     /// `connect` called to TCP established, one value per connection of the ramp.
     pub connect: Histogram<u64>,
@@ -118,6 +119,19 @@ impl Outcome {
             self.healthy.lost as f64 / self.healthy.expected as f64
         }
     }
+}
+
+/// When a run was stopped before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// While clients connected.
+    Ramp,
+    /// In the silence before the traffic.
+    Settle,
+    /// In the warm-up or the measured time.
+    Traffic,
+    /// While stragglers were waited for: what is lost may only be late.
+    Drain,
 }
 
 /// How long each stage took.
@@ -399,6 +413,8 @@ impl ServerUsage {
 pub struct GeneratorUsage {
     /// Threads that drove clients.
     pub threads: usize,
+    /// Cores that are theirs: those of the machine, or half of them if the server is on it too.
+    pub cores: usize,
     /// CPU time of those threads, here and below without the time they were awake only to be
     /// punctual.
     pub cpu: Duration,
@@ -411,6 +427,30 @@ pub struct GeneratorUsage {
     pub max_lag: Duration,
     /// The longest loop iteration that did not sleep.
     pub max_iteration: Duration,
+}
+
+/// What a generator was short of that could not keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShortOf {
+    /// Its threads used all of their time, and there are cores for more of them.
+    Threads,
+    /// Its threads used all of their time, and all of the cores that are theirs.
+    Cores,
+    /// It had work and threads, but others had the cores.
+    Time,
+    /// It was late without being busy or crowded out: the machine itself stood still.
+    Machine,
+}
+
+impl fmt::Display for ShortOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Threads => "give it more --threads, or offer less",
+            Self::Cores => "its threads have all the cores there are for them: offer less, or add another machine (loadgen merge)",
+            Self::Time => "other programs took the machine's time while it was ready to run: stop them, or move it or the server to another machine",
+            Self::Machine => "it was neither busy nor waiting for a core, so the machine itself stood still: run it again, or on another machine",
+        })
+    }
 }
 
 /// Why a run must not be trusted.
@@ -451,6 +491,8 @@ pub enum InvalidReason {
     GeneratorSaturated {
         /// Of the thread that had least to spare, 0 to 1.
         occupied: f64,
+        /// What was short.
+        short_of: ShortOf,
         /// p99 of the send lag.
         send_lag_p99: Duration,
         /// p99 of the receive wait.
@@ -509,11 +551,12 @@ impl fmt::Display for InvalidReason {
             }
             Self::GeneratorSaturated {
                 occupied,
+                short_of,
                 send_lag_p99,
                 receive_wait_p99,
             } => write!(
                 f,
-                "the generator was the bottleneck: a thread had {:.0} % of its time taken, send lag p99 was {:.1} ms and receive wait p99 {:.1} ms; give it more --threads or cores, or offer less",
+                "the generator was the bottleneck: a thread had {:.0} % of its time taken, send lag p99 was {:.1} ms and receive wait p99 {:.1} ms; {short_of}",
                 occupied * 100.0,
                 send_lag_p99.as_secs_f64() * 1e3,
                 receive_wait_p99.as_secs_f64() * 1e3

@@ -5,6 +5,7 @@
 //! Invariant: a scenario that passed [`Scenario::check`] can be run; the engine has no further
 //! opinion about its numbers.
 
+use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -141,15 +142,16 @@ pub struct Scenario {
     /// The server's process, for its CPU and memory. `None`: found by its listening socket when
     /// the target is a loopback address.
     pub server_pid: Option<u32>,
-    /// What room names begin with, unique to the run; of `[A-Za-z0-9._~-]`, at most 48 bytes.
+    /// What room names begin with, and what the run's number in every payload comes from: unique to
+    /// the run, whatever the seed; of `[A-Za-z0-9._~-]`, at most 48 bytes.
     pub room_prefix: String,
-    /// What phases, filler and the run's number come from.
+    /// What phases and filler come from.
     pub seed: u64,
 }
 
 impl Scenario {
     /// The default run against `target`: 1,000 clients in rooms of 10, each sends 64 B once a
-    /// second, for 15 s. `seed` also makes the room prefix.
+    /// second, for 15 s. Its rooms are its own, also if another generator has the same seed.
     pub fn new(target: Target, seed: u64) -> Self {
         Self {
             target,
@@ -177,9 +179,21 @@ impl Scenario {
             threads: default_threads(),
             source_addresses: Vec::new(),
             server_pid: None,
-            room_prefix: format!("lg-{seed:016x}"),
+            room_prefix: room_prefix(),
             seed,
         }
+    }
+
+    /// From now on in rooms of its own, as another run of the same load.
+    pub fn begin_anew(&mut self) {
+        self.room_prefix = room_prefix();
+    }
+
+    /// The number of the run, 24 bits: what a message of another run is known by.
+    pub(crate) fn run_number(&self) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        self.room_prefix.hash(&mut hasher);
+        (hasher.finish() >> 40) as u32
     }
 
     /// The name of a room by its number.
@@ -356,6 +370,12 @@ impl Scenario {
     }
 }
 
+/// What the rooms of no other run begin with: the keys of a [`RandomState`] are the system's.
+fn room_prefix() -> String {
+    let unique = RandomState::new().build_hasher().finish();
+    format!("lg-{unique:016x}")
+}
+
 /// One thread for every two cores, at least one: the other half is the server's, when it runs on
 /// the same machine.
 pub fn default_threads() -> usize {
@@ -432,6 +452,20 @@ mod tests {
             let error = scenario.check().expect_err(word).to_string();
             assert!(error.contains(word), "{word}: {error}");
         }
+    }
+
+    #[test]
+    fn one_seed_is_not_one_run() {
+        let (mut a, b) = (scenario(), scenario());
+        assert_eq!(a.seed, b.seed);
+        assert_ne!(a.room_of(0), b.room_of(0));
+        assert_ne!(a.run_number(), b.run_number());
+        let before = (a.room_of(0), a.run_number());
+        assert_eq!(before.1, a.clone().run_number());
+        a.begin_anew();
+        assert_ne!(before, (a.room_of(0), a.run_number()));
+        assert!(a.run_number() < 1 << 24);
+        assert_eq!(a.check(), Ok(()));
     }
 
     #[test]

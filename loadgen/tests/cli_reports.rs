@@ -3,7 +3,7 @@
 mod cli_support;
 
 use cli_support::{code, command, invalid_outcome, loadgen, outcome, save, stderr, stdout};
-use roomcast_loadgen::outcome::empty_histogram;
+use roomcast_loadgen::outcome::{Stopped, empty_histogram};
 use roomcast_loadgen::report::Report;
 
 /// 1,000 latencies from 10 us to 10 ms, in an order that no half of shares.
@@ -114,7 +114,7 @@ fn an_invalid_run_is_4_whatever_its_latency_would_say() {
 fn an_interrupted_run_is_invalid() {
     let scratch = tempfile::tempdir().unwrap();
     let mut interrupted = outcome(&latencies());
-    interrupted.interrupted = true;
+    interrupted.interrupted = Some(Stopped::Traffic);
     interrupted.stages.measured = std::time::Duration::from_millis(3_210);
     let a = save(&interrupted, scratch.path(), "a.json");
     let b = save(&outcome(&latencies()), scratch.path(), "b.json");

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use relay::{Fault, Relay};
 use roomcast_loadgen::engine::{self, EngineError, Progress, Silent, Snapshot, Stage};
-use roomcast_loadgen::outcome::{Counts, InvalidReason, Outcome};
+use roomcast_loadgen::outcome::{Counts, InvalidReason, Outcome, Stopped};
 use roomcast_loadgen::scenario::{MessageKind, Scenario, Schedule};
 use roomcast_loadgen::target::Target;
 
@@ -113,7 +113,7 @@ fn a_relay_that_does_everything_right() {
                 assert_only(&outcome, Counts::default());
                 assert_eq!(outcome.connect.len(), 24);
                 assert_eq!(outcome.join.len(), 24);
-                assert!(!outcome.interrupted);
+                assert_eq!(outcome.interrupted, None);
                 assert!(outcome.bytes_in > 0 && outcome.bytes_out > 0);
                 assert!(outcome.timeline.len() >= 4);
             }
@@ -283,7 +283,7 @@ fn a_server_that_dies_ends_the_run_and_is_named() {
         assert_consistent(&outcome);
         assert_eq!(relay.faults(), 24);
         assert_eq!(outcome.connections.disconnected, 24);
-        assert!(outcome.endings.all && !outcome.interrupted);
+        assert!(outcome.endings.all && outcome.interrupted.is_none());
         let counts = if warmup.is_zero() {
             outcome.healthy
         } else {
@@ -601,10 +601,11 @@ impl Progress for StopAt<'_> {
 fn a_run_that_is_stopped_reports_what_it_measured() {
     let relay = Relay::start(Fault::None, 1);
     for (at, measured) in [
-        (Stage::Ramp, None),
-        (Stage::Warmup, Some(false)),
-        (Stage::Measure, Some(true)),
-        (Stage::Drain, Some(true)),
+        (Stage::Ramp, Stopped::Ramp),
+        (Stage::Settle, Stopped::Settle),
+        (Stage::Warmup, Stopped::Traffic),
+        (Stage::Measure, Stopped::Traffic),
+        (Stage::Drain, Stopped::Drain),
     ] {
         let stop = AtomicBool::new(false);
         let progress = StopAt {
@@ -625,20 +626,30 @@ fn a_run_that_is_stopped_reports_what_it_measured() {
                 Duration::from_millis(20)
             },
             duration: long,
+            settle: if at == Stage::Settle {
+                endless
+            } else {
+                Duration::ZERO
+            },
             ..scenario(relay.address)
         };
         let result = engine::run(&scenario, &progress, &stop);
-        let Some(measured) = measured else {
-            assert!(matches!(result, Err(EngineError::Stopped)));
-            continue;
-        };
         let outcome = result.expect("an outcome");
+        let connections = &outcome.connections;
+        if matches!(at, Stage::Ramp | Stage::Settle) {
+            // What was learnt until then is told.
+            assert_eq!(outcome.interrupted, Some(measured));
+            assert!(connections.joined > 0 && outcome.join.len() == connections.joined);
+            assert_eq!(connections.disconnected + connections.failed_total(), 0);
+            assert_eq!(outcome.healthy, Counts::default());
+            continue;
+        }
         assert_consistent(&outcome);
         assert_eq!(outcome.healthy.lost + outcome.warmup.lost, 0, "{at:?}");
         let nothing = outcome.validity.contains(&InvalidReason::NothingMeasured);
-        if !measured {
-            assert!(outcome.interrupted && nothing);
-            assert!(outcome.stages.measured.is_zero());
+        if at == Stage::Warmup {
+            assert_eq!(outcome.interrupted, Some(measured));
+            assert!(nothing && outcome.stages.measured.is_zero());
         }
         let seen = progress.seen.into_inner().expect("nobody panics");
         assert!(seen.is_sorted(), "{seen:?}");

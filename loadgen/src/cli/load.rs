@@ -12,8 +12,8 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::tls::TlsArgs;
 use super::values::{
-    Addresses, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_interval, parse_number,
-    parse_size, parse_whole,
+    Addresses, SEED_MAX, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_interval,
+    parse_number, parse_seed, parse_size, parse_whole,
 };
 use crate::exit::Failure;
 use crate::scenario::{MessageKind, Profile, Scenario, Schedule};
@@ -160,8 +160,9 @@ pub struct LoadArgs {
     /// Address to connect from, or a range such as 127.0.0.2-127.0.0.9; repeatable
     #[arg(long, env = "LOADGEN_SOURCE_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_addresses, help_heading = "Generator")]
     pub source_address: Vec<Addresses>,
-    /// Seed of everything random [default: another one each time]
-    #[arg(long, env = "LOADGEN_SEED", help_heading = "Generator", value_parser = parse_whole::<u64>)]
+    /// Seed of schedule and content [default: another one each time]; the names of rooms are new in
+    /// every run
+    #[arg(long, env = "LOADGEN_SEED", help_heading = "Generator", value_parser = parse_seed)]
     pub seed: Option<u64>,
 }
 
@@ -180,7 +181,7 @@ impl LoadArgs {
     pub fn scenario(&self) -> Result<Scenario, Failure> {
         let target =
             Target::parse(&self.url).map_err(|error| Failure::usage(format!("--url: {error}")))?;
-        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..=SEED_MAX));
         let room_size = self.room_size_of_each()?;
         let mut scenario = Scenario::new(target, seed);
         scenario.profile = match self.profile {
@@ -219,9 +220,7 @@ impl LoadArgs {
         scenario.source_addresses = self.source_addresses()?;
         scenario.server_pid = self.server_pid;
         if scenario.clients == 1 {
-            return Err(Failure::usage(
-                "--clients 1: nobody would hear it; at least 2 are needed",
-            ));
+            return Err(alone("--clients 1"));
         }
         scenario
             .check()
@@ -231,7 +230,10 @@ impl LoadArgs {
 
     fn room_size_of_each(&self) -> Result<usize, Failure> {
         let Some(rooms) = self.rooms else {
-            return Ok(self.room_size.unwrap_or(10));
+            return match self.room_size.unwrap_or(10) {
+                1 => Err(alone("--room-size 1")),
+                size => Ok(size),
+            };
         };
         if self.clients == 0 {
             return Err(Failure::usage("at least one client is needed"));
@@ -240,6 +242,9 @@ impl LoadArgs {
             return Err(Failure::usage("--rooms must be at least 1"));
         }
         let size = self.clients.div_ceil(rooms);
+        if size == 1 && self.clients > 1 {
+            return Err(alone(&format!("--rooms {rooms}")));
+        }
         let filled = self.clients.div_ceil(size);
         if filled != rooms {
             return Err(Failure::usage(format!(
@@ -265,4 +270,11 @@ impl LoadArgs {
         }
         Ok(addresses)
     }
+}
+
+/// Who is alone in its room hears nobody and is heard by nobody: there would be nothing to measure.
+fn alone(flag: &str) -> Failure {
+    Failure::usage(format!(
+        "{flag}: nobody would hear it; at least 2 are needed in a room"
+    ))
 }

@@ -60,6 +60,19 @@ pub(super) fn parse_whole<T: FromStr>(text: &str) -> Result<T, String> {
     text.trim().parse().map_err(wrong)
 }
 
+/// The largest seed: the largest whole number up to which readers of JSON that know only 64-bit
+/// floats (JavaScript, jq 1.6) tell all apart, so that the seed in a report repeats the run.
+pub(super) const SEED_MAX: u64 = (1 << 53) - 1;
+
+/// 0 to [`SEED_MAX`].
+pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
+    let seed = parse_whole(text)?;
+    if seed > SEED_MAX {
+        return Err(format!("{seed} is more than {SEED_MAX}, the largest seed"));
+    }
+    Ok(seed)
+}
+
 /// 1 to 1,000,000,000.
 pub(super) fn parse_clients(text: &str) -> Result<u64, String> {
     let clients = parse_whole(text)?;
@@ -140,6 +153,18 @@ mod tests {
         ] {
             assert_eq!(parse_size(text).unwrap(), bytes, "{text}");
         }
+    }
+
+    #[test]
+    fn seeds_survive_as_floats() {
+        for (text, seed) in [
+            ("0", Some(0)),
+            ("9007199254740991", Some(SEED_MAX)),
+            ("9007199254740992", None),
+        ] {
+            assert_eq!(parse_seed(text).ok(), seed, "{text}");
+        }
+        assert_eq!(SEED_MAX as f64 as u64, SEED_MAX);
     }
 
     #[test]

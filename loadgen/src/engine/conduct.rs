@@ -28,7 +28,7 @@ use super::trust::Secure;
 use super::usage::{Cpu, Server};
 use super::validity;
 use super::worker::Settings;
-use crate::outcome::{Endings, Outcome, ServerUsage, Stages};
+use crate::outcome::{Endings, GeneratorUsage, Outcome, ServerUsage, Stages, Stopped};
 use crate::scenario::{Scenario, ScenarioError};
 
 /// Time between two snapshots.
@@ -54,13 +54,21 @@ pub(super) fn run(
     let settings = Arc::new(Settings {
         threads: scenario.threads.min(scenario.rooms()),
         clock: Clock::start(),
-        run: fastrand::Rng::with_seed(scenario.seed).u32(..1 << 24),
+        run: scenario.run_number(),
         scenario: scenario.clone(),
         secure,
     });
     let mut refused = None;
+    let mut unusable = None;
     for address in addresses {
-        let mut conductor = Conductor::new(&settings, address, progress, stop)?;
+        let mut conductor = match Conductor::new(&settings, address, progress, stop) {
+            // No address to connect from is of its family; the next may be of another.
+            Err(EngineError::Scenario(error)) => {
+                unusable = Some(error);
+                continue;
+            }
+            conductor => conductor?,
+        };
         match conductor.first()? {
             Ok(()) => return conductor.conduct(started_at),
             // The name may have another address where somebody listens.
@@ -81,7 +89,7 @@ pub(super) fn run(
             }
             EngineError::FirstClient { target, reason }
         }
-        None => EngineError::Stopped,
+        None => unusable.map_or(EngineError::Stopped, EngineError::Scenario),
     })
 }
 
@@ -202,23 +210,12 @@ impl<'a> Conductor<'a> {
             ..ServerUsage::default()
         };
 
-        let start = clock.now();
-        let ramp = Duration::from_secs_f64(scenario.clients as f64 / scenario.connect_rate);
-        self.enter(Stage::Ramp, ramp);
-        let address = self.address;
-        self.crew.tell_all(|| Command::Ramp { address, start });
-        let all = self.crew.len();
-        if self.wait(Nanos::MAX, |conductor| conductor.ramped == all)? == Ended::Stop {
-            return Err(EngineError::Stopped);
+        if let Some(stopped) = self.gather(&mut stages)? {
+            let measured_at = SystemTime::now();
+            self.close(&mut stages)?;
+            let times = (started_at, measured_at, stages);
+            return Ok(self.assemble(times, Some(stopped), false, None));
         }
-        stages.ramp = since(start, clock.now());
-
-        let settled = clock.now() + nanos(scenario.settle);
-        self.enter(Stage::Settle, scenario.settle);
-        if self.wait(settled, |_| false)? == Ended::Stop {
-            return Err(EngineError::Stopped);
-        }
-        stages.settle = since(settled - nanos(scenario.settle), clock.now());
         server.rss_idle = self.server_rss();
         server.connections = self.total(|gauges| Gauges::get(&gauges.connected));
 
@@ -229,6 +226,7 @@ impl<'a> Conductor<'a> {
         let window = Window { from, to };
         self.enter(Stage::Warmup, scenario.warmup);
         self.crew.tell_all(|| Command::Traffic { start, window });
+        let all = self.crew.len();
         // Without anybody healthy there is nothing more to measure.
         let deserted = |conductor: &Self| conductor.deserted == all;
         let mut ended = self.wait(from, deserted)?;
@@ -248,7 +246,7 @@ impl<'a> Conductor<'a> {
         if ended != Ended::Time {
             self.crew.tell_all(|| Command::Stop);
         }
-        let mut interrupted = ended == Ended::Stop;
+        let mut interrupted = (ended == Ended::Stop).then_some(Stopped::Traffic);
         if let (Some(began), Some(read)) = (began, read) {
             let used = read.cpu.since(&began.cpu);
             (server.cpu_user, server.cpu_system) = (used.user, used.system);
@@ -259,25 +257,18 @@ impl<'a> Conductor<'a> {
         let start = clock.now();
         self.enter(Stage::Drain, scenario.drain);
         let limit = start + nanos(scenario.drain);
-        if interrupted {
+        if interrupted.is_some() {
             // `stop` has been heard; it does not end the drain too.
             self.stop = &NEVER;
         }
-        interrupted |= self.wait(limit, |conductor| conductor.drained == all)? == Ended::Stop;
+        if self.wait(limit, |conductor| conductor.drained == all)? == Ended::Stop {
+            interrupted = Some(Stopped::Drain);
+        }
         stages.drain = since(start, clock.now());
         server.rss_end = self.server_rss();
         server.rss_peak = self.server.and_then(Server::rss_peak).unwrap_or_default();
 
-        let start = clock.now();
-        self.next_reading = Nanos::MAX;
-        self.enter(Stage::Close, Duration::from_nanos(CLOSE_MAX));
-        self.crew.tell_all(|| Command::Close);
-        self.stop = &NEVER;
-        if self.wait(start + CLOSE_MAX, |conductor| conductor.done == all)? != Ended::Goal {
-            return Err(EngineError::Thread);
-        }
-        stages.close = since(start, clock.now());
-
+        self.close(&mut stages)?;
         let watched = self.server.is_some() && read.is_some();
         let server = watched.then_some(server);
         let deserted = ended == Ended::Goal;
@@ -285,10 +276,49 @@ impl<'a> Conductor<'a> {
         Ok(self.assemble(times, interrupted, deserted, server))
     }
 
+    /// Brings every client in, and lets it be quiet. Tells when that was stopped.
+    fn gather(&mut self, stages: &mut Stages) -> Result<Option<Stopped>, EngineError> {
+        let settings = Arc::clone(&self.settings);
+        let (scenario, clock) = (&settings.scenario, settings.clock);
+        let start = clock.now();
+        let ramp = Duration::from_secs_f64(scenario.clients as f64 / scenario.connect_rate);
+        self.enter(Stage::Ramp, ramp);
+        let address = self.address;
+        self.crew.tell_all(|| Command::Ramp { address, start });
+        let all = self.crew.len();
+        let ended = self.wait(Nanos::MAX, |conductor| conductor.ramped == all)?;
+        stages.ramp = since(start, clock.now());
+        if ended == Ended::Stop {
+            return Ok(Some(Stopped::Ramp));
+        }
+        let start = clock.now();
+        self.enter(Stage::Settle, scenario.settle);
+        let ended = self.wait(start + nanos(scenario.settle), |_| false)?;
+        stages.settle = since(start, clock.now());
+        Ok((ended == Ended::Stop).then_some(Stopped::Settle))
+    }
+
+    /// Closes every connection.
+    fn close(&mut self, stages: &mut Stages) -> Result<(), EngineError> {
+        let clock = self.settings.clock;
+        let start = clock.now();
+        self.next_reading = Nanos::MAX;
+        self.enter(Stage::Close, Duration::from_nanos(CLOSE_MAX));
+        self.crew.tell_all(|| Command::Close);
+        // `stop` has been heard, or comes too late.
+        self.stop = &NEVER;
+        let all = self.crew.len();
+        if self.wait(start + CLOSE_MAX, |conductor| conductor.done == all)? != Ended::Goal {
+            return Err(EngineError::Thread);
+        }
+        stages.close = since(start, clock.now());
+        Ok(())
+    }
+
     fn assemble(
         self,
         (started_at, measured_at, stages): (SystemTime, SystemTime, Stages),
-        interrupted: bool,
+        interrupted: Option<Stopped>,
         deserted: bool,
         server: Option<ServerUsage>,
     ) -> Outcome {
@@ -336,7 +366,10 @@ impl<'a> Conductor<'a> {
             bytes_out: sum.bytes_out,
             overflow,
             server,
-            generator: sum.generator,
+            generator: GeneratorUsage {
+                cores: plan::cores_of_generator(self.address),
+                ..sum.generator
+            },
             validity: Vec::new(),
         };
         outcome.validity = validity::judge(&outcome, sum.accounting_overflow);

@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 
 use super::clock::Nanos;
 use super::schedule::{Period, phases};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, default_threads};
 
 /// Loopback connections from one address before a further one is used: what a default Linux
 /// leaves for local ports, less a reserve for whatever else runs.
@@ -108,6 +109,14 @@ pub(crate) fn shares(scenario: &Scenario, sources: &[IpAddr]) -> Vec<Share> {
         }
     }
     shares
+}
+
+/// Cores that a generator may use without taking them from a server at `target`.
+pub(crate) fn cores_of_generator(target: SocketAddr) -> usize {
+    if target.ip().is_loopback() {
+        return default_threads();
+    }
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// The misbehaving of each room, one to each room in turn until all are placed.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::outcome::{InvalidReason, Outcome};
+use crate::outcome::{GeneratorUsage, InvalidReason, Outcome, ShortOf};
 use crate::scenario::Schedule;
 
 /// Of the offered messages, those that must have been written in time.
@@ -112,6 +112,7 @@ pub(crate) fn judge(outcome: &Outcome, accounting_overflow: bool) -> Vec<Invalid
     if lag.is_bottleneck(occupied) {
         reasons.push(InvalidReason::GeneratorSaturated {
             occupied,
+            short_of: short_of(&outcome.generator),
             send_lag_p99: lag.send,
             receive_wait_p99: lag.receive,
         });
@@ -125,6 +126,27 @@ pub(crate) fn judge(outcome: &Outcome, accounting_overflow: bool) -> Vec<Invalid
         reasons.push(InvalidReason::AccountingOverflow);
     }
     reasons
+}
+
+/// A thread that used this much of its time had work all the time.
+const BUSY_MIN: f64 = 0.85;
+/// A thread that was ready to run without a core for this much of its time was crowded out.
+const CROWDED_MIN: f64 = 0.05;
+
+/// What the generator was short of.
+fn short_of(generator: &GeneratorUsage) -> ShortOf {
+    let waited = generator.busiest_occupied - generator.busiest_share;
+    if generator.busiest_share >= BUSY_MIN {
+        if generator.threads < generator.cores {
+            ShortOf::Threads
+        } else {
+            ShortOf::Cores
+        }
+    } else if waited >= CROWDED_MIN {
+        ShortOf::Time
+    } else {
+        ShortOf::Machine
+    }
 }
 
 /// How the connections ended that would have been needed: by the server, or by what it did.
@@ -152,6 +174,31 @@ fn endings_of(outcome: &Outcome) -> impl Iterator<Item = InvalidReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_threads_are_advised_only_where_they_are_short() {
+        use ShortOf::{Cores, Machine, Threads, Time};
+        for (threads, cores, busy, occupied, short) in [
+            (1, 4, 0.99, 0.99, Threads),
+            (1, 4, 0.90, 0.99, Threads),
+            (1, 1, 0.99, 0.99, Cores),
+            (4, 4, 0.90, 1.00, Cores),
+            (1, 4, 0.50, 0.99, Time),
+            (1, 1, 0.30, 0.36, Time),
+            (2, 4, 0.30, 0.31, Machine),
+        ] {
+            let generator = GeneratorUsage {
+                threads,
+                cores,
+                busiest_share: busy,
+                busiest_occupied: occupied,
+                ..GeneratorUsage::default()
+            };
+            let found = short_of(&generator);
+            assert_eq!(found, short, "{generator:?}");
+            assert_eq!(found.to_string().contains("--threads"), short == Threads);
+        }
+    }
 
     #[test]
     fn the_generator_is_the_bottleneck_when_its_lag_is_a_part_of_what_was_measured() {

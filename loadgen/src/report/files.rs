@@ -36,7 +36,12 @@ pub fn prepare(directory: &Path) -> Result<(), Failure> {
         })
 }
 
-/// Writes every file of a report into `directory` and returns their paths.
+/// What only some runs have: an earlier run's must not stay beside the files of one that has none.
+const OF_SOME: [&str; 1] = [TLS];
+const TLS: &str = "tls.hgrm";
+
+/// Writes every file of a report into `directory`, removes what an earlier run had beyond that, and
+/// returns the paths.
 ///
 /// # Errors
 /// One line and exit code 2 for the first file that cannot be written.
@@ -54,7 +59,12 @@ pub fn write_all(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, Fail
         ("junit.xml", junit::render(report)),
     ];
     if !report.histograms.tls.is_empty() {
-        files.push(("tls.hgrm", hgrm::render(&report.histograms.tls)));
+        files.push((TLS, hgrm::render(&report.histograms.tls)));
+    }
+    for name in OF_SOME {
+        if !files.iter().any(|(written, _)| *written == name) {
+            remove(&directory.join(name))?;
+        }
     }
     files
         .into_iter()
@@ -73,6 +83,16 @@ pub fn write_all(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, Fail
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     write_atomically(path, text)
         .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::usage(format!(
+            "cannot remove {} of an earlier run: {error}",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
@@ -141,6 +161,11 @@ mod tests {
         write_all(&report, scratch.path()).unwrap();
         assert!(names(scratch.path()).contains(&"tls.hgrm".to_owned()));
         assert_eq!(Report::read(&scratch.path().join(REPORT)).unwrap(), report);
+        // The next run is over ws: no handshake of this one stays beside it.
+        write(&scratch.path().join("notes.txt"), "mine").unwrap();
+        write_all(&sample::report(), scratch.path()).unwrap();
+        assert!(!names(scratch.path()).contains(&"tls.hgrm".to_owned()));
+        assert!(names(scratch.path()).contains(&"notes.txt".to_owned()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::model::{
     Connections, Counts, Generator, Histograms, Interval, Reason, Report, SCHEMA, ScenarioReport,
     Server, Stages, TlsScenario, Traffic, Validity,
 };
-use crate::outcome::{self, InvalidReason, Outcome};
+use crate::outcome::{self, InvalidReason, Outcome, Stopped};
 use crate::scenario::{MessageKind, Profile, Scenario, Schedule, Tls, Trust};
 
 impl From<&Outcome> for Report {
@@ -108,6 +108,7 @@ impl From<&Scenario> for ScenarioReport {
             threads: scenario.threads as u64,
             source_addresses: scenario.source_addresses.len() as u64,
             seed: scenario.seed,
+            room_prefix: scenario.room_prefix.clone(),
         }
     }
 }
@@ -157,19 +158,45 @@ fn validity(outcome: &Outcome) -> Validity {
             message: reason.to_string(),
         })
         .collect();
-    if outcome.interrupted {
-        reasons.push(Reason {
-            code: "interrupted".to_owned(),
-            message: format!(
-                "the run was stopped after {:.1} s of {:.1} s",
-                outcome.stages.measured.as_secs_f64(),
-                outcome.scenario.duration.as_secs_f64()
-            ),
-        });
+    if let Some(stopped) = outcome.interrupted {
+        reasons.push(interrupted(stopped, outcome));
     }
     Validity {
         valid: reasons.is_empty(),
         reasons,
+    }
+}
+
+fn interrupted(stopped: Stopped, outcome: &Outcome) -> Reason {
+    let (code, message) = match stopped {
+        Stopped::Ramp => (
+            "interrupted",
+            format!(
+                "the run was stopped while its clients connected, {} of {}",
+                outcome.connections.joined, outcome.scenario.clients
+            ),
+        ),
+        Stopped::Settle => (
+            "interrupted",
+            "the run was stopped before its traffic".to_owned(),
+        ),
+        Stopped::Traffic => (
+            "interrupted",
+            format!(
+                "the run was stopped after {:.1} s of {:.1} s",
+                outcome.stages.measured.as_secs_f64(),
+                outcome.scenario.duration.as_secs_f64()
+            ),
+        ),
+        // What is lost then may only be late.
+        Stopped::Drain => (
+            "drain_interrupted",
+            "the run was stopped while what had been sent was still waited for".to_owned(),
+        ),
+    };
+    Reason {
+        code: code.to_owned(),
+        message,
     }
 }
 

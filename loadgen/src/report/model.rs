@@ -125,8 +125,12 @@ pub struct ScenarioReport {
     pub threads: u64,
     /// Local addresses connected from; 0 is the system's choice.
     pub source_addresses: u64,
-    /// Seed of everything random.
+    /// Seed of schedule and content.
     pub seed: u64,
+    /// What room names began with: another one in every run, whatever the seed. Empty in reports
+    /// of versions that took it from the seed.
+    #[serde(default)]
+    pub room_prefix: String,
 }
 
 /// What the timeline's resolution was before it could be chosen.

@@ -79,6 +79,7 @@ pub(crate) fn report() -> Report {
             threads: 1,
             source_addresses: 0,
             seed: 7,
+            room_prefix: "lg-0000000000000007".to_owned(),
         },
         validity: Validity {
             valid: true,

@@ -98,7 +98,7 @@ pub fn outcome(latencies: &[u64]) -> Outcome {
             measured: Duration::from_secs(15),
             ..Stages::default()
         },
-        interrupted: false,
+        interrupted: None,
         connect: empty_histogram(),
         tls: empty_histogram(),
         join: empty_histogram(),
