@@ -9,6 +9,7 @@
 mod environment;
 mod handshakes;
 mod load;
+mod request;
 mod tls;
 mod values;
 
@@ -20,6 +21,7 @@ use clap::{Arg, ArgAction, Args, Parser, Subcommand};
 
 pub use handshakes::HandshakesArgs;
 pub use load::{LoadArgs, ProfileArg};
+pub use request::RequestArgs;
 pub use tls::TlsArgs;
 pub use values::Addresses;
 

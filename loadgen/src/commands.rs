@@ -101,7 +101,9 @@ fn explain(error: EngineError) -> Failure {
         EngineError::Resolve { .. } => {
             Failure::could_not_connect(format!("{message}: check the host in --url"))
         }
-        EngineError::FirstClient { .. } => Failure::could_not_connect(message),
+        EngineError::FirstClient { .. } | EngineError::Redirected { .. } => {
+            Failure::could_not_connect(message)
+        }
         EngineError::Stopped | EngineError::System { .. } | EngineError::Thread => {
             Failure::invalid_run(message)
         }

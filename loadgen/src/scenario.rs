@@ -87,6 +87,20 @@ impl Default for Tls {
     }
 }
 
+/// What a client's upgrade request says beyond what it must, and what it makes of the answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Further fields: name and value, such as Origin or Authorization.
+    pub headers: Vec<(String, String)>,
+    /// The subprotocol that is asked for, and that the server must choose.
+    pub subprotocol: Option<String>,
+    /// Whether a redirection of the first client is followed, by all of them.
+    pub follow_redirects: bool,
+}
+
+/// Fields that are for the server they were given for, and for no other.
+const SECRETS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
 /// One load test.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -94,6 +108,8 @@ pub struct Scenario {
     pub target: Target,
     /// How TLS is done, if the target is `wss`.
     pub tls: Tls,
+    /// What the upgrade request says beyond what it must.
+    pub request: Request,
     /// How messages are exchanged.
     pub profile: Profile,
     /// Connections, healthy and misbehaving together.
@@ -156,6 +172,7 @@ impl Scenario {
         Self {
             target,
             tls: Tls::default(),
+            request: Request::default(),
             profile: Profile::Raw,
             clients: 1_000,
             room_size: 10,
@@ -187,6 +204,19 @@ impl Scenario {
     /// From now on in rooms of its own, as another run of the same load.
     pub fn begin_anew(&mut self) {
         self.room_prefix = room_prefix();
+    }
+
+    /// Goes to `target` instead, without what was meant for the other host only.
+    pub(crate) fn redirect(&mut self, target: Target) {
+        if target.host_field() != self.target.host_field() {
+            let is_secret = |name: &str| {
+                SECRETS
+                    .iter()
+                    .any(|secret| name.eq_ignore_ascii_case(secret))
+            };
+            self.request.headers.retain(|(name, _)| !is_secret(name));
+        }
+        self.target = target;
     }
 
     /// The number of the run, 24 bits: what a message of another run is known by.
@@ -452,6 +482,28 @@ mod tests {
             let error = scenario.check().expect_err(word).to_string();
             assert!(error.contains(word), "{word}: {error}");
         }
+    }
+
+    #[test]
+    fn secrets_stay_with_the_host_they_are_for() {
+        let mut scenario = scenario();
+        let fields = [
+            ("Authorization", "Bearer x"),
+            ("cookie", "y"),
+            ("X-Game", "z"),
+        ];
+        scenario.request.headers = fields
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+        let at = |url: &str| Target::parse(url).expect("valid");
+        scenario.redirect(at("ws://127.0.0.1:1/elsewhere"));
+        assert_eq!(scenario.request.headers.len(), 3);
+        scenario.redirect(at("ws://127.0.0.2:1"));
+        assert_eq!(
+            scenario.request.headers,
+            [("X-Game".to_owned(), "z".to_owned())]
+        );
+        assert_eq!(scenario.target, at("ws://127.0.0.2:1"));
     }
 
     #[test]

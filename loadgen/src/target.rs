@@ -147,6 +147,30 @@ impl Target {
         self.to_string().replacen(ROOM, room, 1)
     }
 
+    /// Where a redirection leads (RFC 9110 section 10.2.2): `location` is absolute, of HTTP or
+    /// WebSocket, or relative to this. The name of a room in it must be `{room}` already.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub fn redirected(&self, location: &str) -> Result<Self, TargetError> {
+        let location = location.split('#').next().unwrap_or_default();
+        let scheme = if self.secure { "wss" } else { "ws" };
+        let here = format!("{scheme}://{}", self.host_field());
+        let url = match location.split_once("://") {
+            Some((http, rest)) if http.eq_ignore_ascii_case("http") => format!("ws://{rest}"),
+            Some((https, rest)) if https.eq_ignore_ascii_case("https") => format!("wss://{rest}"),
+            Some(_) => location.to_owned(),
+            None if location.starts_with("//") => format!("{scheme}:{location}"),
+            None if location.starts_with('/') => format!("{here}{location}"),
+            None => {
+                let path = self.template.split('?').next().unwrap_or_default();
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                format!("{here}{folder}/{location}")
+            }
+        };
+        Self::parse(&url)
+    }
+
     /// Path and query of a room.
     pub fn path_of(&self, room: &str) -> String {
         self.template.replacen(ROOM, room, 1)
@@ -245,6 +269,25 @@ fn template(path: &str) -> Result<String, TargetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redirections_lead_elsewhere() {
+        let here = Target::parse("ws://a:7777/rooms/{room}?k=1").expect("valid");
+        for (location, there) in [
+            ("/r2/{room}", "ws://a:7777/r2/{room}"),
+            ("other/{room}", "ws://a:7777/rooms/other/{room}"),
+            ("//b/rooms/{room}", "ws://b/rooms/{room}"),
+            ("https://b/x/{room}?k=2#top", "wss://b/x/{room}?k=2"),
+            ("HTTP://b:81/rooms", "ws://b:81/rooms/{room}"),
+            ("wss://b", "wss://b/rooms/{room}"),
+        ] {
+            let target = here.redirected(location).expect(location);
+            assert_eq!(target.to_string(), there, "{location}");
+        }
+        for location in ["ftp://b/", "https:///x", "/{room}/{room}"] {
+            assert!(here.redirected(location).is_err(), "{location}");
+        }
+    }
 
     #[test]
     fn urls_that_can_be_used() {

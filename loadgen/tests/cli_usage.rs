@@ -22,6 +22,11 @@ fn unusable_flags_are_one_line_and_exit_2() {
     refused(&["--clients", "0"], "at least one client");
     refused(&["--clients", "10k"], "give a whole number like 10000");
     refused(&["--clients", "1"], "at least 2");
+    refused(&["--room-size", "1"], "nobody would hear it");
+    refused(&["--rooms", "1000"], "--rooms 1000: nobody would hear it");
+    refused(&["--seed", "9007199254740992"], "the largest seed");
+    refused(&["--header", "Host: x"], "--url");
+    refused(&["--allow", "loss"], "no '='");
     refused(&["--nonsense"], "--nonsense");
     refused(&["--url", "wss://127.0.0.1/#room"], "#fragment");
     refused(&["--ca", "ca.pem", "--insecure"], "cannot be used with");

@@ -217,3 +217,26 @@ fn every_refusal_arrives_as_its_status() {
         );
     }
 }
+
+#[test]
+fn a_redirection_names_a_place() {
+    for (answer, location) in [
+        ("HTTP/1.1 307 Go\r\nLocation: /x\r\n\r\n", Some("/x")),
+        (
+            "HTTP/1.0 301 Go\r\nlocation: ws://b/y\r\n\r\nbody",
+            Some("ws://b/y"),
+        ),
+        (
+            "HTTP/1.1 100 Wait\r\n\r\nHTTP/1.1 302 Go\r\nLocation: z\r\n\r\n",
+            Some("z"),
+        ),
+        ("HTTP/1.1 302 Go\r\nLocation: z\r\n", None),
+        ("HTTP/1.1 302 Go\r\n\r\n", None),
+        ("HTTP/1.1 200 OK\r\nLocation: z\r\n\r\n", None),
+        ("", None),
+        ("garbage", None),
+    ] {
+        let found = roomcast_protocol::upgrade::redirect_location(answer.as_bytes());
+        assert_eq!(found, location, "{answer:?}");
+    }
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::request::RequestArgs;
 use super::tls::TlsArgs;
 use super::values::{
     Addresses, SEED_MAX, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_interval,
@@ -45,6 +46,9 @@ pub struct LoadArgs {
         value_name = "PID",
         help_heading = "Target", value_parser = parse_whole::<u32>)]
     pub server_pid: Option<u32>,
+    /// The upgrade request.
+    #[command(flatten)]
+    pub request: RequestArgs,
     /// TLS.
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -188,6 +192,7 @@ impl LoadArgs {
             ProfileArg::Raw => Profile::Raw,
         };
         scenario.tls = self.tls.tls();
+        scenario.request = self.request.request();
         scenario.clients = self.clients;
         scenario.room_size = room_size;
         scenario.senders_per_room = self.senders_per_room.unwrap_or(room_size);

@@ -40,8 +40,37 @@ const HEAD_START: Nanos = 20_000_000;
 /// What the close stage may take beyond each client's own limit of two seconds.
 const CLOSE_MAX: Nanos = 60_000_000_000;
 
-/// Carries a scenario out.
+/// Redirections that are followed one after the other, as browsers do (the Fetch standard).
+const REDIRECTS_MAX: usize = 20;
+
+/// Carries a scenario out, where its target says or, if it may, where that leads.
 pub(super) fn run(
+    scenario: &Scenario,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Outcome, EngineError> {
+    let mut scenario = scenario.clone();
+    let mut followed = 0;
+    loop {
+        let redirected = match run_at(&scenario, progress, stop) {
+            Err(EngineError::Redirected {
+                target, location, ..
+            }) if scenario.request.follow_redirects && followed < REDIRECTS_MAX => {
+                target.redirected(&location).map_err(|error| {
+                    let reason =
+                        format!("it redirects to {location}, where nobody can go: {error}");
+                    EngineError::FirstClient { target, reason }
+                })?
+            }
+            result => return result,
+        };
+        followed += 1;
+        scenario.redirect(redirected);
+    }
+}
+
+/// Carries a scenario out at its target.
+fn run_at(
     scenario: &Scenario,
     progress: &dyn Progress,
     stop: &AtomicBool,
@@ -78,6 +107,11 @@ pub(super) fn run(
     let target = scenario.target.clone();
     Err(match refused {
         Some((address, Failure::Refused)) => EngineError::NothingListens { target, address },
+        Some((_, Failure::Redirected(status, location))) => EngineError::Redirected {
+            target,
+            status,
+            location,
+        },
         Some((_, failure)) => {
             let mut reason = failure.to_string();
             if failure == Failure::Upgrade(ClientError::Status(404)) {

@@ -42,6 +42,18 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
+    /// The very first client was sent elsewhere, and that is not followed, or not so far.
+    #[error(
+        "the first client could not join {target}: the server redirects to {location} (HTTP status {status}): give that as --url, or follow it with --follow-redirects"
+    )]
+    Redirected {
+        /// What was asked for.
+        target: Target,
+        /// The status of the answer.
+        status: u16,
+        /// Where it leads, with `{room}` for the name of the room.
+        location: String,
+    },
     /// The limit on open files is too low for this many clients, and cannot be raised.
     #[error(
         "{clients} clients need {needed} file descriptors, and only {limit} are allowed: raise the hard limit (ulimit -Hn)"

@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     Tls(Fault),
     /// A plain request was answered with the advice to speak TLS.
     TlsWanted,
+    /// The answer sends the client elsewhere, with this status.
+    Redirected(u16, String),
     /// The answer was not a right 101.
     Upgrade(ClientError),
     /// Too many others had failed.
@@ -57,6 +59,7 @@ impl Failure {
             | Self::EndedInTls
             | Self::Truncated
             | Self::TlsWanted
+            | Self::Redirected(..)
             | Self::Upgrade(_) => true,
             Self::Tls(fault) => fault.is_alert(),
             Self::TimedOut | Self::NoPort | Self::Io(_) | Self::NotTried => false,
@@ -100,6 +103,18 @@ impl fmt::Display for Failure {
             Self::Upgrade(ClientError::Status(503)) => {
                 write!(f, "the server is full or draining (HTTP status 503)")
             }
+            Self::Upgrade(ClientError::Status(401)) => write!(
+                f,
+                "the server wants to know who asks (HTTP status 401): give what it expects, such as --header 'Authorization: Bearer TOKEN', or a ticket in --url"
+            ),
+            Self::Upgrade(ClientError::Status(403)) => write!(
+                f,
+                "the server does not allow it (HTTP status 403): if it lets only pages of certain sites in, give one with --origin; if it knows who asks, other credentials are needed"
+            ),
+            Self::Redirected(status, location) => write!(
+                f,
+                "the server redirects to {location} (HTTP status {status}): give that as --url, or follow it with --follow-redirects"
+            ),
             Self::Upgrade(error) => write!(f, "{error}"),
             Self::NotTried => write!(f, "not tried after too many failures"),
         }

@@ -80,6 +80,10 @@ impl From<&Scenario> for ScenarioReport {
             .to_owned(),
             url: scenario.target.to_string(),
             tls: scenario.target.is_secure().then(|| (&scenario.tls).into()),
+            subprotocol: scenario.request.subprotocol.clone(),
+            headers: { scenario.request.headers.iter() }
+                .map(|(name, _)| name.clone())
+                .collect(),
             clients: scenario.clients as u64,
             rooms: scenario.rooms() as u64,
             room_size: scenario.room_size as u64,

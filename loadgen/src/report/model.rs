@@ -86,6 +86,12 @@ pub struct ScenarioReport {
     /// How TLS was done; absent when the url is `ws`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsScenario>,
+    /// The subprotocol that was asked for; absent when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subprotocol: Option<String>,
+    /// Names of the fields that were added to the upgrade request; their values are nobody's business.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
     /// Connections of well-behaved and misbehaving clients together.
     pub clients: u64,
     /// Rooms they were spread over.

@@ -59,6 +59,8 @@ pub(crate) fn report() -> Report {
             profile: "raw".to_owned(),
             url: "ws://127.0.0.1:7777".to_owned(),
             tls: None,
+            subprotocol: None,
+            headers: Vec::new(),
             clients: 20,
             rooms: 2,
             room_size: 10,

@@ -105,6 +105,31 @@ pub fn parse_client_response(
     }
 }
 
+/// Where an answer that is a redirection (3xx) sends the client: its Location (RFC 9110 section 10.2.2). `None` if
+/// `bytes`, everything received so far, hold no such answer whole.
+#[must_use]
+pub fn redirect_location(bytes: &[u8]) -> Option<&str> {
+    let mut start = 0;
+    loop {
+        let mut table = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut response = httparse::Response::new(&mut table);
+        let window = bytes.get(start..bytes.len().min(MAX_HEAD))?;
+        let Ok(httparse::Status::Complete(len)) = response.parse(window) else {
+            return None;
+        };
+        start += len;
+        match response.code {
+            Some(100..=199) => {}
+            Some(300..=399) => {
+                let mut fields = response.headers.iter();
+                let location = fields.find(|field| field.name.eq_ignore_ascii_case("location"))?;
+                return std::str::from_utf8(location.value).ok();
+            }
+            _ => return None,
+        }
+    }
+}
+
 /// RFC 6455 section 4.1, the six steps a client validates a 101 with.
 fn judge(
     fields: &[httparse::Header<'_>],

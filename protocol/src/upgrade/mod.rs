@@ -35,7 +35,7 @@ mod room_name;
 mod status;
 mod target;
 
-pub use client::{ClientError, parse_client_response, write_client_request};
+pub use client::{ClientError, parse_client_response, redirect_location, write_client_request};
 pub use fields::Protocols;
 pub use head::{asks_for_head_only, find_head_end};
 pub use key::{AcceptKey, ClientKey};

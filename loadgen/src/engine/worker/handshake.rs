@@ -148,14 +148,18 @@ impl Worker {
         let number = self.rooms[client.plan.room as usize].number;
         let room = scenario.room_of(number);
         let key = ClientKey::from_bytes(self.random.u128(..).to_le_bytes());
+        let extra = scenario.request.headers.iter();
+        let extra: Vec<_> = extra
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         self.out.clear();
         upgrade::write_client_request(
             &mut self.out,
             &scenario.target.host_field(),
             &scenario.target.path_of(&room),
             &key,
-            None,
-            &[],
+            scenario.request.subprotocol.as_deref(),
+            &extra,
         );
         client.phase = Phase::Upgrading(Box::new(Upgrading {
             connecting_since,
@@ -213,15 +217,36 @@ impl Worker {
             } else {
                 upgrading.answer.extend_from_slice(&self.buffer[..read]);
             }
-            match upgrade::parse_client_response(&upgrading.answer, &upgrading.key, None) {
+            let offered = self.settings.scenario.request.subprotocol.as_deref();
+            match upgrade::parse_client_response(&upgrading.answer, &upgrading.key, offered) {
                 Ok(None) => {}
                 Ok(Some(len)) => return self.joined(index, len),
                 Err(ClientError::Status(400)) if self.tls_is_wanted(index) => {
                     return self.failed(index, Failure::TlsWanted);
                 }
-                Err(error) => return self.failed(index, Failure::Upgrade(error)),
+                Err(error) => {
+                    let failure = self.redirected(index, error);
+                    return self.failed(index, failure.unwrap_or(Failure::Upgrade(error)));
+                }
             }
         }
+    }
+
+    /// Where an answer that is not the 101 sends the client, if it does.
+    fn redirected(&self, index: u32, error: ClientError) -> Option<Failure> {
+        let client = &self.clients[index as usize];
+        let (ClientError::Status(status), Phase::Upgrading(upgrading)) = (error, &client.phase)
+        else {
+            return None;
+        };
+        let location = upgrade::redirect_location(&upgrading.answer)?;
+        // The same for every room, as far as it is.
+        let number = self.rooms[client.plan.room as usize].number;
+        let room = self.settings.scenario.room_of(number);
+        Some(Failure::Redirected(
+            status,
+            location.replace(&room, "{room}"),
+        ))
     }
 
     /// Whether a plain request was answered with the advice to speak TLS.
