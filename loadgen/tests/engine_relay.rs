@@ -587,7 +587,8 @@ struct StopAt<'a> {
 
 impl Progress for StopAt<'_> {
     fn update(&self, snapshot: &Snapshot) {
-        if snapshot.stage >= self.stage {
+        // Before the first client is in, there is nothing to tell.
+        if snapshot.stage >= self.stage && snapshot.connected > 0 {
             self.stop.store(true, Ordering::Relaxed);
         }
         let mut seen = self.seen.lock().expect("nobody panics");
@@ -626,6 +627,7 @@ fn a_run_that_is_stopped_reports_what_it_measured() {
                 Duration::from_millis(20)
             },
             duration: long,
+            connect_rate: if at == Stage::Ramp { 1.0 } else { 10_000.0 },
             settle: if at == Stage::Settle {
                 endless
             } else {

@@ -17,14 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// A load of an hour, whose report goes to `out`; returns once it is in this stage.
 fn started(relay: &Relay, out: &Path, stage: &str, more: &[&str]) -> Child {
     let (url, out) = (format!("ws://{}", relay.address), out.to_str().unwrap());
-    let small = [
-        "-c4",
-        "--room-size=2",
-        "-r20",
-        "-d1h",
-        "--warmup=0",
-        "--threads=1",
-    ];
+    let small = ["--room-size=2", "-r20", "-d1h", "--warmup=0", "--threads=1"];
     let args = [&small[..], &["--url", &url, "--out", out], more].concat();
     let mut child = command(&[], &args)
         .stdout(Stdio::null())
@@ -55,8 +48,12 @@ fn one_stop_that_arrives_twice_is_one_and_leaves_a_report_at_any_stage() {
             &["-c40", "--connect-rate=1"][..],
             "while its clients connected",
         ),
-        ("settle", &["--settle=1h"], "before its traffic"),
-        ("measure", &["--settle=0"], "the run was stopped after"),
+        ("settle", &["-c4", "--settle=1h"], "before its traffic"),
+        (
+            "measure",
+            &["-c4", "--settle=0"],
+            "the run was stopped after",
+        ),
     ] {
         let relay = Relay::start(Fault::None, 1);
         let scratch = tempfile::tempdir().unwrap();
@@ -102,7 +99,7 @@ fn a_second_stop_that_is_meant_ends_it_at_once() {
         &relay,
         scratch.path(),
         "measure",
-        &["--settle=0", "--drain=1h"],
+        &["-c4", "--settle=0", "--drain=1h"],
     );
     while relay.faults() == 0 {
         std::thread::yield_now();

@@ -228,10 +228,13 @@ impl<'a> Conductor<'a> {
     fn first(&mut self) -> Result<Result<(), Failure>, EngineError> {
         self.crew.tell(0, Command::First(self.address));
         let ended = self.wait(Nanos::MAX, |conductor| conductor.first.is_some())?;
-        match self.first.take() {
-            Some(result) if ended == Ended::Goal => Ok(result),
-            _ => Err(EngineError::Stopped),
+        if ended == Ended::Stop {
+            // Who is in already was in before.
+            while let Ok(event) = self.crew.events.try_recv() {
+                self.hear(event);
+            }
         }
+        self.first.take().ok_or(EngineError::Stopped)
     }
 
     fn conduct(mut self, started_at: SystemTime) -> Result<Outcome, EngineError> {
