@@ -27,6 +27,16 @@ def replay(vector):
     return None
 
 
+def messages(steps):
+    for step in steps:
+        if "new" in step:
+            yield "up", step["new"]
+        if "receive" in step:
+            yield "down", step["receive"]
+        for message in step.get("transmits", []):
+            yield "up", message
+
+
 def main():
     count = 0
     failed = False
@@ -40,6 +50,13 @@ def main():
             if wrong:
                 failed = True
                 print(f"{file}: {vector['name']}: {wrong}\n  {vector}", file=sys.stderr)
+    for session in json.loads((pathlib.Path(sys.argv[1]) / "sessions.json").read_text()):
+        for way, message in messages(session["steps"]):
+            count += 1
+            data = bytes.fromhex(message)
+            if ENCODE[way](DECODE[way](data)) != data:
+                failed = True
+                print(f"{session['name']}: {message} encodes to something else", file=sys.stderr)
     print(count)
     sys.exit(failed)
 

@@ -27,7 +27,13 @@
 
 use super::bytes::{Reader, utf8, write_head, write_owner, write_packet};
 use super::list::{Changed, List};
-use super::{Fault, Life, Malformed, Name, Owner, Pairs, Payload, PlayerId, Token, write_varint};
+use super::{Fault, Malformed, Name, Owner, Pairs, Payload, PlayerId, write_varint};
+
+mod reasons;
+mod welcome;
+
+pub use reasons::{capability, left, refused, reset};
+pub use welcome::Welcome;
 
 mod kind {
     pub(super) const EVENT: u8 = 0x08;
@@ -161,71 +167,6 @@ pub enum Packet<'a> {
         /// Its body.
         body: &'a [u8],
     },
-}
-
-/// Reasons of [`Packet::Left`].
-pub mod left {
-    /// It wanted to go.
-    pub const LEFT: u64 = 0;
-    /// It did not come back in time.
-    pub const GRACE_OVER: u64 = 1;
-    /// The host has put it out.
-    pub const KICKED: u64 = 2;
-}
-
-/// Reasons of [`Packet::Reset`].
-pub mod reset {
-    /// The client was too far behind.
-    pub const BEHIND: u64 = 1;
-    /// The log no longer reaches back to the client's cursor.
-    pub const LOG: u64 = 2;
-    /// Nobody has this token: the client is somebody new.
-    pub const GONE: u64 = 3;
-}
-
-/// Reasons of [`Packet::Refused`].
-pub mod refused {
-    /// A guard did not hold.
-    pub const GUARD: u64 = 1;
-    /// The player that it was for is gone.
-    pub const PLAYER_GONE: u64 = 2;
-    /// Not for this player to do.
-    pub const NOT_ALLOWED: u64 = 3;
-    /// Over a limit.
-    pub const LIMIT: u64 = 4;
-    /// This relay does not offer it.
-    pub const NOT_OFFERED: u64 = 5;
-}
-
-/// Bits of [`Welcome::capabilities`].
-pub mod capability {
-    /// The relay plays a bad network on request.
-    pub const IMPAIRMENT: u64 = 1;
-}
-
-/// The beginning of a welcome.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Welcome<'a> {
-    /// Whether this client's join made the room.
-    pub created: bool,
-    /// The relay's [`MINOR`](super::MINOR).
-    pub minor: u64,
-    /// Bits of [`capability`].
-    pub capabilities: u64,
-    /// The room's life.
-    pub life: Life,
-    /// Who the client is.
-    pub id: PlayerId,
-    /// What proves it.
-    pub token: Token,
-    /// The entry as of which the welcome is.
-    pub seq: u64,
-    /// Numbered packets of this player that were applied.
-    pub applied: u64,
-    /// The relay's time, in microseconds.
-    pub time: u64,
-    /// What holds for this client: [`limit`](super::limit).
-    pub limits: Pairs<'a>,
 }
 
 /// A message from a relay.
@@ -492,36 +433,4 @@ const fn name_of(kind: u8) -> &'static str {
 const fn varint_len(number: u64) -> usize {
     let bits = 64 - (number | 1).leading_zeros();
     bits.div_ceil(7) as usize
-}
-
-impl<'a> Welcome<'a> {
-    fn read(kind: u8, body: &mut Reader<'a>) -> Result<Self, Fault> {
-        Ok(Self {
-            created: kind & kind::CREATED != 0,
-            minor: body.varint("the minor version")?,
-            capabilities: body.varint("the capabilities")?,
-            life: Life(body.array("the life")?),
-            id: body.player("the id")?,
-            token: Token(body.array("the token")?),
-            seq: body.varint("the seq")?,
-            applied: body.varint("applied")?,
-            time: body.varint("the time")?,
-            limits: Pairs::read(body)?,
-        })
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        let kind = kind::WELCOME | if self.created { kind::CREATED } else { 0 };
-        write_packet(out, kind, |out| {
-            write_varint(out, self.minor);
-            write_varint(out, self.capabilities);
-            out.extend_from_slice(&self.life.0);
-            write_owner(out, Some(self.id));
-            out.extend_from_slice(&self.token.0);
-            for number in [self.seq, self.applied, self.time] {
-                write_varint(out, number);
-            }
-            self.limits.write(out);
-        });
-    }
 }

@@ -1,0 +1,185 @@
+//! What a message from the relay does to a session: the client's table of `docs/PROTOCOL.md`, section 9.
+//!
+//! Owns: which packet has its place where, and when the cursor moves.
+//! Must not know: when to speak, what the packets are for.
+//! Invariant: the cursor moves when all of a bundle has been told, and means something only while the game knows a whole.
+
+use super::{Client, Clock, Event, FIRST_PINGS, FIRST_PINGS_APART, Link, Player, State, Violation};
+use crate::v1::down::{Bundle, Packet, Welcome};
+use crate::v1::{NUMBER_MAX, limit};
+
+impl Client {
+    /// A message has come; what it says is told in order.
+    ///
+    /// # Errors
+    /// If the relay breaks the protocol. The session is at its end then.
+    pub fn receive(
+        &mut self,
+        link: Link,
+        now: u64,
+        message: &[u8],
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Violation> {
+        if link != self.link || matches!(self.state, State::Lost | State::Ended) {
+            return Ok(());
+        }
+        self.heard_at = now;
+        let dealt_with = self.bundle(now, message, tell);
+        if dealt_with.is_err() {
+            self.state = State::Ended;
+        } else {
+            self.ping_if_due(now);
+        }
+        dealt_with
+    }
+
+    fn bundle(
+        &mut self,
+        now: u64,
+        message: &[u8],
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Violation> {
+        let Bundle { covered, packets } = Bundle::decode(message)?;
+        let mut welcome = self.state != State::Live;
+        let mut complete = false;
+        for packet in packets {
+            let packet = packet?;
+            match packet {
+                Packet::Unknown { .. } => continue,
+                Packet::KeepAlive { time } => self.clock.stated(time),
+                Packet::Pong { echo, time } => self.clock.answered(echo, time, now),
+                Packet::Ack { applied } if self.state != State::Joining => {
+                    self.acknowledged(applied)?;
+                }
+                Packet::Ack { .. } => {}
+                _ if complete => return Err(Violation::OutOfPlace(packet.name())),
+                _ => {
+                    self.packet(now, packet, tell)?;
+                    // A resumed client is live within the bundle that says so.
+                    welcome = match packet {
+                        Packet::Resumed { .. } => false,
+                        Packet::Reset { .. } => true,
+                        _ => welcome,
+                    };
+                    complete = matches!(packet, Packet::Ready);
+                }
+            }
+        }
+        if covered > 0 && welcome {
+            return Err(Violation::Covered(covered));
+        }
+        if let Some(cursor) = &mut self.cursor {
+            if *cursor + covered > NUMBER_MAX {
+                return Err(Violation::Covered(covered));
+            }
+            *cursor += covered;
+        }
+        Ok(())
+    }
+
+    /// A packet that is not about the connection alone: its place is checked, and it is told.
+    fn packet(
+        &mut self,
+        now: u64,
+        packet: Packet<'_>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Violation> {
+        match (self.state, packet) {
+            (State::Joining, Packet::Resumed { applied, time }) if self.cursor.is_some() => {
+                self.clock.stated(time);
+                if !self.backlog.send_from(applied) {
+                    return Err(Violation::Applied(applied));
+                }
+                self.live(now);
+                tell(Event::Resumed);
+            }
+            (State::Joining | State::Welcomed | State::Live, Packet::Reset { reason }) => {
+                if self.state != State::Joining {
+                    self.state = State::Resetting;
+                }
+                self.cursor = None;
+                tell(Event::Reset { reason });
+            }
+            (State::Joining | State::Resetting, Packet::Welcome(welcome)) => {
+                let dropped = self.welcomed(&welcome)?;
+                tell(Event::Welcome { welcome, dropped });
+            }
+            (State::Welcomed, Packet::Ready) => {
+                self.cursor = Some(self.welcome_at);
+                self.live(now);
+                tell(Event::Packet(packet));
+            }
+            (State::Welcomed, Packet::Player { .. })
+            | (State::Welcomed | State::Live, Packet::Settings(_) | Packet::Properties { .. })
+            | (
+                State::Live,
+                Packet::Event { .. }
+                | Packet::Joined { .. }
+                | Packet::Left { .. }
+                | Packet::Away(_)
+                | Packet::Back(_)
+                | Packet::Refused { .. },
+            ) => tell(Event::Packet(packet)),
+            _ => return Err(Violation::OutOfPlace(packet.name())),
+        }
+        Ok(())
+    }
+
+    /// Takes over who the client is now; answers how many packets were dropped.
+    fn welcomed(&mut self, welcome: &Welcome<'_>) -> Result<usize, Violation> {
+        let player = Player {
+            life: welcome.life,
+            id: welcome.id,
+        };
+        let applied = welcome.applied;
+        let mut dropped = 0;
+        match self.player {
+            Some(before) if before == player && self.state == State::Resetting => {
+                self.acknowledged(applied)?;
+            }
+            Some(before) if before == player => {
+                if !self.backlog.send_from(applied) {
+                    return Err(Violation::Applied(applied));
+                }
+            }
+            _ if self.state == State::Resetting => {
+                return Err(Violation::OutOfPlace("WELCOME of another player"));
+            }
+            Some(_) => dropped = self.backlog.restart(applied),
+            None => self.backlog.number_from(applied),
+        }
+        if self.player.is_none_or(|before| before.life != player.life) {
+            self.clock = Clock::default();
+        }
+        self.clock.stated(welcome.time);
+        self.player = Some(player);
+        self.token = Some(welcome.token);
+        self.cursor = None;
+        self.welcome_at = welcome.seq;
+        self.message_max = welcome
+            .limits
+            .number(limit::MESSAGE_BYTES)
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(usize::MAX);
+        self.pace.limit(
+            welcome.limits.number(limit::PACKETS_PER_SECOND),
+            welcome.limits.number(limit::PACKETS_BURST),
+        );
+        self.state = State::Welcomed;
+        Ok(dropped)
+    }
+
+    fn live(&mut self, now: u64) {
+        self.state = State::Live;
+        self.first_pings = FIRST_PINGS;
+        self.pinged_at = now.saturating_sub(FIRST_PINGS_APART);
+    }
+
+    fn acknowledged(&mut self, applied: u64) -> Result<(), Violation> {
+        if self.backlog.free(applied) {
+            Ok(())
+        } else {
+            Err(Violation::Applied(applied))
+        }
+    }
+}
