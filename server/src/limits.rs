@@ -57,9 +57,20 @@ pub const SPARE_BATCH_BYTES: usize = 1024 * 1024;
 /// Bytes of one spare batch buffer (limit): one large batch must not sit in the pool for ever.
 pub const SPARE_BATCH_BYTES_EACH: usize = 128 * 1024;
 
-/// Bytes charged to an outbox for each queued segment beside its payload: queue slot, reference count, allocation
-/// headers. A queue of two-byte frames is thus as bounded as one of large ones.
+/// Bytes charged to an outbox for each queued segment beside the buffer that it pins: queue slot, reference count,
+/// allocation headers. A queue of two-byte frames is thus as bounded as one of large ones.
 pub const SEGMENT_OVERHEAD: usize = 96;
+
+/// Ranges of a batch below this many bytes are copied for a slow receiver: cheaper than a reference, and they coalesce.
+pub const COPY_BELOW: usize = 512;
+
+/// A range smaller than this part of the buffer that it lies in is copied (limit): a slow receiver is charged, and pins,
+/// at most this many times what waits for it.
+pub const PINNED_SHARE: usize = 4;
+
+/// The part of a buffer in use that may be unused beside it when a slow receiver refers to it (limit); more is given back
+/// first. A buffer that was large for another batch is not pinned by a small one, nor copied for every batch.
+pub const PINNED_SLACK: usize = 16;
 
 /// Slices handed to one vectored write; further segments wait for the next one. Linux takes at most 1,024.
 pub const SLICES_PER_WRITE: usize = 64;
@@ -157,7 +168,7 @@ pub struct Limits {
     pub idle_ms: u32,
     /// From our close frame (or HTTP answer) to the end of the TCP connection.
     pub close_ms: u32,
-    /// Bytes queued for one slow receiver; more is close code 4002.
+    /// Bytes of memory held for one slow receiver; more is close code 4002.
     pub outbox_bytes_max: usize,
     /// How long a receiver may stay behind; more is close code 4002.
     pub congested_ms_max: u32,

@@ -1,5 +1,6 @@
 //! The batch: all messages of one room and one iteration, with an index, and their bytes in each dialect.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::slice;
@@ -140,15 +141,25 @@ impl Batch {
                 .sum::<usize>()
     }
 
-    /// Forgets all messages. An encoding that somebody refers to stays with them.
-    fn clear(&mut self) {
+    /// The bytes of all messages in this dialect, for somebody who can't take them at once. A reference pins the whole
+    /// buffer, so there is no slack in it.
+    pub fn lend(&mut self, dialect: Dialect) -> &Rc<Encoding> {
+        let encoding = &mut self.encodings[dialect.index()];
+        if let Some(unshared) = Rc::get_mut(encoding) {
+            unshared.trim();
+        }
+        encoding
+    }
+
+    /// Forgets all messages. An encoding that somebody refers to stays with them, and counts in `pinned`.
+    fn clear(&mut self, pinned: &Rc<Cell<usize>>) {
         self.messages.clear();
         self.few.clear();
         self.receivers.clear();
         for encoding in &mut self.encodings {
             match Rc::get_mut(encoding) {
                 Some(unshared) => unshared.clear(),
-                None => *encoding = Rc::default(),
+                None => std::mem::take(encoding).count_in(pinned),
             }
         }
     }
@@ -243,6 +254,7 @@ pub struct BatchPool {
     #[expect(clippy::vec_box, reason = "a batch goes to and fro as one pointer")]
     spare: Vec<Box<Batch>>,
     bytes: usize,
+    pinned: Rc<Cell<usize>>,
 }
 
 impl BatchPool {
@@ -257,12 +269,17 @@ impl BatchPool {
 
     /// Takes a batch back if the pool has room for it.
     pub fn give(&mut self, mut batch: Box<Batch>) {
-        batch.clear();
+        batch.clear(&self.pinned);
         let capacity = batch.capacity();
         if capacity <= SPARE_BATCH_BYTES_EACH && self.bytes + capacity <= SPARE_BATCH_BYTES {
             self.bytes += capacity;
             self.spare.push(batch);
         }
+    }
+
+    /// Bytes of the buffers that only slow receivers still refer to.
+    pub fn pinned(&self) -> usize {
+        self.pinned.get()
     }
 }
 
@@ -334,14 +351,39 @@ mod tests {
         batch.append(1, Class::Event, Audience::All, &raw, |_, out| {
             out.extend_from_slice(b"x");
         });
-        let kept = Rc::clone(batch.encoding(Dialect::Raw));
+        let kept = Rc::clone(batch.lend(Dialect::Raw));
         pool.give(batch);
+        assert_eq!(pool.pinned(), kept.capacity());
         let mut again = pool.take();
         assert!(again.is_empty());
         again.append(1, Class::Event, Audience::All, &raw, |_, out| {
             out.extend_from_slice(b"y");
         });
         assert_eq!(kept.slice(0..1), b"x");
+        drop(kept);
+        assert_eq!(pool.pinned(), 0);
+    }
+
+    /// A spare buffer of 64 KiB is not pinned by a message of 600 B.
+    #[test]
+    fn what_is_lent_has_no_slack() {
+        let mut pool = BatchPool::default();
+        let raw = speakers(&[Dialect::Raw]);
+        for len in [60_000, 600] {
+            let mut batch = pool.take();
+            batch.append(1, Class::Event, Audience::All, &raw, |_, out| {
+                out.extend(std::iter::repeat_n(7, len));
+            });
+            if len == 600 {
+                assert!(
+                    batch.encoding(Dialect::Raw).capacity() >= 60_000,
+                    "a spare one"
+                );
+                let capacity = batch.lend(Dialect::Raw).capacity();
+                assert!(capacity < 700, "{capacity} bytes for one message of {len}");
+            }
+            pool.give(batch);
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A batch's messages in one dialect: one contiguous buffer, and where each message ends.
 
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
+use std::rc::Rc;
+
+use crate::limits::{COPY_BELOW, PINNED_SLACK};
 
 /// Grows by append with its batch; frozen, it is immutable, and shared with whoever could not take it at once.
 #[derive(Debug, Default)]
@@ -8,6 +12,8 @@ pub struct Encoding {
     bytes: Vec<u8>,
     /// Where each message ends. What was said while nobody spoke the dialect has no bytes.
     ends: Vec<u32>,
+    /// Once only outboxes refer to it: the sum in which its capacity counts until the last of them lets go.
+    pinned: OnceCell<Rc<Cell<usize>>>,
 }
 
 impl Encoding {
@@ -65,8 +71,32 @@ impl Encoding {
         self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
     }
 
+    /// Gives back what it does not need, if that is much: who refers to it pins, and is charged, its capacity.
+    pub(super) fn trim(&mut self) {
+        let used = self.footprint();
+        if self.bytes.len() >= COPY_BELOW && self.capacity() > used + used / PINNED_SLACK {
+            self.bytes.shrink_to_fit();
+            self.ends.shrink_to_fit();
+        }
+    }
+
+    /// Counts its capacity in `sum` for as long as it lives.
+    pub(super) fn count_in(&self, sum: &Rc<Cell<usize>>) {
+        let counted = self.pinned.set(Rc::clone(sum));
+        debug_assert!(counted.is_ok(), "its batch is given back once");
+        sum.set(sum.get() + self.capacity());
+    }
+
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+    }
+}
+
+impl Drop for Encoding {
+    fn drop(&mut self) {
+        if let Some(sum) = self.pinned.get() {
+            sum.set(sum.get() - self.capacity());
+        }
     }
 }

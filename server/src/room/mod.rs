@@ -214,6 +214,13 @@ impl Room {
         self.fanout.as_ref().map(|fanout| &*fanout.batch)
     }
 
+    /// Makes the running fan-out's batch fit to be kept by somebody who can't take it at once, see [`Batch::lend`].
+    pub fn lend(&mut self, dialect: Dialect) {
+        if let Some(fanout) = &mut self.fanout {
+            fanout.batch.lend(dialect);
+        }
+    }
+
     /// Ends a fan-out that has no receivers left, and tells `moved` who sits where now (connection, seat).
     pub fn finish_fanout(&mut self, pool: &mut BatchPool, mut moved: impl FnMut(u32, u32)) {
         let Some(fanout) = self.fanout.take() else {

@@ -2,7 +2,7 @@
 
 use super::DisconnectReason;
 
-/// Totals since the shard began.
+/// Totals since the shard began, if nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Connections accepted from a listener.
@@ -23,6 +23,8 @@ pub struct Counters {
     pub sent: u64,
     /// Rooms with members, as of the last iteration.
     pub rooms: u64,
+    /// Bytes of batches that only slow receivers still refer to, now.
+    pub pinned: u64,
     /// Ends of connections, by [`DisconnectReason::LABELS`].
     pub disconnects: [u64; DisconnectReason::LABELS.len()],
 }
@@ -39,6 +41,7 @@ impl Counters {
         self.received += other.received;
         self.sent += other.sent;
         self.rooms += other.rooms;
+        self.pinned += other.pinned;
         for (sum, count) in self.disconnects.iter_mut().zip(other.disconnects) {
             *sum += count;
         }

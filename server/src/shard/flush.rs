@@ -237,10 +237,10 @@ impl Shard {
     fn offer(&mut self, id: RoomId, receiver: Receiver) -> bool {
         let slot = receiver.connection;
         let connection = &mut self.connections[slot as usize];
-        let batch = self.rooms[id].batch().expect("its fan-out is running");
-        let encoding = batch.encoding(receiver.dialect);
-        let mut others = batch.others(receiver.dialect, receiver.member, receiver.from);
         if connection.outbox.is_clear() && connection.writable {
+            let batch = self.rooms[id].batch().expect("its fan-out is running");
+            let encoding = batch.encoding(receiver.dialect);
+            let mut others = batch.others(receiver.dialect, receiver.member, receiver.from);
             let mut count = 0;
             let direct = loop {
                 match others.next() {
@@ -282,12 +282,14 @@ impl Shard {
                     Security::Tls(_) => {}
                 }
             }
-            others = batch.others(receiver.dialect, receiver.member, receiver.from);
         }
         // Behind, or in too many pieces: over the outbox. What is not congested leaves in this very flush.
         let limit = self.common.limits.outbox_bytes_max;
         let mut queued = Queued::Within;
-        for range in others {
+        self.rooms[id].lend(receiver.dialect);
+        let batch = self.rooms[id].batch().expect("its fan-out is running");
+        let encoding = batch.encoding(receiver.dialect);
+        for range in batch.others(receiver.dialect, receiver.member, receiver.from) {
             queued = connection.outbox.push_shared(encoding, range, limit);
         }
         if connection.congested && queued == Queued::Over {
@@ -341,6 +343,7 @@ impl Shard {
         if written == total {
             return;
         }
+        self.rooms[room].lend(dialect);
         let batch = self.rooms[room].batch().expect("its fan-out is running");
         let encoding = batch.encoding(dialect);
         let connection = &mut self.connections[slot as usize];

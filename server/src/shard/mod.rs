@@ -321,6 +321,7 @@ impl Shard {
 
     /// Frees what died, after everyone has stopped pointing at it, and names each slot once.
     pub fn reap(&mut self, mut freed: impl FnMut(u32)) {
+        self.counters.pinned = self.pool.pinned() as u64;
         let Self {
             dead,
             connections,

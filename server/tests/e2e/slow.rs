@@ -166,3 +166,29 @@ fn a_flooder_does_not_evict_members_that_read() {
     }
     writing.join().expect("the writer");
 }
+
+/// Four readers that stand still cost what they are charged, not the buffers that their messages happened to lie in.
+#[test]
+fn stalled_readers_cost_no_more_than_they_are_charged() {
+    let relay = Relay::start(&["--congested-timeout", "1h", "--reactors", "1"]);
+    let mut large = Wire::join(relay.addr(), "/rooms/large");
+    let mut hears = Wire::join(relay.addr(), "/rooms/large");
+    let mut sender = Wire::join(relay.addr(), "/rooms/small");
+    let mut healthy = Wire::join(relay.addr(), "/rooms/small");
+    let _stalled: Vec<Wire> = (0..4)
+        .map(|_| Wire::connect_narrow(relay.addr()).upgrade("/rooms/small"))
+        .collect();
+    let mut before = 0;
+    for number in 0..1_500 {
+        // So that there is always a spare buffer of this size.
+        large.message(BINARY, &[7; 60_000]);
+        hears.expect(BINARY, &[7; 60_000]);
+        sender.message(BINARY, &[7; 600]);
+        healthy.expect(BINARY, &[7; 600]);
+        if number == 100 {
+            before = relay.resident();
+        }
+    }
+    let grown = relay.resident().saturating_sub(before);
+    assert!(grown < 3 << 20, "grown by {grown} bytes");
+}

@@ -396,3 +396,44 @@ fn a_burst_is_taken_at_once() {
     );
     stage.close();
 }
+
+/// What slow receivers hold is what they are charged: a message of 600 B never keeps a buffer of 64 KiB.
+#[test]
+fn who_stands_still_holds_no_more_than_it_is_charged() {
+    let limits = Limits::default();
+    let most = limits.outbox_bytes_max;
+    let mut stage = Stage::new(limits);
+    // Elsewhere messages are large, and their buffers come back to the pool.
+    let (large, hears) = (stage.join("/rooms/large"), stage.join("/rooms/large"));
+    let sender = stage.join("/rooms/small");
+    let stalled: Vec<WireId> = (0..4)
+        .map(|_| stage.join_through("/rooms/small", 1_000))
+        .collect();
+    let mut highest = 0;
+    for _ in 0..300 {
+        stage.send(large, &frame(Opcode::Binary, &[7; 60_000]));
+        assert_eq!(stage.heard(hears), "binary 60000");
+        stage.send(sender, &frame(Opcode::Binary, &[7; 600]));
+        let charged: usize = stalled.iter().map(|&wire| stage.charged(wire)).sum();
+        let pinned = stage.reactors[0].shard.counters().pinned as usize;
+        assert!(
+            pinned <= charged,
+            "{pinned} bytes pinned, {charged} charged"
+        );
+        highest = highest.max(pinned);
+    }
+    assert!(
+        highest > 150_000,
+        "{highest}: they hold what waits for them"
+    );
+    for &wire in &stalled {
+        assert!(stage.charged(wire) <= most);
+        stage.wires[wire].resize(WIDE);
+    }
+    stage.settle();
+    for &wire in &stalled {
+        assert_eq!(stage.read(wire, usize::MAX).len(), 300);
+    }
+    assert_eq!(stage.reactors[0].shard.counters().pinned, 0);
+    stage.close();
+}
