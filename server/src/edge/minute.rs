@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::logs;
 use crate::reactor::Published;
-use crate::shard::{Counters, DisconnectReason};
+use crate::shard::{CloseReason, Counters};
 
 /// Time between two lines.
 const EVERY: Duration = Duration::from_secs(60);
@@ -79,8 +79,7 @@ impl Span {
     fn between(before: &Counters, now: &Counters, took: Duration) -> Self {
         let rate = |before: u64, now: u64| (now - before) as f64 / took.as_secs_f64().max(0.001);
         let tenths = |rate: f64| (rate * 10.0).round() / 10.0;
-        let slow =
-            |counters: &Counters| counters.disconnects[DisconnectReason::SlowConsumer.index()];
+        let slow = |counters: &Counters| counters.ends.of(CloseReason::SlowConsumer);
         Self {
             connections: tenths(rate(before.accepted, now.accepted)),
             messages: tenths(rate(before.messages, now.messages)),
@@ -104,13 +103,17 @@ mod tests {
             sent: 50_000,
             ..Counters::default()
         };
-        before.disconnects[DisconnectReason::SlowConsumer.index()] = 2;
+        for _ in 0..2 {
+            before.ends.note(CloseReason::SlowConsumer);
+        }
         let mut now = before.clone();
         now.accepted += 15;
         now.messages += 6_000;
         now.received += 600;
         now.sent += 60_000;
-        now.disconnects[DisconnectReason::SlowConsumer.index()] += 3;
+        for _ in 0..3 {
+            now.ends.note(CloseReason::SlowConsumer);
+        }
         let span = Span::between(&before, &now, Duration::from_secs(60));
         let expected = Span {
             connections: 0.3,

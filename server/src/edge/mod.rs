@@ -29,7 +29,7 @@ use self::minute::Minute;
 use self::tls::NoTls;
 use crate::limits::Limits;
 use crate::reactor::{Address, KERNEL_SPREADS, Published, Reactor, listen};
-use crate::shard::{Common, DisconnectReason};
+use crate::shard::Common;
 use crate::transport::Port;
 
 /// Exit code for flags and environment that can't be used.
@@ -299,9 +299,9 @@ fn reach(flag: &str, bound: SocketAddr) -> String {
 
 fn farewell(published: &[Published]) {
     let total = minute::sum(published);
-    let ends: Vec<String> = DisconnectReason::LABELS
+    let ends: Vec<String> = total
+        .ends
         .iter()
-        .zip(total.disconnects)
         .filter(|(_, count)| *count > 0)
         .map(|(label, count)| format!("{label}={count}"))
         .collect();

@@ -27,7 +27,7 @@ use crate::limits::{
     ACCEPT_BUDGET, ACCEPT_PAUSE_MS, EVENTS_PER_POLL, HANDSHAKE_SLICE_US, LAST_WORDS_MS,
     MAIL_BUDGET, POLL_MS, RECEIVE_BUFFER,
 };
-use crate::shard::{Action, Common, Counters, DisconnectReason, Handover, Shard, Written};
+use crate::shard::{Action, Common, Counters, Handover, Shard, Written};
 use crate::transport::Port;
 
 /// How often the operator is told that descriptors have run out.
@@ -500,9 +500,7 @@ impl Running {
         if let Err(Undelivered::Full(mail) | Undelivered::Gone(mail)) = undelivered
             && let Mail::Adopt(stream, handover) = mail
         {
-            let slot = self
-                .shard
-                .refuse_hand_off(*handover, DisconnectReason::Overloaded);
+            let slot = self.shard.refuse_hand_off(*handover);
             self.register(slot, stream);
         }
     }

@@ -1,6 +1,6 @@
 //! What a shard has seen and done, in plain numbers.
 
-use super::DisconnectReason;
+use super::Ends;
 
 /// Totals since the shard began, if nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub struct Counters {
     pub rooms: u64,
     /// Bytes of batches that only slow receivers still refer to, now.
     pub pinned: u64,
-    /// Ends of connections, by [`DisconnectReason::LABELS`].
-    pub disconnects: [u64; DisconnectReason::LABELS.len()],
+    /// Ends of connections, by their reasons.
+    pub ends: Ends,
 }
 
 impl Counters {
@@ -42,8 +42,6 @@ impl Counters {
         self.sent += other.sent;
         self.rooms += other.rooms;
         self.pinned += other.pinned;
-        for (sum, count) in self.disconnects.iter_mut().zip(other.disconnects) {
-            *sum += count;
-        }
+        self.ends.add(&other.ends);
     }
 }

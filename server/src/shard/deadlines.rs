@@ -3,7 +3,7 @@
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
-use super::{DisconnectReason, Shard};
+use super::{CloseReason, EndReason, Shard};
 use crate::limits::{LAST_WORDS_MS, STALLED_AFTER_MS};
 use crate::transport::{self, Security};
 
@@ -68,14 +68,14 @@ impl Shard {
         match connection.phase {
             // Without TLS nothing can be said to a peer that expects it.
             Phase::Hello | Phase::Handshake(_) if overdue && connection.is_shaking_hands() => {
-                self.drop_connection(slot, DisconnectReason::HandshakeTimeout);
+                self.drop_connection(slot, EndReason::HandshakeTimeout);
             }
             Phase::Handshake(_) if overdue => {
                 self.refuse_for(
                     slot,
                     Refusal::HeadTimeout,
                     false,
-                    DisconnectReason::HandshakeTimeout,
+                    EndReason::HandshakeTimeout,
                 );
             }
             Phase::Closing(Closing::AwaitPeer)
@@ -92,16 +92,16 @@ impl Shard {
             Phase::Open(_) => {
                 let silent = now.wrapping_sub(connection.heard_at);
                 if connection.draining && overdue {
-                    return self.close(slot, DisconnectReason::Drain);
+                    return self.close(slot, CloseReason::Drain);
                 }
                 if connection.congested
                     && left(now, connection.congested_at, limits.congested_ms_max) == 0
                 {
-                    return self.close(slot, DisconnectReason::SlowConsumer);
+                    return self.close(slot, CloseReason::SlowConsumer);
                 }
                 let listened = !connection.paused && !connection.unheard;
                 if listened && silent >= limits.idle_ms {
-                    return self.close(slot, DisconnectReason::Idle);
+                    return self.close(slot, CloseReason::Idle);
                 }
                 if silent >= limits.ping_ms && connection.outbox.is_clear() {
                     connection.outbox.push_own(transport::encode_ping);

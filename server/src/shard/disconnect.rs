@@ -1,4 +1,9 @@
-//! Why a connection ended: one reason each, one total match for close code, label and blame.
+//! Why a connection ended: one reason each, and one row for each reason.
+//!
+//! A reason for which the peer is sent a close frame and one for which it is not are of different types, so nothing can
+//! be closed without a code.
+
+use std::fmt;
 
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::Violation;
@@ -6,7 +11,7 @@ use roomcast_protocol::upgrade::Refusal;
 
 /// Who has to do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
+pub(super) enum Blame {
     /// Nobody: this is how connections end.
     Nobody,
     /// The peer sent what it must not, or did not read what it asked for.
@@ -19,50 +24,134 @@ pub enum Blame {
     Us,
 }
 
+impl fmt::Display for Blame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "nobody",
+            Self::Peer => "peer",
+            Self::Operator => "operator",
+            Self::Network => "network",
+            Self::Us => "us",
+        })
+    }
+}
+
 /// Why a connection ended. Every connection ends with exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// An HTTP request was answered; there never was a WebSocket.
-    Answered,
-    /// The HTTP request was refused.
-    Refused(Refusal),
-    /// The request head was not complete in time.
-    HandshakeTimeout,
-    /// The process has as many players as it may.
-    Full,
-    /// The peer sent a close frame.
-    PeerClosed,
-    /// The peer ended TCP without a close frame.
-    PeerGone,
-    /// Reading or writing failed: reset, unreachable, timed out.
-    ConnectionLost,
+    /// A WebSocket that was open is told in a close frame; before that, a status says it.
+    Close(CloseReason),
+    /// No close frame says it.
+    End(EndReason),
+}
+
+/// Declares reasons with their rows: label in counters and logs, whose turn it is, and what else there is to know.
+macro_rules! reasons {
+    (
+        $(#[$about:meta])* $name:ident: $more:ty;
+        $($(#[$doc:meta])* $variant:ident $(($data:ty))? => $label:literal, $blame:ident, $extra:expr;)*
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$doc])* $variant $(($data))?),* }
+
+        impl $name {
+            const ROWS: &[(&str, Blame, $more)] = &[$(($label, Blame::$blame, $extra)),*];
+
+            /// Its place in the table.
+            const fn place(self) -> usize {
+                enum Place { $($variant),* }
+                match self { $(Self::$variant { .. } => Place::$variant as usize),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why we close a WebSocket: the row has the code, and what it says beside it.
+    CloseReason: (CloseCode, &'static str);
     /// The peer broke the WebSocket protocol.
-    Violation(Violation),
-    /// There was no agreement on a TLS session, or what came was not TLS.
-    TlsHandshake,
-    /// The peer sent a TLS record that was not what it must be.
-    TlsViolation,
+    Violation(Violation) => "violation", Peer, (CloseCode::PROTOCOL_ERROR, "protocol error");
+    /// The peer sent text that is none.
+    BadText(Violation) => "bad_text", Peer, (CloseCode::INVALID_PAYLOAD, "text is not UTF-8");
+    /// The peer sent fragments without end, and nothing in them.
+    EmptyFragments(Violation) => "empty_fragments", Peer, (CloseCode::POLICY, "too many empty fragments");
+    /// The peer sent a message over the limit.
+    TooBig(Violation) => "too_big", Peer, (CloseCode::TOO_BIG, "message over the limit");
     /// The keys of a TLS 1.2 session have sealed as much as they may.
-    TlsSpent,
-    /// TCP ended without the close_notify that tells an end from an attack that cuts.
-    TlsTruncated,
+    TlsSpent => "tls_spent", Nobody, (CloseCode::RESTART, "the keys of this session are spent; reconnect");
     /// The peer was silent too long, pings included.
-    Idle,
+    Idle => "idle", Network, (CloseCode::IDLE, "no sign of life, not even a pong");
     /// The peer did not take what the room sent.
-    SlowConsumer,
+    SlowConsumer => "slow_consumer", Peer, (CloseCode::SLOW_CONSUMER, "the room sends more than you read");
     /// The room has as many members as it may.
-    RoomFull,
+    RoomFull => "room_full", Operator, (CloseCode::ROOM_FULL, "the room is full");
     /// The process is restarting.
-    Drain,
-    /// A mailbox was full: the home reactor can't take another connection now. There is no WebSocket yet, so HTTP 503.
-    Overloaded,
-    /// The operating system refused a socket operation that should always work: there is nothing to say it with.
-    Internal,
+    Drain => "drain", Operator, (CloseCode::RESTART, "the server restarts; reconnect");
+}
+
+reasons! {
+    /// Why a connection ends without a close frame of ours that says so.
+    EndReason: ();
+    /// An HTTP request was answered; there never was a WebSocket.
+    Answered => "answered", Nobody, ();
+    /// The HTTP request was refused.
+    Refused(Refusal) => "refused", Peer, ();
+    /// The request head was not complete in time.
+    HandshakeTimeout => "handshake_timeout", Peer, ();
+    /// The process has as many players as it may.
+    Full => "full", Operator, ();
+    /// The peer sent a close frame.
+    PeerClosed => "peer_closed", Nobody, ();
+    /// The peer ended TCP without a close frame.
+    PeerGone => "peer_gone", Nobody, ();
+    /// Reading or writing failed: reset, unreachable, timed out.
+    ConnectionLost => "connection_lost", Network, ();
+    /// There was no agreement on a TLS session, or what came was not TLS.
+    TlsHandshake => "tls_handshake", Peer, ();
+    /// The peer sent a TLS record that was not what it must be.
+    TlsViolation => "tls_violation", Peer, ();
+    /// TCP ended without the close_notify that tells an end from an attack that cuts.
+    TlsTruncated => "tls_truncated", Network, ();
+    /// A mailbox was full: the home reactor can't take another connection now.
+    Overloaded => "overloaded", Us, ();
+    /// What should always work did not: a socket operation, or the sealing of a record.
+    Internal => "internal", Us, ();
+}
+
+impl CloseReason {
+    /// What the close frame says.
+    pub fn close(self) -> (CloseCode, &'static str) {
+        Self::ROWS[self.place()].2
+    }
+
+    /// What the peer did wrong, if it did.
+    pub fn violation(self) -> Option<Violation> {
+        match self {
+            Self::Violation(violation)
+            | Self::BadText(violation)
+            | Self::EmptyFragments(violation)
+            | Self::TooBig(violation) => Some(violation),
+            _ => None,
+        }
+    }
+}
+
+impl From<Violation> for CloseReason {
+    fn from(violation: Violation) -> Self {
+        match violation.close_code() {
+            CloseCode::TOO_BIG => Self::TooBig(violation),
+            CloseCode::POLICY => Self::EmptyFragments(violation),
+            CloseCode::INVALID_PAYLOAD => Self::BadText(violation),
+            _ => Self::Violation(violation),
+        }
+    }
 }
 
 /// What exactly a peer did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
+pub(super) enum Cause {
     /// It asked for what it does not get.
     #[error("{code} {0}", code = .0.status().code())]
     Refused(Refusal),
@@ -71,146 +160,97 @@ pub enum Cause {
     Violated(Violation),
 }
 
-/// What follows from a reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Consequence {
-    /// What the close frame says, if there is one to send.
-    pub close: Option<(CloseCode, &'static str)>,
-    /// Label in counters and key in logs.
-    pub label: &'static str,
-    /// Whose turn it is.
-    pub blame: Blame,
-}
-
 impl DisconnectReason {
-    /// Close code, label and blame of this reason.
-    pub const fn consequence(self) -> Consequence {
-        use Blame::{Network, Nobody, Operator, Peer, Us};
-        const fn of(
-            close: Option<(CloseCode, &'static str)>,
-            label: &'static str,
-            blame: Blame,
-        ) -> Consequence {
-            Consequence {
-                close,
-                label,
-                blame,
-            }
-        }
-        match self {
-            Self::Answered => of(None, "answered", Nobody),
-            Self::Refused(_) => of(None, "refused", Peer),
-            Self::HandshakeTimeout => of(None, "handshake_timeout", Peer),
-            Self::Full => of(None, "full", Operator),
-            Self::PeerClosed => of(None, "peer_closed", Nobody),
-            Self::PeerGone => of(None, "peer_gone", Nobody),
-            Self::ConnectionLost => of(None, "connection_lost", Network),
-            Self::Violation(violation) => of(
-                Some((
-                    violation.close_code(),
-                    violation_text(violation.close_code()),
-                )),
-                violation_label(violation.close_code()),
-                Peer,
-            ),
-            Self::TlsHandshake => of(None, "tls_handshake", Peer),
-            Self::TlsViolation => of(None, "tls_violation", Peer),
-            Self::TlsSpent => of(
-                Some((
-                    CloseCode::RESTART,
-                    "the keys of this session are spent; reconnect",
-                )),
-                "tls_spent",
-                Nobody,
-            ),
-            Self::TlsTruncated => of(None, "tls_truncated", Network),
-            Self::Idle => of(
-                Some((CloseCode::IDLE, "no sign of life, not even a pong")),
-                "idle",
-                Network,
-            ),
-            Self::SlowConsumer => of(
-                Some((
-                    CloseCode::SLOW_CONSUMER,
-                    "the room sends more than you read",
-                )),
-                "slow_consumer",
-                Peer,
-            ),
-            Self::RoomFull => of(
-                Some((CloseCode::ROOM_FULL, "the room is full")),
-                "room_full",
-                Operator,
-            ),
-            Self::Drain => of(
-                Some((CloseCode::RESTART, "the server restarts; reconnect")),
-                "drain",
-                Operator,
-            ),
-            Self::Overloaded => of(None, "overloaded", Us),
-            Self::Internal => of(None, "internal", Us),
-        }
+    /// Label in counters and key in logs.
+    pub fn label(self) -> &'static str {
+        LABELS[self.index()]
     }
 
     /// What exactly the peer did, where the label does not say it.
-    pub fn cause(self) -> Option<Cause> {
+    pub(super) fn cause(self) -> Option<Cause> {
         match self {
-            Self::Refused(refusal) => Some(Cause::Refused(refusal)),
-            Self::Violation(violation) => Some(Cause::Violated(violation)),
-            _ => None,
+            Self::Close(reason) => reason.violation().map(Cause::Violated),
+            Self::End(EndReason::Refused(refusal)) => Some(Cause::Refused(refusal)),
+            Self::End(_) => None,
         }
     }
 
-    /// Index into a table with one row for each label, in the order of [`DisconnectReason::LABELS`].
-    pub fn index(self) -> usize {
-        let label = self.consequence().label;
-        Self::LABELS
-            .iter()
-            .position(|known| *known == label)
-            .expect("a test compares both lists")
+    /// The close code that we send for it, if there is one.
+    pub(super) fn close_code(self) -> Option<CloseCode> {
+        match self {
+            Self::Close(reason) => Some(reason.close().0),
+            Self::End(_) => None,
+        }
     }
 
-    /// All labels.
-    pub const LABELS: [&'static str; 21] = [
-        "answered",
-        "refused",
-        "handshake_timeout",
-        "full",
-        "peer_closed",
-        "peer_gone",
-        "connection_lost",
-        "violation",
-        "bad_text",
-        "empty_fragments",
-        "too_big",
-        "tls_handshake",
-        "tls_violation",
-        "tls_spent",
-        "tls_truncated",
-        "idle",
-        "slow_consumer",
-        "room_full",
-        "drain",
-        "overloaded",
-        "internal",
-    ];
-}
+    /// Whose turn it is.
+    pub(super) fn blame(self) -> Blame {
+        match self {
+            Self::Close(reason) => CloseReason::ROWS[reason.place()].1,
+            Self::End(reason) => EndReason::ROWS[reason.place()].1,
+        }
+    }
 
-const fn violation_label(code: CloseCode) -> &'static str {
-    match code {
-        CloseCode(1009) => "too_big",
-        CloseCode(1008) => "empty_fragments",
-        CloseCode(1007) => "bad_text",
-        _ => "violation",
+    const fn index(self) -> usize {
+        match self {
+            Self::End(reason) => reason.place(),
+            Self::Close(reason) => EndReason::ROWS.len() + reason.place(),
+        }
     }
 }
 
-const fn violation_text(code: CloseCode) -> &'static str {
-    match code {
-        CloseCode(1009) => "message over the limit",
-        CloseCode(1007) => "text is not UTF-8",
-        CloseCode(1008) => "too many empty fragments",
-        _ => "protocol error",
+impl From<CloseReason> for DisconnectReason {
+    fn from(reason: CloseReason) -> Self {
+        Self::Close(reason)
+    }
+}
+
+impl From<EndReason> for DisconnectReason {
+    fn from(reason: EndReason) -> Self {
+        Self::End(reason)
+    }
+}
+
+const COUNT: usize = EndReason::ROWS.len() + CloseReason::ROWS.len();
+
+const LABELS: [&str; COUNT] = {
+    let mut labels = [""; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        labels[index] = match index.checked_sub(EndReason::ROWS.len()) {
+            None => EndReason::ROWS[index].0,
+            Some(place) => CloseReason::ROWS[place].0,
+        };
+        index += 1;
+    }
+    labels
+};
+
+/// How many connections ended for each reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ends([u64; COUNT]);
+
+impl Ends {
+    /// Counts one.
+    pub fn note(&mut self, reason: impl Into<DisconnectReason>) {
+        self.0[reason.into().index()] += 1;
+    }
+
+    /// How many there were.
+    pub fn of(&self, reason: impl Into<DisconnectReason>) -> u64 {
+        self.0[reason.into().index()]
+    }
+
+    /// Adds another count.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, count) in self.0.iter_mut().zip(other.0) {
+            *sum += count;
+        }
+    }
+
+    /// Each label with its count, none left out.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        LABELS.into_iter().zip(self.0)
     }
 }
 
@@ -220,38 +260,37 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_label() {
-        let reasons = [
-            DisconnectReason::Answered,
-            DisconnectReason::Refused(Refusal::HeadTooLarge),
-            DisconnectReason::HandshakeTimeout,
-            DisconnectReason::Full,
-            DisconnectReason::PeerClosed,
-            DisconnectReason::PeerGone,
-            DisconnectReason::ConnectionLost,
-            DisconnectReason::Violation(Violation::ReservedBits),
-            DisconnectReason::Violation(Violation::InvalidUtf8),
-            DisconnectReason::Violation(Violation::TooManyEmptyFragments),
-            DisconnectReason::Violation(Violation::MessageTooBig),
-            DisconnectReason::TlsHandshake,
-            DisconnectReason::TlsViolation,
-            DisconnectReason::TlsSpent,
-            DisconnectReason::TlsTruncated,
-            DisconnectReason::Idle,
-            DisconnectReason::SlowConsumer,
-            DisconnectReason::RoomFull,
-            DisconnectReason::Drain,
-            DisconnectReason::Overloaded,
-            DisconnectReason::Internal,
-        ];
-        let indices: Vec<usize> = reasons.iter().map(|reason| reason.index()).collect();
-        assert_eq!(
-            indices,
-            (0..DisconnectReason::LABELS.len()).collect::<Vec<_>>()
-        );
-        for reason in reasons {
-            if let Some((code, _)) = reason.consequence().close {
-                assert!(code.is_valid_on_wire(), "{reason:?}");
-            }
+        let labels: std::collections::BTreeSet<&str> = LABELS.into_iter().collect();
+        assert_eq!(labels.len(), COUNT);
+        assert!(!labels.contains(""));
+        let mut ends = Ends::default();
+        ends.note(CloseReason::from(Violation::ReservedBits));
+        ends.note(CloseReason::Drain);
+        ends.note(EndReason::Refused(Refusal::HeadTooLarge));
+        ends.note(EndReason::Internal);
+        let noted: Vec<&str> = ends
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(label, _)| label)
+            .collect();
+        assert_eq!(noted, ["refused", "internal", "violation", "drain"]);
+    }
+
+    #[test]
+    fn every_close_code_may_be_sent() {
+        for (_, _, (code, _)) in CloseReason::ROWS {
+            assert!(code.is_valid_on_wire(), "{code:?}");
+        }
+        for violation in [
+            Violation::ReservedBits,
+            Violation::InvalidUtf8,
+            Violation::TooManyEmptyFragments,
+            Violation::MessageTooBig,
+        ] {
+            assert_eq!(
+                CloseReason::from(violation).close().0,
+                violation.close_code()
+            );
         }
     }
 }

@@ -48,13 +48,13 @@ impl Farewells {
             return;
         };
         let who = &connection.who;
-        let consequence = reason.consequence();
-        let code = consequence.close.map(|(code, _)| code).or(farewell.said);
+        let code = reason.close_code().or(farewell.said);
         tracing::debug!(
             id = who.id,
             peer = %common.naming.peer(who),
             room = farewell.room,
-            reason = consequence.label,
+            reason = reason.label(),
+            blame = %reason.blame(),
             close_code = code.map(|code| code.0),
             cause = reason.cause().map(tracing::field::display),
             received = who.received,

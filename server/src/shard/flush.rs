@@ -8,7 +8,7 @@ use std::mem;
 
 use super::connection::{Phase, Seat};
 use super::secure::Sealer;
-use super::{DisconnectReason, Shard};
+use super::{CloseReason, EndReason, Shard};
 use crate::delivery::{Dialect, Encoding, Outbox, Queued};
 use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION, SLICES_PER_WRITE};
 use crate::room::{Receiver, RoomId};
@@ -265,7 +265,7 @@ impl Shard {
                     }
                     Security::Tls(_) if count == 0 => return false,
                     Security::Tls(tls) if tls.is_spent() => {
-                        self.close(slot, DisconnectReason::TlsSpent);
+                        self.close(slot, CloseReason::TlsSpent);
                         return false;
                     }
                     Security::Tls(tls) if bytes <= SEAL_PORTION => {
@@ -276,7 +276,7 @@ impl Shard {
                             return true;
                         }
                         // It would miss something. Only a fault of ours gets here.
-                        self.drop_connection(slot, DisconnectReason::Internal);
+                        self.drop_connection(slot, EndReason::Internal);
                         return false;
                     }
                     Security::Tls(_) => {}
@@ -293,7 +293,7 @@ impl Shard {
             queued = connection.outbox.push_shared(encoding, range, limit);
         }
         if connection.congested && queued == Queued::Over {
-            self.close(slot, DisconnectReason::SlowConsumer);
+            self.close(slot, CloseReason::SlowConsumer);
             return false;
         }
         if connection.writable && !mem::replace(&mut connection.listed, true) {

@@ -5,7 +5,7 @@ use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, RoomName
 use super::connection::{Closing, Connection, PartialHead, Phase, Seat};
 use super::identity::Identity;
 use super::notices::Notice;
-use super::{Action, DisconnectReason, Shard};
+use super::{Action, CloseReason, DisconnectReason, EndReason, Shard};
 use crate::delivery::Dialect;
 use crate::transport::{Heard, Security};
 
@@ -47,7 +47,7 @@ impl Shard {
     /// Seats a connection that another reactor handed over. Bytes already read make no edge, so they are decoded here.
     pub fn adopt(&mut self, handover: Handover) -> u32 {
         if self.draining {
-            return self.refuse_hand_off(handover, DisconnectReason::Drain);
+            return self.refuse_seat(handover, Refusal::Draining, CloseReason::Drain);
         }
         let Handover {
             who,
@@ -120,22 +120,22 @@ impl Shard {
                 outbox.push_own(|out| {
                     upgrade::write_response(out, Status::Ok200, kind, body, head_only);
                 });
-                self.begin_closing(slot, Closing::Flush, DisconnectReason::Answered);
+                self.begin_closing(slot, Closing::Flush, EndReason::Answered);
             }
             Route::Refuse(refusal) => self.refuse(slot, refusal, head_only),
             Route::Ask if self.draining => {
-                self.refuse_for(slot, Refusal::Draining, head_only, DisconnectReason::Drain);
+                self.refuse_for(slot, Refusal::Draining, head_only, CloseReason::Drain);
             }
             Route::Ask if self.common.is_full() => {
-                self.refuse_for(slot, Refusal::ServerFull, head_only, DisconnectReason::Full);
+                self.refuse_for(slot, Refusal::ServerFull, head_only, EndReason::Full);
             }
             Route::Ask => self.refuse(slot, Refusal::UpgradeRequired, head_only),
             Route::Room(..) | Route::Echo(_) if self.draining => {
-                self.refuse_for(slot, Refusal::Draining, false, DisconnectReason::Drain);
+                self.refuse_for(slot, Refusal::Draining, false, CloseReason::Drain);
             }
             Route::Room(..) | Route::Echo(_) if !self.common.take_seat() => {
                 self.tell(Notice::Full, slot);
-                self.refuse_for(slot, Refusal::ServerFull, false, DisconnectReason::Full);
+                self.refuse_for(slot, Refusal::ServerFull, false, EndReason::Full);
             }
             Route::Echo(accept) => self.seat(slot, Seat::Echo, &accept, rest),
             Route::Room(name, accept) => {
@@ -197,7 +197,7 @@ impl Shard {
                 .push_own(|out| upgrade::write_accept(out, accept, None));
             let room = self.common.naming.room(name);
             self.tell(Notice::RoomFull(&room), slot);
-            return self.close(slot, DisconnectReason::RoomFull);
+            return self.close(slot, CloseReason::RoomFull);
         }
         let seat = Seat::Room {
             room: id,
@@ -222,9 +222,9 @@ impl Shard {
     fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {
         if refusal == Refusal::TlsOnPlainPort {
             self.tell(Notice::TlsOnPlainPort, slot);
-            return self.drop_connection(slot, DisconnectReason::Refused(refusal));
+            return self.drop_connection(slot, EndReason::Refused(refusal));
         }
-        self.refuse_for(slot, refusal, head_only, DisconnectReason::Refused(refusal));
+        self.refuse_for(slot, refusal, head_only, EndReason::Refused(refusal));
     }
 
     /// Answers with the status of `refusal` and ends the connection.
@@ -233,7 +233,7 @@ impl Shard {
         slot: u32,
         refusal: Refusal,
         head_only: bool,
-        reason: DisconnectReason,
+        reason: impl Into<DisconnectReason>,
     ) {
         let outbox = &mut self.connections[slot as usize].outbox;
         outbox.push_own(|out| upgrade::write_refusal_for(out, refusal, head_only));

@@ -5,7 +5,7 @@ use roomcast_protocol::frame;
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase, Seat};
-use super::{Action, DisconnectReason, Handover, Shard};
+use super::{Action, CloseReason, DisconnectReason, EndReason, Handover, Shard};
 use crate::transport::{Heard, Security};
 
 impl Shard {
@@ -17,9 +17,9 @@ impl Shard {
             Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
                 let reason = match &connection.security {
                     Security::Tls(tls) if !tls.is_handshaking() && tls.heard() == Heard::More => {
-                        DisconnectReason::TlsTruncated
+                        EndReason::TlsTruncated
                     }
-                    _ => DisconnectReason::PeerGone,
+                    _ => EndReason::PeerGone,
                 };
                 self.drop_connection(slot, reason);
             }
@@ -35,15 +35,21 @@ impl Shard {
 
     /// A read or write failed, or the peer reset the connection.
     pub fn failed(&mut self, slot: u32) {
-        self.drop_connection(slot, DisconnectReason::ConnectionLost);
+        self.drop_connection(slot, EndReason::ConnectionLost);
     }
 
-    /// The home reactor can't seat this connection: answer 503 instead.
-    pub fn refuse_hand_off(&mut self, handover: Handover, reason: DisconnectReason) -> u32 {
-        let refusal = match reason {
-            DisconnectReason::Drain => Refusal::Draining,
-            _ => Refusal::ServerFull,
-        };
+    /// The home reactor's mailbox took no more: answer 503 instead.
+    pub fn refuse_hand_off(&mut self, handover: Handover) -> u32 {
+        self.refuse_seat(handover, Refusal::ServerFull, EndReason::Overloaded)
+    }
+
+    /// Answers a connection that was to be adopted, or that comes back because it was not.
+    pub(super) fn refuse_seat(
+        &mut self,
+        handover: Handover,
+        refusal: Refusal,
+        reason: impl Into<DisconnectReason>,
+    ) -> u32 {
         let (who, security, unsent) = handover.into_parts();
         let slot = self.open(who, security, Phase::Handshake(None));
         self.connections[slot as usize].outbox.push_sealed(&unsent);
@@ -87,7 +93,7 @@ impl Shard {
             .map(|(slot, _)| slot as u32)
             .collect();
         for slot in slots {
-            self.drop_connection(slot, DisconnectReason::Drain);
+            self.drop_connection(slot, CloseReason::Drain);
             self.farewells.say(
                 slot,
                 &self.connections[slot as usize],
@@ -98,42 +104,44 @@ impl Shard {
     }
 
     /// Ends a seated connection from our side: close frame, then TCP.
-    pub(super) fn close(&mut self, slot: u32, reason: DisconnectReason) {
+    pub(super) fn close(&mut self, slot: u32, reason: CloseReason) {
         self.note(slot, reason, None);
-        if reason == DisconnectReason::SlowConsumer {
+        if reason == CloseReason::SlowConsumer {
             self.connections[slot as usize].outbox.truncate();
         }
         self.leave(slot);
         let connection = &mut self.connections[slot as usize];
-        let (code, text) = reason
-            .consequence()
-            .close
-            .unwrap_or((CloseCode::INTERNAL, ""));
+        let (code, text) = reason.close();
         connection
             .outbox
             .push_own(|out| frame::encode_close(out, code, text, None));
         // Whoever broke the protocol is not waited for: its next frame means nothing.
-        let step = match reason {
-            DisconnectReason::Violation(_) => Closing::Flush,
-            _ => Closing::AwaitPeer,
+        let step = match reason.violation() {
+            Some(_) => Closing::Flush,
+            None => Closing::AwaitPeer,
         };
         self.begin_closing(slot, step, reason);
     }
 
     /// The peer asked for the end: its code comes back, then TCP ends, our side first.
     pub(super) fn answer_close(&mut self, slot: u32, code: Option<CloseCode>) {
-        self.note(slot, DisconnectReason::PeerClosed, code);
+        self.note(slot, EndReason::PeerClosed, code);
         self.leave(slot);
         let connection = &mut self.connections[slot as usize];
         connection.outbox.push_own(|out| match code {
             Some(code) => frame::encode_close(out, code, "", None),
             None => frame::encode(out, frame::Opcode::Close, &[]),
         });
-        self.begin_closing(slot, Closing::Flush, DisconnectReason::PeerClosed);
+        self.begin_closing(slot, Closing::Flush, EndReason::PeerClosed);
     }
 
     /// From here on only what is queued is sent, until the deadline at most.
-    pub(super) fn begin_closing(&mut self, slot: u32, step: Closing, reason: DisconnectReason) {
+    pub(super) fn begin_closing(
+        &mut self,
+        slot: u32,
+        step: Closing,
+        reason: impl Into<DisconnectReason>,
+    ) {
         self.note(slot, reason, None);
         let deadline = self.now32().wrapping_add(self.common.limits.close_ms);
         let connection = &mut self.connections[slot as usize];
@@ -144,21 +152,26 @@ impl Shard {
     }
 
     /// Ends a connection at once; nothing more is sent.
-    pub(super) fn drop_connection(&mut self, slot: u32, reason: DisconnectReason) {
+    pub(super) fn drop_connection(&mut self, slot: u32, reason: impl Into<DisconnectReason>) {
         self.note(slot, reason, None);
         self.leave(slot);
         self.bury(slot);
     }
 
-    /// Counts the one reason for which this connection ends. To be called before it has left its room. `said` is the
-    /// peer's close code, if it closed.
-    pub(super) fn note(&mut self, slot: u32, reason: DisconnectReason, said: Option<CloseCode>) {
+    /// Counts the one reason for which this connection ends. To be called before it has left its room. `said` is the peer's close code, if it closed.
+    pub(super) fn note(
+        &mut self,
+        slot: u32,
+        reason: impl Into<DisconnectReason>,
+        said: Option<CloseCode>,
+    ) {
         let connection = &mut self.connections[slot as usize];
+        let reason = reason.into();
         if connection.reason.is_some() || matches!(connection.phase, Phase::Dead) {
             return;
         }
         connection.reason = Some(reason);
-        self.counters.disconnects[reason.index()] += 1;
+        self.counters.ends.note(reason);
         self.remember_for_the_end(slot, said);
     }
 

@@ -36,7 +36,7 @@ use slab::Slab;
 
 use self::connection::{Connection, Phase, Seat};
 pub use self::counters::Counters;
-pub use self::disconnect::{Blame, Consequence, DisconnectReason};
+pub use self::disconnect::{CloseReason, DisconnectReason, EndReason, Ends};
 use self::farewells::Farewells;
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::connection::Phase;
-use super::{DisconnectReason, Shard};
+use super::{EndReason, Shard};
 use crate::limits::NEWCOMER_GRACE_MS;
 
 /// In the order in which they came. The front is always somebody without a seat, so this holds what came within one
@@ -49,7 +49,7 @@ impl Shard {
             return false;
         };
         self.newcomers.queue.pop_front();
-        self.drop_connection(slot, DisconnectReason::HandshakeTimeout);
+        self.drop_connection(slot, EndReason::HandshakeTimeout);
         true
     }
 

@@ -5,7 +5,7 @@ use std::mem;
 use roomcast_protocol::frame::{Item, Violation};
 
 use super::connection::{Closing, Phase, Seat};
-use super::{DisconnectReason, Shard};
+use super::{CloseReason, Shard};
 use crate::delivery::{Audience, Class, Dialect};
 use crate::limits::DISCARD_WHILE_CLOSING;
 use crate::transport::{self, Security};
@@ -100,7 +100,7 @@ impl Shard {
         match ended {
             Ended::No => {}
             Ended::Closed(code) => self.answer_close(slot, code),
-            Ended::Violated(violation) => self.close(slot, DisconnectReason::Violation(violation)),
+            Ended::Violated(violation) => self.close(slot, violation.into()),
         }
     }
 

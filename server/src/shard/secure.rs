@@ -7,7 +7,7 @@ use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
 use super::notices::Notice;
-use super::{DisconnectReason, Shard};
+use super::{CloseReason, EndReason, Shard};
 use crate::limits::{SEAL_PORTION, SEALED_REST};
 use crate::transport::{Acceptor, Breach, Heard, Security, Tls};
 
@@ -75,14 +75,14 @@ impl Shard {
         if bytes.first().is_some_and(u8::is_ascii_alphabetic) {
             self.tell(Notice::PlainOnTlsPort, slot);
             let refusal = Refusal::PlainOnTlsPort;
-            return self.refuse_for(slot, refusal, false, DisconnectReason::Refused(refusal));
+            return self.refuse_for(slot, refusal, false, EndReason::Refused(refusal));
         }
         match self.common.tls.as_ref().and_then(Acceptor::accept) {
             Some(tls) => {
                 connection.security = Security::Tls(tls);
                 self.receive_sealed(slot, bytes);
             }
-            None => self.drop_connection(slot, DisconnectReason::Internal),
+            None => self.drop_connection(slot, EndReason::Internal),
         }
     }
 
@@ -115,7 +115,7 @@ impl Shard {
         self.plain = plain;
         self.heed(slot, heard);
         if spent && matches!(self.connections[slot as usize].phase, Phase::Open(_)) {
-            self.close(slot, DisconnectReason::TlsSpent);
+            self.close(slot, CloseReason::TlsSpent);
         }
     }
 
@@ -124,9 +124,9 @@ impl Shard {
         let phase = &self.connections[slot as usize].phase;
         let reason = match heard {
             Heard::More => return,
-            Heard::Closed => DisconnectReason::PeerGone,
-            Heard::Breach(Breach::Handshake) => DisconnectReason::TlsHandshake,
-            Heard::Breach(Breach::Record) => DisconnectReason::TlsViolation,
+            Heard::Closed => EndReason::PeerGone,
+            Heard::Breach(Breach::Handshake) => EndReason::TlsHandshake,
+            Heard::Breach(Breach::Record) => EndReason::TlsViolation,
         };
         match phase {
             Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
@@ -166,7 +166,7 @@ impl Shard {
         sealer.plain = plain;
         if !sealed {
             // What was taken is lost, so nothing may follow it. Only a fault of ours gets here.
-            self.drop_connection(slot, DisconnectReason::Internal);
+            self.drop_connection(slot, EndReason::Internal);
             return true;
         }
         if outbox.is_clear() && matches!(connection.phase, Phase::Closing(Closing::Flush)) {

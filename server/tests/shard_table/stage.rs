@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use roomcast::limits::{Limits, RECEIVE_BUFFER};
-use roomcast::shard::{Common, DisconnectReason};
+use roomcast::shard::{Common, DisconnectReason, Ends};
 use roomcast_protocol::frame::{Decoder, Item, MessageKind, Opcode, Role, Rules, encode_masked};
 use roomcast_protocol::upgrade::{
     ClientError, ClientKey, parse_client_response, write_client_request,
@@ -276,15 +276,23 @@ impl Stage {
     /// All ends so far, as counted: `violation`, or `2 peer_gone, violation`.
     pub(crate) fn ends(&self) -> String {
         let mut ends = Vec::new();
-        for (index, label) in DisconnectReason::LABELS.iter().enumerate() {
-            let count = |reactor: &Dry| reactor.shard.counters().disconnects[index];
-            match self.reactors.iter().map(count).sum() {
+        for (label, count) in self.counted().iter() {
+            match count {
                 0 => {}
-                1_u64 => ends.push((*label).to_owned()),
+                1 => ends.push(label.to_owned()),
                 count => ends.push(format!("{count} {label}")),
             }
         }
         ends.join(", ")
+    }
+
+    /// All ends so far.
+    fn counted(&self) -> Ends {
+        let mut ends = Ends::default();
+        for reactor in &self.reactors {
+            ends.add(&reactor.shard.counters().ends);
+        }
+        ends
     }
 
     /// Everyone leaves: each connection has ended once, and nothing is left of it.
@@ -302,7 +310,7 @@ impl Stage {
         assert_eq!(self.common.seated(), 0, "a seat is returned");
         let count = |of: fn(&Dry) -> u64| self.reactors.iter().map(of).sum::<u64>();
         let accepted = count(|reactor| reactor.shard.counters().accepted);
-        let ended = count(|reactor| reactor.shard.counters().disconnects.iter().sum());
+        let ended = self.counted().iter().map(|(_, count)| count).sum::<u64>();
         assert_eq!((accepted, ended), (self.wires.len() as u64, accepted));
         self.pass(1_000);
         for reactor in &self.reactors {

@@ -4,7 +4,7 @@
 
 mod world;
 
-use roomcast::shard::DisconnectReason;
+use roomcast::shard::Ends;
 use world::choices::Choices;
 use world::{Fault, Report, run};
 
@@ -29,7 +29,7 @@ fn whatever_happens_the_oracle_finds_nothing() {
         verdict.expect("the oracle finds nothing");
         return;
     }
-    let mut ends = [0; DisconnectReason::LABELS.len()];
+    let mut ends = Ends::default();
     let (mut delivered, mut moved, mut refused_reads) = (0, 0, 0);
     for seed in 0..number("SEEDS").unwrap_or(SEEDS) {
         let (report, verdict) = seeded(seed, None);
@@ -37,15 +37,13 @@ fn whatever_happens_the_oracle_finds_nothing() {
         delivered += report.delivered;
         moved += report.moved;
         refused_reads += report.refused_reads;
-        for (sum, count) in ends.iter_mut().zip(report.ends) {
-            *sum += count;
-        }
+        ends.add(&report.ends);
     }
     // A simulation in which little happens finds nothing either.
-    for (label, count) in DisconnectReason::LABELS.iter().zip(ends) {
+    for (label, count) in ends.iter() {
         println!("{label:>20} {count}");
         // Its wires carry no TLS.
-        let elsewhere = *label == "internal" || label.starts_with("tls_");
+        let elsewhere = label == "internal" || label.starts_with("tls_");
         assert!(count > 0 || elsewhere, "no connection ended as {label}");
     }
     println!("{delivered} deliveries, {moved} hand-offs, {refused_reads} reads put off");

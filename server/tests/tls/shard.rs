@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use roomcast::limits::{Limits, RECORD_PLAINTEXT};
-use roomcast::shard::{Action, Common, DisconnectReason, Shard, Written};
+use roomcast::shard::{Action, CloseReason, Common, DisconnectReason, EndReason, Shard, Written};
 use roomcast::transport::Port;
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
@@ -303,7 +303,7 @@ fn an_end_that_comes_with_the_request_is_heard_behind_the_hand_off() {
     let (_, to) = stage.moved[0];
     assert_eq!(
         stage.shards[1].reason(to.1),
-        Some(DisconnectReason::PeerGone)
+        Some(EndReason::PeerGone.into())
     );
     assert_eq!(stage.shut, [to]);
 }
@@ -363,7 +363,7 @@ fn a_slow_one_gets_its_close_frame_and_a_clean_end() {
     }
     assert_eq!(
         stage.shards[0].reason(slow.1),
-        Some(DisconnectReason::SlowConsumer)
+        Some(CloseReason::SlowConsumer.into())
     );
     stage.room.insert(slow, usize::MAX);
     stage.shards[0].writable(slow.1);
@@ -393,7 +393,7 @@ fn ends_are_told_apart() {
     assert_eq!(stage.shut, [place]);
     stage.shards[0].end_of_input(place.1);
     stage.turn(&[]);
-    assert_eq!(stage.ended[&place], Some(DisconnectReason::PeerClosed));
+    assert_eq!(stage.ended[&place], Some(EndReason::PeerClosed.into()));
 
     // A close_notify alone: answered by one.
     let (place, mut peer) = stage.join(0, "lobby");
@@ -406,13 +406,13 @@ fn ends_are_told_apart() {
     assert!(peer.told_closed, "close_notify");
     stage.shards[0].end_of_input(place.1);
     stage.turn(&[]);
-    assert_eq!(stage.ended[&place], Some(DisconnectReason::PeerGone));
+    assert_eq!(stage.ended[&place], Some(EndReason::PeerGone.into()));
 
     // TCP ends, TLS did not: somebody may have cut it.
     let (place, _peer) = stage.join(0, "lobby");
     stage.shards[0].end_of_input(place.1);
     stage.turn(&[]);
-    assert_eq!(stage.ended[&place], Some(DisconnectReason::TlsTruncated));
+    assert_eq!(stage.ended[&place], Some(EndReason::TlsTruncated.into()));
 
     // The same in the middle of a handshake is nobody's attack.
     let place = stage.accept(0);
@@ -420,7 +420,7 @@ fn ends_are_told_apart() {
     stage.exchange(place, &mut peer);
     stage.shards[0].end_of_input(place.1);
     stage.turn(&[]);
-    assert_eq!(stage.ended[&place], Some(DisconnectReason::PeerGone));
+    assert_eq!(stage.ended[&place], Some(EndReason::PeerGone.into()));
 
     // A record that was changed on the way: an alert, then the end; and its neighbours play on.
     let (place, mut peer) = stage.join(0, "lobby");
@@ -431,14 +431,14 @@ fn ends_are_told_apart() {
     assert_eq!(stage.shut.last(), Some(&place));
     stage.shards[0].end_of_input(place.1);
     stage.turn(&[]);
-    assert_eq!(stage.ended[&place], Some(DisconnectReason::TlsViolation));
+    assert_eq!(stage.ended[&place], Some(EndReason::TlsViolation.into()));
 
     // Nothing that can be agreed on.
     let place = stage.accept(0);
     stage.turn(&[(place, b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")]);
     assert_eq!(
         stage.shards[0].reason(place.1),
-        Some(DisconnectReason::TlsHandshake)
+        Some(EndReason::TlsHandshake.into())
     );
     let alert = stage.take(place);
     assert_eq!(alert[0], 21, "an alert: {alert:?}");
@@ -482,7 +482,7 @@ fn handshakes_end_in_time_however_far_they_came() {
     for place in [silent, trickling, half] {
         assert_eq!(
             ended(&stage, &place),
-            Some(DisconnectReason::HandshakeTimeout)
+            Some(EndReason::HandshakeTimeout.into())
         );
     }
     let bytes = stage.take(headless);
@@ -526,10 +526,7 @@ fn newcomers_have_their_moment_while_draining_too() {
     assert!(stage.shards[0].evict_newcomer());
     stage.turn(&[]);
     for place in [early, late] {
-        assert_eq!(
-            stage.ended[&place],
-            Some(DisconnectReason::HandshakeTimeout)
-        );
+        assert_eq!(stage.ended[&place], Some(EndReason::HandshakeTimeout));
     }
 }
 
@@ -550,7 +547,7 @@ fn who_never_finishes_makes_room_for_who_waits() {
     for place in [first, second] {
         assert_eq!(
             stage.ended[&place],
-            Some(DisconnectReason::HandshakeTimeout)
+            Some(EndReason::HandshakeTimeout.into())
         );
     }
     assert!(stage.shards[0].is_seated(seated.1));
@@ -578,7 +575,7 @@ fn who_does_not_answer_our_close_frame_gets_a_close_notify_all_the_same() {
     );
     assert!(peer.told_closed, "close_notify");
     assert_eq!(stage.shut, [place]);
-    assert_eq!(stage.ended[&place], Some(DisconnectReason::Idle));
+    assert_eq!(stage.ended[&place], Some(CloseReason::Idle.into()));
 }
 
 /// A room of one flooder and one member that takes every write whole: what is held for it stays within the limit.
@@ -652,7 +649,7 @@ fn a_session_whose_keys_are_spent_says_goodbye() {
             peer.got.clear();
         }
     }
-    assert_eq!(shard.reason(place.1), Some(DisconnectReason::TlsSpent));
+    assert_eq!(shard.reason(place.1), Some(CloseReason::TlsSpent.into()));
     stage.turn(&[]);
     let goodbye = stage.take(place);
     peer.hear(&goodbye);

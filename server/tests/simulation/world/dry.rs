@@ -289,9 +289,7 @@ impl Dry {
                     if let Err(Mail::Adopt(wire, handover)) =
                         post(home, Mail::Adopt(wire, handover))
                     {
-                        let slot = self
-                            .shard
-                            .refuse_hand_off(*handover, DisconnectReason::Overloaded);
+                        let slot = self.shard.refuse_hand_off(*handover);
                         self.adopted(slot, wire, wires);
                     }
                 }

@@ -3,7 +3,11 @@
 //! Owns: the table of all reasons, as a client and an operator are promised it. Must not know: connections. Invariant:
 //! every arm is a promise of the documentation, none is read off the server's code.
 
-use roomcast::shard::DisconnectReason as Reason;
+use roomcast::shard::CloseReason::{Drain, Idle, RoomFull, SlowConsumer};
+use roomcast::shard::DisconnectReason::{self as Reason, Close, End};
+use roomcast::shard::EndReason::{
+    Answered, ConnectionLost, Full, HandshakeTimeout, Overloaded, PeerClosed, PeerGone, Refused,
+};
 
 use super::compose::Mark;
 use super::player::Heard;
@@ -11,13 +15,14 @@ use super::player::Heard;
 /// Whether `mark` is something for which a connection may end with this `reason`, before its last byte or after.
 pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
     match (reason, mark) {
-        (Reason::Answered, Mark::Request { status }) => *status == 200,
-        (Reason::Refused(refusal), Mark::Request { status }) => refusal.status().code() == *status,
-        (Reason::Violation(violation), Mark::Breach(code)) => violation.close_code() == *code,
-        (Reason::PeerClosed, Mark::Close(_)) => true,
-        (Reason::Full | Reason::RoomFull | Reason::Overloaded | Reason::Drain, mark) => {
-            // Also a page that asks, without an upgrade, whether it would be seated.
-            matches!(mark, Mark::Seat { .. } | Mark::Request { status: 426 })
+        (End(Answered), Mark::Request { status }) => *status == 200,
+        (End(Refused(refusal)), Mark::Request { status }) => refusal.status().code() == *status,
+        (Close(reason), Mark::Breach(code)) if reason.violation().is_some() => {
+            reason.close().0 == *code
+        }
+        (End(PeerClosed), Mark::Close(_)) => true,
+        (End(Full | Overloaded) | Close(RoomFull | Drain), mark) => {
+            matches!(mark, Mark::Seat { .. })
         }
         _ => false,
     }
@@ -26,10 +31,10 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
 /// Whether a connection may end with this `reason` though it sent nothing to that effect.
 pub(crate) fn comes_alone(reason: Reason, seated: bool, draining: bool) -> bool {
     match reason {
-        Reason::PeerGone | Reason::ConnectionLost => true,
-        Reason::HandshakeTimeout => !seated,
-        Reason::Idle | Reason::SlowConsumer => seated,
-        Reason::Drain => seated && draining,
+        End(PeerGone | ConnectionLost) => true,
+        End(HandshakeTimeout) => !seated,
+        Close(Idle | SlowConsumer) => seated,
+        Close(Drain) => seated && draining,
         _ => false,
     }
 }
@@ -37,16 +42,14 @@ pub(crate) fn comes_alone(reason: Reason, seated: bool, draining: bool) -> bool 
 /// Whether this is what a client is told at the end. `cause` is what it sent to that effect, if it did.
 pub(crate) fn is_told(reason: Reason, cause: Option<&Mark>, heard: &Heard) -> bool {
     match (heard, reason, cause) {
-        (Heard::Status(status), Reason::HandshakeTimeout, _) => *status == 408,
-        (Heard::Status(status), Reason::Full | Reason::Overloaded | Reason::Drain, Some(_)) => {
-            *status == 503
-        }
+        (Heard::Status(status), End(HandshakeTimeout), _) => *status == 408,
         (Heard::Status(status), _, Some(Mark::Request { status: due })) => status == due,
-        (Heard::Close(code, text), Reason::PeerClosed, Some(Mark::Close(sent))) => {
+        (Heard::Status(status), End(Full | Overloaded) | Close(Drain), Some(_)) => *status == 503,
+        (Heard::Close(code, text), End(PeerClosed), Some(Mark::Close(sent))) => {
             code == sent && text.is_empty()
         }
-        (Heard::Close(code, text), ..) => {
-            code.is_some() && reason.consequence().close == code.map(|code| (code, text.as_str()))
+        (Heard::Close(code, text), Close(reason), _) => {
+            code.is_some_and(|code| reason.close() == (code, text.as_str()))
         }
         _ => false,
     }

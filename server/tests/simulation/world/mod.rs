@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use roomcast::limits::Limits;
-use roomcast::shard::{Common, DisconnectReason};
+use roomcast::shard::{CloseReason, Common, DisconnectReason, EndReason, Ends};
 
 use self::bounds::Times;
 use self::choices::Choices;
@@ -45,8 +45,7 @@ pub(crate) struct Report {
     pub(crate) moved: u64,
     /// Reads that a shard did not want, for its own sake or for that of a room.
     pub(crate) refused_reads: u64,
-    /// Ends by [`DisconnectReason::LABELS`].
-    pub(crate) ends: [u64; DisconnectReason::LABELS.len()],
+    pub(crate) ends: Ends,
     /// The planted fault had its occasion.
     pub(crate) struck: bool,
 }
@@ -199,19 +198,27 @@ impl World<'_> {
 
     /// A connection ended: in time, and not one that did nothing to deserve it.
     fn ended(&mut self, wire: WireId, reason: DisconnectReason) -> Verdict {
-        use DisconnectReason::{Drain, Full, HandshakeTimeout, Idle, Overloaded, RoomFull};
         let times = &mut self.times[wire];
         let early = match reason {
-            Idle => !times.is_idle(&self.common.limits, self.now),
-            HandshakeTimeout => !times.is_late(&self.common.limits, self.now, self.drained_at),
+            DisconnectReason::Close(CloseReason::Idle) => {
+                !times.is_idle(&self.common.limits, self.now)
+            }
+            DisconnectReason::End(EndReason::HandshakeTimeout) => {
+                !times.is_late(&self.common.limits, self.now, self.drained_at)
+            }
             _ => false,
         };
         must(!early, wire, "it ended too early")?;
         times.ended = Some(self.now);
         let steady =
             self.players[wire].habit == Habit::Steady && !self.asleep && !self.players[wire].done;
-        let hurried = reason == HandshakeTimeout && self.drained_at.is_some();
-        let fate = hurried || matches!(reason, Full | RoomFull | Overloaded | Drain);
+        let hurried = reason == EndReason::HandshakeTimeout.into() && self.drained_at.is_some();
+        let fate = hurried
+            || matches!(
+                reason,
+                DisconnectReason::End(EndReason::Full | EndReason::Overloaded)
+                    | DisconnectReason::Close(CloseReason::RoomFull | CloseReason::Drain)
+            );
         must(
             !steady || fate,
             wire,
@@ -415,7 +422,7 @@ impl World<'_> {
     }
 
     fn nothing_is_left(&self) -> Verdict {
-        let mut ends = [0; DisconnectReason::LABELS.len()];
+        let mut ends = Ends::default();
         let mut accepted = 0;
         for (index, reactor) in self.reactors.iter().enumerate() {
             let shard = &reactor.shard;
@@ -429,12 +436,10 @@ impl World<'_> {
                 return Err(format!("reactor {index} is left with {left:?}"));
             }
             accepted += shard.counters().accepted;
-            for (sum, count) in ends.iter_mut().zip(shard.counters().disconnects) {
-                *sum += count;
-            }
+            ends.add(&shard.counters().ends);
         }
         if ends != self.oracle.ends || accepted != self.wires.len() as u64 {
-            let expected = self.oracle.ends;
+            let expected = &self.oracle.ends;
             return Err(format!(
                 "{accepted} connections, ends {ends:?} instead of {expected:?}"
             ));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use roomcast::limits::Limits;
-use roomcast::shard::DisconnectReason;
+use roomcast::shard::{CloseReason, DisconnectReason, EndReason, Ends};
 
 use super::bounds::SLACK_MS;
 use super::compose::{Mark, Message, Script};
@@ -56,8 +56,7 @@ pub(crate) struct Oracle {
     links: Vec<Link>,
     pub(crate) draining: bool,
     pub(crate) delivered: u64,
-    /// Ends, as [`DisconnectReason::LABELS`].
-    pub(crate) ends: [u64; DisconnectReason::LABELS.len()],
+    pub(crate) ends: Ends,
 }
 
 /// `what` is wrong with this connection unless it `holds`.
@@ -74,7 +73,7 @@ impl Oracle {
             links: Vec::new(),
             draining: false,
             delivered: 0,
-            ends: [0; DisconnectReason::LABELS.len()],
+            ends: Ends::default(),
         }
     }
 
@@ -174,16 +173,18 @@ impl Oracle {
     fn judge(&self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
         let just = match (reason, &self.links[wire].cause) {
             (_, None) => false,
-            (DisconnectReason::Full, _) => self.seated() >= self.limits.max_connections,
-            (DisconnectReason::RoomFull, Some(Mark::Seat { room, .. })) => {
+            (DisconnectReason::End(EndReason::Full), _) => {
+                self.seated() >= self.limits.max_connections
+            }
+            (DisconnectReason::Close(CloseReason::RoomFull), Some(Mark::Seat { room, .. })) => {
                 // Who left during a fan-out keeps the seat until the end of it.
                 let members = self.members(room, now.saturating_sub(SLACK_MS));
                 members >= self.limits.max_room_members
             }
-            (DisconnectReason::Drain, _) => self.draining,
+            (DisconnectReason::Close(CloseReason::Drain), _) => self.draining,
             _ => true,
         };
-        must(just, wire, reason.consequence().label)
+        must(just, wire, reason.label())
     }
 
     fn join(&mut self, wire: WireId, room: Rc<str>, hears_itself: bool) -> Verdict {
@@ -205,7 +206,7 @@ impl Oracle {
     }
 
     fn end(&mut self, wire: WireId, reason: DisconnectReason, now: u64) {
-        self.ends[reason.index()] += 1;
+        self.ends.note(reason);
         let link = &mut self.links[wire];
         link.reason = Some(reason);
         link.ended_at = now;
@@ -220,7 +221,7 @@ impl Oracle {
         must(self.links[wire].reason.is_none(), wire, "a second end")?;
         let just = endings::comes_alone(reason, self.is_seated(wire), self.draining);
         self.end(wire, reason, now);
-        must(just, wire, reason.consequence().label)
+        must(just, wire, reason.label())
     }
 
     /// A client heard something.
@@ -239,7 +240,7 @@ impl Oracle {
                 )
             }
             Heard::Welcome => {
-                let full = link.reason == Some(DisconnectReason::RoomFull);
+                let full = link.reason == Some(CloseReason::RoomFull.into());
                 must(link.stay.is_some() || full, wire, "welcome to nowhere")
             }
             Heard::Ping => must(link.stay.is_some(), wire, "a ping without a seat"),
