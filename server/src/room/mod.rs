@@ -17,8 +17,8 @@ const VACANT: u32 = u32::MAX;
 /// One member's place in the room.
 #[derive(Debug, Clone, Copy)]
 struct Seat {
-    /// The connection's slot in its shard.
-    connection: u32,
+    /// The player's place in its shard.
+    player: u32,
     /// Unique in this room, never used twice while the room lives.
     member: u32,
     /// Messages of the open batch that were there before this member; 0 again after its first batch.
@@ -42,8 +42,8 @@ struct Fanout {
 /// One receiver of the running fan-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receiver {
-    /// The connection's slot in its shard.
-    pub connection: u32,
+    /// The player's place in its shard.
+    pub player: u32,
     /// Its member number, for [`Batch::others`].
     pub member: u32,
     /// The message of the batch from which on it was a member.
@@ -62,12 +62,6 @@ pub struct Room {
     rotation: u32,
     open: Option<Box<Batch>>,
     fanout: Option<Fanout>,
-    /// Members that have fallen behind and still read; while there is one, flooders are read no further.
-    pub pressing: u32,
-    /// Members that are read no further for the room's sake.
-    pub paused: u32,
-    /// Listed for freezing.
-    pub dirty: bool,
 }
 
 impl Room {
@@ -80,15 +74,12 @@ impl Room {
             rotation: 0,
             open: None,
             fanout: None,
-            pressing: 0,
-            paused: 0,
-            dirty: false,
         }
     }
 
     /// Members of the room.
     pub fn members(&self) -> usize {
-        self.connections().count()
+        self.players().count()
     }
 
     /// Seats taken, counting those that were left during the running fan-out.
@@ -96,21 +87,21 @@ impl Room {
         self.seats.len()
     }
 
-    /// The connections of all members.
-    pub fn connections(&self) -> impl Iterator<Item = u32> + '_ {
+    /// The players who are members.
+    pub fn players(&self) -> impl Iterator<Item = u32> + '_ {
         self.seats
             .iter()
-            .map(|seat| seat.connection)
-            .filter(|&connection| connection != VACANT)
+            .map(|seat| seat.player)
+            .filter(|&player| player != VACANT)
     }
 
-    /// Seats a connection; returns the index of its seat.
-    pub fn join(&mut self, connection: u32, dialect: Dialect) -> u32 {
+    /// Seats a player; returns the index of its seat.
+    pub fn join(&mut self, player: u32, dialect: Dialect) -> u32 {
         let member = self.next_member;
         self.next_member = self.next_member.wrapping_add(1);
         let joined_at = self.open.as_ref().map_or(0, |open| open.len());
         self.seats.push(Seat {
-            connection,
+            player,
             member,
             joined_at,
             dialect,
@@ -119,24 +110,24 @@ impl Room {
         self.seats.len() as u32 - 1
     }
 
-    /// Frees a seat. Returns the connection that now sits there, if another one was moved.
+    /// Frees a seat. Returns the player who now sits there, if another one was moved.
     pub fn leave(&mut self, seat: u32) -> Option<u32> {
         self.speakers.remove(self.seats[seat as usize].dialect);
         match &mut self.fanout {
             Some(fanout) => {
                 fanout.vacated = true;
-                self.seats[seat as usize].connection = VACANT;
+                self.seats[seat as usize].player = VACANT;
                 None
             }
             None => {
                 self.seats.swap_remove(seat as usize);
-                self.seats.get(seat as usize).map(|moved| moved.connection)
+                self.seats.get(seat as usize).map(|moved| moved.player)
             }
         }
     }
 
     /// Appends a message of the member on `seat`, which `encode` writes in a dialect with its author's number. Nothing
-    /// is kept if nobody would get it.
+    /// is kept if nobody would get it. True if this is the first message of its batch: the room has to be frozen.
     pub fn append(
         &mut self,
         seat: u32,
@@ -149,11 +140,12 @@ impl Room {
             return false;
         }
         let author = self.seats[seat as usize].member;
+        let first = self.open.is_none();
         let open = self.open.get_or_insert_with(|| pool.take());
         open.append(author, class, audience, &self.speakers, |dialect, out| {
             encode(dialect, author, out);
         });
-        true
+        first
     }
 
     /// Bytes gathered since the last freeze, with their index.
@@ -196,10 +188,10 @@ impl Room {
             };
             fanout.done += 1;
             let seat = &mut self.seats[index as usize];
-            if seat.connection != VACANT {
+            if seat.player != VACANT {
                 let from = std::mem::take(&mut seat.joined_at);
                 return Some(Receiver {
-                    connection: seat.connection,
+                    player: seat.player,
                     member: seat.member,
                     from,
                     dialect: seat.dialect,
@@ -221,7 +213,7 @@ impl Room {
         }
     }
 
-    /// Ends a fan-out that has no receivers left, and tells `moved` who sits where now (connection, seat).
+    /// Ends a fan-out that has no receivers left, and tells `moved` who sits where now (player, seat).
     pub fn finish_fanout(&mut self, pool: &mut BatchPool, mut moved: impl FnMut(u32, u32)) {
         let Some(fanout) = self.fanout.take() else {
             return;
@@ -232,10 +224,10 @@ impl Room {
         }
         // From the end, so that whoever is moved into a gap is not vacant.
         for index in (0..self.seats.len()).rev() {
-            if self.seats[index].connection == VACANT {
+            if self.seats[index].player == VACANT {
                 self.seats.swap_remove(index);
                 if let Some(seat) = self.seats.get(index) {
-                    moved(seat.connection, index as u32);
+                    moved(seat.player, index as u32);
                 }
             }
         }
@@ -273,12 +265,12 @@ mod tests {
         Room::new(Rc::from("arena"))
     }
 
-    /// Serves the running fan-out completely; what each connection got.
+    /// Serves the running fan-out completely; what each player got.
     fn serve(room: &mut Room, pool: &mut BatchPool) -> Vec<(u32, Vec<u8>)> {
         let mut served = Vec::new();
         while let Some(receiver) = room.next_receiver() {
             let batch = room.batch().unwrap();
-            served.push((receiver.connection, got(batch, &receiver)));
+            served.push((receiver.player, got(batch, &receiver)));
         }
         room.finish_fanout(pool, |_, _| {});
         served
@@ -308,8 +300,8 @@ mod tests {
     #[test]
     fn everyone_but_the_sender_gets_it_and_the_start_rotates() {
         let (mut room, mut pool) = (room(), BatchPool::default());
-        for connection in [10, 11, 12] {
-            room.join(connection, Dialect::Raw);
+        for player in [10, 11, 12] {
+            room.join(player, Dialect::Raw);
         }
         let mut firsts = Vec::new();
         for _ in 0..3 {
@@ -317,8 +309,8 @@ mod tests {
             assert!(room.freeze());
             let served = serve(&mut room, &mut pool);
             firsts.push(served[0].0);
-            for (connection, bytes) in served {
-                assert_eq!(bytes, if connection == 11 { &b""[..] } else { b"hi" });
+            for (player, bytes) in served {
+                assert_eq!(bytes, if player == 11 { &b""[..] } else { b"hi" });
             }
         }
         assert_eq!(firsts, [10, 11, 12]);
@@ -360,21 +352,21 @@ mod tests {
             steps in prop::collection::vec((0u8..6, 0usize..8), 1..120),
         ) {
             let (mut room, mut pool) = (room(), BatchPool::default());
-            // connection -> (seat, expected bytes, got bytes)
+            // player -> (seat, expected bytes, got bytes)
             let mut members: std::collections::BTreeMap<u32, (u32, Vec<u8>, Vec<u8>)> = Default::default();
-            let mut next_connection: u32 = 0;
-            let dialect_of = |connection: u32| Dialect::ALL[connection as usize % Dialect::ALL.len()];
+            let mut next_player: u32 = 0;
+            let dialect_of = |player: u32| Dialect::ALL[player as usize % Dialect::ALL.len()];
             let mut said = 0u8;
             for (kind, pick) in steps {
                 match kind {
                     0 => {
-                        let seat = room.join(next_connection, dialect_of(next_connection));
-                        members.insert(next_connection, (seat, Vec::new(), Vec::new()));
-                        next_connection += 1;
+                        let seat = room.join(next_player, dialect_of(next_player));
+                        members.insert(next_player, (seat, Vec::new(), Vec::new()));
+                        next_player += 1;
                     }
                     1 if !members.is_empty() => {
-                        let connection = *members.keys().nth(pick % members.len()).unwrap();
-                        let (seat, ..) = members.remove(&connection).unwrap();
+                        let player = *members.keys().nth(pick % members.len()).unwrap();
+                        let (seat, ..) = members.remove(&player).unwrap();
                         if let Some(moved) = room.leave(seat) {
                             members.get_mut(&moved).unwrap().0 = seat;
                         }
@@ -386,13 +378,14 @@ mod tests {
                         // Every third, if it is not for all.
                         let few: Vec<u32> = members.keys().copied().skip(pick % 3).step_by(3).collect();
                         let numbers: Vec<u32> = few.iter()
-                            .map(|connection| room.seats[members[connection].0 as usize].member).collect();
+                            .map(|player| room.seats[members[player].0 as usize].member).collect();
                         let audience = if kind == 2 { Audience::All } else { Audience::Few(&numbers) };
                         let encode = |dialect, author, out: &mut Vec<u8>| write(dialect, author, &[said], out);
-                        if room.append(members[&sender].0, Class::Event, audience, &mut pool, encode) {
-                            for (connection, member) in &mut members {
-                                if *connection != sender && (kind == 2 || few.contains(connection)) {
-                                    write(dialect_of(*connection), author, &[said], &mut member.1);
+                        room.append(members[&sender].0, Class::Event, audience, &mut pool, encode);
+                        if room.seats.len() > 1 {
+                            for (player, member) in &mut members {
+                                if *player != sender && (kind == 2 || few.contains(player)) {
+                                    write(dialect_of(*player), author, &[said], &mut member.1);
                                 }
                             }
                         }
@@ -406,7 +399,7 @@ mod tests {
                             let Some(receiver) = room.next_receiver() else { break };
                             let batch = room.batch().unwrap();
                             let got = got(batch, &receiver);
-                            members.get_mut(&receiver.connection).expect("only members are served").2.extend(got);
+                            members.get_mut(&receiver.player).expect("only members are served").2.extend(got);
                         }
                     }
                 }
@@ -415,14 +408,14 @@ mod tests {
                 while let Some(receiver) = room.next_receiver() {
                     let batch = room.batch().unwrap();
                     let got = got(batch, &receiver);
-                    members.get_mut(&receiver.connection).expect("only members are served").2.extend(got);
+                    members.get_mut(&receiver.player).expect("only members are served").2.extend(got);
                 }
-                room.finish_fanout(&mut pool, |connection, seat| members.get_mut(&connection).unwrap().0 = seat);
+                room.finish_fanout(&mut pool, |player, seat| members.get_mut(&player).unwrap().0 = seat);
                 room.freeze();
             }
-            for (connection, (seat, expected, got)) in &members {
-                prop_assert_eq!(got, expected, "connection {}", connection);
-                prop_assert_eq!(room.seats[*seat as usize].connection, *connection);
+            for (player, (seat, expected, got)) in &members {
+                prop_assert_eq!(got, expected, "player {}", player);
+                prop_assert_eq!(room.seats[*seat as usize].player, *player);
             }
             prop_assert_eq!(room.members(), members.len());
         }

@@ -1,4 +1,4 @@
-//! One connection: which phase it is in, what it has not sent yet, when it was last heard.
+//! One connection: a socket's bytes, which phase they are in, what leaves first, when it was last heard.
 //!
 //! Invariant: an idle, seated connection owns no heap memory.
 
@@ -6,19 +6,11 @@ use roomcast_protocol::frame::Decoder;
 
 use super::DisconnectReason;
 use super::identity::Identity;
+use super::player::PlayerId;
+use super::pressure::Reading;
 use crate::delivery::Outbox;
 use crate::limits::{FLOOD_BYTES_PER_MS, FLOOD_REMEMBERED};
-use crate::room::RoomId;
 use crate::transport::Security;
-
-/// Where a seated connection sits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seat {
-    /// A member of a room, on that seat.
-    Room { room: RoomId, seat: u32 },
-    /// Hears itself.
-    Echo,
-}
 
 /// What is left to do before a closing connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +30,8 @@ pub(super) enum Phase {
     Hello,
     /// The TLS handshake goes on, or the request head is arriving; what has come of it, if it did not come whole.
     Handshake(Option<Box<PartialHead>>),
-    /// The WebSocket is open.
-    Open(Seat),
+    /// The WebSocket is open, and this player's link.
+    Open(PlayerId),
     /// It ends, for a reason already counted.
     Closing(Closing),
     /// Waits to be reaped, or to be taken to another reactor.
@@ -66,10 +58,6 @@ pub(super) struct Connection {
     pub(super) heard_at: u32,
     /// End of the handshake, of the closing, or of the stay while draining.
     pub(super) deadline: u32,
-    /// Since when the outbox has not been clear after a write.
-    pub(super) congested_at: u32,
-    /// When the peer last took bytes while congested.
-    pub(super) progress_at: u32,
     /// Leaky bucket of received bytes, see [`Connection::flood_level`].
     flood: u32,
     /// Bytes thrown away while closing.
@@ -77,15 +65,9 @@ pub(super) struct Connection {
     pub(super) reason: Option<DisconnectReason>,
     /// The socket can take bytes, as far as we know.
     pub(super) writable: bool,
-    /// Waits in the shard's list of outboxes to be written.
+    /// Waits in the shard's list of connections to be written.
     pub(super) listed: bool,
-    pub(super) congested: bool,
-    /// Counted in its room's `pressing`.
-    pub(super) pressing: bool,
-    /// Read no further until unpaused; counted in its room's `paused`.
-    pub(super) paused: bool,
-    /// Has not been read since it was unpaused, so nobody knows whether it has been silent.
-    pub(super) unheard: bool,
+    pub(super) reading: Reading,
     /// `deadline` is the end of its stay.
     pub(super) draining: bool,
     /// The peer has ended its side of TCP.
@@ -108,17 +90,12 @@ impl Connection {
             outbox: Outbox::default(),
             heard_at: now,
             deadline,
-            congested_at: now,
-            progress_at: now,
             flood: 0,
             discarded: 0,
             reason: None,
             writable: true,
             listed: false,
-            congested: false,
-            pressing: false,
-            paused: false,
-            unheard: false,
+            reading: Reading::Free,
             draining: false,
             end_of_input: false,
         }
@@ -150,12 +127,6 @@ impl Connection {
             _ => false,
         }
     }
-
-    /// Ends a pause, if there is one.
-    pub(super) fn unpause(&mut self) -> bool {
-        self.unheard |= self.paused;
-        std::mem::take(&mut self.paused)
-    }
 }
 
 #[cfg(test)]
@@ -165,7 +136,7 @@ mod tests {
     #[test]
     fn a_connection_is_small() {
         assert!(
-            size_of::<Connection>() <= 128,
+            size_of::<Connection>() <= 120,
             "{} bytes",
             size_of::<Connection>()
         );

@@ -1,10 +1,12 @@
-//! One timer for each connection: the next moment at which it has to be looked at, whatever for.
+//! One timer for each connection: the next moment at which it has to be looked at, whatever for. (Players have timers of
+//! their own, see `player`.)
 
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
+use super::pressure::Reading;
 use super::{CloseReason, EndReason, Shard};
-use crate::limits::{LAST_WORDS_MS, STALLED_AFTER_MS};
+use crate::limits::LAST_WORDS_MS;
 use crate::transport::{self, Security};
 
 /// Milliseconds from `now` until `since + span`, 0 if that is past. Times wrap; distances are below 2^31 ms.
@@ -16,9 +18,13 @@ impl Shard {
     /// Does what the timers ask for. What is to be written waits for the next iteration, see [`Shard::has_work`].
     pub fn expire(&mut self) {
         let mut expired = std::mem::take(&mut self.expired);
-        self.wheel.expire(self.now, &mut expired);
+        self.timers.expire(self.now, &mut expired);
         for slot in expired.drain(..) {
             self.look(slot);
+        }
+        self.player_timers.expire(self.now, &mut expired);
+        for player in expired.drain(..) {
+            self.look_at_player(player);
         }
         self.expired = expired;
     }
@@ -40,23 +46,17 @@ impl Shard {
                     limits.ping_ms
                 };
                 let mut wait = ping;
-                if !connection.paused {
+                if connection.reading != Reading::Paused {
                     wait = wait.min(left(now, connection.heard_at, limits.idle_ms));
                 }
                 if connection.draining {
                     wait = wait.min(until_deadline);
                 }
-                if connection.congested {
-                    wait = wait.min(left(now, connection.congested_at, limits.congested_ms_max));
-                }
-                if connection.pressing {
-                    wait = wait.min(left(now, connection.progress_at, STALLED_AFTER_MS));
-                }
                 wait
             }
             Phase::Dead => return,
         };
-        self.wheel.arm(slot, self.now + u64::from(wait));
+        self.timers.arm(slot, self.now + u64::from(wait));
     }
 
     /// The timer of a connection has expired.
@@ -94,27 +94,13 @@ impl Shard {
                 if connection.draining && overdue {
                     return self.close(slot, CloseReason::Drain);
                 }
-                if connection.congested
-                    && left(now, connection.congested_at, limits.congested_ms_max) == 0
-                {
-                    return self.close(slot, CloseReason::SlowConsumer);
-                }
-                let listened = !connection.paused && !connection.unheard;
-                if listened && silent >= limits.idle_ms {
+                if connection.reading == Reading::Free && silent >= limits.idle_ms {
                     return self.close(slot, CloseReason::Idle);
                 }
-                if silent >= limits.ping_ms && connection.outbox.is_clear() {
+                if silent >= limits.ping_ms && self.is_clear(slot) {
+                    let connection = &mut self.connections[slot as usize];
                     connection.outbox.push_own(transport::encode_ping);
                     self.list(slot);
-                }
-                if self.connections[slot as usize].pressing
-                    && left(
-                        now,
-                        self.connections[slot as usize].progress_at,
-                        STALLED_AFTER_MS,
-                    ) == 0
-                {
-                    self.no_longer_pressing(slot);
                 }
                 self.rearm(slot);
             }

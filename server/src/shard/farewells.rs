@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use roomcast_protocol::close::CloseCode;
 
-use super::connection::{Connection, Phase, Seat};
+use super::connection::{Connection, Phase};
 use super::{Common, Shard};
 
 /// By slot: connections that end and are still there, because what they are told has not left yet.
@@ -29,11 +29,10 @@ impl Shard {
             return;
         }
         let room = match self.connections[slot as usize].phase {
-            Phase::Open(Seat::Room { room, .. }) => {
-                Some(self.common.naming.room(self.rooms[room].name()))
-            }
+            Phase::Open(player) => self.players[player as usize].room(),
             _ => None,
         };
+        let room = room.map(|room| self.common.naming.room(self.rooms[room].name()));
         self.farewells.0.insert(slot, Farewell { room, said });
     }
 }

@@ -1,15 +1,19 @@
 //! Bytes out: who is written next, and what becomes of what the socket did not take.
 //!
-//! A member whose outbox is clear gets its ranges straight from the shared batch: no queue, no copy, no reference count.
-//! Only what the socket does not take is queued.
+//! A player for whom nothing waits gets its ranges straight from the shared batch: no queue, no copy, no reference
+//! count. Only what the socket does not take is queued.
 
 use std::io::IoSlice;
 use std::mem;
 
-use super::connection::{Phase, Seat};
+use slab::Slab;
+
+use super::connection::{Connection, Phase};
+use super::player::{Link, Place, Player};
+use super::pressure::Pressure;
 use super::secure::Sealer;
 use super::{CloseReason, EndReason, Shard};
-use crate::delivery::{Dialect, Encoding, Outbox, Queued};
+use crate::delivery::{Dialect, Encoding, Lanes, Outbox};
 use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION, SLICES_PER_WRITE};
 use crate::room::{Receiver, RoomId};
 use crate::transport::Security;
@@ -20,8 +24,8 @@ enum Current {
     Nothing,
     /// The first `usize` of `Flush::ranges`, of this room's batch in this dialect.
     Batch(u32, RoomId, Dialect, usize),
-    /// What the outbox holds, as it is.
-    Outbox(u32),
+    /// What waits, as it is.
+    Waiting(u32),
     /// What the sealer holds; it has been taken out of wherever it was.
     Sealed(u32),
 }
@@ -34,9 +38,9 @@ pub(super) struct Flush {
     /// Which of them has its turn, and how many members it has served in this turn.
     turn: usize,
     served: u32,
-    /// Outboxes to write in the next flush.
+    /// Connections to write in the next flush.
     pub(super) listed: Vec<u32>,
-    /// Outboxes to write in this flush.
+    /// Connections to write in this flush.
     writing: Vec<u32>,
     current: Current,
     ranges: [(u32, u32); DIRECT_RANGES],
@@ -71,8 +75,8 @@ pub enum Pending<'a> {
     One(&'a [u8]),
     /// Ranges of one batch.
     Ranges(&'a Encoding, &'a [(u32, u32)]),
-    /// What an outbox holds.
-    Outbox(&'a Outbox),
+    /// What an outbox holds, and then the lanes of its player if it has one.
+    Waiting(&'a Outbox, Option<&'a Lanes>),
 }
 
 impl Pending<'_> {
@@ -87,9 +91,10 @@ impl Pending<'_> {
                 }
                 write(&slices[..ranges.len()])
             }
-            Self::Outbox(outbox) => {
+            Self::Waiting(outbox, lanes) => {
+                let none = Lanes::default();
                 let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
-                let filled = outbox.gather(&mut slices);
+                let filled = outbox.gather(lanes.unwrap_or(&none), &mut slices);
                 write(&slices[..filled])
             }
         }
@@ -126,8 +131,7 @@ impl Shard {
                 if room.freeze() {
                     flush.fanouts.push(id);
                 }
-                room.dirty = room.has_open();
-                room.dirty
+                room.has_open()
             });
         }
         self.flush.turn = 0;
@@ -147,8 +151,8 @@ impl Shard {
                 self.flush.served = 0;
             } else if let Some(receiver) = self.rooms[id].next_receiver() {
                 self.flush.served += 1;
-                if self.offer(id, receiver) {
-                    return Some(receiver.connection);
+                if let Some(slot) = self.offer(id, receiver) {
+                    return Some(slot);
                 }
             } else {
                 self.finish_fanout(id);
@@ -160,13 +164,14 @@ impl Shard {
             if matches!(connection.phase, Phase::Dead) {
                 continue;
             }
-            if connection.outbox.is_clear() {
+            let writable = connection.writable;
+            if self.is_clear(slot) {
                 self.flushed(slot);
-            } else if connection.writable {
+            } else if writable {
                 self.flush.current = if self.seal_next(slot) {
                     Current::Sealed(slot)
                 } else {
-                    Current::Outbox(slot)
+                    Current::Waiting(slot)
                 };
                 return Some(slot);
             }
@@ -186,7 +191,7 @@ impl Shard {
                     _ => Pending::Ranges(encoding, &self.flush.ranges[..count]),
                 }
             }
-            Current::Outbox(slot) => Pending::Outbox(&self.connections[slot as usize].outbox),
+            Current::Waiting(slot) => self.waiting(slot),
             Current::Sealed(_) => Pending::One(self.flush.sealer.sealed()),
         }
     }
@@ -201,7 +206,7 @@ impl Shard {
         match (current, count) {
             (Current::Nothing, _) => {}
             (
-                Current::Batch(slot, ..) | Current::Outbox(slot) | Current::Sealed(slot),
+                Current::Batch(slot, ..) | Current::Waiting(slot) | Current::Sealed(slot),
                 Written::Failed,
             ) => {
                 self.failed(slot);
@@ -213,11 +218,11 @@ impl Shard {
             (Current::Batch(slot, room, dialect, ranges), Written::Blocked) => {
                 self.batch_written(slot, room, dialect, ranges, 0);
             }
-            (Current::Outbox(slot), Written::Bytes(n)) => {
+            (Current::Waiting(slot), Written::Bytes(n)) => {
                 self.took(slot, n);
-                self.outbox_written(slot, n);
+                self.waiting_written(slot, n);
             }
-            (Current::Outbox(slot), Written::Blocked) => self.outbox_written(slot, 0),
+            (Current::Waiting(slot), Written::Blocked) => self.waiting_written(slot, 0),
             (Current::Sealed(slot), Written::Bytes(n)) => {
                 self.took(slot, n);
                 self.sealed_written(slot, n);
@@ -232,12 +237,26 @@ impl Shard {
         self.counters.sent += n as u64;
     }
 
-    /// Offers a member its part of the batch. True if it is to be written now; else it was queued or there is nothing
-    /// in it for this member.
-    fn offer(&mut self, id: RoomId, receiver: Receiver) -> bool {
-        let slot = receiver.connection;
+    /// What waits for the connection in this slot.
+    fn waiting(&self, slot: u32) -> Pending<'_> {
+        let connection = &self.connections[slot as usize];
+        let lanes = match connection.phase {
+            Phase::Open(player) => Some(&self.players[player as usize].lanes),
+            _ => None,
+        };
+        Pending::Waiting(&connection.outbox, lanes)
+    }
+
+    /// Offers a member its part of the batch. The slot of its connection if that is to be written now; else it was queued
+    /// or there is nothing in it for this member.
+    fn offer(&mut self, id: RoomId, receiver: Receiver) -> Option<u32> {
+        let player = &mut self.players[receiver.player as usize];
+        let Link::Here(slot) = player.link else {
+            self.keep(id, receiver);
+            return None;
+        };
         let connection = &mut self.connections[slot as usize];
-        if connection.outbox.is_clear() && connection.writable {
+        if connection.writable && connection.outbox.is_clear() && player.lanes.is_clear() {
             let batch = self.rooms[id].batch().expect("its fan-out is running");
             let encoding = batch.encoding(receiver.dialect);
             let mut others = batch.others(receiver.dialect, receiver.member, receiver.from);
@@ -261,48 +280,60 @@ impl Shard {
                 match &mut connection.security {
                     Security::Plain => {
                         self.flush.current = Current::Batch(slot, id, receiver.dialect, count);
-                        return count > 0;
+                        return (count > 0).then_some(slot);
                     }
-                    Security::Tls(_) if count == 0 => return false,
+                    Security::Tls(_) if count == 0 => return None,
                     Security::Tls(tls) if tls.is_spent() => {
                         self.close(slot, CloseReason::TlsSpent);
-                        return false;
+                        return None;
                     }
                     Security::Tls(tls) if bytes <= SEAL_PORTION => {
                         let ranges = self.flush.ranges[..count].iter();
                         let parts = ranges.map(|&(start, end)| encoding.slice(start..end));
                         if self.flush.sealer.seal_parts(tls, parts) {
                             self.flush.current = Current::Sealed(slot);
-                            return true;
+                            return Some(slot);
                         }
                         // It would miss something. Only a fault of ours gets here.
                         self.drop_connection(slot, EndReason::Internal);
-                        return false;
+                        return None;
                     }
                     Security::Tls(_) => {}
                 }
             }
         }
-        // Behind, or in too many pieces: over the outbox. What is not congested leaves in this very flush.
+        // Behind, or in too many pieces: over its lanes. What is not behind leaves in this very flush.
+        let more = self.keep(id, receiver);
         let limit = self.common.limits.outbox_bytes_max;
-        let mut queued = Queued::Within;
+        let player = &mut self.players[receiver.player as usize];
+        let connection = &mut self.connections[slot as usize];
+        let is_behind = player.pressure != Pressure::Clear;
+        if is_behind && more && connection.outbox.charged() + player.lanes.charged() > limit {
+            self.close(slot, CloseReason::SlowConsumer);
+        } else if connection.writable {
+            self.write_on(slot);
+        } else if !is_behind {
+            self.fell_behind(slot, false);
+        }
+        None
+    }
+
+    /// Queues a member's part of the batch in its lanes. True if there is one.
+    fn keep(&mut self, id: RoomId, receiver: Receiver) -> bool {
         self.rooms[id].lend(receiver.dialect);
         let batch = self.rooms[id].batch().expect("its fan-out is running");
         let encoding = batch.encoding(receiver.dialect);
+        let player = &mut self.players[receiver.player as usize];
+        let mut more = false;
         for range in batch.others(receiver.dialect, receiver.member, receiver.from) {
-            queued = connection.outbox.push_shared(encoding, range, limit);
+            player.lanes.push_event(encoding, range);
+            more = true;
         }
-        if connection.congested && queued == Queued::Over {
-            self.close(slot, CloseReason::SlowConsumer);
-            return false;
+        let away = matches!(player.link, Link::Away { .. });
+        if away && player.lanes.charged() > self.common.limits.outbox_bytes_max {
+            self.leave(receiver.player);
         }
-        if connection.writable && !mem::replace(&mut connection.listed, true) {
-            self.flush.writing.push(slot);
-        }
-        if !connection.writable && !connection.congested {
-            self.congest(slot, false);
-        }
-        false
+        more
     }
 
     fn finish_fanout(&mut self, id: RoomId) {
@@ -311,19 +342,14 @@ impl Shard {
         let Self {
             rooms,
             pool,
-            connections,
+            players,
             ..
         } = self;
-        let room = &mut rooms[id];
-        room.finish_fanout(pool, |slot, seat| {
-            connections[slot as usize].phase = Phase::Open(Seat::Room { room: id, seat });
+        rooms[id].finish_fanout(pool, |player, seat| {
+            players[player as usize].place = Place::Room { room: id, seat };
         });
         self.unpause_room(id);
-        let room = &mut self.rooms[id];
-        if room.is_empty() {
-            room.discard_open(&mut self.pool);
-            self.rooms.close_if_empty(id);
-        }
+        self.close_if_empty(id);
     }
 
     /// The socket took `written` bytes of the batch's ranges; the rest is queued.
@@ -346,7 +372,10 @@ impl Shard {
         self.rooms[room].lend(dialect);
         let batch = self.rooms[room].batch().expect("its fan-out is running");
         let encoding = batch.encoding(dialect);
-        let connection = &mut self.connections[slot as usize];
+        let Some((connection, player)) = seated(&mut self.connections, &mut self.players, slot)
+        else {
+            return;
+        };
         let mut skip = written;
         for &(start, end) in ranges {
             let len = (end - start) as usize;
@@ -354,28 +383,33 @@ impl Shard {
                 skip -= len;
                 continue;
             }
-            connection
-                .outbox
-                .push_shared(encoding, start..end, usize::MAX);
-            // Of the first frame of the rest some may have left; the outbox must know how much.
-            connection.outbox.advance(std::mem::take(&mut skip));
+            player.lanes.push_event(encoding, start..end);
+            // Of the first frame of the rest some may have left; that is the connection's from now on.
+            player
+                .lanes
+                .advance(mem::take(&mut skip), &mut connection.outbox);
         }
         connection.writable = false;
-        self.congest(slot, written > 0);
+        self.fell_behind(slot, written > 0);
     }
 
-    fn outbox_written(&mut self, slot: u32, written: usize) {
-        let connection = &mut self.connections[slot as usize];
-        let offered: usize = Pending::Outbox(&connection.outbox)
+    fn waiting_written(&mut self, slot: u32, written: usize) {
+        let offered: usize = self
+            .waiting(slot)
             .with_slices(|slices| slices.iter().map(|slice| slice.len()).sum());
-        connection.outbox.advance(written);
-        if connection.outbox.is_clear() {
-            self.clear(slot);
+        match seated(&mut self.connections, &mut self.players, slot) {
+            Some((connection, player)) => connection.outbox.advance(&mut player.lanes, written),
+            None => self.connections[slot as usize]
+                .outbox
+                .advance(&mut Lanes::default(), written),
+        }
+        if self.is_clear(slot) {
+            self.caught_up(slot);
         } else if written == offered {
             self.write_on(slot);
         } else {
-            connection.writable = false;
-            self.congest(slot, written > 0);
+            self.connections[slot as usize].writable = false;
+            self.fell_behind(slot, written > 0);
         }
     }
 
@@ -386,16 +420,16 @@ impl Shard {
         if !rest.is_empty() {
             connection.outbox.push_sealed(rest);
             connection.writable = false;
-            self.congest(slot, written > 0);
-        } else if connection.outbox.is_clear() {
-            self.clear(slot);
+            self.fell_behind(slot, written > 0);
+        } else if self.is_clear(slot) {
+            self.caught_up(slot);
         } else {
             self.write_on(slot);
         }
     }
 
     /// The socket took all of one write's worth, and more waits: that leaves in this flush too. So whoever is not clear
-    /// after a flush is congested, and is held to the bounds of those; else who takes everything, but is owed more than
+    /// after a flush is behind, and is held to the bounds of those; else who takes everything, but is owed more than
     /// one write's worth in each iteration, would be owed ever more.
     fn write_on(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
@@ -403,94 +437,17 @@ impl Shard {
             self.flush.writing.push(slot);
         }
     }
+}
 
-    /// The socket did not take everything, but `progressed` if it took something.
-    fn congest(&mut self, slot: u32, progressed: bool) {
-        let now = self.now32();
-        let connection = &mut self.connections[slot as usize];
-        let Phase::Open(seat) = connection.phase else {
-            return;
-        };
-        // Who was clear until now has taken everything so far.
-        let fresh = !mem::replace(&mut connection.congested, true);
-        if fresh {
-            connection.congested_at = now;
-        }
-        if fresh || progressed {
-            connection.progress_at = now;
-            if let Seat::Room { room, .. } = seat
-                && !mem::replace(&mut connection.pressing, true)
-            {
-                self.rooms[room].pressing += 1;
-            }
-        }
-        self.rearm(slot);
-    }
-
-    /// Everything was taken.
-    fn clear(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
-        connection.congested = false;
-        if connection.pressing {
-            self.no_longer_pressing(slot);
-        }
-        let connection = &mut self.connections[slot as usize];
-        if let Phase::Open(seat) = connection.phase
-            && connection.unpause()
-        {
-            if let Seat::Room { room, .. } = seat {
-                self.rooms[room].paused -= 1;
-            }
-            self.unpaused.push(slot);
-        }
-        self.flushed(slot);
-    }
-
-    /// A member has caught up or stands still: either way nobody is slowed for it any longer.
-    pub(super) fn no_longer_pressing(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
-        connection.pressing = false;
-        if let Phase::Open(Seat::Room { room, .. }) = connection.phase {
-            self.relieve(room);
-        }
-    }
-
-    /// One pressing member less.
-    pub(super) fn relieve(&mut self, id: RoomId) {
-        let room = &mut self.rooms[id];
-        room.pressing -= 1;
-        if room.pressing == 0 {
-            self.unpause_room(id);
-        }
-    }
-
-    /// Lets the paused members of a room be read again; whoever still has to wait is paused anew before its read.
-    fn unpause_room(&mut self, id: RoomId) {
-        let now = self.now32();
-        let Self {
-            rooms,
-            connections,
-            unpaused,
-            random,
-            ..
-        } = self;
-        let room = &mut rooms[id];
-        if room.paused == 0 {
-            return;
-        }
-        room.paused = 0;
-        let before = unpaused.len();
-        for slot in room.connections() {
-            if connections[slot as usize].unpause() {
-                unpaused.push(slot);
-            }
-        }
-        // Whoever has sent least comes first, and among equals not always the same one: what one batch takes must not
-        // go to one flooder, time after time.
-        let turns = &mut unpaused[before..];
-        if turns.len() > 1 {
-            turns.rotate_left(random.usize(..turns.len()));
-            turns.sort_by_key(|&slot| connections[slot as usize].flood_level(now));
-        }
-    }
+/// A connection and its player, if it has one.
+pub(super) fn seated<'s>(
+    connections: &'s mut Slab<Connection>,
+    players: &'s mut Slab<Player>,
+    slot: u32,
+) -> Option<(&'s mut Connection, &'s mut Player)> {
+    let connection = &mut connections[slot as usize];
+    let Phase::Open(player) = connection.phase else {
+        return None;
+    };
+    Some((connection, &mut players[player as usize]))
 }

@@ -1,12 +1,15 @@
 //! From the first byte to a seat: the request head, its answer, and the way to the room's home.
 
-use roomcast_protocol::upgrade::{self, AcceptKey, Refusal, RequestKind, RoomName, Status};
+use roomcast_protocol::upgrade::{self, Refusal, RequestKind, Status};
 
-use super::connection::{Closing, Connection, PartialHead, Phase, Seat};
+use super::admission::Admission;
+use super::connection::{Closing, Connection, PartialHead, Phase};
 use super::identity::Identity;
 use super::notices::Notice;
+use super::player::PlayerId;
 use super::{Action, CloseReason, DisconnectReason, EndReason, Shard};
 use crate::delivery::Dialect;
+use crate::room::RoomId;
 use crate::transport::{Heard, Security};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -18,8 +21,7 @@ const PAGE: &[u8] = include_bytes!("page.html");
 pub struct Handover {
     who: Identity,
     security: Security,
-    accept: AcceptKey,
-    room: Box<str>,
+    admission: Admission,
     /// Bytes that came behind the request head.
     unread: Vec<u8>,
     /// TLS records that have not left yet.
@@ -35,8 +37,7 @@ impl Handover {
 
 /// What a well-formed request asks for.
 enum Route {
-    Room(RoomName, AcceptKey),
-    Echo(AcceptKey),
+    Seat(Admission),
     /// Where a WebSocket would be: says what an upgrade would be told, to pages that see nothing of a refused one.
     Ask,
     Answer(&'static str, &'static [u8]),
@@ -52,8 +53,7 @@ impl Shard {
         let Handover {
             who,
             security,
-            accept,
-            room,
+            admission,
             mut unread,
             unsent,
         } = handover;
@@ -67,7 +67,7 @@ impl Shard {
         let slot = self.insert(connection);
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
-        self.join(slot, &room, &accept, &mut unread);
+        self.join(slot, &admission, &mut unread);
         self.heed(slot, heard);
         slot
     }
@@ -109,12 +109,14 @@ impl Shard {
             Ok(request) => request,
             Err(refusal) => return self.refuse(slot, refusal, head_only),
         };
+        let route = self.route(request.path, &request.kind);
         if let RequestKind::Upgrade(upgrade) = &request.kind
             && upgrade.protocols().next().is_some()
+            && !matches!(&route, Route::Seat(admission) if admission.dialect != Dialect::Raw)
         {
             self.tell(Notice::UnknownSubprotocol, slot);
         }
-        match self.route(request.path, &request.kind) {
+        match route {
             Route::Answer(kind, body) => {
                 let outbox = &mut self.connections[slot as usize].outbox;
                 outbox.push_own(|out| {
@@ -130,25 +132,23 @@ impl Shard {
                 self.refuse_for(slot, Refusal::ServerFull, head_only, EndReason::Full);
             }
             Route::Ask => self.refuse(slot, Refusal::UpgradeRequired, head_only),
-            Route::Room(..) | Route::Echo(_) if self.draining => {
+            Route::Seat(_) if self.draining => {
                 self.refuse_for(slot, Refusal::Draining, false, CloseReason::Drain);
             }
-            Route::Room(..) | Route::Echo(_) if !self.common.take_seat() => {
+            Route::Seat(_) if !self.common.take_seat() => {
                 self.tell(Notice::Full, slot);
                 self.refuse_for(slot, Refusal::ServerFull, false, EndReason::Full);
             }
-            Route::Echo(accept) => self.seat(slot, Seat::Echo, &accept, rest),
-            Route::Room(name, accept) => {
-                let home = self.common.home(&name);
-                if home == self.index {
-                    return self.join(slot, &name, &accept, rest);
-                }
+            Route::Seat(admission) => {
+                let home = admission.room.map(|room| self.common.home(&room));
+                let Some(home) = home.filter(|&home| home != self.index) else {
+                    return self.join(slot, &admission, rest);
+                };
                 let connection = &mut self.connections[slot as usize];
                 let handover = Handover {
                     who: connection.who,
                     security: std::mem::replace(&mut connection.security, Security::Plain),
-                    accept,
-                    room: (&*name).into(),
+                    admission,
                     unread: rest.to_vec(),
                     unsent: connection.outbox.sealed().to_vec(),
                 };
@@ -165,11 +165,13 @@ impl Shard {
     fn route(&self, path: &str, kind: &RequestKind<'_>) -> Route {
         let room = path.strip_prefix("/rooms/").map(upgrade::room_name);
         match (room, path, kind) {
-            (Some(Some(name)), _, RequestKind::Upgrade(request)) => {
-                Route::Room(name, request.accept)
+            (Some(Some(name)), _, RequestKind::Upgrade(upgrade)) => {
+                Route::Seat(Admission::new(Some(name), upgrade))
             }
             (Some(None), ..) => Route::Refuse(Refusal::BadRoomName),
-            (None, "/echo", RequestKind::Upgrade(request)) => Route::Echo(request.accept),
+            (None, "/echo", RequestKind::Upgrade(upgrade)) => {
+                Route::Seat(Admission::new(None, upgrade))
+            }
             (Some(Some(_)), ..) | (None, "/echo", _) => Route::Ask,
             (None, "/healthz", RequestKind::Plain) => Route::Answer(TEXT, b"alive\n"),
             (None, "/readyz", RequestKind::Plain) if self.draining => {
@@ -184,38 +186,50 @@ impl Shard {
         }
     }
 
-    /// Takes a seat in the room of that name, here.
-    fn join(&mut self, slot: u32, name: &str, accept: &AcceptKey, unread: &mut [u8]) {
-        let id = self.rooms.open(name);
-        let room = &mut self.rooms[id];
-        let most = self.common.limits.max_room_members;
-        if room.seats() >= most && room.members() >= most {
-            self.rooms.close_if_empty(id);
+    /// Takes the seat that was asked for, here.
+    fn join(&mut self, slot: u32, admission: &Admission, unread: &mut [u8]) {
+        let room = admission.room.map(|name| self.rooms.open(&name));
+        #[cfg(feature = "test-dialect")]
+        if let (Some(id), Some(room)) = (admission.returns, room)
+            && let Some(player) = self.reattach(slot, id, room)
+        {
+            return self.seat(slot, player, admission, unread);
+        }
+        if let Some(id) = room
+            && self.is_full(id)
+        {
             self.common.return_seat();
             self.connections[slot as usize]
                 .outbox
-                .push_own(|out| upgrade::write_accept(out, accept, None));
-            let room = self.common.naming.room(name);
-            self.tell(Notice::RoomFull(&room), slot);
+                .push_own(|out| admission.write_accept(out));
+            let name = self.common.naming.room(self.rooms[id].name());
+            self.rooms.close_if_empty(id);
+            self.tell(Notice::RoomFull(&name), slot);
             return self.close(slot, CloseReason::RoomFull);
         }
-        let seat = Seat::Room {
-            room: id,
-            seat: room.join(slot, Dialect::Raw),
-        };
-        self.seat(slot, seat, accept, unread);
+        let player = self.enter(slot, room, admission.dialect);
+        self.seat(slot, player, admission, unread);
     }
 
-    fn seat(&mut self, slot: u32, seat: Seat, accept: &AcceptKey, unread: &mut [u8]) {
+    fn is_full(&self, id: RoomId) -> bool {
+        let room = &self.rooms[id];
+        let most = self.common.limits.max_room_members;
+        room.seats() >= most && room.members() >= most
+    }
+
+    /// The connection in this slot is the player's from here on.
+    fn seat(&mut self, slot: u32, player: PlayerId, admission: &Admission, unread: &mut [u8]) {
         let connection = &mut self.connections[slot as usize];
-        connection.phase = Phase::Open(seat);
+        connection.phase = Phase::Open(player);
         connection
             .outbox
-            .push_own(|out| upgrade::write_accept(out, accept, None));
+            .push_own(|out| admission.write_accept(out));
+        #[cfg(feature = "test-dialect")]
+        self.welcome(slot, player);
         self.rearm(slot);
         self.list(slot);
         if !unread.is_empty() {
-            self.receive_frames(slot, seat, unread);
+            self.receive_frames(slot, player, unread);
         }
     }
 

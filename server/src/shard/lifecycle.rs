@@ -4,7 +4,7 @@ use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame;
 use roomcast_protocol::upgrade::Refusal;
 
-use super::connection::{Closing, Phase, Seat};
+use super::connection::{Closing, Phase};
 use super::{Action, CloseReason, DisconnectReason, EndReason, Handover, Shard};
 use crate::transport::{Heard, Security};
 
@@ -61,6 +61,7 @@ impl Shard {
     /// Ends all players over `spread_ms`, each at its own random moment, and refuses new ones.
     pub fn drain(&mut self, spread_ms: u32) {
         self.draining = true;
+        self.give_up_the_away();
         let slots: Vec<u32> = self
             .connections
             .iter()
@@ -87,6 +88,8 @@ impl Shard {
 
     /// The process ends and waits for nobody any longer: whoever is still here ends with it.
     pub fn abandon(&mut self) {
+        self.draining = true;
+        self.give_up_the_away();
         let slots: Vec<u32> = self
             .connections
             .iter()
@@ -105,11 +108,10 @@ impl Shard {
 
     /// Ends a seated connection from our side: close frame, then TCP.
     pub(super) fn close(&mut self, slot: u32, reason: CloseReason) {
-        self.note(slot, reason, None);
+        self.part(slot, reason, None);
         if reason == CloseReason::SlowConsumer {
             self.connections[slot as usize].outbox.truncate();
         }
-        self.leave(slot);
         let connection = &mut self.connections[slot as usize];
         let (code, text) = reason.close();
         connection
@@ -125,8 +127,7 @@ impl Shard {
 
     /// The peer asked for the end: its code comes back, then TCP ends, our side first.
     pub(super) fn answer_close(&mut self, slot: u32, code: Option<CloseCode>) {
-        self.note(slot, EndReason::PeerClosed, code);
-        self.leave(slot);
+        self.part(slot, EndReason::PeerClosed, code);
         let connection = &mut self.connections[slot as usize];
         connection.outbox.push_own(|out| match code {
             Some(code) => frame::encode_close(out, code, "", None),
@@ -153,8 +154,7 @@ impl Shard {
 
     /// Ends a connection at once; nothing more is sent.
     pub(super) fn drop_connection(&mut self, slot: u32, reason: impl Into<DisconnectReason>) {
-        self.note(slot, reason, None);
-        self.leave(slot);
+        self.part(slot, reason, None);
         self.bury(slot);
     }
 
@@ -182,38 +182,6 @@ impl Shard {
             connection.phase = Phase::Dead;
             self.dead.push(slot);
         }
-    }
-
-    /// Gives up the seat, if there is one.
-    pub(super) fn leave(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
-        let Phase::Open(seat) = connection.phase else {
-            return;
-        };
-        self.common.return_seat();
-        let paused = std::mem::take(&mut connection.paused);
-        if let Seat::Room { room: id, seat } = seat {
-            let pressing = std::mem::take(&mut connection.pressing);
-            let room = &mut self.rooms[id];
-            room.paused -= u32::from(paused);
-            if let Some(moved) = room.leave(seat) {
-                self.connections[moved as usize].phase = Phase::Open(Seat::Room { room: id, seat });
-            }
-            if pressing {
-                self.relieve(id);
-            }
-            let room = &mut self.rooms[id];
-            if room.is_empty() {
-                room.discard_open(&mut self.pool);
-                self.rooms.close_if_empty(id);
-            }
-        }
-        if paused {
-            // What it still has to say, its close frame above all, may be read.
-            self.unpaused.push(slot);
-        }
-        // Its phase says `Open` until the caller has decided how it ends; it must not leave twice.
-        self.connections[slot as usize].phase = Phase::Closing(Closing::Flush);
     }
 
     /// The outbox of a closing connection is clear: on to the next step.

@@ -11,6 +11,7 @@
 //! [`expire`](Shard::expire) for the timers (what they ask to be written is written in the next iteration),
 //! [`take_actions`](Shard::take_actions), [`take_unpaused`](Shard::take_unpaused) and [`reap`](Shard::reap).
 
+mod admission;
 mod connection;
 mod counters;
 mod deadlines;
@@ -22,7 +23,11 @@ mod identity;
 mod lifecycle;
 mod newcomers;
 mod notices;
+mod player;
+mod pressure;
 mod pulse;
+#[cfg(feature = "test-dialect")]
+mod reattach;
 mod receive;
 mod secure;
 
@@ -34,7 +39,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use roomcast_protocol::frame::{Role, Rules};
 use slab::Slab;
 
-use self::connection::{Connection, Phase, Seat};
+use self::connection::{Connection, Phase};
 pub use self::counters::Counters;
 pub use self::disconnect::{CloseReason, DisconnectReason, EndReason, Ends};
 use self::farewells::Farewells;
@@ -45,11 +50,11 @@ use self::identity::Identity;
 pub use self::identity::{Addresses, Naming, RoomNames};
 use self::newcomers::Newcomers;
 use self::notices::Notices;
+use self::player::Player;
+use self::pressure::Strains;
 use self::pulse::Pulse;
 use crate::delivery::BatchPool;
-use crate::limits::{
-    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FLOOD_BURST, HANDSHAKE_RESERVE, Limits, OWN_ANSWERS,
-};
+use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, HANDSHAKE_RESERVE, Limits};
 use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
 use crate::transport::{Acceptor, Port, Security};
@@ -161,9 +166,14 @@ pub struct Shard {
     /// Milliseconds, monotonic.
     now: u64,
     connections: Slab<Connection>,
+    players: Slab<Player>,
     rooms: Rooms,
+    strains: Strains,
     pool: BatchPool,
-    wheel: Wheel,
+    /// Which connection has to be looked at, and when.
+    timers: Wheel,
+    /// Which player, and when; only who is behind or away has a timer.
+    player_timers: Wheel,
     expired: Vec<u32>,
     /// Rooms with an open batch.
     dirty: Vec<RoomId>,
@@ -195,9 +205,12 @@ impl Shard {
             batch_bytes: (limits.outbox_bytes_max / BATCH_SHARE_OF_OUTBOX).max(BATCH_BYTES_MIN),
             now,
             connections: Slab::new(),
+            players: Slab::new(),
             rooms: Rooms::new(RandomState::new()),
+            strains: Strains::default(),
             pool: BatchPool::default(),
-            wheel: Wheel::new(now),
+            timers: Wheel::new(now),
+            player_timers: Wheel::new(now),
             expired: Vec::new(),
             dirty: Vec::new(),
             frozen_at: 0,
@@ -243,7 +256,7 @@ impl Shard {
         let deadline = self.now32().wrapping_add(handshake_ms);
         let connection = Connection::new(who, security, phase, self.now32(), deadline);
         let slot = self.insert(connection);
-        self.wheel.arm(slot, self.now + u64::from(handshake_ms));
+        self.timers.arm(slot, self.now + u64::from(handshake_ms));
         self.remember_newcomer(slot);
         slot
     }
@@ -251,32 +264,6 @@ impl Shard {
     fn insert(&mut self, connection: Connection) -> u32 {
         self.common.connections.fetch_add(1, Ordering::Relaxed);
         self.connections.insert(connection) as u32
-    }
-
-    /// Whether the socket may be read now. If not, [`Shard::take_unpaused`] will name the slot when it may again.
-    pub fn may_read(&mut self, slot: u32) -> bool {
-        let now = self.now32();
-        let connection = &mut self.connections[slot as usize];
-        if connection.paused || matches!(connection.phase, Phase::Dead) {
-            return false;
-        }
-        let undrained = connection.outbox.answers() > OWN_ANSWERS;
-        let blocked = match connection.phase {
-            Phase::Open(Seat::Room { room, .. }) => {
-                let room = &mut self.rooms[room];
-                let crowded = room.open_bytes()
-                    >= self.batch_bytes / if room.batch().is_some() { 2 } else { 1 };
-                let flooding = room.pressing > 0 && connection.flood_level(now) > FLOOD_BURST;
-                let blocked = crowded || flooding || undrained;
-                room.paused += u32::from(blocked);
-                blocked
-            }
-            Phase::Open(Seat::Echo) => undrained,
-            _ => false,
-        };
-        connection.paused = blocked;
-        connection.unheard &= blocked;
-        !blocked
     }
 
     /// Whether what comes from this socket goes into a TLS handshake, which costs a thousand times what a message
@@ -289,14 +276,15 @@ impl Shard {
     pub fn writable(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         connection.writable = true;
-        if !connection.outbox.is_clear() {
+        if !self.is_clear(slot) {
             self.list(slot);
         }
     }
 
     /// When the shard wants to be woken without input (ms), `None` if never.
     pub fn next_deadline(&self) -> Option<u64> {
-        let timer = self.wheel.next_deadline();
+        let timers = [&self.timers, &self.player_timers];
+        let timer = timers.into_iter().filter_map(Wheel::next_deadline).min();
         if self.dirty.is_empty() {
             return timer;
         }
@@ -325,7 +313,7 @@ impl Shard {
         let Self {
             dead,
             connections,
-            wheel,
+            timers,
             common,
             farewells,
             now,
@@ -336,7 +324,7 @@ impl Shard {
             if connections[slot as usize].listed {
                 return true;
             }
-            wheel.disarm(slot);
+            timers.disarm(slot);
             farewells.say(slot, &connections.remove(slot as usize), common, *now);
             common.connections.fetch_sub(1, Ordering::Relaxed);
             freed(slot);
@@ -346,6 +334,9 @@ impl Shard {
         self.common.pulse.beat(self.index, self.now);
         if self.connections.is_empty() && self.connections.capacity() > 1024 {
             self.connections = Slab::new();
+        }
+        if self.players.is_empty() && self.players.capacity() > 1024 {
+            self.players = Slab::new();
         }
     }
 
@@ -375,16 +366,30 @@ impl Shard {
         self.connections.get(slot as usize)?.reason
     }
 
-    /// Bytes held for the connection in this slot: charged to its outbox, and of an incomplete frame or message.
+    /// Bytes held for the connection in this slot and its player: charged for what waits, and of an incomplete frame or
+    /// message.
     pub fn held(&self, slot: u32) -> (usize, usize) {
-        let connection = self.connections.get(slot as usize);
-        connection.map_or((0, 0), |connection| {
-            let incomplete = connection.decoder.buffered();
-            (connection.outbox.charged(), incomplete)
-        })
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return (0, 0);
+        };
+        let mut charged = connection.outbox.charged();
+        if let Phase::Open(player) = connection.phase {
+            charged += self.players[player as usize].lanes.charged();
+        }
+        (charged, connection.decoder.buffered())
     }
 
-    /// Puts an outbox on the list of the next flush.
+    /// Whether nothing waits for this connection, nor for its player.
+    fn is_clear(&self, slot: u32) -> bool {
+        let connection = &self.connections[slot as usize];
+        connection.outbox.is_clear()
+            && match connection.phase {
+                Phase::Open(player) => self.players[player as usize].lanes.is_clear(),
+                _ => true,
+            }
+    }
+
+    /// Puts a connection on the list of the next flush.
     fn list(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         if !connection.listed {

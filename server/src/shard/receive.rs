@@ -1,11 +1,10 @@
 //! Bytes in: what each phase does with them.
 
-use std::mem;
-
 use roomcast_protocol::frame::{Item, Violation};
 
-use super::connection::{Closing, Phase, Seat};
-use super::{CloseReason, Shard};
+use super::Shard;
+use super::connection::{Closing, Phase};
+use super::player::{Place, PlayerId};
 use crate::delivery::{Audience, Class, Dialect};
 use crate::limits::DISCARD_WHILE_CLOSING;
 use crate::transport::{self, Security};
@@ -40,7 +39,7 @@ impl Shard {
     /// What a peer sent, without the records it may have come in.
     pub(super) fn receive_plain(&mut self, slot: u32, bytes: &mut [u8]) {
         match self.connections[slot as usize].phase {
-            Phase::Open(seat) => self.receive_frames(slot, seat, bytes),
+            Phase::Open(player) => self.receive_frames(slot, player, bytes),
             Phase::Handshake(_) => self.receive_head(slot, bytes),
             Phase::Closing(Closing::AwaitPeer) => self.await_close(slot, bytes),
             Phase::Closing(Closing::Flush | Closing::Linger) => self.discard(slot, bytes.len()),
@@ -48,9 +47,10 @@ impl Shard {
         }
     }
 
-    pub(super) fn receive_frames(&mut self, slot: u32, seat: Seat, bytes: &mut [u8]) {
+    pub(super) fn receive_frames(&mut self, slot: u32, player: PlayerId, bytes: &mut [u8]) {
         let Self {
             connections,
+            players,
             rooms,
             pool,
             rules,
@@ -59,24 +59,23 @@ impl Shard {
             ..
         } = self;
         let connection = &mut connections[slot as usize];
+        let place = players[player as usize].place;
         let mut input = bytes;
         let ended = loop {
             match connection.decoder.next(rules, &mut input) {
                 Ok(Some(Item::Message { kind, payload })) => {
                     counters.messages += 1;
-                    match seat {
-                        Seat::Room { room: id, seat } => {
+                    match place {
+                        Place::Room { room: id, seat } => {
                             let room = &mut rooms[id];
                             let encode = |dialect, author, out: &mut Vec<u8>| {
                                 transport::encode_message(dialect, out, author, kind, payload);
                             };
-                            if room.append(seat, Class::Event, Audience::All, pool, encode)
-                                && !mem::replace(&mut room.dirty, true)
-                            {
+                            if room.append(seat, Class::Event, Audience::All, pool, encode) {
                                 dirty.push(id);
                             }
                         }
-                        Seat::Echo => {
+                        Place::Echo => {
                             connection.outbox.push_own(|out| {
                                 transport::encode_message(Dialect::Raw, out, 0, kind, payload);
                             });

@@ -8,6 +8,7 @@ use roomcast_protocol::upgrade::Refusal;
 use super::connection::{Closing, Phase};
 use super::notices::Notice;
 use super::{CloseReason, EndReason, Shard};
+use crate::delivery::Lanes;
 use crate::limits::{SEAL_PORTION, SEALED_REST};
 use crate::transport::{Acceptor, Breach, Heard, Security, Tls};
 
@@ -130,8 +131,7 @@ impl Shard {
         };
         match phase {
             Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
-                self.note(slot, reason, None);
-                self.leave(slot);
+                self.part(slot, reason, None);
                 self.connections[slot as usize].outbox.truncate();
                 self.begin_closing(slot, Closing::Flush, reason);
             }
@@ -150,6 +150,11 @@ impl Shard {
     /// what waits must leave as it is.
     pub(super) fn seal_next(&mut self, slot: u32) -> bool {
         let connection = &mut self.connections[slot as usize];
+        let mut none = Lanes::default();
+        let lanes = match connection.phase {
+            Phase::Open(player) => &mut self.players[player as usize].lanes,
+            _ => &mut none,
+        };
         let Security::Tls(tls) = &mut connection.security else {
             return false;
         };
@@ -159,9 +164,9 @@ impl Shard {
         }
         let sealer = &mut self.flush.sealer;
         sealer.begin(outbox.sealed());
-        outbox.advance(outbox.sealed().len());
+        outbox.sealed_left();
         let mut plain = std::mem::take(&mut sealer.plain);
-        outbox.take_unsealed(&mut plain, SEAL_PORTION);
+        outbox.take_unsealed(lanes, &mut plain, SEAL_PORTION);
         let sealed = plain.is_empty() || sealer.seal(tls, &plain);
         sealer.plain = plain;
         if !sealed {

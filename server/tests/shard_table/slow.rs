@@ -414,6 +414,7 @@ fn who_stands_still_holds_no_more_than_it_is_charged() {
         stage.send(large, &frame(Opcode::Binary, &[7; 60_000]));
         assert_eq!(stage.heard(hears), "binary 60000");
         stage.send(sender, &frame(Opcode::Binary, &[7; 600]));
+        stage.pass(5);
         let charged: usize = stalled.iter().map(|&wire| stage.charged(wire)).sum();
         let pinned = stage.reactors[0].shard.counters().pinned as usize;
         assert!(

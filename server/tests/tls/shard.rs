@@ -526,7 +526,10 @@ fn newcomers_have_their_moment_while_draining_too() {
     assert!(stage.shards[0].evict_newcomer());
     stage.turn(&[]);
     for place in [early, late] {
-        assert_eq!(stage.ended[&place], Some(EndReason::HandshakeTimeout));
+        assert_eq!(
+            stage.ended[&place],
+            Some(EndReason::HandshakeTimeout.into())
+        );
     }
 }
 
