@@ -1,5 +1,6 @@
 //! `roomcast.v1`: its vectors, its document, its second implementation, properties of the codec, and the client machine.
 
+mod coming_back;
 mod document;
 mod exactly_once;
 mod meaning;

@@ -227,7 +227,8 @@ impl Client {
                     seq,
                 }),
             });
-            if join.back.is_some() && join.mode == Mode::Create {
+            // After a restart of the relay somebody has to make the room anew.
+            if self.player.is_some() || join.back.is_some() && join.mode == Mode::Create {
                 join.mode = Mode::Any;
             }
             up::Packet::Join(join).encode(&mut self.urgent);
