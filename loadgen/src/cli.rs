@@ -56,6 +56,7 @@ Examples:
   loadgen --clients 10000 --url wss://127.0.0.1:7443 --check 'tls.p99<50ms'
   loadgen handshakes --url wss://127.0.0.1:7443 --no-resume
   loadgen compare base/report.json new/report.json --max-regress p99=10%
+  loadgen compare ws://127.0.0.1:7777 ws://127.0.0.1:7778 --repeat 5 --max-regress p99=10%
 
 Every flag is also an environment variable: --room-size is LOADGEN_ROOM_SIZE. Flags win; an empty
 variable is not set.
@@ -89,7 +90,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show two sides, of one run or several, and with --max-regress say whether the second is worse
-    Compare(CompareArgs),
+    Compare(Box<CompareArgs>),
     /// Find the highest rate at which every check holds
     Search(Box<SearchArgs>),
     /// Join the reports of several generators that loaded one server together
@@ -174,12 +175,23 @@ pub struct TerminalArgs {
 /// Flags of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Report of the run before, or a directory with several: DIR/1/report.json and so on
+    /// The side before: a report.json, a directory with several (DIR/1/report.json and so on), or
+    /// what is run for it, an address (ws:// or wss://) or with --exec a command
     #[arg(value_name = "BASE")]
-    pub base: PathBuf,
-    /// Report of the run in question, or a directory with as many, each made beside its like
+    pub base: String,
+    /// The side in question: of the same kind, with as many reports, each made beside its like
     #[arg(value_name = "NEW")]
-    pub new: PathBuf,
+    pub new: String,
+    /// Runs of each side, in turns, when they are addresses or commands [default: 5]
+    #[arg(long, env = "LOADGEN_REPEAT", value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub repeat: Option<u64>,
+    /// BASE and NEW are commands for the shell, each of which runs once and prints its report
+    /// (loadgen --json)
+    #[arg(long, env = "LOADGEN_EXEC", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub exec: bool,
+    /// Keep the reports as DIR/base/1/report.json, DIR/new/1/report.json and so on
+    #[arg(long, env = "LOADGEN_OUT", value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// How much worse a metric may become, such as p99=10%; repeatable. Without it the runs are
     /// only shown, and the exit code is 0 however much worse the second is. With several runs it
     /// fails only if the 95 % interval of the paired ratio lies beyond, and passes only if it
@@ -191,6 +203,18 @@ pub struct CompareArgs {
         value_delimiter = ','
     )]
     pub max_regress: Vec<MaxRegress>,
+    /// Compare runs that are invalid for this reason alone too, such as generator_saturated (the
+    /// codes stand in report.json); repeatable
+    #[arg(
+        long,
+        env = "LOADGEN_ACCEPT",
+        value_name = "REASON",
+        value_delimiter = ','
+    )]
+    pub accept: Vec<String>,
+    /// The load, for addresses.
+    #[command(flatten)]
+    pub load: LoadArgs,
 }
 
 /// Flags of `search`.

@@ -15,6 +15,7 @@ use crate::cli::{
     Cli, Command, CompareArgs, DecodeArgs, DoctorArgs, HandshakesArgs, MergeArgs, OutputArgs,
     RunArgs, SearchArgs,
 };
+use crate::compare::Run;
 use crate::decode::{self, Way};
 use crate::doctor::{self, Machine};
 use crate::engine::{self, EngineError};
@@ -22,8 +23,10 @@ use crate::exit::{Exit, Failure};
 use crate::gate;
 use crate::report::time::rfc3339;
 use crate::report::{CaseKind, CaseStatus, Report, files, table};
+use crate::runs::Side;
 use crate::scenario::{RATE_MAX, Scenario};
 use crate::search::{self, Plan, Probe};
+use crate::target::Target;
 use crate::{compare, merge, progress, runs, signals};
 
 /// How the server of this project is started; said when nothing listens.
@@ -38,7 +41,7 @@ const START_TLS: &str = "start the server with `cargo run --release --bin roomca
 pub fn execute(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         None => run(&cli.run),
-        Some(Command::Compare(args)) => compare_reports(args),
+        Some(Command::Compare(args)) => compare_sides(args),
         Some(Command::Search(args)) => search_rate(args),
         Some(Command::Merge(args)) => merge_reports(args),
         Some(Command::Doctor(args)) => diagnose(args),
@@ -157,10 +160,84 @@ fn complain(report: &Report) {
     }
 }
 
-fn compare_reports(args: &CompareArgs) -> Result<Exit, Failure> {
-    let (base, new) = (runs::read(&args.base)?, runs::read(&args.new)?);
-    let comparison = compare::compare(&base, &new, &args.max_regress)?;
+fn compare_sides(args: &CompareArgs) -> Result<Exit, Failure> {
+    let address = |side: &str| side.contains("://");
+    let made = args.exec || address(&args.base) || address(&args.new);
+    let [base, new] = if made {
+        let rounds = args.repeat.unwrap_or(5);
+        let runs = if args.exec {
+            let command = |side| match side {
+                Side::Base => &args.base,
+                Side::New => &args.new,
+            };
+            runs::in_turns(rounds, |side, _| runs::by_command(command(side)))
+        } else {
+            load_in_turns(args, rounds)
+        }?;
+        if let Some(directory) = &args.out {
+            keep(directory, &runs)?;
+        }
+        runs
+    } else if args.repeat.is_some() || args.out.is_some() {
+        return Err(Failure::usage(
+            "--repeat and --out are about runs to be made: give two addresses, or with --exec two commands",
+        ));
+    } else {
+        [
+            runs::read(Path::new(&args.base))?,
+            runs::read(Path::new(&args.new))?,
+        ]
+    };
+    let comparison = compare::compare(&base, &new, &args.max_regress, &args.accept)?;
     told(comparison.verdict(), print(&comparison.render()))
+}
+
+/// Puts the same load on two addresses, again and again.
+fn load_in_turns(args: &CompareArgs, rounds: u64) -> Result<[Vec<Run>; 2], Failure> {
+    let scenario = args.load.scenario()?;
+    if scenario.server_pid.is_some() {
+        return Err(Failure::usage(
+            "--server-pid is one process, and two are compared; those that listen at a loopback address are found without",
+        ));
+    }
+    let target = |name: &str, url: &str| {
+        Target::parse(url).map_err(|error| Failure::usage(format!("{name}: {error}")))
+    };
+    let (base, new) = (target("BASE", &args.base)?, target("NEW", &args.new)?);
+    let stop = stop_on_signal()?;
+    runs::in_turns(rounds, |side, round| {
+        let target = match side {
+            Side::Base => &base,
+            Side::New => &new,
+        };
+        // Rooms of its own, as in a search.
+        let seed = scenario.seed.wrapping_add(round);
+        let mut scenario = scenario.clone();
+        scenario.room_prefix = Scenario::new(target.clone(), seed).room_prefix;
+        scenario.seed = seed;
+        scenario.target = target.clone();
+        say(&format!("{} {round} of {rounds}: {target}", side.name()));
+        let mut report = measure(&scenario, false, &stop)?;
+        gate::judge_all(&[], &[], &mut report);
+        if stop.load(Ordering::Relaxed) {
+            return Err(Failure::invalid_run(
+                "the comparison was stopped before its end",
+            ));
+        }
+        Ok(report)
+    })
+}
+
+/// Writes the report of every run.
+fn keep(directory: &Path, sides: &[Vec<Run>; 2]) -> Result<(), Failure> {
+    for (side, runs) in [Side::Base, Side::New].into_iter().zip(sides) {
+        for (index, (_, report)) in runs.iter().enumerate() {
+            let directory = directory.join(side.name()).join((index + 1).to_string());
+            files::prepare(&directory)?;
+            files::write(&directory.join(files::REPORT), &report.to_json())?;
+        }
+    }
+    Ok(())
 }
 
 fn merge_reports(args: &MergeArgs) -> Result<Exit, Failure> {

@@ -102,7 +102,13 @@ pub struct Row {
 }
 
 impl Row {
-    fn of(metric: Metric, base: &[&Report], new: &[&Report], limits: &[MaxRegress]) -> Self {
+    fn of(
+        metric: Metric,
+        base: &[&Report],
+        new: &[&Report],
+        several: bool,
+        limits: &[MaxRegress],
+    ) -> Self {
         let values = |runs: &[&Report]| -> Vec<Option<f64>> {
             runs.iter().map(|run| metric.value(run)).collect()
         };
@@ -116,7 +122,7 @@ impl Row {
         Self {
             base: middle(base),
             new: middle(new),
-            ratio: pairs.map(|pairs| Ratio::of(&pairs)),
+            ratio: pairs.map(|pairs| Ratio::of(&pairs, several)),
             allowed: limits
                 .iter()
                 .filter(|limit| limit.metric == metric)
@@ -153,11 +159,12 @@ impl Row {
 }
 
 impl Ratio {
-    fn of(pairs: &[(f64, f64)]) -> Self {
+    /// `several`: more than one run was made of each side, however many of them are left.
+    fn of(pairs: &[(f64, f64)], several: bool) -> Self {
         let sum = |side: fn(&(f64, f64)) -> f64| pairs.iter().map(side).sum::<f64>();
         let (base, new) = (sum(|pair| pair.0), sum(|pair| pair.1));
         let is_counted = |&(a, b): &(f64, f64)| a <= 0.0 || b <= 0.0 || !(a + b).is_finite();
-        if pairs.len() == 1 || pairs.iter().any(is_counted) {
+        if !several || pairs.iter().any(is_counted) {
             // Faults are counted, not estimated: from zero, every one is infinitely worse, and so is
             // what never comes.
             return Self::Exact(if base == new { 1.0 } else { new / base });
@@ -177,13 +184,21 @@ pub struct Comparison {
     left_out: Vec<String>,
     /// What the second side did that no relay may, and the first did not.
     broken: Vec<String>,
+    /// Runs that were compared though they are invalid.
+    accepted: usize,
 }
 
-/// Compares the runs of two sides, the first of one with the first of the other and so on.
+/// Compares the runs of two sides, the first of one with the first of the other and so on. A run
+/// that is invalid for no other reason than those in `accepted` (by their codes) counts as valid.
 ///
 /// # Errors
 /// Exit code 2 for different loads or unequal numbers of runs, 4 if no pair of valid runs is left.
-pub fn compare(base: &[Run], new: &[Run], limits: &[MaxRegress]) -> Result<Comparison, Failure> {
+pub fn compare(
+    base: &[Run],
+    new: &[Run],
+    limits: &[MaxRegress],
+    accepted: &[String],
+) -> Result<Comparison, Failure> {
     if base.len() != new.len() || base.is_empty() {
         return Err(Failure::usage(format!(
             "{} and {} runs can't be compared; give as many of the one side as of the other",
@@ -206,7 +221,13 @@ pub fn compare(base: &[Run], new: &[Run], limits: &[MaxRegress]) -> Result<Compa
     for ((base_name, base), (new_name, new)) in base.iter().zip(new) {
         let invalid = [(base_name, base), (new_name, new)]
             .into_iter()
-            .find_map(|(name, run)| Some((name, run.validity.reasons.first()?)));
+            .find_map(|(name, run)| {
+                let mut reasons = run.validity.reasons.iter();
+                Some((
+                    name,
+                    reasons.find(|reason| !accepted.contains(&reason.code))?,
+                ))
+            });
         match invalid {
             None => {
                 bases.push(base);
@@ -241,12 +262,15 @@ pub fn compare(base: &[Run], new: &[Run], limits: &[MaxRegress]) -> Result<Compa
     }
     let rows = metrics
         .into_iter()
-        .map(|metric| Row::of(metric, &bases, &news, limits))
+        .map(|metric| Row::of(metric, &bases, &news, base.len() > 1, limits))
         .filter(|row| row.allowed.is_some() || (row.base.is_some() && row.new.is_some()))
         .collect();
+    let accepted = bases.iter().chain(&news);
+    let accepted = accepted.filter(|run| !run.validity.reasons.is_empty());
     Ok(Comparison {
         rows,
         pairs: bases.len(),
+        accepted: accepted.count(),
         left_out,
         broken,
     })
@@ -292,6 +316,13 @@ impl Comparison {
         }
         for reason in &self.broken {
             text.push_str(&format!("FAIL: {reason}\n"));
+        }
+        if self.accepted > 0 {
+            text.push_str(&format!(
+                "accepted: {} of {} runs are invalid\n",
+                self.accepted,
+                2 * self.pairs
+            ));
         }
         if several {
             text.push_str(&format!(
@@ -369,7 +400,7 @@ mod tests {
 
     fn verdict(base: &Report, new: &Report, limits: &[&str]) -> Exit {
         let limits: Vec<MaxRegress> = limits.iter().map(|text| limit(text)).collect();
-        compare(&one("base", base), &one("new", new), &limits)
+        compare(&one("base", base), &one("new", new), &limits, &[])
             .unwrap()
             .verdict()
     }
@@ -393,7 +424,7 @@ mod tests {
         let base = runs(&[540, 530, 550, 541, 539]);
         let judged = |new: &[u64], percent: &str| {
             let limit = limit(&format!("rate={percent}"));
-            let comparison = compare(&base, &runs(new), &[limit]).unwrap();
+            let comparison = compare(&base, &runs(new), &[limit], &[]).unwrap();
             (comparison.verdict(), comparison.render())
         };
         let (verdict, text) = judged(&[541, 529, 549, 543, 538], "5%");
@@ -420,7 +451,7 @@ mod tests {
             message: "not one delivery was measured".to_owned(),
         };
         new[1].1.validity.reasons.push(reason.clone());
-        let comparison = compare(&base, &new, &[limit("rate=1%")]).unwrap();
+        let comparison = compare(&base, &new, &[limit("rate=1%")], &[]).unwrap();
         assert_eq!(comparison.verdict(), Exit::Passed);
         let text = comparison.render();
         assert!(
@@ -428,9 +459,20 @@ mod tests {
             "{text}"
         );
         new[2].1.validity.reasons.push(reason);
-        let comparison = compare(&base, &new, &[limit("rate=1%")]).unwrap();
+        let new_reason = new[2].1.validity.reasons.clone();
+        let comparison = compare(&base, &new, &[limit("rate=1%")], &[]).unwrap();
         assert_eq!(comparison.verdict(), Exit::NotMeasurable);
         assert!(comparison.render().contains("at least 5 pairs"));
+        // One that is left of several is no more than one that was made alone.
+        for run in &mut new[2..] {
+            run.1.validity.reasons = new_reason.clone();
+        }
+        let comparison = compare(&base, &new, &[limit("rate=1%")], &[]).unwrap();
+        assert_eq!(comparison.verdict(), Exit::NotMeasurable);
+        let accepted = ["nothing_measured".to_owned()];
+        let comparison = compare(&base, &new, &[limit("rate=60%")], &accepted).unwrap();
+        assert_eq!(comparison.verdict(), Exit::Passed);
+        assert!(comparison.render().starts_with("accepted: 5 of 12 runs"));
     }
 
     #[test]
@@ -438,8 +480,11 @@ mod tests {
         let base = runs(&[540; 5]);
         let mut lossy = base.clone();
         lossy[3].1.counts.lost = 1;
-        let judged =
-            |base: &[Run], new: &[Run]| compare(base, new, &[limit("lost=0%")]).unwrap().verdict();
+        let judged = |base: &[Run], new: &[Run]| {
+            compare(base, new, &[limit("lost=0%")], &[])
+                .unwrap()
+                .verdict()
+        };
         assert_eq!(judged(&base, &lossy), Exit::CheckFailed);
         assert_eq!(judged(&base, &base), Exit::Passed);
         assert_eq!(judged(&lossy, &base), Exit::Passed);
@@ -447,7 +492,7 @@ mod tests {
 
     #[test]
     fn sides_of_different_length_are_refused() {
-        let failure = compare(&runs(&[540; 5]), &runs(&[540; 4]), &[]).unwrap_err();
+        let failure = compare(&runs(&[540; 5]), &runs(&[540; 4]), &[], &[]).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.message.starts_with("5 and 4 runs"), "{failure}");
     }
@@ -546,7 +591,7 @@ mod tests {
             code: "nothing_measured".to_owned(),
             message: "not one delivery was measured".to_owned(),
         });
-        let failure = compare(&one("a", &base), &one("b", &invalid), &[]).unwrap_err();
+        let failure = compare(&one("a", &base), &one("b", &invalid), &[], &[]).unwrap_err();
         assert_eq!(failure.exit, Exit::InvalidRun);
         assert!(
             failure.message.starts_with("b is of an invalid run"),
@@ -554,7 +599,7 @@ mod tests {
         );
         let mut other = base.clone();
         other.scenario.clients = 30;
-        let failure = compare(&one("a", &base), &one("b", &other), &[]).unwrap_err();
+        let failure = compare(&one("a", &base), &one("b", &other), &[], &[]).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.message.contains("clients 20 and 30"), "{failure}");
     }
@@ -564,7 +609,8 @@ mod tests {
         let base = sample::report();
         let mut new = base.clone();
         new.counts.delivered_in_time = Some(270);
-        let comparison = compare(&one("a", &base), &one("b", &new), &[limit("rate=10%")]).unwrap();
+        let comparison =
+            compare(&one("a", &base), &one("b", &new), &[limit("rate=10%")], &[]).unwrap();
         let text = comparison.render();
         let rate: Vec<&str> = text
             .lines()
@@ -589,7 +635,7 @@ mod tests {
         assert_eq!(verdict(&lossy, &base, &["p99=0%"]), Exit::Passed);
         let runs = |report: &Report| vec![("run".to_owned(), report.clone()); 5];
         let limits = [limit("p99=1000%")];
-        let several = compare(&runs(&base), &runs(&lossy), &limits).unwrap();
+        let several = compare(&runs(&base), &runs(&lossy), &limits, &[]).unwrap();
         assert_eq!(several.verdict(), Exit::CheckFailed);
     }
 
@@ -613,7 +659,7 @@ mod tests {
             message: "nothing".to_owned(),
         });
         let run = |report: &Report| vec![("run".to_owned(), report.clone())];
-        let failure = compare(&run(&base), &run(&leaky), &[]).unwrap_err();
+        let failure = compare(&run(&base), &run(&leaky), &[], &[]).unwrap_err();
         assert_eq!(failure.exit, Exit::CheckFailed, "{failure}");
     }
 }

@@ -292,3 +292,45 @@ fn compare_judges_directories_of_runs() {
         stderr(&output)
     );
 }
+
+#[test]
+fn compare_runs_commands_in_turns_and_keeps_their_reports() {
+    let scratch = tempfile::tempdir().unwrap();
+    let base = save(&outcome(&latencies()), scratch.path(), "base.json");
+    let slower: Vec<u64> = latencies().iter().map(|value| value * 12 / 10).collect();
+    let slow = save(&outcome(&slower), scratch.path(), "slow.json");
+    let log = scratch.path().join("log");
+    let command =
+        |name: &str, report: &str| format!("echo {name} >>'{}' && cat '{report}'", log.display());
+    let (base, slow) = (command("a", &base), command("b", &slow));
+    let out = scratch.path().join("out");
+    let out_text = out.to_str().unwrap();
+    let args = [
+        "compare",
+        "--exec",
+        &base,
+        &slow,
+        "--max-regress",
+        "p99=10%",
+    ];
+    let output = loadgen(&[&args[..], &["--repeat", "5", "--out", out_text]].concat());
+    assert_eq!(code(&output), 99, "{}", stderr(&output));
+    let turns = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(turns.split_whitespace().collect::<String>(), "abbaabbaab");
+    let sides = [out.join("base"), out.join("new")].map(|side| side.to_str().unwrap().to_owned());
+    let again = loadgen(&["compare", &sides[0], &sides[1], "--max-regress", "p99=10%"]);
+    assert_eq!(stdout(&again), stdout(&output));
+    assert_eq!(code(&again), 99);
+
+    let output = loadgen(&[&args[..], &["--repeat", "4"]].concat());
+    assert_eq!(code(&output), 5, "{}", stdout(&output));
+    let output = loadgen(&["compare", "--exec", "echo no; exit 7", &base]);
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    assert!(
+        said.contains("exit status: 7") && said.contains("not a report"),
+        "{said}"
+    );
+    let output = loadgen(&["compare", &sides[0], &sides[1], "--repeat", "5"]);
+    assert_eq!(code(&output), 2);
+}

@@ -174,3 +174,25 @@ fn a_search_ends_with_its_result() {
     assert_eq!(code(&output), want, "{found}{}", stderr(&output));
     assert_eq!(held > 0, found["highest_rate_hz"].is_number());
 }
+
+#[test]
+fn a_comparison_of_two_addresses_runs_both_in_turns() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let (base, new) = (relay(usize::MAX), relay(usize::MAX));
+    let mut args = vec!["compare", &base, &new, "--repeat=2"];
+    args.extend(SMALL.iter().filter(|flag| **flag != "--no-progress"));
+    args.extend(["--out", out.to_str().unwrap()]);
+    let output = loadgen(&args);
+    // 4: the machine was too busy for two valid runs side by side.
+    assert!([0, 4].contains(&code(&output)), "{}", stderr(&output));
+    let turns: Vec<String> = stderr(&output)
+        .lines()
+        .filter_map(|line| Some(line.split_once(" of 2: ")?.0.to_owned()))
+        .collect();
+    assert_eq!(turns, ["base 1", "new 1", "new 2", "base 2"]);
+    let read = |run: &str| Report::read(&out.join(run).join("report.json")).unwrap();
+    for (run, url) in [("base/2", &base), ("new/2", &new)] {
+        assert!(read(run).scenario.url.starts_with(url.as_str()), "{run}");
+    }
+}

@@ -205,7 +205,7 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         (&["--check", "latncy.p99<20ms"], "did you mean latency.p99"),
         (&["--profile", "v9"], "raw"),
         (&["--slow-readers", "1000"], "no healthy one"),
-        (&["compare", "a.json"], "NEW"),
+        (&["compare", "a.json"], "<NEW>"),
         (&["merge", "a.json"], "2"),
         (&["doctor", "--clients", "0"], "0"),
         (&["search", "--steps", "99"], "99"),
