@@ -7,6 +7,7 @@
 pub mod delivery;
 pub mod edge;
 pub mod limits;
+pub mod planted;
 pub mod reactor;
 pub mod room;
 pub mod shard;

@@ -18,18 +18,22 @@ struct Mailbox {
     poll: Poll,
     events: Events,
     address: Address,
-    mail: Receiver<Mail>,
+    mail: Receiver<Mail<()>>,
 }
 
 #[derive(Clone)]
 struct Address {
-    sender: Sender<Mail>,
+    sender: Sender<Mail<()>>,
     waker: Arc<Waker>,
 }
 
 impl Address {
-    fn put(&self, spread: u32) {
-        let mail = black_box(Mail::Drain(spread));
+    fn put(&self, number: usize) {
+        let mail = black_box(Mail::Accepted {
+            socket: (),
+            door: number,
+            peer: None,
+        });
         self.sender.try_send(mail).expect("there is room");
     }
 
@@ -37,8 +41,8 @@ impl Address {
         self.waker.wake().expect("the poll lives");
     }
 
-    fn send(&self, spread: u32) {
-        self.put(spread);
+    fn send(&self, number: usize) {
+        self.put(number);
         self.wake();
     }
 }
@@ -63,7 +67,7 @@ impl Mailbox {
         self.address.clone()
     }
 
-    fn wait(&mut self) -> Mail {
+    fn wait(&mut self) -> Mail<()> {
         loop {
             if let Ok(mail) = self.mail.try_recv() {
                 return mail;
@@ -105,7 +109,7 @@ pub(crate) fn round_trip(c: &mut Criterion) {
         let (to_here, to_there) = (here.address(), there.address());
         thread::scope(|scope| {
             scope.spawn(move || {
-                while let Mail::Drain(1) = there.wait() {
+                while let Mail::Accepted { door: 1, .. } = there.wait() {
                     to_here.send(1);
                 }
             });

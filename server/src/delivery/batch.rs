@@ -7,6 +7,7 @@ use std::slice;
 
 use super::{Dialect, Encoding, Speakers};
 use crate::limits::{SPARE_BATCH_BYTES, SPARE_BATCH_BYTES_EACH};
+use crate::planted::{self, Fault};
 
 /// How a message wants to be treated when its receiver has fallen behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,7 +234,11 @@ impl Iterator for Ranges<'_> {
                     let end = self.encoding.end(gap);
                     if start > self.at {
                         let range = self.at..start;
-                        self.at = end;
+                        self.at = if planted::is(Fault::WrongGap) {
+                            start
+                        } else {
+                            end
+                        };
                         return Some(range);
                     }
                     self.at = self.at.max(end);

@@ -158,12 +158,16 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .chain(secure)
         .map(|(port, address)| Door::open(port, address, reactors))
         .collect::<Result<_, _>>()?;
+    let ports: Vec<Port> = doors.iter().map(|door| door.port).collect();
     let reactors: Vec<Reactor> = (0..reactors)
         .map(|index| {
-            let listeners = doors
-                .iter_mut()
-                .filter_map(|door| Some((door.port, door.listeners.next()?)));
-            Reactor::new(Arc::clone(&common), index, listeners.collect())
+            let listeners = doors.iter_mut().filter_map(|door| door.listeners.next());
+            Reactor::new(
+                Arc::clone(&common),
+                index,
+                ports.clone(),
+                listeners.collect(),
+            )
         })
         .collect::<Result<_, _>>()
         .map_err(Failure::Start)?;
@@ -178,7 +182,8 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .map(|tls| tls.watch.start().map_err(Failure::Watch))
         .transpose()?;
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
-    signals::watch(addresses.clone(), config.drain, reload).map_err(Failure::Signals)?;
+    signals::watch(Arc::clone(&common), addresses.clone(), config.drain, reload)
+        .map_err(Failure::Signals)?;
     for door in &doors {
         announce(door, reactors.len(), descriptors, &common.limits);
     }
@@ -226,7 +231,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
         if let Err(error) = end {
             failure = Some(Failure::Reactor(error));
             // Its players are gone; those of the others get the chance to reconnect to a process that is whole.
-            signals::drain(&addresses, config.drain);
+            signals::drain(&common, &addresses, config.drain);
         }
     }
     farewell(&published);

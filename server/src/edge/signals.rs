@@ -2,6 +2,7 @@
 //!
 //! Invariant: a stop that arrives twice in one moment is one stop.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, process, thread};
 
@@ -12,7 +13,8 @@ use signal_hook::iterator::Signals;
 use super::logs;
 use super::units::Millis;
 use crate::limits::SAME_STOP_MS;
-use crate::reactor::{Address, Mail, Undelivered};
+use crate::reactor::Address;
+use crate::shard::Common;
 
 /// Signals within this time are one.
 const SAME_STOP: Duration = Duration::from_millis(SAME_STOP_MS);
@@ -22,7 +24,12 @@ const SAME_STOP: Duration = Duration::from_millis(SAME_STOP_MS);
 /// # Errors
 ///
 /// When the signals can't be registered or the thread not be started.
-pub fn watch(reactors: Vec<Address>, drain: Millis, reload: Option<Sender<()>>) -> io::Result<()> {
+pub fn watch(
+    common: Arc<Common>,
+    reactors: Vec<Address>,
+    drain: Millis,
+    reload: Option<Sender<()>>,
+) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let on_signal = move || {
         let mut draining_since: Option<Instant> = None;
@@ -38,7 +45,7 @@ pub fn watch(reactors: Vec<Address>, drain: Millis, reload: Option<Sender<()>>) 
                 }
                 _ => {
                     draining_since = Some(Instant::now());
-                    self::drain(&reactors, drain);
+                    self::drain(&common, &reactors, drain);
                     tracing::info!(
                         "draining: no new players; the others are sent away within {drain}. A second signal ends at once"
                     );
@@ -63,12 +70,8 @@ fn reload_on_request(reload: Option<&Sender<()>>) {
     }
 }
 
-/// Tells every reactor to say goodbye to its players within `spread`.
-pub fn drain(reactors: &[Address], spread: Millis) {
-    for reactor in reactors {
-        // A reactor whose mailbox is full for the moment is asked again; one that has ended needs no asking.
-        while let Err(Undelivered::Full(_)) = reactor.send(Mail::Drain(spread.as_millis())) {
-            thread::yield_now();
-        }
-    }
+/// Tells every reactor to say goodbye to its players within `spread`, however full its mailbox is.
+pub fn drain(common: &Common, reactors: &[Address], spread: Millis) {
+    common.order_drain(spread.as_millis());
+    reactors.iter().for_each(Address::wake);
 }

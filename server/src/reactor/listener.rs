@@ -4,36 +4,14 @@
 //! deals connections out.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::net::Accepted;
 use crate::limits::SEND_BUFFER;
-use crate::transport::Port;
-
-/// Why a listener is not being accepted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accepting {
-    /// Nobody waits, as far as we know.
-    Idle,
-    /// Somebody may wait: the budget ran out, or an edge came.
-    Ready,
-    /// Out of descriptors until then (ms).
-    PausedUntil(u64),
-}
-
-/// A listener, what is spoken there, and whether somebody waits.
-#[derive(Debug)]
-pub struct Door {
-    /// The listener.
-    pub listener: TcpListener,
-    /// What is spoken.
-    pub port: Port,
-    /// Whether somebody waits.
-    pub accepting: Accepting,
-}
 
 /// Connections that may wait in the kernel for being accepted. It takes at most `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -83,26 +61,13 @@ fn open(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// What one attempt to accept gave.
-#[derive(Debug)]
-pub enum Accepted {
-    /// A connection, its options set.
-    Connection(TcpStream, IpAddr),
-    /// Nobody waits.
-    Nobody,
-    /// Whoever waited has gone again: try the next one.
-    Gone,
-    /// The process or the system is out of descriptors or memory: pause.
-    Exhausted(io::Error),
-}
-
 /// Accepts one connection.
-pub fn accept(listener: &TcpListener) -> Accepted {
+pub fn accept(listener: &TcpListener) -> Accepted<TcpStream> {
     match listener.accept() {
         // Fails only if the peer has reset the connection, which the first read will tell.
         Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            Accepted::Connection(stream, peer.ip())
+            Accepted::Connection(stream, Some(peer.ip()))
         }
         Err(error) => match blame(&error) {
             Blame::Nobody => Accepted::Nobody,

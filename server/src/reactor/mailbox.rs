@@ -10,19 +10,24 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::net::TcpStream;
 use mio::{Registry, Token, Waker};
 
+use super::sockets::MAILBOX;
 use crate::limits::MAILBOX_CAPACITY;
 use crate::shard::Handover;
-use crate::transport::Port;
 
-/// What one reactor, or the main thread, tells another.
+/// What one reactor tells another, with a socket.
 #[derive(Debug)]
-pub enum Mail {
+pub enum Mail<S = TcpStream> {
     /// A connection whose room is at home there.
-    Adopt(TcpStream, Box<Handover>),
+    Adopt(S, Box<Handover>),
     /// A connection fresh from the listener, where only one reactor accepts.
-    Accepted(TcpStream, Port, IpAddr),
-    /// Say goodbye to everyone within this many milliseconds, then end.
-    Drain(u32),
+    Accepted {
+        /// Its socket.
+        socket: S,
+        /// The door by which it came.
+        door: usize,
+        /// Where it comes from, if that is known.
+        peer: Option<IpAddr>,
+    },
 }
 
 /// The sending end, one for each reactor, cheap to clone.
@@ -38,35 +43,30 @@ impl Address {
     /// # Errors
     ///
     /// Gives the mail back if the box is full or its reactor has ended.
-    pub fn send(&self, mail: Mail) -> Result<(), Undelivered> {
+    pub fn send(&self, mail: Mail) -> Result<(), Mail> {
         match self.sender.try_send(mail) {
             Ok(()) => {
-                // A waker fails only if its eventfd is gone, and then so is its reactor.
-                let _ = self.waker.wake();
+                self.wake();
                 Ok(())
             }
-            Err(TrySendError::Full(mail)) => Err(Undelivered::Full(mail)),
-            Err(TrySendError::Disconnected(mail)) => Err(Undelivered::Gone(mail)),
+            Err(TrySendError::Full(mail) | TrySendError::Disconnected(mail)) => Err(mail),
         }
+    }
+
+    /// Has the reactor begin an iteration, to look at what is not mail.
+    pub fn wake(&self) {
+        // A waker fails only if its eventfd is gone, and then so is its reactor.
+        let _ = self.waker.wake();
     }
 }
 
-/// Why mail came back.
-#[derive(Debug)]
-pub enum Undelivered {
-    /// The box is full.
-    Full(Mail),
-    /// The reactor has ended.
-    Gone(Mail),
-}
-
-/// A mailbox whose waker fires `token` on this registry.
+/// A mailbox whose waker fires on this registry.
 ///
 /// # Errors
 ///
 /// When the waker can't be made (out of descriptors).
-pub fn mailbox(registry: &Registry, token: Token) -> io::Result<(Address, Receiver<Mail>)> {
+pub fn mailbox(registry: &Registry) -> io::Result<(Address, Receiver<Mail>)> {
     let (sender, receiver) = bounded(MAILBOX_CAPACITY);
-    let waker = Arc::new(Waker::new(registry, token)?);
+    let waker = Arc::new(Waker::new(registry, Token(MAILBOX))?);
     Ok((Address { sender, waker }, receiver))
 }

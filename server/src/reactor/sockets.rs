@@ -1,14 +1,9 @@
-//! The sockets of one reactor, by the slots of its shard.
+//! The sockets of one reactor, by the slots of its shard, and the tokens by which a poll names them.
 
-use mio::Token;
-use mio::net::TcpStream;
-
-/// Token of the listeners for ws.
-pub const PLAIN_LISTENER: Token = Token(usize::MAX - 1);
-/// Token of the listeners for wss.
-pub const TLS_LISTENER: Token = Token(usize::MAX - 2);
 /// Token of the mailbox.
-pub const MAILBOX: Token = Token(usize::MAX);
+pub const MAILBOX: usize = usize::MAX;
+/// The first door's token; those of connections are below.
+const DOORS: usize = 1 << (usize::BITS - 1);
 
 /// A slot at one moment of its history: what an event or a carried-over read refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,42 +14,78 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// As a mio token.
-    pub fn token(self) -> Token {
-        Token(((self.generation as usize) << 32) | self.slot as usize)
+    /// As a token.
+    pub fn token(self) -> usize {
+        ((self.generation as usize) << 32) | self.slot as usize
     }
+}
 
-    /// From a mio token.
-    pub fn from_token(token: Token) -> Self {
-        Self {
-            slot: token.0 as u32,
-            generation: (token.0 >> 32) as u32,
+/// What a token names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// The mailbox.
+    Mailbox,
+    /// The door of this number.
+    Door(usize),
+    /// A connection.
+    Connection(Handle),
+}
+
+impl Named {
+    /// What this token names.
+    pub fn by(token: usize) -> Self {
+        if token < DOORS {
+            Self::Connection(Handle {
+                slot: token as u32,
+                generation: (token >> 32) as u32,
+            })
+        } else if token == MAILBOX {
+            Self::Mailbox
+        } else {
+            Self::Door(token - DOORS)
         }
     }
 }
 
-#[derive(Debug, Default)]
-struct Entry {
-    stream: Option<TcpStream>,
+/// The token of a door.
+pub fn door(number: usize) -> usize {
+    DOORS + number
+}
+
+#[derive(Debug)]
+struct Entry<S> {
+    socket: Option<S>,
     generation: u32,
     /// Its next read is on a list, once, and then goes on until there is nothing left (`Some(true)`) or not.
     carried: Option<bool>,
 }
 
 /// Sockets by slot.
-#[derive(Debug, Default)]
-pub struct Sockets {
-    entries: Vec<Entry>,
+#[derive(Debug)]
+pub struct Sockets<S> {
+    entries: Vec<Entry<S>>,
 }
 
-impl Sockets {
+impl<S> Default for Sockets<S> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+        }
+    }
+}
+
+impl<S> Sockets<S> {
     /// What an event for this slot will carry from now on.
     pub fn reserve(&mut self, slot: u32) -> Handle {
         if self.entries.len() <= slot as usize {
-            self.entries.resize_with(slot as usize + 1, Entry::default);
+            self.entries.resize_with(slot as usize + 1, || Entry {
+                socket: None,
+                generation: 0,
+                carried: None,
+            });
         }
         let entry = &mut self.entries[slot as usize];
-        // 31 bits, so that no connection's token is a listener's or the mailbox's.
+        // 31 bits, so that no connection's token is a door's or the mailbox's.
         entry.generation = (entry.generation + 1) & (u32::MAX >> 1);
         entry.carried = None;
         Handle {
@@ -64,15 +95,15 @@ impl Sockets {
     }
 
     /// Puts a socket into its slot.
-    pub fn insert(&mut self, slot: u32, stream: TcpStream) {
-        self.entries[slot as usize].stream = Some(stream);
+    pub fn insert(&mut self, slot: u32, socket: S) {
+        self.entries[slot as usize].socket = Some(socket);
     }
 
     /// The socket, if the slot still is what it was then.
-    pub fn current(&mut self, handle: Handle) -> Option<&mut TcpStream> {
-        let entry = self.entries.get_mut(handle.slot as usize)?;
+    pub fn current(&self, handle: Handle) -> Option<&S> {
+        let entry = self.entries.get(handle.slot as usize)?;
         if entry.generation == handle.generation {
-            entry.stream.as_mut()
+            entry.socket.as_ref()
         } else {
             None
         }
@@ -111,20 +142,26 @@ impl Sockets {
     /// The handle for what is in the slot now.
     pub fn handle(&self, slot: u32) -> Option<Handle> {
         let entry = self.entries.get(slot as usize)?;
-        entry.stream.as_ref().map(|_| Handle {
+        entry.socket.as_ref().map(|_| Handle {
             slot,
             generation: entry.generation,
         })
     }
 
     /// The socket in this slot.
-    pub fn get(&self, slot: u32) -> Option<&TcpStream> {
-        self.entries.get(slot as usize)?.stream.as_ref()
+    pub fn get(&self, slot: u32) -> Option<&S> {
+        self.entries.get(slot as usize)?.socket.as_ref()
     }
 
     /// Takes the socket out of its slot.
-    pub fn take(&mut self, slot: u32) -> Option<TcpStream> {
-        self.entries.get_mut(slot as usize)?.stream.take()
+    pub fn take(&mut self, slot: u32) -> Option<S> {
+        self.entries.get_mut(slot as usize)?.socket.take()
+    }
+
+    /// All of them, with their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &S)> {
+        let entries = self.entries.iter().enumerate();
+        entries.filter_map(|(slot, entry)| Some((slot as u32, entry.socket.as_ref()?)))
     }
 }
 
@@ -138,12 +175,20 @@ mod tests {
         let old = sockets.reserve(3);
         let new = sockets.reserve(3);
         assert_ne!(old, new);
-        assert_eq!(Handle::from_token(new.token()), new);
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        sockets.insert(3, TcpStream::from_std(stream));
+        sockets.insert(3, "socket");
         assert!(sockets.current(old).is_none());
         assert!(sockets.current(new).is_some());
         assert_eq!(sockets.handle(3), Some(new));
+    }
+
+    #[test]
+    fn a_token_names_what_it_was_made_for() {
+        let mut sockets = Sockets::<()>::default();
+        let handle = sockets.reserve(7);
+        assert_eq!(Named::by(handle.token()), Named::Connection(handle));
+        assert_eq!(Named::by(MAILBOX), Named::Mailbox);
+        for number in [0, 1, 200] {
+            assert_eq!(Named::by(door(number)), Named::Door(number));
+        }
     }
 }

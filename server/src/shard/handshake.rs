@@ -9,6 +9,7 @@ use super::notices::Notice;
 use super::player::PlayerId;
 use super::{Action, CloseReason, DisconnectReason, EndReason, Shard};
 use crate::delivery::Dialect;
+use crate::planted;
 use crate::room::RoomId;
 use crate::transport::{Heard, Security};
 
@@ -149,7 +150,7 @@ impl Shard {
                     who: connection.who,
                     security: std::mem::replace(&mut connection.security, Security::Plain),
                     admission,
-                    unread: rest.to_vec(),
+                    unread: planted::cut(rest).to_vec(),
                     unsent: connection.outbox.sealed().to_vec(),
                 };
                 self.actions.push(Action::HandOff {

@@ -34,7 +34,7 @@ mod secure;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use roomcast_protocol::frame::{Role, Rules};
 use slab::Slab;
@@ -55,11 +55,13 @@ use self::pressure::Strains;
 use self::pulse::Pulse;
 use crate::delivery::BatchPool;
 use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, HANDSHAKE_RESERVE, Limits};
+use crate::planted::{self, Fault};
 use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
 use crate::transport::{Acceptor, Port, Security};
 
-/// What every shard of the process shares: settings that only start-up writes, and the count of players.
+/// What every shard of the process shares: settings that only start-up writes, the count of players, and whether
+/// they have to go.
 #[derive(Debug)]
 pub struct Common {
     /// What the operator set.
@@ -73,6 +75,8 @@ pub struct Common {
     seated: AtomicUsize,
     connections: AtomicUsize,
     pulse: Pulse,
+    /// Milliseconds within which everyone has to go, and one more; 0 as long as nobody has to.
+    drain: AtomicU64,
 }
 
 impl Common {
@@ -87,6 +91,7 @@ impl Common {
             seated: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             pulse: Pulse::new(reactors),
+            drain: AtomicU64::new(0),
         }
     }
 
@@ -123,6 +128,21 @@ impl Common {
     /// Whether there is a seat left, as of this moment.
     fn is_full(&self) -> bool {
         self.seated() >= self.limits.max_connections
+    }
+
+    /// Orders every shard to say goodbye to its players within `spread_ms`, each in its next iteration. A second order
+    /// changes nothing.
+    pub fn order_drain(&self, spread_ms: u32) {
+        let order = u64::from(spread_ms) + 1;
+        let _ = self
+            .drain
+            .compare_exchange(0, order, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Within how many milliseconds everyone has to go, if that has been ordered.
+    pub fn drain_ordered(&self) -> Option<u32> {
+        let order = self.drain.load(Ordering::Relaxed);
+        order.checked_sub(1).map(|spread_ms| spread_ms as u32)
     }
 
     fn take_seat(&self) -> bool {
@@ -321,8 +341,12 @@ impl Shard {
         } = self;
         dead.retain(|&slot| {
             // The next flush points at it, and takes it off its list.
-            if connections[slot as usize].listed {
+            let connection = &connections[slot as usize];
+            if connection.listed {
                 return true;
+            }
+            if planted::is(Fault::LeakedSlot) && !connection.outbox.is_clear() {
+                return false;
             }
             timers.disarm(slot);
             farewells.say(slot, &connections.remove(slot as usize), common, *now);

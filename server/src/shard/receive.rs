@@ -7,6 +7,7 @@ use super::connection::{Closing, Phase};
 use super::player::{Place, PlayerId};
 use crate::delivery::{Audience, Class, Dialect};
 use crate::limits::DISCARD_WHILE_CLOSING;
+use crate::planted::{self, Fault};
 use crate::transport::{self, Security};
 
 /// What a run of frames ended with.
@@ -71,7 +72,11 @@ impl Shard {
                             let encode = |dialect, author, out: &mut Vec<u8>| {
                                 transport::encode_message(dialect, out, author, kind, payload);
                             };
-                            if room.append(seat, Class::Event, Audience::All, pool, encode) {
+                            let forgotten =
+                                planted::is(Fault::ForgottenMark) && room.batch().is_some();
+                            if room.append(seat, Class::Event, Audience::All, pool, encode)
+                                && !forgotten
+                            {
                                 dirty.push(id);
                             }
                         }

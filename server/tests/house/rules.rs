@@ -161,6 +161,19 @@ pub(crate) const CLAIMS: &[Claim] = &[
         why: "a shard is a reactor's state without I/O",
     },
     Claim {
+        scope: "server/src/reactor/running.rs",
+        except: &[],
+        forbidden: &[
+            "mio",
+            "socket2",
+            "crossbeam_channel",
+            "std::time::Instant",
+            "std::net::TcpStream",
+            "std::net::TcpListener",
+        ],
+        why: "the loop reaches sockets, mail and the clock through Net alone",
+    },
+    Claim {
         scope: "server/src/reactor",
         except: &[],
         forbidden: &["crate::edge", "crate::room"],

@@ -245,7 +245,7 @@ fn an_end_in_the_middle_of_a_long_goodbye() {
     let mut stage = Stage::new(limits);
     let wire = stage.join("/rooms/r");
     let other = stage.join("/rooms/r");
-    stage.wires[wire].resize(0);
+    stage.net().wires[wire].resize(0);
     // More pieces than one write takes, four times over.
     for _ in 0..300 {
         stage.send(other, &frame(Opcode::Binary, &[0; 600]));
@@ -255,7 +255,7 @@ fn an_end_in_the_middle_of_a_long_goodbye() {
     assert_eq!(stage.ends(), "violation");
     // Its time is up in the very iteration in which the socket takes bytes again.
     stage.now += u64::from(stage.common.limits.close_ms) + 32;
-    stage.wires[wire].resize(WIDE);
+    stage.net().wires[wire].resize(WIDE);
     stage.turn();
     stage.settle();
     assert!(!stage.is_there(wire));

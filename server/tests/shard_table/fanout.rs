@@ -3,7 +3,7 @@
 use roomcast::limits::{FANOUT_BUDGET, Limits};
 use roomcast_protocol::frame::Opcode;
 
-use crate::dry::WireId;
+use crate::net::WireId;
 use crate::stage::{Stage, frame, text};
 
 fn limits() -> Limits {
@@ -22,7 +22,7 @@ fn crowd(stage: &mut Stage, members: usize) -> Vec<WireId> {
 fn served(stage: &Stage, wires: &[WireId]) -> usize {
     wires
         .iter()
-        .filter(|&&wire| stage.wires[wire].readable() > 0)
+        .filter(|&&wire| stage.net().wires[wire].readable() > 0)
         .count()
 }
 
@@ -47,7 +47,7 @@ fn a_room_of_ten_thousand_is_served_in_portions_and_others_in_between() {
             assert!(portion <= FANOUT_BUDGET as usize);
             break;
         }
-        assert!(stage.reactors[0].shard.has_work(), "it does not sleep");
+        assert!(stage.reactors[0].shard().has_work(), "it does not sleep");
         // The sender itself takes a place, but gets nothing.
         assert!(
             (FANOUT_BUDGET as usize - 1..=FANOUT_BUDGET as usize).contains(&portion),
@@ -112,7 +112,7 @@ fn who_joins_during_a_fanout_hears_only_what_follows() {
     let joining = stage.begin("/rooms/crowd");
     stage.turn();
     stage.turn();
-    assert!(stage.reactors[0].shard.has_work(), "it is running still");
+    assert!(stage.reactors[0].shard().has_work(), "it is running still");
     assert!(stage.is_seated(joining));
     stage.arrive(players[2], &text("after"));
     stage.settle();
@@ -135,7 +135,7 @@ fn who_leaves_during_a_fanout_is_not_served_and_moves_nobody() {
         let waiting: Vec<WireId> = players[..999]
             .iter()
             .copied()
-            .filter(|&wire| stage.is_there(wire) && stage.wires[wire].readable() == 0)
+            .filter(|&wire| stage.is_there(wire) && stage.net().wires[wire].readable() == 0)
             .collect();
         // Some that have been served leave, and some that have not.
         for &wire in players[round * 100..]
@@ -145,8 +145,8 @@ fn who_leaves_during_a_fanout_is_not_served_and_moves_nobody() {
             .chain(waiting.iter().step_by(5))
         {
             if wire != players[999] {
-                stage.wires[wire].send_fin();
-                stage.wires[wire].deliver(0);
+                stage.net().wires[wire].send_fin();
+                stage.net().wires[wire].deliver(0);
             }
         }
         stage.settle();
@@ -170,10 +170,10 @@ fn a_room_that_everybody_leaves_during_a_fanout_is_gone() {
     stage.turn();
     stage.arrive(players[1], &text("gathered"));
     for &wire in &players {
-        stage.wires[wire].send_reset();
+        stage.net().wires[wire].send_reset();
     }
     stage.settle();
-    assert_eq!(stage.reactors[0].shard.rooms(), 0);
+    assert_eq!(stage.reactors[0].shard().rooms(), 0);
     assert_eq!(stage.ends(), "600 connection_lost");
     // The same name is another room.
     let one = stage.join("/rooms/crowd");
@@ -216,11 +216,11 @@ fn a_room_that_gathers_is_frozen_in_time() {
     stage.pass(20);
     stage.send(one, &text("c"));
     assert_eq!(stage.heard(two), "");
-    let writes = stage.reactors[0].shard.counters().writes;
+    let writes = stage.reactors[0].shard().counters().writes;
     stage.pass(30);
     assert_eq!(stage.heard(two), "text b, text c");
     assert_eq!(
-        stage.reactors[0].shard.counters().writes,
+        stage.reactors[0].shard().counters().writes,
         writes + 1,
         "in one write"
     );
@@ -240,7 +240,7 @@ fn nobody_is_always_last() {
             players
                 .iter()
                 .copied()
-                .filter(|&wire| stage.wires[wire].readable() > 0),
+                .filter(|&wire| stage.net().wires[wire].readable() > 0),
         );
         stage.settle();
         players.iter().for_each(|&wire| {

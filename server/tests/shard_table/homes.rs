@@ -38,7 +38,7 @@ fn a_connection_goes_home_with_everything_it_has() {
     assert_eq!(stage.heard(first), "text cut in the middle");
     stage.send(first, &text("welcome"));
     assert_eq!(stage.heard(wire), "text welcome");
-    let counters = stage.reactors[1].shard.counters();
+    let counters = stage.reactors[1].shard().counters();
     assert_eq!((counters.accepted, counters.adopted), (0, 2));
     stage.close();
 }
@@ -64,7 +64,7 @@ fn what_comes_on_the_way_is_not_lost() {
 fn a_full_mailbox_is_answered_503() {
     let mut stage = Stage::with_reactors(Limits::default(), 2);
     let path = room_of(&stage, 1);
-    stage.mailbox = 0;
+    stage.net().weather.mailbox = 0;
     let wire = stage.connect();
     let mut bytes = stage.request(&path);
     bytes.extend(text("unheard"));

@@ -2,9 +2,9 @@
 //!
 //! The shards are the production ones; sockets, mailboxes and time are those of the simulation, without its chance.
 
-#[path = "../simulation/world/dry.rs"]
+#[path = "../simulation/world/net.rs"]
 #[allow(dead_code)] // the simulation uses the rest
-mod dry;
+mod net;
 #[path = "../simulation/world/wire.rs"]
 #[allow(dead_code)]
 mod wire;

@@ -3,7 +3,7 @@
 use roomcast::limits::{DISCARD_WHILE_CLOSING, Limits};
 use roomcast_protocol::frame::Opcode;
 
-use crate::dry::WireId;
+use crate::net::WireId;
 use crate::stage::{Stage, WIDE, frame, text};
 
 /// Where a connection stands when the input comes.
@@ -197,7 +197,7 @@ fn arrange(phase: Phase) -> (Stage, WireId, WireId) {
             assert_eq!(stage.heard(other), "close 1012");
         }
         Phase::Flush => {
-            stage.wires[wire].resize(0);
+            stage.net().wires[wire].resize(0);
             stage.send(wire, GARBAGE);
         }
         Phase::Linger => {
@@ -234,23 +234,23 @@ fn apply(stage: &mut Stage, phase: Phase, wire: WireId, other: WireId, input: In
         Input::BareClose => stage.send(wire, &frame(Opcode::Close, &[])),
         Input::Fin => stage.hang_up(wire),
         Input::Reset => {
-            stage.wires[wire].send_reset();
+            stage.net().wires[wire].send_reset();
             stage.settle();
         }
         Input::WriteFails => {
-            stage.wires[wire].broken = true;
+            stage.net().wires[wire].broken = true;
             match phase {
                 Phase::Room => stage.send(other, &text("hi")),
                 Phase::Echo => stage.send(wire, &whole),
                 _ if head => stage.send(wire, &whole),
                 _ => {
-                    stage.wires[wire].resize(WIDE);
+                    stage.net().wires[wire].resize(WIDE);
                     stage.settle();
                 }
             }
         }
         Input::Space => {
-            stage.wires[wire].resize(WIDE);
+            stage.net().wires[wire].resize(WIDE);
             stage.settle();
         }
         Input::Drain => {

@@ -3,7 +3,7 @@
 use roomcast::limits::{FLOOD_BURST, Limits, OWN_ANSWERS, RECEIVE_BUFFER, STALLED_AFTER_MS};
 use roomcast_protocol::frame::Opcode;
 
-use crate::dry::WireId;
+use crate::net::WireId;
 use crate::stage::{Stage, WIDE, frame, text};
 
 fn numbered(number: u32, len: usize) -> Vec<u8> {
@@ -164,11 +164,11 @@ fn a_long_queue_leaves_in_several_writes() {
         stage.send(sender, &numbered(said, 600));
         stage.pass(5);
     }
-    stage.wires[slow].resize(WIDE);
-    let writes = stage.reactors[0].shard.counters().writes;
+    stage.net().wires[slow].resize(WIDE);
+    let writes = stage.reactors[0].shard().counters().writes;
     stage.turn();
     assert_eq!(stage.charged(slow), 0);
-    let writes = stage.reactors[0].shard.counters().writes - writes;
+    let writes = stage.reactors[0].shard().counters().writes - writes;
     assert!(writes > 1, "one write is not enough");
     assert_eq!(follow(&stage.read(slow, usize::MAX), 0), 200);
     stage.close();
@@ -182,11 +182,12 @@ fn a_flooder_waits_for_those_who_read() {
     let flood: Vec<u8> = (0..total).flat_map(|said| numbered(said, 1_000)).collect();
     stage.send(flooder, &flood);
     assert!(
-        !stage.wires[flooder].is_drained(),
+        !stage.net().wires[flooder].is_drained(),
         "its flood waits in its own kernel"
     );
     assert_eq!(
-        stage.reactors[0].refused_reads, 1,
+        stage.net().refused_reads,
+        1,
         "it is not asked over and over"
     );
     let mut next = 0;
@@ -200,7 +201,7 @@ fn a_flooder_waits_for_those_who_read() {
         waits += 1;
         assert!(waits < 1_000, "the flooder was never read again");
     }
-    assert!(stage.wires[flooder].is_drained());
+    assert!(stage.net().wires[flooder].is_drained());
     assert_eq!(follow(&stage.read(reader, usize::MAX), 0), total);
     assert_eq!(stage.ends(), "");
     stage.close();
@@ -212,9 +213,9 @@ fn a_flooder_does_not_wait_for_who_stands_still() {
     let (mut stage, flooder, reader, slow) = room(Limits::default(), 20_000);
     let flood: Vec<u8> = (0..200).flat_map(|said| numbered(said, 1_000)).collect();
     stage.send(flooder, &flood);
-    assert!(!stage.wires[flooder].is_drained());
+    assert!(!stage.net().wires[flooder].is_drained());
     stage.pass(u64::from(STALLED_AFTER_MS) + 32);
-    assert!(stage.wires[flooder].is_drained());
+    assert!(stage.net().wires[flooder].is_drained());
     assert_eq!(follow(&stage.read(reader, usize::MAX), 0), 200);
     assert!(stage.is_seated(slow), "it has time left");
     stage.close();
@@ -226,9 +227,9 @@ fn a_flooder_does_not_wait_for_who_has_left() {
     let (mut stage, flooder, reader, slow) = room(Limits::default(), 20_000);
     let flood: Vec<u8> = (0..200).flat_map(|said| numbered(said, 1_000)).collect();
     stage.send(flooder, &flood);
-    assert!(!stage.wires[flooder].is_drained());
+    assert!(!stage.net().wires[flooder].is_drained());
     stage.hang_up(slow);
-    assert!(stage.wires[flooder].is_drained());
+    assert!(stage.net().wires[flooder].is_drained());
     assert_eq!(follow(&stage.read(reader, usize::MAX), 0), 200);
     stage.close();
 }
@@ -239,11 +240,11 @@ fn who_does_not_flood_is_not_slowed() {
     let (mut stage, sender, reader, _slow) = room(Limits::default(), 500);
     for said in 0..60 {
         stage.send(sender, &numbered(said, 300));
-        assert!(stage.wires[sender].is_drained());
+        assert!(stage.net().wires[sender].is_drained());
         stage.pass(50);
     }
     assert_eq!(follow(&stage.read(reader, usize::MAX), 0), 60);
-    assert_eq!(stage.reactors[0].refused_reads, 0);
+    assert_eq!(stage.net().refused_reads, 0);
     stage.close();
 }
 
@@ -256,7 +257,7 @@ fn a_member_that_reads_is_not_evicted_because_another_floods() {
     let mut said = 0;
     while next.0 < total {
         // Its kernel always has something to read.
-        while said < total && stage.wires[flooder].is_drained() {
+        while said < total && stage.net().wires[flooder].is_drained() {
             let some: Vec<u8> = (0..100)
                 .flat_map(|more| numbered(said + more, 1_000))
                 .collect();
@@ -299,7 +300,7 @@ fn a_flooder_does_not_silence_the_others() {
         heard += words.iter().filter(|word| *word == "text me too").count();
     }
     assert_eq!(heard, others.len(), "in the time of ten reads");
-    assert!(!stage.wires[flooder].is_drained());
+    assert!(!stage.net().wires[flooder].is_drained());
     stage.settle();
     stage.close();
 }
@@ -324,9 +325,9 @@ fn who_was_not_read_is_not_idle() {
         }
         stage.pass(650);
     }
-    assert!(!stage.wires[flooder].is_drained(), "it waits");
+    assert!(!stage.net().wires[flooder].is_drained(), "it waits");
     stage.pass(1_000);
-    assert!(stage.wires[flooder].is_drained(), "it was read again");
+    assert!(stage.net().wires[flooder].is_drained(), "it was read again");
     assert_eq!(stage.ends(), "slow_consumer");
     assert!(stage.is_seated(flooder));
     stage.close();
@@ -356,7 +357,10 @@ fn who_does_not_drain_its_own_answers_is_read_no_further() {
         let wire = stage.join_through(path, 1_000);
         let count = 2 * 1024 * 1024 / question.len();
         stage.send(wire, &question.repeat(count));
-        assert!(!stage.wires[wire].is_drained(), "{path}: read without end");
+        assert!(
+            !stage.net().wires[wire].is_drained(),
+            "{path}: read without end"
+        );
         let held = stage.charged(wire);
         assert!(
             held < OWN_ANSWERS + 2 * RECEIVE_BUFFER,
@@ -367,9 +371,9 @@ fn who_does_not_drain_its_own_answers_is_read_no_further() {
         stage.send(other, &text("next to it"));
         assert_eq!(stage.heard(other), "text next to it");
         // It reads at last, and everything is there.
-        stage.wires[wire].resize(WIDE);
+        stage.net().wires[wire].resize(WIDE);
         stage.settle();
-        assert!(stage.wires[wire].is_drained());
+        assert!(stage.net().wires[wire].is_drained());
         let words = stage.read(wire, usize::MAX);
         assert_eq!(words.len(), count);
         assert!(words.iter().all(|word| *word == answer));
@@ -389,7 +393,7 @@ fn a_burst_is_taken_at_once() {
         .flat_map(|said| numbered(said, 1_000))
         .collect();
     stage.send(sender, &burst);
-    assert!(stage.wires[sender].is_drained());
+    assert!(stage.net().wires[sender].is_drained());
     assert_eq!(
         follow(&stage.read(reader, usize::MAX), 0),
         FLOOD_BURST / 1_100 + 1
@@ -416,7 +420,7 @@ fn who_stands_still_holds_no_more_than_it_is_charged() {
         stage.send(sender, &frame(Opcode::Binary, &[7; 600]));
         stage.pass(5);
         let charged: usize = stalled.iter().map(|&wire| stage.charged(wire)).sum();
-        let pinned = stage.reactors[0].shard.counters().pinned as usize;
+        let pinned = stage.reactors[0].shard().counters().pinned as usize;
         assert!(
             pinned <= charged,
             "{pinned} bytes pinned, {charged} charged"
@@ -429,12 +433,12 @@ fn who_stands_still_holds_no_more_than_it_is_charged() {
     );
     for &wire in &stalled {
         assert!(stage.charged(wire) <= most);
-        stage.wires[wire].resize(WIDE);
+        stage.net().wires[wire].resize(WIDE);
     }
     stage.settle();
     for &wire in &stalled {
         assert_eq!(stage.read(wire, usize::MAX).len(), 300);
     }
-    assert_eq!(stage.reactors[0].shard.counters().pinned, 0);
+    assert_eq!(stage.reactors[0].shard().counters().pinned, 0);
     stage.close();
 }

@@ -1,16 +1,19 @@
-//! A stage for a few players: reactors without I/O, wires without chance, a clock that moves when told to.
+//! A stage for a few players: the production loop, wires without chance, a clock that moves when told to.
 
-use std::collections::VecDeque;
+use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use roomcast::limits::{Limits, RECEIVE_BUFFER};
+use roomcast::reactor::{Running, Setting};
 use roomcast::shard::{Common, DisconnectReason, Ends};
+use roomcast::transport::Port;
 use roomcast_protocol::frame::{Decoder, Item, MessageKind, Opcode, Role, Rules, encode_masked};
 use roomcast_protocol::upgrade::{
     ClientError, ClientKey, parse_client_response, write_client_request,
 };
 
-use crate::dry::{Dry, Mail, WireId};
+use crate::net::{Events, Network, Side, Weather, WireId};
 use crate::wire::{Edges, Wire};
 
 /// Space that is never short.
@@ -27,12 +30,10 @@ enum Stream {
 
 pub(crate) struct Stage {
     pub(crate) common: Arc<Common>,
-    pub(crate) reactors: Vec<Dry>,
-    pub(crate) wires: Vec<Wire>,
+    pub(crate) reactors: Vec<Running<Side>>,
     pub(crate) now: u64,
-    /// Mails that a mailbox takes.
-    pub(crate) mailbox: usize,
-    posts: Vec<VecDeque<Mail>>,
+    network: Rc<RefCell<Network>>,
+    events: Events,
     streams: Vec<Stream>,
     key: ClientKey,
 }
@@ -56,17 +57,38 @@ impl Stage {
 
     pub(crate) fn with_reactors(limits: Limits, count: usize) -> Self {
         let common = Arc::new(Common::new(limits, count));
-        let reactor = |index| Dry::new(Arc::clone(&common), index, 7, RECEIVE_BUFFER);
+        let weather = Weather {
+            poll: usize::MAX,
+            full: false,
+            call_us: 0,
+            mailbox: usize::MAX,
+        };
+        let network = Rc::new(RefCell::new(Network::new(count, weather)));
+        let reactor = |index| {
+            let setting = Setting {
+                common: Arc::clone(&common),
+                index,
+                ports: vec![Port::Plain],
+                deals: false,
+                buffer: RECEIVE_BUFFER,
+                seed: 7,
+                published: Default::default(),
+            };
+            Running::new(Side::new(index, &network), setting)
+        };
         Self {
             reactors: (0..count).map(reactor).collect(),
-            posts: (0..count).map(|_| VecDeque::new()).collect(),
-            mailbox: usize::MAX,
-            wires: Vec::new(),
             streams: Vec::new(),
             now: 0,
             key: ClientKey::from_bytes(*b"the sample nonce"),
+            events: Events::default(),
+            network,
             common,
         }
+    }
+
+    pub(crate) fn net(&self) -> RefMut<'_, Network> {
+        self.network.borrow_mut()
     }
 
     /// A connection to the first reactor.
@@ -76,10 +98,8 @@ impl Stage {
 
     /// A connection that waits to be accepted, its request sent.
     pub(crate) fn begin(&mut self, path: &str) -> WireId {
-        self.wires.push(Wire::new(Edges::Each, WIDE));
         self.streams.push(Stream::Answer(Vec::new()));
-        let wire = self.wires.len() - 1;
-        self.reactors[0].backlog.push_back(wire);
+        let wire = self.net().connect(0, Wire::new(Edges::Each, WIDE));
         let request = self.request(path);
         self.arrive(wire, &request);
         wire
@@ -87,10 +107,9 @@ impl Stage {
 
     /// A connection whose kernel buffer holds so many bytes.
     pub(crate) fn connect_to(&mut self, reactor: usize, capacity: usize) -> WireId {
-        self.wires.push(Wire::new(Edges::Each, capacity));
         self.streams.push(Stream::Answer(Vec::new()));
-        let wire = self.wires.len() - 1;
-        self.reactors[reactor].backlog.push_back(wire);
+        let wire = Wire::new(Edges::Each, capacity);
+        let wire = self.net().connect(reactor, wire);
         self.settle();
         wire
     }
@@ -123,38 +142,36 @@ impl Stage {
 
     /// Bytes from a client arrive.
     pub(crate) fn arrive(&mut self, wire: WireId, bytes: &[u8]) {
-        self.wires[wire].send(bytes);
-        self.wires[wire].deliver(usize::MAX);
+        self.net().wires[wire].send(bytes);
+        self.net().wires[wire].deliver(usize::MAX);
     }
 
     /// A client ends its side.
     pub(crate) fn hang_up(&mut self, wire: WireId) {
-        self.wires[wire].send_fin();
-        self.wires[wire].deliver(usize::MAX);
+        self.net().wires[wire].send_fin();
+        self.net().wires[wire].deliver(usize::MAX);
         self.settle();
     }
 
     /// One iteration of every reactor that wakes. False if none does.
     pub(crate) fn turn(&mut self) -> bool {
+        let count = self.reactors.len();
         let mut woken = false;
-        for (reactor, post) in self.reactors.iter_mut().zip(&mut self.posts) {
-            reactor.mailbox.append(post);
+        self.net().advance(self.now);
+        for path in 0..count * count {
+            while self.net().deliver_mail(path) {
+                woken = true;
+            }
         }
-        for index in 0..self.reactors.len() {
-            if !self.reactors[index].wakes(self.now, &self.wires) {
+        for (index, reactor) in self.reactors.iter_mut().enumerate() {
+            let due = reactor.wakes_at() <= self.now;
+            if reactor.is_over() || !(due || self.network.borrow().wakes(index)) {
                 continue;
             }
             woken = true;
-            let (posts, mailbox) = (&mut self.posts, self.mailbox);
-            self.reactors[index].iterate(self.now, &mut self.wires, &mut |to, mail| {
-                if posts[to].len() >= mailbox {
-                    return Err(mail);
-                }
-                posts[to].push_back(mail);
-                Ok(())
-            });
+            reactor.turn(&mut self.events).expect("the poll works");
         }
-        woken || self.posts.iter().any(|post| !post.is_empty())
+        woken
     }
 
     /// Lets the reactors run until they sleep.
@@ -172,17 +189,15 @@ impl Stage {
         let until = self.now + ms;
         self.settle();
         while self.now < until {
-            let deadline = |reactor: &Dry| reactor.shard.next_deadline();
-            let next = self.reactors.iter().filter_map(deadline).min();
+            let next = self.reactors.iter().map(Running::wakes_at).min();
             self.now = until.min(next.unwrap_or(until).max(self.now + 1));
             self.settle();
         }
     }
 
     pub(crate) fn drain(&mut self, spread_ms: u32) {
-        for reactor in &mut self.reactors {
-            reactor.mailbox.push_back(Mail::Drain(spread_ms));
-        }
+        self.common.order_drain(spread_ms);
+        self.net().wake_all();
         self.settle();
     }
 
@@ -194,7 +209,7 @@ impl Stage {
 
     /// The same of at most so many bytes.
     pub(crate) fn read(&mut self, wire: WireId, most: usize) -> Vec<String> {
-        let mut bytes = self.wires[wire].take(most);
+        let mut bytes = self.net().wires[wire].take(most);
         let mut words = Vec::new();
         let stream = &mut self.streams[wire];
         if let Stream::Answer(answer) = stream {
@@ -235,7 +250,7 @@ impl Stage {
                 });
             }
         }
-        if self.wires[wire].is_at_end() {
+        if self.net().wires[wire].is_at_end() {
             words.push("end".to_owned());
         }
         words
@@ -248,8 +263,8 @@ impl Stage {
 
     /// The reactor and the slot of a connection.
     pub(crate) fn place(&self, wire: WireId) -> Option<(usize, u32)> {
-        let found = |(index, reactor): (usize, &Dry)| {
-            let slot = reactor.sockets().find(|at| at.1 == wire)?.0;
+        let found = |(index, reactor): (usize, &Running<Side>)| {
+            let slot = reactor.sockets().iter().find(|at| *at.1 == wire)?.0;
             Some((index, slot))
         };
         self.reactors.iter().enumerate().find_map(found)
@@ -258,19 +273,19 @@ impl Stage {
     /// Bytes charged to the outbox of a connection.
     pub(crate) fn charged(&self, wire: WireId) -> usize {
         let (index, slot) = self.place(wire).expect("it is there");
-        self.reactors[index].shard.held(slot).0
+        self.reactors[index].shard().held(slot).0
     }
 
     /// Why a connection ends, if it does.
     pub(crate) fn reason(&self, wire: WireId) -> Option<DisconnectReason> {
         let (index, slot) = self.place(wire)?;
-        self.reactors[index].shard.reason(slot)
+        self.reactors[index].shard().reason(slot)
     }
 
     /// Whether a connection is a player.
     pub(crate) fn is_seated(&self, wire: WireId) -> bool {
         self.place(wire)
-            .is_some_and(|(index, slot)| self.reactors[index].shard.is_seated(slot))
+            .is_some_and(|(index, slot)| self.reactors[index].shard().is_seated(slot))
     }
 
     /// All ends so far, as counted: `violation`, or `2 peer_gone, violation`.
@@ -290,31 +305,35 @@ impl Stage {
     fn counted(&self) -> Ends {
         let mut ends = Ends::default();
         for reactor in &self.reactors {
-            ends.add(&reactor.shard.counters().ends);
+            ends.add(&reactor.shard().counters().ends);
         }
         ends
     }
 
     /// Everyone leaves: each connection has ended once, and nothing is left of it.
     pub(crate) fn close(mut self) {
-        for wire in 0..self.wires.len() {
-            self.wires[wire].send_reset();
+        for wire in 0..self.streams.len() {
+            self.net().wires[wire].send_reset();
         }
         self.settle();
         for reactor in &self.reactors {
-            let shard = &reactor.shard;
+            let shard = reactor.shard();
             assert_eq!(shard.connections(), 0, "a slot is reaped");
             assert_eq!(shard.rooms(), 0, "an empty room goes");
             assert!(!shard.has_work());
         }
         assert_eq!(self.common.seated(), 0, "a seat is returned");
-        let count = |of: fn(&Dry) -> u64| self.reactors.iter().map(of).sum::<u64>();
-        let accepted = count(|reactor| reactor.shard.counters().accepted);
+        let count = |of: fn(&Running<Side>) -> u64| self.reactors.iter().map(of).sum::<u64>();
+        let accepted = count(|reactor| reactor.shard().counters().accepted);
         let ended = self.counted().iter().map(|(_, count)| count).sum::<u64>();
-        assert_eq!((accepted, ended), (self.wires.len() as u64, accepted));
+        assert_eq!((accepted, ended), (self.streams.len() as u64, accepted));
         self.pass(1_000);
         for reactor in &self.reactors {
-            assert_eq!(reactor.shard.next_deadline(), None, "no timer stays armed");
+            assert_eq!(
+                reactor.shard().next_deadline(),
+                None,
+                "no timer stays armed"
+            );
         }
     }
 }

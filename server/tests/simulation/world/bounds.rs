@@ -4,10 +4,10 @@
 //! bound follows from `Limits` and the constants beside them.
 
 use roomcast::limits::{
-    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, Limits, OWN_ANSWERS, RECEIVE_BUFFER,
+    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, Limits, NEWCOMER_GRACE_MS, OWN_ANSWERS, RECEIVE_BUFFER,
 };
 
-use super::dry::WireId;
+use super::net::WireId;
 use super::oracle::{Verdict, must};
 
 /// Milliseconds by which anything may be late in the simulation: the wheel's ticks, mail under way, iterations that
@@ -20,7 +20,9 @@ const INCOMPLETE_OVERHEAD: usize = 512;
 /// The times of one connection, in milliseconds.
 #[derive(Debug)]
 pub(crate) struct Times {
-    accepted: u64,
+    pub(crate) accepted: u64,
+    /// It was accepted.
+    pub(crate) met: bool,
     pub(crate) seated: bool,
     pub(crate) heard: u64,
     pub(crate) ended: Option<u64>,
@@ -32,6 +34,7 @@ impl Times {
     pub(crate) fn new(now: u64) -> Self {
         Self {
             accepted: now,
+            met: false,
             seated: false,
             heard: now,
             ended: None,
@@ -87,6 +90,12 @@ impl Times {
     /// Whether an end for silence is just.
     pub(crate) fn is_idle(&self, limits: &Limits, now: u64) -> bool {
         now >= self.heard + u64::from(limits.idle_ms)
+    }
+
+    /// Whether it may have had to make room for others while there were no descriptors.
+    pub(crate) fn may_make_room(&self, limits: &Limits, now: u64, starved_at: Option<u64>) -> bool {
+        let grace = NEWCOMER_GRACE_MS.min(limits.handshake_ms / 2);
+        starved_at.is_some() && now >= self.accepted + u64::from(grace)
     }
 
     /// Whether an end of the handshake is just.

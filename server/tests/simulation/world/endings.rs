@@ -34,7 +34,8 @@ pub(crate) fn comes_alone(reason: Reason, seated: bool, draining: bool) -> bool 
         End(PeerGone | ConnectionLost) => true,
         End(HandshakeTimeout) => !seated,
         Close(Idle | SlowConsumer) => seated,
-        Close(Drain) => seated && draining,
+        // Who has no seat when the process ends, ends with it.
+        Close(Drain) => draining,
         _ => false,
     }
 }

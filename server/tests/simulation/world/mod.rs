@@ -1,30 +1,31 @@
 //! A world in which production shards run: one thread, one source of decisions, a clock that is a number.
 //!
-//! Owns: the reactors, the wires between them and the players, what happens next. Must not know: what is right (the
+//! Owns: the reactors, which run the production loop, and the players; what happens next. Must not know: what is right (the
 //! oracle and the bounds do). Invariant: the same decisions make the same run, whatever the machine does.
 
 mod bounds;
 pub(crate) mod choices;
 mod compose;
-mod dry;
 mod endings;
+mod net;
 mod oracle;
 mod planted;
 mod player;
 mod scenario;
 mod wire;
 
-use std::collections::VecDeque;
+use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use roomcast::limits::Limits;
+use roomcast::reactor::Running;
 use roomcast::shard::{CloseReason, Common, DisconnectReason, EndReason, Ends};
 
 use self::bounds::Times;
 use self::choices::Choices;
 use self::compose::Script;
-use self::dry::{Dry, Mail, Seen, WireId};
+use self::net::{Events, Network, Seen, Side, WireId};
 use self::oracle::{Oracle, Verdict, must};
 pub(crate) use self::planted::Fault;
 use self::planted::Planted;
@@ -64,14 +65,10 @@ pub(crate) fn run(choices: Choices<'_>, steps: usize, fault: Option<Fault>) -> (
         moved: world
             .reactors
             .iter()
-            .map(|reactor| reactor.shard.counters().adopted)
+            .map(|reactor| reactor.shard().counters().adopted)
             .sum(),
-        refused_reads: world
-            .reactors
-            .iter()
-            .map(|reactor| reactor.refused_reads)
-            .sum(),
-        ends: world.oracle.ends,
+        refused_reads: world.net().refused_reads,
+        ends: world.oracle.ends.clone(),
         struck: world.planted.struck,
     };
     (report, verdict)
@@ -81,22 +78,26 @@ struct World<'c> {
     choices: Choices<'c>,
     now: u64,
     common: Arc<Common>,
-    reactors: Vec<Dry>,
+    reactors: Vec<Running<Side>>,
+    /// Which of them have ended.
+    over: Vec<bool>,
+    events: Events,
+    network: Rc<RefCell<Network>>,
     /// Since when each reactor has had something to do.
     awake: Vec<Option<u64>>,
-    /// Mail under way, by sender and receiver, with the time of its sending.
-    posts: Vec<VecDeque<(u64, Mail)>>,
-    mailbox_capacity: usize,
+    /// Only the first reactor accepts, and deals connections out.
+    deals: bool,
     edges: Edges,
-    wires: Vec<Wire>,
     players: Vec<Player>,
     times: Vec<Times>,
     rooms: Vec<Rc<str>>,
     oracle: Oracle,
     planted: Planted,
     said: u32,
-    /// Bytes that shards took.
-    taken: u64,
+    /// Connections for which there was no room before they were any.
+    turned_away: u64,
+    /// When a reactor was last out of descriptors (ms).
+    starved_at: Option<u64>,
     /// Connections at most.
     connections: usize,
     /// The network delivers at once what the clock leaves it no time for.
@@ -115,46 +116,47 @@ impl World<'_> {
         &self.common.limits
     }
 
-    /// One iteration of a reactor, judged.
+    fn net(&self) -> RefMut<'_, Network> {
+        self.network.borrow_mut()
+    }
+
+    /// It is that late now (ms).
+    fn reach(&mut self, now: u64) {
+        self.net().advance(now);
+        self.now = now;
+    }
+
+    /// Whether a reactor would wake up now.
+    fn wakes(&self, index: usize) -> bool {
+        let due = self.reactors[index].wakes_at() <= self.now;
+        !self.over[index] && (due || self.net().wakes(index))
+    }
+
+    /// One iteration of a reactor, judged; and another one as long as a poll can't hold what there is to report.
     fn iterate(&mut self, index: usize) -> Verdict {
-        let count = self.reactors.len();
-        let capacity = self.mailbox_capacity;
-        let Self {
-            reactors,
-            wires,
-            posts,
-            now,
-            planted,
-            ..
-        } = self;
-        if reactors[index].has_carried() && planted.forgets() {
-            reactors[index].forget_carried();
-        }
-        let (before, from) = reactors.split_at_mut(index);
-        let (reactor, after) = from.split_first_mut().expect("a reactor has an index");
-        let waiting: Vec<usize> = (0..count)
-            .map(|to| match to.cmp(&index) {
-                std::cmp::Ordering::Less => before[to].mailbox.len(),
-                std::cmp::Ordering::Equal => reactor.mailbox.len(),
-                std::cmp::Ordering::Greater => after[to - index - 1].mailbox.len(),
-            })
-            .collect();
-        reactor.iterate(*now, wires, &mut |to, mail| {
-            let under_way: usize = (0..count).map(|from| posts[from * count + to].len()).sum();
-            if waiting[to] + under_way >= capacity {
-                return Err(mail);
+        loop {
+            let began = self.now;
+            let turn = self.reactors[index].turn(&mut self.events);
+            turn.map_err(|error| format!("a poll failed: {error}"))?;
+            let now = self.net().now();
+            self.now = now;
+            self.awake[index] = None;
+            if self.reactors[index].is_over() {
+                self.reactors[index].end();
+                self.over[index] = true;
+                return self.judge(index, began);
             }
-            posts[index * count + to].push_back((*now, mail));
-            Ok(())
-        });
-        self.awake[index] = None;
-        self.judge(index)
+            self.judge(index, began)?;
+            if !self.net().was_overfull(index) {
+                return Ok(());
+            }
+        }
     }
 
     /// Tells the oracle what an iteration did, and checks the bounds.
-    fn judge(&mut self, index: usize) -> Verdict {
-        let now = self.now;
-        for seen in std::mem::take(&mut self.reactors[index].seen) {
+    fn judge(&mut self, index: usize, now: u64) -> Verdict {
+        let seen = self.net().take_seen(index);
+        for seen in seen {
             match seen {
                 Seen::Took {
                     wire,
@@ -162,27 +164,37 @@ impl World<'_> {
                     seated,
                     ended,
                 } => {
-                    self.taken += bytes as u64;
                     self.oracle.took(wire, bytes, seated, ended, now)?;
                     let times = &mut self.times[wire];
                     times.heard = now;
                     times.seated |= seated;
                     if let Some(reason) = ended {
-                        self.ended(wire, reason)?;
+                        self.ended(wire, reason, now)?;
                     }
+                }
+                Seen::Accepted { wire } => {
+                    self.times[wire].accepted = now;
+                    self.times[wire].met = true;
                 }
                 Seen::Ended { wire, reason } => {
                     self.oracle.ended(wire, reason, now)?;
-                    self.ended(wire, reason)?;
+                    self.ended(wire, reason, now)?;
                 }
-                Seen::Reaped { wire } => {
+                Seen::Dropped { wire } => {
                     must(self.times[wire].ended.is_some(), wire, "it vanished")?;
+                }
+                Seen::TurnedAway { wire } => {
+                    must(self.deals, wire, "it was turned away for nothing")?;
+                    self.turned_away += 1;
+                    let player = &mut self.players[wire];
+                    (player.done, player.ended) = (true, true);
+                    player.habit = Habit::Deaf;
                 }
             }
         }
         let reactor = &self.reactors[index];
-        for (slot, wire) in reactor.sockets() {
-            let held = reactor.shard.held(slot);
+        for (slot, &wire) in reactor.sockets().iter() {
+            let held = reactor.shard().held(slot);
             self.times[wire].check(wire, &self.common.limits, now, held)?;
         }
         if self.drained_by.is_some_and(|by| now > by) && self.common.seated() > 0 {
@@ -197,22 +209,23 @@ impl World<'_> {
     }
 
     /// A connection ended: in time, and not one that did nothing to deserve it.
-    fn ended(&mut self, wire: WireId, reason: DisconnectReason) -> Verdict {
+    fn ended(&mut self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
         let times = &mut self.times[wire];
         let early = match reason {
-            DisconnectReason::Close(CloseReason::Idle) => {
-                !times.is_idle(&self.common.limits, self.now)
-            }
+            DisconnectReason::Close(CloseReason::Idle) => !times.is_idle(&self.common.limits, now),
             DisconnectReason::End(EndReason::HandshakeTimeout) => {
-                !times.is_late(&self.common.limits, self.now, self.drained_at)
+                let limits = &self.common.limits;
+                !times.is_late(limits, now, self.drained_at)
+                    && !times.may_make_room(limits, now, self.starved_at)
             }
             _ => false,
         };
         must(!early, wire, "it ended too early")?;
-        times.ended = Some(self.now);
+        times.ended = Some(now);
         let steady =
             self.players[wire].habit == Habit::Steady && !self.asleep && !self.players[wire].done;
-        let hurried = reason == EndReason::HandshakeTimeout.into() && self.drained_at.is_some();
+        let in_a_hurry = self.drained_at.is_some() || self.starved_at.is_some();
+        let hurried = reason == EndReason::HandshakeTimeout.into() && in_a_hurry;
         let fate = hurried
             || matches!(
                 reason,
@@ -229,12 +242,12 @@ impl World<'_> {
     /// A client sends.
     fn send(&mut self, wire: WireId, script: &Script) {
         self.oracle.sends(wire, script);
-        self.wires[wire].send(&script.bytes);
+        self.net().wires[wire].send(&script.bytes);
     }
 
     /// A client reads at most so many bytes, and reacts.
     fn read(&mut self, wire: WireId, most: usize) -> Verdict {
-        let mut bytes = self.wires[wire].take(most);
+        let mut bytes = self.net().wires[wire].take(most);
         let player = &mut self.players[wire];
         let steady = player.habit == Habit::Steady;
         if steady && player.is_open() && self.oracle.is_seated(wire) {
@@ -249,20 +262,24 @@ impl World<'_> {
                 self.oracle.heard(wire, &heard)?;
                 continue;
             }
-            for (wire, heard) in self.planted.twist(wire, heard, self.wires.len()) {
+            for (wire, heard) in self.planted.twist(wire, heard, self.players.len()) {
                 self.oracle.heard(wire, &heard)?;
             }
         }
+        let (at_end, cut) = {
+            let wire = &self.net().wires[wire];
+            (wire.is_at_end(), wire.is_cut())
+        };
         let player = &mut self.players[wire];
-        if self.wires[wire].is_at_end() && !player.ended {
-            if steady && !self.wires[wire].is_cut() {
+        if at_end && !player.ended {
+            if steady && !cut {
                 must(!player.is_in_the_middle(), wire, "it was cut in the middle")?;
                 must(self.oracle.is_told(wire), wire, "it was never told why")?;
             }
             player.done = true;
             player.ended = player.polite;
             if player.polite {
-                self.wires[wire].send_fin();
+                self.network.borrow_mut().wires[wire].send_fin();
             }
         }
         Ok(())
@@ -290,7 +307,7 @@ impl World<'_> {
     fn pass(&mut self, ms: u64) -> Verdict {
         let until = self.now + ms;
         while self.now < until {
-            self.now = until.min(self.now + 16);
+            self.reach(until.min(self.now + 16));
             self.keep_up()?;
         }
         Ok(())
@@ -298,27 +315,18 @@ impl World<'_> {
 
     /// Whatever must not wait any longer happens now.
     fn keep_up(&mut self) -> Verdict {
-        for wire in 0..self.wires.len() {
+        for wire in 0..self.players.len() {
             let steady = self.players[wire].habit == Habit::Steady;
             if steady || self.prompt {
-                self.wires[wire].deliver(usize::MAX);
+                self.net().wires[wire].deliver(usize::MAX);
             }
             if steady && !self.asleep {
                 self.read(wire, usize::MAX)?;
             }
         }
-        let count = self.reactors.len();
-        for path in 0..self.posts.len() {
-            while self.posts[path]
-                .front()
-                .is_some_and(|(at, _)| at + LAG_MS <= self.now)
-            {
-                let (_, mail) = self.posts[path].pop_front().expect("it is there");
-                self.reactors[path % count].mailbox.push_back(mail);
-            }
-        }
-        for index in 0..count {
-            if self.reactors[index].wakes(self.now, &self.wires) {
+        self.net().deliver_late_mail(LAG_MS);
+        for index in 0..self.reactors.len() {
+            if self.wakes(index) {
                 let since = *self.awake[index].get_or_insert(self.now);
                 if since + LAG_MS <= self.now {
                     self.iterate(index)?;
@@ -333,56 +341,56 @@ impl World<'_> {
         let mut spins = 0;
         loop {
             let mut moved = false;
-            for wire in 0..self.wires.len() {
-                moved |= self.wires[wire].deliver(usize::MAX);
+            for wire in 0..self.players.len() {
+                moved |= self.net().wires[wire].deliver(usize::MAX);
                 if !self.asleep && self.players[wire].habit != Habit::Deaf {
-                    moved |= self.wires[wire].readable() > 0;
+                    moved |= self.net().wires[wire].readable() > 0;
                     self.read(wire, usize::MAX)?;
                 }
             }
-            let count = self.reactors.len();
-            for path in 0..self.posts.len() {
-                while let Some((_, mail)) = self.posts[path].pop_front() {
-                    self.reactors[path % count].mailbox.push_back(mail);
+            for path in 0..self.reactors.len() * self.reactors.len() {
+                while self.net().deliver_mail(path) {
                     moved = true;
                 }
             }
             let mut woken = false;
-            let taken = self.taken;
-            for index in 0..count {
-                if self.reactors[index].wakes(self.now, &self.wires) {
+            let taken = self.net().taken;
+            for index in 0..self.reactors.len() {
+                if self.wakes(index) {
                     woken = true;
                     self.iterate(index)?;
                 }
             }
-            moved |= taken != self.taken;
+            moved |= taken != self.net().taken;
             spins = if moved || !woken { 0 } else { spins + 1 };
             if spins > SPIN {
                 return Err("a reactor spins".into());
             }
             if moved || woken {
-                self.now += u64::from(self.choices.once_in(4));
+                let pass = u64::from(self.choices.once_in(4));
+                self.reach(self.now + pass);
                 continue;
             }
-            let deadlines = self
-                .reactors
-                .iter()
-                .filter_map(|reactor| reactor.shard.next_deadline());
-            match deadlines.min() {
-                _ if done(self) || self.now >= until => return Ok(()),
-                Some(next) if next <= until => self.now = next.max(self.now + 1),
-                _ => self.now = until,
+            if done(self) || self.now >= until {
+                return Ok(());
             }
+            let living = self.reactors.iter().zip(&self.over);
+            let next = living.filter(|(_, over)| !**over);
+            let next = next.map(|(reactor, _)| reactor.wakes_at()).min();
+            self.reach(next.map_or(until, |next| next.min(until).max(self.now + 1)));
         }
     }
 
     /// Settles until `done`, or until shards have taken no bytes for `ms`.
     fn outlast(&mut self, ms: u64, done: impl Fn(&Self) -> bool + Copy) -> Verdict {
         let mut taken = None;
-        while !done(self) && taken.replace(self.taken) != Some(self.taken) {
+        loop {
+            let now_taken = self.net().taken;
+            if done(self) || taken.replace(now_taken) == Some(now_taken) {
+                return Ok(());
+            }
             self.settle(self.now + ms, done)?;
         }
-        Ok(())
     }
 
     /// When all is said: did everyone who reads get everything? Then everyone goes.
@@ -397,7 +405,7 @@ impl World<'_> {
         // Each connection is held to its own bounds.
         self.outlast(u64::from(longest + limits.close_ms) + 1_000, |world| {
             let mut reactors = world.reactors.iter();
-            reactors.all(|reactor| reactor.shard.connections() == 0)
+            reactors.all(|reactor| reactor.is_over() || reactor.shard().connections() == 0)
         })?;
         // A room that went while it gathered is forgotten when it would have been frozen.
         self.settle(self.now + 100, |_| false)?;
@@ -407,12 +415,14 @@ impl World<'_> {
     fn nothing_is_owed(&mut self) -> Verdict {
         // Whoever is read no further waits for others to catch up or to be evicted, in one room after the other.
         let patience = 4 * u64::from(self.limits().congested_ms_max) + 4_000;
-        let quiet = |world: &Self| world.wires.iter().all(Wire::is_drained);
+        let quiet = |world: &Self| world.net().wires.iter().all(Wire::is_drained);
         self.outlast(patience, quiet)?;
         let gathering = u64::from(self.limits().flush_interval_ms);
         self.settle(self.now + gathering + 100, |_| false)?;
         for (wire, player) in self.players.iter().enumerate() {
-            let lost = player.habit == Habit::Steady && !self.oracle.is_told(wire);
+            // Who knocks while the process ends may find nobody.
+            let unmet = self.over.contains(&true) && !self.times[wire].seated;
+            let lost = player.habit == Habit::Steady && !self.oracle.is_told(wire) && !unmet;
             let reads = player.habit != Habit::Deaf && !player.ended;
             if reads && self.oracle.is_seated(wire) || lost {
                 self.oracle.owes_nothing(wire)?;
@@ -423,9 +433,15 @@ impl World<'_> {
 
     fn nothing_is_left(&self) -> Verdict {
         let mut ends = Ends::default();
-        let mut accepted = 0;
+        let unmet = self.times.iter().filter(|times| !times.met).count();
+        let mut accepted = self.turned_away + unmet as u64;
         for (index, reactor) in self.reactors.iter().enumerate() {
-            let shard = &reactor.shard;
+            let shard = reactor.shard();
+            accepted += shard.counters().accepted;
+            ends.add(&shard.counters().ends);
+            if self.over[index] {
+                continue;
+            }
             let left = (
                 shard.connections(),
                 shard.rooms(),
@@ -435,13 +451,14 @@ impl World<'_> {
             if left != (0, 0, false, None) {
                 return Err(format!("reactor {index} is left with {left:?}"));
             }
-            accepted += shard.counters().accepted;
-            ends.add(&shard.counters().ends);
         }
-        if ends != self.oracle.ends || accepted != self.wires.len() as u64 {
+        // Who is dealt out while the process ends may find nobody.
+        let missing = accepted != self.players.len() as u64 && !self.over.contains(&true);
+        if ends != self.oracle.ends || missing {
             let expected = &self.oracle.ends;
             return Err(format!(
-                "{accepted} connections, ends {ends:?} instead of {expected:?}"
+                "{accepted} connections of {}, ends {ends:?} instead of {expected:?}",
+                self.players.len()
             ));
         }
         match self.common.seated() {

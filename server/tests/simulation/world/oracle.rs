@@ -12,8 +12,8 @@ use roomcast::shard::{CloseReason, DisconnectReason, EndReason, Ends};
 
 use super::bounds::SLACK_MS;
 use super::compose::{Mark, Message, Script};
-use super::dry::WireId;
 use super::endings;
+use super::net::WireId;
 use super::player::Heard;
 
 /// Nothing, or what is wrong.

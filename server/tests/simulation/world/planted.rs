@@ -3,8 +3,10 @@
 //! Owns: one fault, and when it strikes. Must not know: whether it was found. Invariant: one that twists a
 //! delivery strikes once, and only who is owed everything, so that it must not go unnoticed.
 
+use roomcast::planted;
+
 use super::compose::Message;
-use super::dry::WireId;
+use super::net::WireId;
 use super::player::Heard;
 
 /// What goes wrong.
@@ -20,8 +22,8 @@ pub(crate) enum Fault {
     Misdeliver,
     /// A bit of the stream is flipped.
     Corrupt,
-    /// The reactor forgets a read for which no edge will come.
-    ForgetCarried,
+    /// Something inside of the server, from the beginning.
+    Within(planted::Fault),
 }
 
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub(crate) struct Planted {
 
 impl Planted {
     pub(crate) fn new(fault: Option<Fault>, countdown: usize) -> Self {
+        planted::plant(match fault {
+            Some(Fault::Within(fault)) => Some(fault),
+            _ => None,
+        });
         Self {
             fault,
             countdown,
@@ -51,12 +57,6 @@ impl Planted {
         self.struck = self.countdown == 0;
         self.countdown = self.countdown.saturating_sub(1);
         self.struck
-    }
-
-    /// Whether a read is to be forgotten: from some occasion on, all of them.
-    pub(crate) fn forgets(&mut self) -> bool {
-        self.struck && self.fault == Some(Fault::ForgetCarried)
-            || self.strikes(Fault::ForgetCarried)
     }
 
     /// Flips a bit.

@@ -3,19 +3,21 @@
 //! Owns: limits, sizes and likelihoods. Must not know: what is right. Invariant: decision 0 is always the harmless one,
 //! so that a run whose decisions are used up comes to its end.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use roomcast::limits::{FANOUT_BUDGET, Limits};
+use roomcast::reactor::{Running, Setting};
 use roomcast::shard::Common;
+use roomcast::transport::Port;
 use roomcast_protocol::close::CloseCode;
 
 use super::World;
 use super::bounds::{SLACK_MS, Times};
 use super::choices::Choices;
 use super::compose::{Mark, Script, message};
-use super::dry::{Dry, Mail, WireId};
+use super::net::{Events, Network, Side, Weather, WireId};
 use super::oracle::{Oracle, Verdict};
 use super::planted::{Fault, Planted};
 use super::player::{Habit, Player};
@@ -56,8 +58,27 @@ impl<'c> World<'c> {
         }
         let common = Arc::new(Common::new(limits.clone(), count));
         let buffer = choices.one_of(&[64 * 1024, 1024, 100]);
-        let reactor = |index| Dry::new(Arc::clone(&common), index, index as u64, buffer);
-        let reactors: Vec<Dry> = (0..count).map(reactor).collect();
+        let weather = Weather {
+            poll: choices.one_of(&[4096, 4096, 4096, 3, 1]),
+            full: choices.once_in(8),
+            call_us: choices.one_of(&[0, 0, 10, 50]),
+            mailbox: choices.one_of(&[4096, 4096, 2]),
+        };
+        let deals = count > 1 && choices.once_in(4);
+        let network = Rc::new(RefCell::new(Network::new(count, weather)));
+        let reactor = |index| {
+            let setting = Setting {
+                common: Arc::clone(&common),
+                index,
+                ports: vec![Port::Plain],
+                deals: deals && index == 0,
+                buffer,
+                seed: index as u64,
+                published: Default::default(),
+            };
+            Running::new(Side::new(index, &network), setting)
+        };
+        let reactors = (0..count).map(reactor).collect();
         // The hash of a name is another one in each process; where its room is at home must not be.
         let rooms = (0..choices.below(4) + 1).map(|number| {
             let home = choices.below(count);
@@ -68,7 +89,6 @@ impl<'c> World<'c> {
             Rc::from(found.expect("some name has that home"))
         });
         let rooms = rooms.collect();
-        let mailbox_capacity = choices.one_of(&[4096, 4096, 2]);
         let edges = choices.one_of(&[Edges::Both, Edges::Each]);
         let countdown = if fault.is_some() {
             choices.below(200)
@@ -78,18 +98,20 @@ impl<'c> World<'c> {
         let mut world = Self {
             now: 0,
             reactors,
+            over: vec![false; count],
             awake: vec![None; count],
-            posts: (0..count * count).map(|_| VecDeque::new()).collect(),
-            mailbox_capacity,
+            events: Events::default(),
+            network,
+            deals,
             edges,
-            wires: Vec::new(),
             players: Vec::new(),
             times: Vec::new(),
             rooms,
             oracle: Oracle::new(limits),
             planted: Planted::new(fault, countdown),
             said: 0,
-            taken: 0,
+            turned_away: 0,
+            starved_at: None,
             prompt: choices.once_in(2),
             heavy: choices.once_in(5),
             drained_at: None,
@@ -113,35 +135,37 @@ impl<'c> World<'c> {
                 break;
             }
             match self.choices.below(32) {
-                0..=1 if self.wires.len() < self.connections => self.connect(),
+                0..=1 if self.players.len() < self.connections => self.connect(),
                 0..=9 => self.someone(Self::act)?,
                 10..=15 => self.someone(|world, wire| {
                     let most = world.choices.one_of(&[usize::MAX, 1, 7, 100, 5_000]);
-                    world.wires[wire].deliver(most);
+                    world.net().wires[wire].deliver(most);
                     Ok(())
                 })?,
                 16..=19 => self.someone(Self::listen)?,
                 20..=24 => {
                     let index = self.choices.below(self.reactors.len());
-                    if self.reactors[index].wakes(self.now, &self.wires) {
-                        self.reactors[index].rotation = self.choices.below(16);
+                    if self.wakes(index) {
+                        let rotation = self.choices.below(16);
+                        self.net().rotate(index, rotation);
                         self.iterate(index)?;
                     }
                 }
                 25..=26 => {
-                    let path = self.choices.below(self.posts.len());
-                    let to = path % self.reactors.len();
-                    if let Some((_, mail)) = self.posts[path].pop_front() {
-                        self.reactors[to].mailbox.push_back(mail);
-                    }
+                    let paths = self.reactors.len() * self.reactors.len();
+                    let path = self.choices.below(paths);
+                    self.net().deliver_mail(path);
                 }
                 27 if self.choices.once_in(200) => self.drain(),
+                27 if self.choices.once_in(12) => self.refuse_accepts(),
                 27 => self.someone(|world, wire| {
                     if world.players[wire].habit != Habit::Steady {
-                        world.wires[wire].interrupt = true;
                         let capacity = world.choices.one_of(&[32 * 1024, 4096, 300, 256 * 1024]);
-                        world.wires[wire].resize(capacity);
-                        world.wires[wire].pinch = Some(world.choices.below(3_000));
+                        let pinch = world.choices.below(3_000);
+                        let wire = &mut world.net().wires[wire];
+                        wire.interrupt = true;
+                        wire.resize(capacity);
+                        wire.pinch = Some(pinch);
                     }
                     Ok(())
                 })?,
@@ -155,10 +179,10 @@ impl<'c> World<'c> {
     }
 
     fn someone(&mut self, mut does: impl FnMut(&mut Self, WireId) -> Verdict) -> Verdict {
-        if self.wires.is_empty() {
+        if self.players.is_empty() {
             return Ok(());
         }
-        let wire = self.choices.below(self.wires.len());
+        let wire = self.choices.below(self.players.len());
         does(self, wire)
     }
 
@@ -194,7 +218,7 @@ impl<'c> World<'c> {
             self.speak(wire);
         }
         if self.choices.below(4) > 0 {
-            self.wires[wire].deliver(usize::MAX);
+            self.net().wires[wire].deliver(usize::MAX);
         }
     }
 
@@ -203,20 +227,15 @@ impl<'c> World<'c> {
         let choices = &mut self.choices;
         let steady = habit == Habit::Steady;
         let polite = steady || !choices.once_in(4);
-        let wire = self.wires.len();
+        let wire = self.players.len();
         let mut player = Player::new(habit, wire as u32, polite);
         player.asked = room.is_some();
         let narrow = choices.one_of(&[32 * 1024, 4096, 300, 256 * 1024]);
         let capacity = if steady { WIDE } else { narrow };
-        self.wires.push(Wire::new(self.edges, capacity));
+        let reactor = if self.deals { 0 } else { reactor };
+        self.net().connect(reactor, Wire::new(self.edges, capacity));
         self.times.push(Times::new(self.now));
         self.oracle.connects();
-        if choices.once_in(4) {
-            // As where only one reactor accepts.
-            self.posts[reactor].push_back((self.now, Mail::Accepted(wire)));
-        } else {
-            self.reactors[reactor].backlog.push_back(wire);
-        }
         let mut script = Script::default();
         if let Some(room) = room {
             let path = format!("/rooms/{room}");
@@ -300,12 +319,12 @@ impl<'c> World<'c> {
 
     /// A client ends its side without a word.
     fn hang_up(&mut self, wire: WireId) {
-        self.wires[wire].send_fin();
+        self.net().wires[wire].send_fin();
         (self.players[wire].done, self.players[wire].ended) = (true, true);
     }
 
     fn reset(&mut self, wire: WireId) {
-        self.wires[wire].send_reset();
+        self.net().wires[wire].send_reset();
         (self.players[wire].done, self.players[wire].ended) = (true, true);
     }
 
@@ -323,11 +342,24 @@ impl<'c> World<'c> {
     fn drain(&mut self) {
         let spread = self.choices.one_of(&[0, 300, 2_000]);
         self.oracle.draining = true;
-        for index in 0..self.reactors.len() {
-            self.posts[index].push_back((self.now, Mail::Drain(spread)));
+        self.common.order_drain(spread);
+        self.net().wake_all();
+        // A second order changes nothing.
+        if self.drained_at.is_none() {
+            self.drained_at = Some(self.now);
+            self.drained_by = Some(self.now + u64::from(spread) + SLACK_MS);
         }
-        self.drained_at.get_or_insert(self.now);
-        self.drained_by = Some(self.now + u64::from(spread) + SLACK_MS);
+    }
+
+    /// The next attempts to accept fail: who waited has gone, or there are no descriptors.
+    fn refuse_accepts(&mut self) {
+        let index = self.choices.below(self.reactors.len());
+        let attempts = self.choices.one_of(&[1, 3, 20]);
+        let exhausted = self.choices.once_in(2);
+        self.net().refuse_accepts(index, attempts, exhausted);
+        if exhausted {
+            self.starved_at = Some(self.now);
+        }
     }
 
     /// Everyone goes, in one of three ways.
@@ -335,7 +367,7 @@ impl<'c> World<'c> {
         match self.choices.below(3) {
             0 => self.drain(),
             1 => {
-                for wire in 0..self.wires.len() {
+                for wire in 0..self.players.len() {
                     let end = self.choices.below(3);
                     if !self.players[wire].done && self.players[wire].asked && end == 0 {
                         let mut script = Script::default();

@@ -1,0 +1,60 @@
+//! Faults that the simulation plants, to show that it would find them.
+//!
+//! Owns: which fault this thread has. Must not know: where it strikes. Invariant: without debug assertions there are
+//! none, and asking costs nothing.
+
+#[cfg(debug_assertions)]
+use std::cell::Cell;
+
+/// One thing that is done wrong, everywhere and always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A read for which no edge will come is forgotten.
+    ForgottenRead,
+    /// The last byte behind a request head does not go along to the home of its room.
+    LostByte,
+    /// A room that gathers while its fan-out runs is not listed for the next one.
+    ForgottenMark,
+    /// Of what a member said itself only the first part is left out.
+    WrongGap,
+    /// No timer fires in an iteration with events.
+    SleepingTimer,
+    /// Who dies with something left to say is never freed.
+    LeakedSlot,
+    /// A room whose members have caught up does not let its flooders be read again.
+    EndlessPause,
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
+}
+
+/// Plants a fault on this thread, or takes it away.
+pub fn plant(fault: Option<Fault>) {
+    #[cfg(debug_assertions)]
+    PLANTED.set(fault);
+    #[cfg(not(debug_assertions))]
+    let _ = fault;
+}
+
+/// Whether this fault is planted.
+#[inline]
+pub(crate) fn is(fault: Fault) -> bool {
+    #[cfg(debug_assertions)]
+    return PLANTED.get() == Some(fault);
+    #[cfg(not(debug_assertions))]
+    {
+        let _ = fault;
+        false
+    }
+}
+
+/// What goes along to another reactor of these bytes: all of them, but for [`Fault::LostByte`].
+#[inline]
+pub(crate) fn cut(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [front @ .., _] if is(Fault::LostByte) => front,
+        _ => bytes,
+    }
+}

@@ -1,0 +1,522 @@
+//! The loop: one iteration after the other, in the order of the table in `docs/ARCHITECTURE.md`.
+//!
+//! Owns: that order, what is put off to the next iteration, and when. Must not know: rooms or frames, nor whose network
+//! it runs on. Invariant: a socket is written in exactly one place ([`Running::flush`]), once per iteration unless it
+//! takes everything and more waits.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Published;
+use super::doors::{Accepting, Door};
+use super::mailbox::Mail;
+use super::net::{Accepted, Net, Step};
+use super::sockets::{Handle, Named, Sockets};
+use crate::limits::{
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, HANDSHAKE_SLICE_US, LAST_WORDS_MS, MAIL_BUDGET, POLL_MS,
+};
+use crate::planted::{self, Fault};
+use crate::shard::{Action, Common, Handover, Shard, Written};
+use crate::transport::Port;
+
+/// How often the operator is told that descriptors have run out.
+const WARN_EVERY_MS: u64 = 10_000;
+
+/// How often a draining reactor without players looks whether the others are done.
+const DRAIN_LOOK_MS: u64 = 50;
+
+/// How often counters are published at most.
+const PUBLISH_EVERY_MS: u64 = 1_000;
+
+/// What a loop is made with.
+#[derive(Debug)]
+pub struct Setting {
+    /// What all reactors share.
+    pub common: Arc<Common>,
+    /// The number of this reactor.
+    pub index: usize,
+    /// What its doors speak.
+    pub ports: Vec<Port>,
+    /// This reactor accepts for all and deals connections out.
+    pub deals: bool,
+    /// Bytes of the receive buffer.
+    pub buffer: usize,
+    /// Decides the jitter.
+    pub seed: u64,
+    /// Where counters can be read.
+    pub published: Published,
+}
+
+/// One reactor at work.
+#[derive(Debug)]
+pub struct Running<N: Net> {
+    net: N,
+    shard: Shard,
+    common: Arc<Common>,
+    index: usize,
+    published: Published,
+    sockets: Sockets<N::Socket>,
+    doors: Vec<Door>,
+    deals: bool,
+    /// The reactor that is dealt the next connection, where only this one accepts.
+    deal_to: usize,
+    buffer: Box<[u8]>,
+    /// Milliseconds of this iteration.
+    now: u64,
+    /// Milliseconds that the next poll sleeps at most.
+    sleep: u64,
+    /// Reads for which no edge will come.
+    carried: VecDeque<Handle>,
+    /// Reads that go into a TLS handshake, in the order in which they came; those too are put off.
+    handshakes: VecDeque<Handle>,
+    actions: Vec<Action>,
+    slots: Vec<u32>,
+    /// When draining must be over (ms).
+    drain_until: Option<u64>,
+    published_at: u64,
+    warned_at: Option<u64>,
+}
+
+impl<N: Net> Running<N> {
+    /// A loop whose first poll does not sleep: somebody may have knocked already.
+    pub fn new(net: N, setting: Setting) -> Self {
+        let Setting {
+            common,
+            index,
+            ports,
+            deals,
+            buffer,
+            seed,
+            published,
+        } = setting;
+        let now = net.clock() / 1_000;
+        Self {
+            shard: Shard::new(Arc::clone(&common), index, now, seed),
+            net,
+            common,
+            index,
+            published,
+            sockets: Sockets::default(),
+            doors: ports.into_iter().map(Door::new).collect(),
+            deals,
+            deal_to: index,
+            buffer: vec![0; buffer].into_boxed_slice(),
+            now,
+            sleep: 0,
+            carried: VecDeque::new(),
+            handshakes: VecDeque::new(),
+            actions: Vec::new(),
+            slots: Vec::new(),
+            drain_until: None,
+            published_at: 0,
+            warned_at: None,
+        }
+    }
+
+    /// Iterates until it has been drained.
+    ///
+    /// # Errors
+    ///
+    /// When polling itself fails, which only a fault of this program can cause.
+    pub fn run(mut self, events: &mut N::Events) -> io::Result<()> {
+        while !self.is_over() {
+            self.turn(events)?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// The process waits for nobody any longer.
+    pub fn end(&mut self) {
+        self.shard.abandon();
+        self.net.watch(&self.shard, &self.sockets, Step::Done);
+        self.publish(true);
+    }
+
+    /// One iteration.
+    ///
+    /// # Errors
+    ///
+    /// When polling itself fails, which only a fault of this program can cause.
+    pub fn turn(&mut self, events: &mut N::Events) -> io::Result<()> {
+        match self.net.poll(events, Duration::from_millis(self.sleep)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        self.now = self.net.clock() / 1_000;
+        self.shard.advance(self.now);
+        self.heed_drain();
+        self.mail();
+        self.hear(events);
+        self.accept();
+        self.shard.freeze();
+        self.flush();
+        // Last, so that a peer is not found silent or slow for bytes that waited while this process stood still.
+        if !(planted::is(Fault::SleepingTimer) && N::events(events).next().is_some()) {
+            self.shard.expire();
+        }
+        self.shake_hands();
+        self.act();
+        self.net.watch(&self.shard, &self.sockets, Step::Done);
+        let Self {
+            shard,
+            sockets,
+            net,
+            ..
+        } = self;
+        shard.reap(|slot| {
+            if let Some(socket) = sockets.take(slot) {
+                net.close(socket);
+            }
+        });
+        self.publish(false);
+        self.sleep = self.sleep();
+        Ok(())
+    }
+
+    /// Milliseconds that the next poll sleeps: not at all if work was carried over.
+    fn sleep(&self) -> u64 {
+        let mut accept_at = None;
+        for door in &self.doors {
+            match door.accepting {
+                Accepting::Ready => return 0,
+                Accepting::PausedUntil(until) => accept_at = Some(until),
+                Accepting::Idle => {}
+            }
+        }
+        let carried_over = !self.carried.is_empty() || !self.handshakes.is_empty();
+        if carried_over || self.shard.has_work() || self.net.has_mail() {
+            return 0;
+        }
+        // Draining, it stays to answer 503 until the players of the other reactors have gone too.
+        let look_again = self
+            .drain_until
+            .map(|until| until.min(self.now + DRAIN_LOOK_MS));
+        let deadlines = [accept_at, self.shard.next_deadline(), look_again];
+        let next = deadlines.into_iter().flatten().min();
+        next.map_or(POLL_MS, |next| {
+            next.saturating_sub(self.net.clock() / 1_000).min(POLL_MS)
+        })
+    }
+
+    /// Whether it has been drained, and everybody has gone or has had the time for it.
+    pub fn is_over(&self) -> bool {
+        self.drain_until.is_some_and(|until| {
+            self.shard.connections() == 0 && self.common.seated() == 0 || self.now >= until
+        })
+    }
+
+    /// When it wants to be woken without an event or mail (ms): what the next poll sleeps for.
+    pub fn wakes_at(&self) -> u64 {
+        self.now + self.sleep
+    }
+
+    /// What it drives.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// What it runs on.
+    pub fn net(&self) -> &N {
+        &self.net
+    }
+
+    /// Its sockets.
+    pub fn sockets(&self) -> &Sockets<N::Socket> {
+        &self.sockets
+    }
+
+    /// The process is told to end: once, however often it is told.
+    fn heed_drain(&mut self) {
+        if self.drain_until.is_some() {
+            return;
+        }
+        let Some(spread_ms) = self.common.drain_ordered() else {
+            return;
+        };
+        self.shard.drain(spread_ms);
+        let closing = u64::from(self.common.limits.close_ms);
+        // Twice: its timer may be late by a tick or two.
+        let last_words = u64::from(2 * LAST_WORDS_MS);
+        self.drain_until = Some(self.now + u64::from(spread_ms) + closing + last_words);
+    }
+
+    fn mail(&mut self) {
+        for _ in 0..MAIL_BUDGET {
+            match self.net.take_mail() {
+                Some(Mail::Adopt(socket, handover)) => {
+                    let slot = self.shard.adopt(*handover);
+                    self.register(slot, socket);
+                    self.net
+                        .watch(&self.shard, &self.sockets, Step::Adopted(slot));
+                }
+                Some(Mail::Accepted { socket, door, peer }) => self.admit(socket, door, peer),
+                None => break,
+            }
+        }
+    }
+
+    /// Reads what was put off, then what the poll reports.
+    fn hear(&mut self, events: &N::Events) {
+        // Before the edges: they have waited longer.
+        for handle in std::mem::take(&mut self.carried) {
+            if let Some(to_the_end) = self.sockets.uncarry(handle) {
+                self.read(handle, to_the_end);
+            }
+        }
+        for event in N::events(events) {
+            match Named::by(event.token) {
+                Named::Door(number) => self.doors[number].knock(),
+                // Its mail has been taken already.
+                Named::Mailbox => {}
+                Named::Connection(handle) => {
+                    if event.writable && self.sockets.current(handle).is_some() {
+                        self.shard.writable(handle.slot);
+                    }
+                    if event.readable {
+                        self.read(handle, event.closed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Accepts in portions; out of descriptors it pauses instead of spinning on a listener that stays ready.
+    fn accept(&mut self) {
+        for door in 0..self.doors.len() {
+            if self.doors[door].is_open(self.now) {
+                self.doors[door].accepting = self.accept_at(door);
+            }
+        }
+    }
+
+    /// Accepts one portion; returns how it goes on.
+    fn accept_at(&mut self, door: usize) -> Accepting {
+        for _ in 0..ACCEPT_BUDGET {
+            match self.net.accept(door) {
+                Accepted::Connection(socket, peer) => self.deal(socket, door, peer),
+                Accepted::Gone => {}
+                Accepted::Nobody => return Accepting::Idle,
+                Accepted::Exhausted(error) => {
+                    let warn = self
+                        .warned_at
+                        .is_none_or(|at| self.now >= at + WARN_EVERY_MS);
+                    if warn {
+                        self.warned_at = Some(self.now);
+                        tracing::warn!(%error, connections = self.shard.connections(),
+                        "can't accept: raise the limit of open files (ulimit -n) or lower --max-connections");
+                    }
+                    // Whoever has been shaking hands for long makes room; its descriptor is free after this iteration.
+                    let evicted = (0..ACCEPT_BUDGET).take_while(|_| self.shard.evict_newcomer());
+                    return if evicted.count() > 0 {
+                        Accepting::Ready
+                    } else {
+                        Accepting::PausedUntil(self.now + ACCEPT_PAUSE_MS)
+                    };
+                }
+            }
+        }
+        Accepting::Ready
+    }
+
+    /// Keeps a new connection, or deals it to the reactor whose turn it is.
+    fn deal(&mut self, socket: N::Socket, door: usize, peer: Option<IpAddr>) {
+        if self.deals {
+            self.deal_to = (self.deal_to + 1) % self.common.reactors;
+            if self.deal_to != self.index {
+                let mail = Mail::Accepted { socket, door, peer };
+                if let Err(Mail::Accepted { socket, .. }) = self.net.send_mail(self.deal_to, mail) {
+                    // A full mailbox: the peer is told by the end of the connection, the fewest resources spent.
+                    self.net.close(socket);
+                }
+                return;
+            }
+        }
+        self.admit(socket, door, peer);
+    }
+
+    fn admit(&mut self, socket: N::Socket, door: usize, peer: Option<IpAddr>) {
+        // Far beyond the limit there is not even room to say so.
+        if self.common.is_crowded() && !self.shard.evict_newcomer() {
+            self.net.close(socket);
+            return;
+        }
+        let slot = self.shard.accept(self.doors[door].port, peer);
+        self.register(slot, socket);
+    }
+
+    fn register(&mut self, slot: u32, mut socket: N::Socket) {
+        let handle = self.sockets.reserve(slot);
+        let registered = self.net.register(&mut socket, handle.token());
+        self.sockets.insert(slot, socket);
+        if let Err(error) = registered {
+            tracing::warn!(%error, "a connection can't be registered");
+            self.shard.failed(slot);
+        }
+    }
+
+    /// Reads a socket, at once or, if that goes on with a TLS handshake, when its turn comes. Once per iteration whoever
+    /// asks: of a read that is put off only what this edge says is kept.
+    fn read(&mut self, handle: Handle, to_the_end: bool) {
+        if self.sockets.current(handle).is_none() {
+            return;
+        }
+        if self.sockets.is_carried(handle) {
+            self.sockets.carry(handle, to_the_end);
+        } else if self.shard.is_shaking_hands(handle.slot) {
+            self.sockets.carry(handle, to_the_end);
+            self.handshakes.push_back(handle);
+        } else {
+            self.read_now(handle, to_the_end);
+        }
+    }
+
+    /// Goes on with TLS handshakes, in portions and after everything else, so that a storm of them does not hurt those
+    /// who play. What they answer leaves with the next iteration's flush.
+    fn shake_hands(&mut self) {
+        if self.handshakes.is_empty() {
+            return;
+        }
+        let until = self.net.clock() + HANDSHAKE_SLICE_US;
+        for _ in 0..self.common.limits.tls_handshakes {
+            let Some(handle) = self.handshakes.pop_front() else {
+                break;
+            };
+            if let Some(to_the_end) = self.sockets.uncarry(handle) {
+                self.read_now(handle, to_the_end);
+            }
+            if self.net.clock() >= until {
+                break;
+            }
+        }
+    }
+
+    /// Reads a socket. A short read ends the edge, so no second read is made to see
+    /// `WouldBlock`; unless the peer has ended its side (`to_the_end`), for which there would be no further edge.
+    fn read_now(&mut self, handle: Handle, to_the_end: bool) {
+        let Some(socket) = self.sockets.current(handle) else {
+            return;
+        };
+        let slot = handle.slot;
+        if !self.shard.may_read(slot) {
+            self.net
+                .watch(&self.shard, &self.sockets, Step::Declined(slot));
+            return;
+        }
+        let mut took = 0;
+        match self.net.read(socket, &mut self.buffer) {
+            Ok(0) => self.shard.end_of_input(slot),
+            Ok(n) => {
+                took = n;
+                self.shard.receive(slot, &mut self.buffer[..n]);
+                if n == self.buffer.len() || to_the_end {
+                    self.carry(handle, to_the_end);
+                }
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => return,
+                ErrorKind::Interrupted => self.carry(handle, to_the_end),
+                _ => self.shard.failed(slot),
+            },
+        }
+        self.net
+            .watch(&self.shard, &self.sockets, Step::Read(slot, took));
+    }
+
+    /// Puts a read off to the next iteration.
+    fn carry(&mut self, handle: Handle, to_the_end: bool) {
+        if self.sockets.carry(handle, to_the_end) && !planted::is(Fault::ForgottenRead) {
+            self.carried.push_back(handle);
+        }
+    }
+
+    /// The only place where sockets are written.
+    fn flush(&mut self) {
+        while let Some(slot) = self.shard.next_write() {
+            let Some(socket) = self.sockets.get(slot) else {
+                self.shard.wrote(Written::Failed);
+                continue;
+            };
+            let net = &mut self.net;
+            let result = self.shard.pending().with_slices(|slices| {
+                loop {
+                    let result = net.write(socket, slices);
+                    if !matches!(&result, Err(error) if error.kind() == ErrorKind::Interrupted) {
+                        break result;
+                    }
+                }
+            });
+            self.shard.wrote(match result {
+                Ok(n) => Written::Bytes(n),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Written::Blocked,
+                Err(_) => Written::Failed,
+            });
+        }
+    }
+
+    fn act(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.shard.take_actions(&mut actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::ShutdownWrite(slot) => {
+                    if let Some(socket) = self.sockets.get(slot)
+                        && self.net.shutdown_write(socket).is_err()
+                    {
+                        self.shard.failed(slot);
+                    }
+                }
+                Action::HandOff {
+                    slot,
+                    home,
+                    handover,
+                } => self.hand_off(slot, home, handover),
+            }
+        }
+        self.actions = actions;
+        let mut slots = std::mem::take(&mut self.slots);
+        self.shard.take_unpaused(&mut slots);
+        // What edges came while they were paused is not remembered: such a read goes on until there is nothing left.
+        // They have waited longest, so they come before those that filled the buffer in this iteration.
+        for slot in slots.drain(..).rev() {
+            if let Some(handle) = self.sockets.handle(slot)
+                && self.sockets.carry(handle, true)
+            {
+                self.carried.push_front(handle);
+            }
+        }
+        self.slots = slots;
+    }
+
+    fn hand_off(&mut self, slot: u32, home: usize, handover: Box<Handover>) {
+        let Some(mut socket) = self.sockets.take(slot) else {
+            return;
+        };
+        self.net.deregister(&mut socket);
+        let undelivered = self.net.send_mail(home, Mail::Adopt(socket, handover));
+        if let Err(Mail::Adopt(socket, handover)) = undelivered {
+            let slot = self.shard.refuse_hand_off(*handover);
+            self.register(slot, socket);
+            self.net
+                .watch(&self.shard, &self.sockets, Step::Adopted(slot));
+        }
+    }
+
+    fn publish(&mut self, at_the_end: bool) {
+        if at_the_end || self.now >= self.published_at + PUBLISH_EVERY_MS {
+            // Whoever reads is done soon: only the last publication waits for that.
+            let published = if at_the_end {
+                Some(self.published.lock())
+            } else {
+                self.published.try_lock()
+            };
+            if let Some(mut published) = published {
+                self.published_at = self.now;
+                published.clone_from(self.shard.counters());
+            }
+        }
+    }
+}
