@@ -63,6 +63,24 @@ impl Decoder {
     /// # Errors
     /// At the first violation of RFC 6455 or of `rules`, as early as the bytes show it: a message's size is judged on
     /// the declared length, text on each piece. From then on every call returns the same violation.
+    ///
+    /// # Examples
+    /// ```
+    /// use roomcast_protocol::frame::{Decoder, Item, MessageKind, Role, Rules};
+    ///
+    /// let rules = Rules { role: Role::Client, max_message: 1024 };
+    /// let mut decoder = Decoder::default();
+    /// // Two frames of a server, read in two pieces.
+    /// let (mut first, mut second) = (*b"\x82\x03one\x82\x03", *b"two");
+    /// let mut input = &mut first[..];
+    /// let item = decoder.next(&rules, &mut input)?;
+    /// assert_eq!(item, Some(Item::Message { kind: MessageKind::Binary, payload: b"one" }));
+    /// assert_eq!(decoder.next(&rules, &mut input)?, None);
+    /// let mut input = &mut second[..];
+    /// let item = decoder.next(&rules, &mut input)?;
+    /// assert_eq!(item, Some(Item::Message { kind: MessageKind::Binary, payload: b"two" }));
+    /// # Ok::<(), roomcast_protocol::frame::Violation>(())
+    /// ```
     #[inline]
     pub fn next<'a, 'i: 'a>(
         &'a mut self,

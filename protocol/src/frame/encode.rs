@@ -66,6 +66,16 @@ pub const fn encoded_len(payload: usize) -> usize {
 }
 
 /// Appends one whole unmasked frame: the server's side.
+///
+/// # Examples
+/// ```
+/// use roomcast_protocol::frame::{Opcode, encode, encoded_len};
+///
+/// let mut out = Vec::new();
+/// encode(&mut out, Opcode::Text, b"hello");
+/// assert_eq!(out, b"\x81\x05hello");
+/// assert_eq!(out.len(), encoded_len(5));
+/// ```
 #[inline]
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     out.reserve(encoded_len(payload.len()));

@@ -105,6 +105,7 @@ pub struct Rules {
 
 /// What the peer did wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Violation {
     /// One of RSV1-3 is set, though no extension was agreed on.
     #[error("reserved bits are set and no extension was negotiated")]

@@ -9,6 +9,7 @@ use super::{
 
 /// Why a client has no WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The server answered with this status instead of 101.
     #[error("the server answered with HTTP status {0}, not 101: check the address and the path")]

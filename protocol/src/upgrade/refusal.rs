@@ -8,6 +8,7 @@ use super::Status;
 /// Why a request is refused, by the parser or by the server that asked it. Copy, small, and good as a metric label
 /// through `Debug`; `Display` is the [explanation](Self::explanation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Refusal {
     /// A TLS ClientHello. No HTTP answer makes sense: [`write_refusal`](super::write_refusal) writes nothing, the
     /// caller closes and logs.
