@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::tls::{TlsFlags, Wanted};
-use super::units::{Bytes, Millis};
+use super::units::{Bytes, Millis, parse_address};
 use super::{environment, memory};
 use crate::limits::{BATCH_SHARE_OF_OUTBOX, Limits, REACTORS_MAX};
 use crate::shard::{Addresses, Naming, RoomNames};
@@ -450,13 +450,6 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
         return Ok(Listen::Off);
     }
     parse_address(text).map(Listen::At)
-}
-
-/// An address to listen on.
-pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "give an IP address and a port, like 127.0.0.1:7777, 0.0.0.0:7777 or [::]:7777".to_owned()
-    })
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {

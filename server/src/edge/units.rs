@@ -1,6 +1,7 @@
-//! Durations and sizes as people write them: `20s`, `500ms`, `64KiB`.
+//! Durations, sizes and addresses as people write them: `20s`, `500ms`, `64KiB`, `0.0.0.0:7777`.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 /// A duration in whole milliseconds.
@@ -111,6 +112,13 @@ fn split(text: &str) -> (&str, &str) {
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
     (&text[..end], text[end..].trim_start())
+}
+
+/// An address to listen on.
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "give an IP address and a port, like 127.0.0.1:7777, 0.0.0.0:7777 or [::]:7777".to_owned()
+    })
 }
 
 #[cfg(test)]

@@ -63,6 +63,12 @@ pub(crate) const CLAIMS: &[Claim] = &[
         why: "only who makes settings names rustls: a new version of it changes protocol::tls and them",
     },
     Claim {
+        scope: "server/src/edge/tls",
+        except: &[],
+        forbidden: &["crate::edge::config", "crate::shard", "crate::reactor"],
+        why: "the command line and the process know of certificates, not the other way round",
+    },
+    Claim {
         scope: "loadgen/src",
         except: &[
             "loadgen/src/engine/trust.rs",
@@ -415,6 +421,10 @@ mod tests {
             ("server/src/limits.rs", "use std::env;"),
             ("server/src/shard/mod.rs", "use rustls::ServerConfig;"),
             ("server/src/edge/config.rs", "use rustls::ServerConfig;"),
+            (
+                "server/src/edge/tls/flags.rs",
+                "use super::super::config::parse_listen;",
+            ),
             ("protocol/src/upgrade/mod.rs", "use rustls::Error;"),
             (
                 "loadgen/src/engine/worker/mod.rs",

@@ -12,8 +12,8 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    ClientConfig, ClientConnection, Error, RootCertStore, ServerConfig, ServerConnection,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConnectionCommon, Error, RootCertStore, ServerConfig,
+    ServerConnection, SideData, SupportedProtocolVersion,
 };
 use tempfile::TempDir;
 use x509_parser::time::ASN1Time;
@@ -154,34 +154,31 @@ impl Ends {
 
     /// Carries bytes to and fro until neither end has any. The server's errors count first: it is under test.
     pub(super) fn exchange(&mut self) -> Result<(), Error> {
-        let mut refused = Ok(());
-        while refused.is_ok() && (self.client.wants_write() || self.server.wants_write()) {
-            let mut wire = Vec::new();
-            while self.client.wants_write() {
-                self.client.write_tls(&mut wire).unwrap();
-            }
-            let mut rest = &wire[..];
-            while !rest.is_empty() {
-                self.server.read_tls(&mut rest).unwrap();
-                refused = self.server.process_new_packets().map(|_| ());
-                refused.clone()?;
-            }
-            let mut wire = Vec::new();
-            while self.server.wants_write() {
-                self.server.write_tls(&mut wire).unwrap();
-            }
-            let mut rest = &wire[..];
-            while !rest.is_empty() {
-                self.client.read_tls(&mut rest).unwrap();
-                refused = self.client.process_new_packets().map(|_| ());
-                refused.clone()?;
-            }
+        while self.client.wants_write() || self.server.wants_write() {
+            carry(&mut self.client, &mut self.server)?;
+            carry(&mut self.server, &mut self.client)?;
         }
-        refused
+        Ok(())
     }
 
     /// What the server identified itself with.
     pub(super) fn leaf(&self) -> CertificateDer<'static> {
         self.client.peer_certificates().unwrap()[0].clone()
     }
+}
+
+fn carry<F: SideData, T: SideData>(
+    from: &mut ConnectionCommon<F>,
+    to: &mut ConnectionCommon<T>,
+) -> Result<(), Error> {
+    let mut wire = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut wire).unwrap();
+    }
+    let mut rest = &wire[..];
+    while !rest.is_empty() {
+        to.read_tls(&mut rest).unwrap();
+        to.process_new_packets()?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use super::pair::Files;
+use crate::edge::units::parse_address;
 
 /// Where wss listens when certificates are given but no address.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
@@ -20,7 +21,7 @@ pub struct TlsFlags {
     /// Address and port for wss://, several times for several; in the environment, separated by commas [default:
     /// 127.0.0.1:7443 with --tls-cert or --dev-tls, else none]
     #[arg(long, env = "ROOMCAST_LISTEN_TLS", value_name = "IP:PORT", value_delimiter = ',',
-        value_parser = crate::edge::config::parse_address)]
+        value_parser = parse_address)]
     listen_tls: Vec<SocketAddr>,
 
     /// PEM file with a certificate and its chain. Several times for several names: clients choose by SNI, the first is

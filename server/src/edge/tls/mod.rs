@@ -244,27 +244,4 @@ mod tests {
         let fresh = Ends::connect(&config, &stranger, "game.example").unwrap();
         assert_eq!(fresh.leaf(), leaf(&new));
     }
-
-    #[test]
-    fn clients_that_name_a_host_get_its_certificate() {
-        let folder = Folder::new();
-        let files = [("a", "a.example"), ("b", "*.b.example")]
-            .map(|(stem, name)| folder.pair(stem, &[name]));
-        let [a, b] = files.map(|files| Pair::load(&files, NOW).unwrap());
-        let trusted = [leaf(&a), leaf(&b)];
-        let (config, _) = serve(vec![a.clone(), b.clone()]);
-        let client = client(&trusted, &[&TLS13, &TLS12], &[]);
-        let got = |name| Ends::connect(&config, &client, name).map(|ends| ends.leaf());
-        assert_eq!(got("a.example"), Ok(leaf(&a)));
-        assert_eq!(got("eu.b.example"), Ok(leaf(&b)));
-        // The default pair, which this client is right to refuse for these.
-        assert!(matches!(
-            got("c.example"),
-            Err(rustls::Error::InvalidCertificate(_))
-        ));
-        assert!(matches!(
-            got("192.0.2.1"),
-            Err(rustls::Error::InvalidCertificate(_))
-        ));
-    }
 }

@@ -346,25 +346,10 @@ mod tests {
     use std::fs;
     use std::os::unix::net::UnixListener;
 
+    use base64::prelude::{BASE64_STANDARD, Engine};
+
     use super::super::fixture::{Folder, KINDS, NOW, certificate, key};
     use super::*;
-
-    /// RFC 4648 section 4, in one line.
-    fn base64(bytes: &[u8]) -> String {
-        const ALPHABET: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut text = String::new();
-        for chunk in bytes.chunks(3) {
-            let word = (0..3).fold(0, |word, at| {
-                word << 8 | u32::from(*chunk.get(at).unwrap_or(&0))
-            });
-            for at in 0..4 {
-                let letter = ALPHABET[(word >> (18 - 6 * at)) as usize & 63] as char;
-                text.push(if at <= chunk.len() { letter } else { '=' });
-            }
-        }
-        text
-    }
 
     /// The key as OpenSSL wrote it before PKCS #8 (RFC 5208), which wraps just that in an OCTET STRING.
     fn traditional(key: &rcgen::KeyPair, label: &str) -> String {
@@ -372,7 +357,7 @@ mod tests {
         let inner = wrapped.as_sequence().unwrap()[2].as_slice().unwrap();
         format!(
             "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-            base64(inner)
+            BASE64_STANDARD.encode(inner)
         )
     }
 

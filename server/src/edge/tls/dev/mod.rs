@@ -3,16 +3,16 @@
 //! Owns: the authority's folder, what it signs and when. Must not know: who serves the result. Invariant: a private key
 //! is in a file that only its owner may read before it has its final name, and whoever reads a file finds it whole.
 
-mod files;
 mod machine;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
 use std::net::Ipv6Addr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, io};
 
@@ -26,11 +26,11 @@ use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::UnixTime;
 use rustls::server::ParsedCertificate;
+use tempfile::NamedTempFile;
 use thiserror::Error;
 use x509_parser::extensions::GeneralName;
 use x509_parser::time::ASN1Time;
 
-use self::files::{private_file, write_pair};
 pub use self::machine::Machine;
 use super::pair::{Files, Pair, Problem, Unusable};
 
@@ -158,7 +158,12 @@ impl Authority {
     pub fn ensure(&self, machine: &Machine, now: i64) -> Result<Made, Unmade> {
         self.make_folder()?;
         let lock = self.folder.join("dev.lock");
-        let lock = private_file(&lock, OpenOptions::new().create(true))
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock)
             .and_then(|file| file.lock().map(|()| file))
             .map_err(|source| Unmade::Write { path: lock, source })?;
         let mut made = Made {
@@ -342,6 +347,26 @@ impl Authority {
         let certificate = params.signed_by(&key, &issuer).map_err(generate)?;
         write_pair(&self.leaf(), &certificate.pem(), &key)
     }
+}
+
+/// The key first: a certificate whose key is not there yet would be taken for a pair.
+fn write_pair(files: &Files, certificate: &str, key: &KeyPair) -> Result<(), Unmade> {
+    replace(&files.key, &key.serialize_pem())?;
+    replace(&files.cert, certificate)
+}
+
+/// Puts a file in place as a whole. It is its owner's alone from the beginning.
+fn replace(path: &Path, text: &str) -> Result<(), Unmade> {
+    let folder = path.parent().unwrap_or(path);
+    let written = NamedTempFile::new_in(folder).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(io::Error::from)
+    });
+    written.map(drop).map_err(|source| Unmade::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Whether a name is one of these domains, or in one.
