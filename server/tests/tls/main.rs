@@ -2,6 +2,7 @@
 
 mod machine;
 mod pair;
+mod played;
 mod shard;
 
 /// As many runs as decisions of one kind need to come up in all phases.

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use roomcast::limits::{Limits, RECORD_PLAINTEXT};
 use roomcast::shard::{Action, CloseReason, Common, DisconnectReason, EndReason, Shard, Written};
-use roomcast::transport::Port;
+use roomcast::transport::{Acceptor, Heard, Played, Port};
+use roomcast_protocol::frame::{Opcode, encode};
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
 
 use super::pair::{Peer, Settings, settings};
+use super::played::End;
 
 /// A binary frame of a client, masked with zeros.
 fn frame(payload: &[u8]) -> Vec<u8> {
@@ -63,7 +66,12 @@ impl Stage {
         version: &'static rustls::SupportedProtocolVersion,
     ) -> Self {
         let settings = settings(&[version]);
-        let common = Arc::new(Common::new(limits, shards).with_tls(settings.acceptor().into()));
+        let acceptor = settings.acceptor().into();
+        Self::over(shards, limits, settings, acceptor)
+    }
+
+    fn over(shards: usize, limits: Limits, settings: Settings, acceptor: Acceptor) -> Self {
+        let common = Arc::new(Common::new(limits, shards).with_tls(acceptor));
         Self {
             shards: (0..shards)
                 .map(|index| Shard::new(Arc::clone(&common), index, 0, 7))
@@ -658,4 +666,84 @@ fn a_session_whose_keys_are_spent_says_goodbye() {
     peer.hear(&goodbye);
     assert_eq!(peer.got[..4], [0x88, 47, 0x03, 0xf4], "1012");
     assert!(messages > (1 << 24) - (1 << 13), "late enough: {messages}");
+}
+
+/// Two players whose TLS is played; what they said, cut anywhere, and every byte the relay wrote.
+fn play(seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let cost = Arc::new(AtomicU64::new(0));
+    let tls13 = settings(&[&TLS13]);
+    let mut stage = Stage::over(1, Limits::default(), tls13, End::acceptor(&cost));
+    let mut written = Vec::new();
+    let mut players: Vec<_> = (0..2)
+        .map(|_| {
+            let mut out = Vec::new();
+            let end = End::client(&mut out);
+            (stage.accept(0), end, out, Vec::new())
+        })
+        .collect();
+    let mut said = 0;
+    let mut want = Vec::new();
+    for turn in 0.. {
+        let mut quiet = true;
+        let joined = players[1].3.starts_with(b"HTTP/1.1 101");
+        for (index, (place, end, out, got)) in players.iter_mut().enumerate() {
+            let len = random.usize(1..=out.len().max(1)).min(out.len());
+            let bytes: Vec<u8> = out.drain(..len).collect();
+            stage.turn(&[(*place, &bytes)]);
+            let mut heard = stage.take(*place);
+            written.extend_from_slice(&heard);
+            quiet &= bytes.is_empty() && heard.is_empty();
+            assert_eq!(end.receive(&mut heard, got, out), Heard::More);
+            if end.is_handshaking() {
+                continue;
+            }
+            let text = match said {
+                0 | 1 if said == index => request("/rooms/lobby"),
+                2..20 if index == 0 && joined => {
+                    let payload = vec![said as u8; random.usize(0..3_000)];
+                    encode(&mut want, Opcode::Binary, &payload);
+                    frame(&payload)
+                }
+                _ => continue,
+            };
+            said += 1;
+            quiet = false;
+            let mut sealed = vec![0; text.len() + 1_000];
+            let len = end.seal(&text, &mut sealed).expect("it is open");
+            out.extend_from_slice(&sealed[..len]);
+        }
+        if quiet && said == 20 {
+            break;
+        }
+        assert!(turn < 100_000, "it comes to an end");
+    }
+    assert!(players[1].3.ends_with(&want), "what the other one said");
+    assert_eq!(cost.load(Ordering::Relaxed), 600, "two handshakes");
+    assert_eq!(stage.shards[0].counters().tls_full, 2);
+    written
+}
+
+#[test]
+fn a_shard_cannot_tell_who_plays_tls() {
+    for seed in 0..50 {
+        assert_eq!(play(seed), play(seed), "seed {seed}");
+    }
+    // What is changed on the way is noticed.
+    let cost = Arc::default();
+    let mut stage = Stage::over(
+        1,
+        Limits::default(),
+        settings(&[&TLS13]),
+        End::acceptor(&cost),
+    );
+    let place = stage.accept(0);
+    let mut hello = Vec::new();
+    End::client(&mut hello);
+    hello[2] = 7;
+    stage.turn(&[(place, &hello)]);
+    assert_eq!(
+        stage.shards[0].reason(place.1),
+        Some(EndReason::TlsHandshake.into())
+    );
 }

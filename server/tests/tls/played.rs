@@ -1,0 +1,197 @@
+//! TLS as the simulation plays it: both ends, without rustls, whose randomness would break seeds.
+//!
+//! Owns: records, two flights of a handshake and what they cost, in a form that notices whatever is lost, doubled,
+//! reordered or changed. Must not know: what the bytes mean. Invariant: the same calls give the same bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use roomcast::limits::{RECORD_MAX, RECORD_PLAINTEXT};
+use roomcast::transport::{Acceptor, Breach, Heard, Played};
+
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const DATA: u8 = 23;
+
+/// Bytes of the parts of a handshake, about as long as rustls's: so some are cut by a read and some are not.
+const HELLO: usize = 1_400;
+const SERVER_FLIGHT: usize = 1_900;
+const FINISHED: usize = 50;
+const TICKET: usize = 100;
+
+/// Number and sum behind the text of a record.
+const TAG: usize = 8;
+
+/// How far a handshake has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The first flight of the other side is awaited.
+    First,
+    /// The server awaits the client's second one.
+    Second,
+    Open,
+}
+
+/// One end.
+#[derive(Debug)]
+pub struct End {
+    is_client: bool,
+    stage: Stage,
+    heard: Heard,
+    silent: bool,
+    input: Vec<u8>,
+    sealed: u32,
+    opened: u32,
+    /// Microseconds that handshakes have cost, of all ends.
+    cost: Arc<AtomicU64>,
+}
+
+/// Microseconds of a server's first flight.
+const SIGNING_US: u64 = 300;
+
+impl End {
+    fn new(is_client: bool, cost: Arc<AtomicU64>) -> Self {
+        Self {
+            is_client,
+            stage: Stage::First,
+            heard: Heard::More,
+            silent: false,
+            input: Vec::new(),
+            sealed: 0,
+            opened: 0,
+            cost,
+        }
+    }
+
+    /// A client, whose first flight is appended to `out`.
+    pub fn client(out: &mut Vec<u8>) -> Self {
+        out.extend(record(HANDSHAKE, &[1; HELLO]));
+        Self::new(true, Arc::default())
+    }
+
+    /// What each connection of a shard begins with. What handshakes cost is added to `cost`, in microseconds.
+    pub fn acceptor(cost: &Arc<AtomicU64>) -> Acceptor {
+        let cost = Arc::clone(cost);
+        Acceptor::played(move || Box::new(Self::new(false, Arc::clone(&cost))))
+    }
+
+    fn breach(&mut self, answers: &mut Vec<u8>) {
+        self.heard = Heard::Breach(match self.stage {
+            Stage::Open => Breach::Record,
+            Stage::First | Stage::Second => Breach::Handshake,
+        });
+        self.silent = true;
+        answers.extend(record(ALERT, &[2, 40]));
+    }
+
+    /// Takes one whole record. False if it should not have come.
+    fn take(&mut self, kind: u8, body: &[u8], plain: &mut Vec<u8>, answers: &mut Vec<u8>) -> bool {
+        match (kind, self.stage) {
+            (HANDSHAKE, Stage::First) if self.is_client => {
+                answers.extend(record(HANDSHAKE, &[3; FINISHED]));
+                self.stage = Stage::Open;
+            }
+            (HANDSHAKE, Stage::First) => {
+                self.cost.fetch_add(SIGNING_US, Ordering::Relaxed);
+                answers.extend(record(HANDSHAKE, &[2; SERVER_FLIGHT]));
+                self.stage = Stage::Second;
+            }
+            (HANDSHAKE, Stage::Second) => {
+                answers.extend(record(HANDSHAKE, &[4; TICKET]));
+                self.stage = Stage::Open;
+            }
+            // The ticket.
+            (HANDSHAKE, Stage::Open) => return self.is_client,
+            (DATA, Stage::Open) if body.len() >= TAG => {
+                let (text, tag) = body.split_at(body.len() - TAG);
+                if *tag != self::tag(self.opened, text) {
+                    return false;
+                }
+                self.opened += 1;
+                plain.extend(text.iter().map(|byte| byte ^ 0xa5));
+            }
+            (ALERT, Stage::Open) if *body == [1, 0] => self.heard = Heard::Closed,
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Played for End {
+    fn receive(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, answers: &mut Vec<u8>) -> Heard {
+        if self.silent || self.heard != Heard::More {
+            return self.heard;
+        }
+        let mut input = std::mem::take(&mut self.input);
+        input.extend_from_slice(bytes);
+        let mut rest = &input[..];
+        while let [kind, 3, 3, high, low, behind @ ..] = rest {
+            let len = usize::from(u16::from_be_bytes([*high, *low]));
+            let Some((body, behind)) = behind.split_at_checked(len) else {
+                break;
+            };
+            rest = behind;
+            if !self.take(*kind, body, plain, answers) {
+                self.breach(answers);
+            }
+            if self.heard != Heard::More {
+                return self.heard;
+            }
+        }
+        let mut header = rest.iter().skip(1).take(2);
+        if rest.len() > RECORD_MAX || header.any(|byte| *byte != 3) {
+            self.breach(answers);
+        } else {
+            self.input = rest.to_vec();
+        }
+        self.heard
+    }
+
+    fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Option<usize> {
+        if self.silent || self.stage != Stage::Open {
+            return None;
+        }
+        let mut len = 0;
+        for text in plain.chunks(RECORD_PLAINTEXT) {
+            let mut body: Vec<u8> = text.iter().map(|byte| byte ^ 0xa5).collect();
+            body.extend(tag(self.sealed, &body));
+            self.sealed += 1;
+            let record = record(DATA, &body);
+            out[len..len + record.len()].copy_from_slice(&record);
+            len += record.len();
+        }
+        Some(len)
+    }
+
+    fn close_notify(&mut self, out: &mut [u8]) -> Option<usize> {
+        let able = !std::mem::replace(&mut self.silent, true) && self.stage == Stage::Open;
+        able.then(|| {
+            let record = record(ALERT, &[1, 0]);
+            out[..record.len()].copy_from_slice(&record);
+            record.len()
+        })
+    }
+
+    fn heard(&self) -> Heard {
+        self.heard
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.stage != Stage::Open
+    }
+}
+
+fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+    let [high, low] = (body.len() as u16).to_be_bytes();
+    [&[kind, 3, 3, high, low], body].concat()
+}
+
+fn tag(number: u32, text: &[u8]) -> [u8; TAG] {
+    let sum = text.iter().fold(number, |sum, byte| {
+        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    let mut tag = [0; TAG];
+    tag[..4].copy_from_slice(&number.to_be_bytes());
+    tag[4..].copy_from_slice(&sum.to_be_bytes());
+    tag
+}
