@@ -58,9 +58,12 @@ impl Shard {
         slot
     }
 
-    /// Ends all players over `spread_ms`, each at its own random moment, and refuses new ones.
+    /// Ends all players over `spread_ms`, each at its own random moment, and refuses new ones. Told again, it goes on as it
+    /// was told first.
     pub fn drain(&mut self, spread_ms: u32) {
-        self.draining = true;
+        if std::mem::replace(&mut self.draining, true) {
+            return;
+        }
         self.give_up_the_away();
         let slots: Vec<u32> = self
             .connections

@@ -1,10 +1,11 @@
-//! `/healthz` is about this reactor, `/readyz` about all of them.
+//! `/healthz` is about this reactor, `/readyz` about all of them; and how a drain begins.
 
 use std::sync::Arc;
 
 use roomcast::limits::{Limits, PULSE_MS};
 use roomcast::shard::{Common, Shard, Written};
 use roomcast::transport::Port;
+use roomcast_protocol::upgrade::{ClientKey, write_client_request};
 
 /// One iteration, in which somebody asks; returns the status line.
 fn ask(shard: &mut Shard, now: u64, path: &str) -> String {
@@ -27,6 +28,28 @@ fn ask(shard: &mut Shard, now: u64, path: &str) -> String {
     shard.reap(|_| {});
     let line = answer.split(|byte| *byte == b'\r').next();
     String::from_utf8_lossy(line.unwrap_or_default()).into_owned()
+}
+
+/// A reactor that failed has the others drain, which may have been told to by then.
+#[test]
+fn a_second_drain_changes_nothing() {
+    let common = Arc::new(Common::new(Limits::default(), 1));
+    let mut shard = Shard::new(common, 0, 0, 7);
+    for _ in 0..10 {
+        let slot = shard.accept(Port::Plain, None);
+        let mut request = Vec::new();
+        let key = ClientKey::from_bytes(*b"the sample nonce");
+        write_client_request(&mut request, "relay", "/rooms/r", &key, None, &[]);
+        shard.receive(slot, &mut request);
+        assert!(shard.is_seated(slot));
+    }
+    shard.drain(1_000);
+    let next = shard.next_deadline();
+    assert!(next.is_some_and(|next| next <= 1_100), "{next:?}");
+    shard.drain(3_600_000);
+    assert_eq!(shard.next_deadline(), next);
+    shard.drain(0);
+    assert_eq!(shard.next_deadline(), next);
 }
 
 #[test]
