@@ -32,6 +32,10 @@ pub const MAIL_BUDGET: usize = 1024;
 /// Mails waiting for one reactor (limit): a full mailbox refuses the connection with 503.
 pub const MAILBOX_CAPACITY: usize = 4096;
 
+/// Bytes that mails waiting for one reactor may hold together (limit): what came behind their request heads, up to one
+/// read each, and records that have not left. As with [`MAILBOX_CAPACITY`], the next one is told 503.
+pub const MAILBOX_BYTES: usize = 8 * 1024 * 1024;
+
 /// Milliseconds that a poll sleeps at most: what has no event of its own is looked at once a second.
 pub const POLL_MS: u64 = 1_000;
 

@@ -1,17 +1,18 @@
 //! Mailboxes: the only way from one reactor to another.
 //!
-//! A crossbeam channel and a mio waker. Bounded: a full mailbox gives the mail back.
+//! A channel and a mio waker. Bounded, in number and in bytes: a full mailbox gives the mail back.
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::TrySendError;
 use mio::net::TcpStream;
 use mio::{Registry, Token, Waker};
 
 use super::sockets::MAILBOX;
-use crate::limits::MAILBOX_CAPACITY;
+use super::weighed::{Receiver, Sender, Weigh, bounded};
+use crate::limits::{MAILBOX_BYTES, MAILBOX_CAPACITY};
 use crate::shard::Handover;
 
 /// What one reactor tells another, with a socket.
@@ -28,6 +29,15 @@ pub enum Mail<S = TcpStream> {
         /// Where it comes from, if that is known.
         peer: Option<IpAddr>,
     },
+}
+
+impl<S> Weigh for Mail<S> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Adopt(_, handover) => handover.held(),
+            Self::Accepted { .. } => 0,
+        }
+    }
 }
 
 /// The sending end, one for each reactor, cheap to clone.
@@ -66,7 +76,7 @@ impl Address {
 ///
 /// When the waker can't be made (out of descriptors).
 pub fn mailbox(registry: &Registry) -> io::Result<(Address, Receiver<Mail>)> {
-    let (sender, receiver) = bounded(MAILBOX_CAPACITY);
+    let (sender, receiver) = bounded(MAILBOX_CAPACITY, MAILBOX_BYTES);
     let waker = Arc::new(Waker::new(registry, Token(MAILBOX))?);
     Ok((Address { sender, waker }, receiver))
 }

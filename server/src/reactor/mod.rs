@@ -10,6 +10,7 @@ mod net;
 mod os;
 mod running;
 mod sockets;
+mod weighed;
 
 use std::io;
 use std::sync::Arc;

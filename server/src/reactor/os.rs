@@ -7,7 +7,6 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
@@ -15,6 +14,7 @@ use super::listener;
 use super::mailbox::{self, Address, Mail};
 use super::net::{Accepted, Event, Net};
 use super::sockets::door;
+use super::weighed::Receiver;
 
 /// One reactor's part of the operating system.
 #[derive(Debug)]

@@ -30,6 +30,11 @@ pub struct Handover {
 }
 
 impl Handover {
+    /// Bytes that it holds, without the state of a TLS session itself.
+    pub fn held(&self) -> usize {
+        self.unread.capacity() + self.unsent.capacity()
+    }
+
     /// What a connection that gets no seat still needs.
     pub(super) fn into_parts(self) -> (Identity, Security, Vec<u8>) {
         (self.who, self.security, self.unsent)
