@@ -22,7 +22,8 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
         }
         (End(PeerClosed), Mark::Close(_)) => true,
         (End(Full | Overloaded) | Close(RoomFull | Drain), mark) => {
-            matches!(mark, Mark::Seat { .. })
+            // Also a page that asks, without an upgrade, whether it would be seated.
+            matches!(mark, Mark::Seat { .. } | Mark::Request { status: 426 })
         }
         _ => false,
     }
@@ -44,8 +45,8 @@ pub(crate) fn comes_alone(reason: Reason, seated: bool, draining: bool) -> bool 
 pub(crate) fn is_told(reason: Reason, cause: Option<&Mark>, heard: &Heard) -> bool {
     match (heard, reason, cause) {
         (Heard::Status(status), End(HandshakeTimeout), _) => *status == 408,
-        (Heard::Status(status), _, Some(Mark::Request { status: due })) => status == due,
         (Heard::Status(status), End(Full | Overloaded) | Close(Drain), Some(_)) => *status == 503,
+        (Heard::Status(status), _, Some(Mark::Request { status: due })) => status == due,
         (Heard::Close(code, text), End(PeerClosed), Some(Mark::Close(sent))) => {
             code == sent && text.is_empty()
         }
