@@ -170,7 +170,7 @@ fn a_flooder_does_not_evict_members_that_read() {
 /// Four readers that stand still cost what they are charged, not the buffers that their messages happened to lie in.
 #[test]
 fn stalled_readers_cost_no_more_than_they_are_charged() {
-    let relay = Relay::start(&["--congested-timeout", "1h", "--reactors", "1"]);
+    let relay = Relay::start(&["--congested-timeout", "1h"]);
     let mut large = Wire::join(relay.addr(), "/rooms/large");
     let mut hears = Wire::join(relay.addr(), "/rooms/large");
     let mut sender = Wire::join(relay.addr(), "/rooms/small");
