@@ -94,7 +94,10 @@ enum Due {
 
 /// For how long a player of this dialect whose connection ends for this reason keeps its seat (ms). In raw rooms nobody
 /// can come back.
-fn grace(dialect: Dialect, reason: DisconnectReason) -> Option<u32> {
+fn grace(
+    dialect: Dialect,
+    #[cfg_attr(not(feature = "test-dialect"), expect(unused_variables))] reason: DisconnectReason,
+) -> Option<u32> {
     match dialect {
         Dialect::Raw => None,
         #[cfg(feature = "test-dialect")]
