@@ -159,6 +159,34 @@ pub const DISCARD_WHILE_CLOSING: u32 = 4 * 1024 * 1024;
 /// Most reactors one process starts (limit): the room-to-reactor map and the mailboxes are one entry each.
 pub const REACTORS_MAX: usize = 256;
 
+// What the bounds rely on of each other. Who changes one and breaks a relation is told here, not by a load test.
+const _: () = {
+    // What one read brings never counts as more of a flood than is remembered.
+    assert!(FLOOD_REMEMBERED as usize >= RECEIVE_BUFFER);
+    // One read of a flooder is a flood.
+    assert!(RECEIVE_BUFFER > FLOOD_BURST as usize);
+    // A batch may be as large as what one read brings, and its buffer is kept for the next one.
+    assert!(
+        SPARE_BATCH_BYTES_EACH >= RECEIVE_BUFFER && SPARE_BATCH_BYTES >= SPARE_BATCH_BYTES_EACH
+    );
+    // What is copied for a slow receiver is small beside what a batch may always reach.
+    assert!(COPY_BELOW * PINNED_SHARE < BATCH_BYTES_MIN);
+    // A copy is charged for less than a segment of its own would cost.
+    assert!(SEGMENT_OVERHEAD < COPY_BELOW);
+    // Linux takes 1,024 slices; what goes straight from a batch needs no more than one write.
+    assert!(DIRECT_RANGES <= SLICES_PER_WRITE && SLICES_PER_WRITE <= 1024);
+    // What is sealed already is little beside what is sealed for one write.
+    assert!(SEALED_REST < SEAL_PORTION);
+    // A portion of a fan-out is never larger than what the kernel holds for one receiver.
+    assert!(FANOUT_PORTION <= SEND_BUFFER);
+    // One iteration accepts no more than may be inside the handshake.
+    assert!(ACCEPT_BUDGET <= HANDSHAKE_RESERVE);
+    // Who stands still is noticed long before a poll's sleep could hide it.
+    assert!(STALLED_AFTER_MS as u64 <= POLL_MS && POLL_MS < PULSE_MS);
+    // What a mail may carry fits many times into a mailbox.
+    assert!(MAIL_BUDGET <= MAILBOX_CAPACITY && RECEIVE_BUFFER < MAILBOX_BYTES);
+};
+
 /// What an operator may set. Times in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
