@@ -11,13 +11,14 @@ pub(crate) struct File {
 }
 
 /// What is built or installed and not committed (`.gitignore` has the same), and what git keeps for itself.
-const NOT_OURS: [&str; 7] = [
+const NOT_OURS: [&str; 8] = [
     ".git",
     "target",
     "node_modules",
     ".venv",
     "__pycache__",
     "out",
+    "dist",
     "corpus",
 ];
 

@@ -1,0 +1,235 @@
+// Numbers, texts and lists as bytes (docs/PROTOCOL.md, section 3).
+//
+// Must not know: packets. Invariant: a reader never looks beyond its end, and what it returns of bytes are views.
+
+import type { Pairs, Payload, Value } from "./packets.js";
+
+const encoder = new TextEncoder();
+// A byte order mark is a character like others, and what is not UTF-8 is malformed.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export const ID_MAX = 2 ** 32 - 1;
+const VALUE_BYTES_MAX = 4096;
+const NAME_BYTES_MAX = 64;
+export const PROPERTIES_MAX = 64;
+
+/** Bytes that break the protocol. The message says where and how. */
+export class Malformed extends Error {}
+
+// Character by character, because a regular expression with control characters in it is hard to read.
+function hasControl(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return true;
+  }
+  return false;
+}
+
+export class Reader {
+  constructor(
+    readonly buffer: Uint8Array,
+    private at = 0,
+    private readonly end = buffer.length,
+  ) {}
+
+  get done(): boolean {
+    return this.at >= this.end;
+  }
+
+  u8(what: string): number {
+    if (this.done) throw new Malformed(`${what} ends too early`);
+    return this.buffer[this.at++]!;
+  }
+
+  varint(what: string, max = Number.MAX_SAFE_INTEGER): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 8; i++) {
+      const byte = this.u8(what);
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (byte === 0 && i > 0) throw new Malformed(`${what} is not in its shortest form`);
+        if (value > max) throw new Malformed(`${what} is too large`);
+        return value;
+      }
+      scale *= 128;
+    }
+    throw new Malformed(`${what} is too large`);
+  }
+
+  /** A player, or the room, which is 0. */
+  owner(what: string): number {
+    return this.varint(what, ID_MAX);
+  }
+
+  id(what: string): number {
+    const id = this.owner(what);
+    if (id === 0) throw new Malformed(`${what} is 0, which is no player`);
+    return id;
+  }
+
+  bytes(what: string, length: number): Uint8Array {
+    if (length > this.end - this.at) throw new Malformed(`${what} ends too early`);
+    return this.buffer.subarray(this.at, (this.at += length));
+  }
+
+  rest(): Uint8Array {
+    return this.bytes("", this.end - this.at);
+  }
+
+  /** A reader of the next bytes alone. */
+  part(what: string, length: number): Reader {
+    if (length > this.end - this.at) throw new Malformed(`${what} ends too early`);
+    const start = this.at;
+    return new Reader(this.buffer, start, (this.at += length));
+  }
+
+  /** A name; `empty`: a raw player has none. */
+  name(what: string, empty = false): string {
+    const text = utf8(what, this.bytes(what, this.varint(what, NAME_BYTES_MAX)));
+    if (text === "" && !empty) throw new Malformed(`${what} is empty`);
+    if (hasControl(text)) throw new Malformed(`${what} has a control character`);
+    return text;
+  }
+
+  value(): Value {
+    const m = this.varint("the value", 2 * VALUE_BYTES_MAX + 2);
+    if (m === 0) return null;
+    const bytes = this.bytes("the value", (m - 1) >> 1);
+    return (m - 1) & 1 ? utf8("the value", bytes) : bytes;
+  }
+
+  /** A count, and as many. */
+  list<T>(what: string, min: number, max: number, item: () => T): T[] {
+    const count = this.varint(what, max);
+    if (count < min) throw new Malformed(`${what} is empty`);
+    return Array.from({ length: count }, item);
+  }
+
+  pairs(): Pairs {
+    const pairs: Pairs = [];
+    let last = -1;
+    while (!this.done) {
+      const key = this.varint("the key");
+      if (key <= last) throw new Malformed("the keys do not ascend");
+      last = key;
+      const value = this.varint("the value");
+      pairs.push([key, key % 2 ? this.bytes("the value", value) : value]);
+    }
+    return pairs;
+  }
+
+  finish(): void {
+    if (!this.done) throw new Malformed("bytes are left over");
+  }
+}
+
+export function utf8(what: string, bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw new Malformed(`${what} is not UTF-8`);
+  }
+}
+
+/** Grows as it is written; what does not fit the protocol is a RangeError, because the game gave it. */
+export class Writer {
+  private buffer = new Uint8Array(256);
+  length = 0;
+
+  private room(bytes: number): void {
+    const needed = this.length + bytes;
+    if (needed <= this.buffer.length) return;
+    const larger = new Uint8Array(Math.max(needed, 2 * this.buffer.length));
+    larger.set(this.buffer);
+    this.buffer = larger;
+  }
+
+  u8(value: number): void {
+    this.room(1);
+    this.buffer[this.length++] = value;
+  }
+
+  varint(what: string, value: number, max = Number.MAX_SAFE_INTEGER): void {
+    if (!(Number.isSafeInteger(value) && value >= 0 && value <= max)) {
+      throw new RangeError(`${what} must be an integer from 0 to ${max}, not ${value}`);
+    }
+    while (value >= 128) {
+      this.u8((value % 128) + 128);
+      value = Math.floor(value / 128);
+    }
+    this.u8(value);
+  }
+
+  id(id: number): void {
+    if (id === 0) throw new RangeError("0 is the room: not a player's id");
+    this.varint("a player's id", id, ID_MAX);
+  }
+
+  payload(payload: Payload): void {
+    if (typeof payload === "string") {
+      this.room(3 * payload.length);
+      this.length += encoder.encodeInto(payload, this.buffer.subarray(this.length)).written;
+    } else {
+      this.room(payload.length);
+      this.buffer.set(payload, this.length);
+      this.length += payload.length;
+    }
+  }
+
+  name(what: string, name: string): void {
+    const bytes = encoder.encode(name);
+    if (bytes.length === 0 || bytes.length > NAME_BYTES_MAX || hasControl(name)) {
+      throw new RangeError(`${what} must be 1 to 64 bytes of UTF-8 without control characters: ${JSON.stringify(name)}`);
+    }
+    this.u8(bytes.length);
+    this.payload(bytes);
+  }
+
+  value(key: string, value: Value): void {
+    if (value === null) return this.u8(0);
+    const text = typeof value === "string";
+    const bytes = text ? encoder.encode(value) : value;
+    if (bytes.length > VALUE_BYTES_MAX) {
+      throw new RangeError(`the value of ${key} has ${bytes.length} bytes: at most ${VALUE_BYTES_MAX}`);
+    }
+    this.varint("the value", 1 + 2 * bytes.length + (text ? 1 : 0));
+    this.payload(bytes);
+  }
+
+  /** A list of properties: their keys differ, and none is more than the protocol takes. */
+  properties<T extends { key: string }>(properties: T[], min: number, item: (property: T) => void): void {
+    if (properties.length < min || properties.length > PROPERTIES_MAX) {
+      throw new RangeError(`${properties.length} properties at once: ${min} to ${PROPERTIES_MAX}`);
+    }
+    this.u8(properties.length);
+    for (const property of properties) {
+      this.name("the key of a property", property.key);
+      item(property);
+    }
+  }
+
+  pairs(pairs: Pairs): void {
+    for (const [key, value] of pairs) {
+      this.varint("the key", key);
+      if (typeof value === "number") {
+        this.varint(`the value of ${key}`, value);
+      } else {
+        this.varint("the length", value.length);
+        this.payload(value);
+      }
+    }
+  }
+
+  /** Adds what `other` holds. */
+  append(other: Writer): void {
+    this.payload(other.buffer.subarray(0, other.length));
+  }
+
+  /** What was written, as bytes of their own; the writer is empty again. */
+  take(): Uint8Array {
+    const bytes = this.buffer.slice(0, this.length);
+    this.length = 0;
+    return bytes;
+  }
+}

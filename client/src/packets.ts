@@ -1,0 +1,95 @@
+// The packets of roomcast.v1 as values: their names and fields are those of docs/PROTOCOL.md.
+//
+// Must not know: sockets, time, what a session allows when. What belongs to the second part of the protocol (states,
+// groups, hosts, snapshots, ticks) is missing here; as a kind down it is UNKNOWN, which every client skips.
+
+/** What players send each other: text, or bytes. Bytes that were received are a view of the message they came in. */
+export type Payload = string | Uint8Array;
+
+/** The value of a property; null says that it is deleted. */
+export type Value = Payload | null;
+
+/** Settings, wishes and limits by their keys, ascending: numbers under even keys, bytes under odd ones. */
+export type Pairs = [key: number, value: number | Uint8Array][];
+
+export interface Property {
+  key: string;
+  version: number;
+  value: Value;
+}
+
+export interface Change {
+  key: string;
+  /** 0: whatever is there. 1: only if the key is not set. v + 1: only if the version of the key is v. */
+  guard: number;
+  value: Value;
+}
+
+/** A packet from the relay. */
+export type Down =
+  | { packet: "EVENT"; author: number; host: boolean; addressed: boolean; payload: Payload }
+  | {
+      packet: "WELCOME";
+      created: boolean;
+      minor: number;
+      capabilities: number;
+      life: Uint8Array;
+      id: number;
+      token: Uint8Array;
+      seq: number;
+      applied: number;
+      time: number;
+      limits: Pairs;
+    }
+  | { packet: "SETTINGS"; settings: Pairs }
+  | { packet: "PLAYER"; id: number; name: string; away: boolean }
+  | { packet: "READY" }
+  | { packet: "JOINED"; id: number; name: string; properties: Property[] }
+  | { packet: "LEFT"; id: number; reason: number }
+  | { packet: "AWAY"; id: number }
+  | { packet: "BACK"; id: number }
+  | { packet: "PROPERTIES"; owner: number; author: number; changes: Property[] }
+  | { packet: "RESUMED"; applied: number; time: number }
+  | { packet: "RESET"; reason: number }
+  | { packet: "REFUSED"; number: number; reason: number; detail: string }
+  | { packet: "ACK"; applied: number }
+  | { packet: "PONG"; echo: number; time: number }
+  | { packet: "KEEPALIVE"; time: number }
+  | { packet: "UNKNOWN"; kind: number; body: Uint8Array };
+
+/** A message from the relay. */
+export interface Bundle {
+  covered: number;
+  packets: Down[];
+}
+
+interface Sent {
+  payload: Payload;
+  droppable: boolean;
+}
+
+/** A packet to the relay that has a number. */
+export type Numbered =
+  | ({ packet: "EVENT_OTHERS" } & Sent)
+  | ({ packet: "EVENT_ALL" } & Sent)
+  | ({ packet: "EVENT_ONE"; to: number } & Sent)
+  | ({ packet: "EVENT_LIST"; to: number[] } & Sent)
+  | { packet: "LEAVE" }
+  | { packet: "PROPERTIES"; owner: number; changes: Change[] }
+  | { packet: "IMPAIR"; delay: number; jitter: number; rate: number; cut: number };
+
+export interface Join {
+  packet: "JOIN";
+  minor: number;
+  /** 0 join the room or make it; 1 only join; 2 only make. */
+  mode: number;
+  token?: Uint8Array;
+  life?: Uint8Array;
+  seq?: number;
+  name: string;
+  properties: { key: string; value: Payload }[];
+  wishes: Pairs;
+}
+
+/** A packet to the relay. */
+export type Up = Numbered | Join | { packet: "PING"; echo: number; trip: number };
