@@ -1,5 +1,7 @@
 // The sans-IO core by itself: for tests, other carriers, and ports to other languages.
 
 export { Malformed } from "./bytes.js";
+export { Client, Violation, type ClientOptions, type News } from "./client.js";
 export { decode, encode } from "./codec.js";
+export { next, type Next } from "./ends.js";
 export type * from "./packets.js";

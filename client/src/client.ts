@@ -1,0 +1,397 @@
+// A client's side of a session (docs/PROTOCOL.md, sections 6 to 9): bytes and time in, bytes and news out.
+//
+// Owns: what a player must know to come back (token, life, cursor) and what the relay has not yet acknowledged.
+// Must not know: sockets, timers, clocks. `now` is always the caller's monotonic clock in microseconds.
+// Invariant: each numbered packet is applied once, and all that was for this player is told once, or a reset is.
+
+import { Malformed } from "./bytes.js";
+import { Clock } from "./clock.js";
+import { decode, encode } from "./codec.js";
+import { next, type Next } from "./ends.js";
+import type { Down, Join, Numbered, Pairs } from "./packets.js";
+
+/** The version of the protocol's text that this client speaks. */
+const MINOR = 0;
+/** How long a connection may be silent. */
+const SILENCE_MAX = 6_000_000;
+/** When the client has sent nothing for so long it says that it is there. */
+const QUIET_MAX = 2_500_000;
+const PING_EVERY = 10_000_000;
+/** To set the clock after a welcome or a resume. */
+const BURST = 5;
+const BURST_EVERY = 200_000;
+/** What a kept packet costs beside its bytes, about. */
+const KEPT_BYTES = 64;
+/** What is packed into one message, although the relay may take more: it can begin with the first sooner. */
+const MESSAGE_BYTES = 16_384;
+
+type State = "Idle" | "Joining" | "Welcomed" | "Live" | "Resetting" | "Lost" | "Ended";
+
+/** What the game hears. */
+export type News =
+  | Exclude<Down, { packet: "WELCOME" | "RESUMED" | "RESET" | "ACK" | "PONG" | "KEEPALIVE" | "UNKNOWN" }>
+  /** What was known of players and properties is void. `dropped`: packets that won't be sent, as nobody is left to get them. */
+  | { packet: "WELCOME"; id: number; created: boolean; capabilities: number; applied: number; dropped: number }
+  | { packet: "RESUMED" }
+  | { packet: "RESET"; reason: number };
+
+/** The relay broke the protocol: the session is over. Close the socket with 4006 and the message as the reason. */
+export class Violation extends Error {
+  constructor(message: string) {
+    super(message);
+  }
+}
+
+export interface ClientOptions extends Pick<Join, "name"> {
+  mode?: number;
+  /** Who this player was before the program was started again. */
+  token?: Uint8Array;
+  properties?: Join["properties"];
+  wishes?: Pairs;
+  /** What may wait for its acknowledgement, in bytes; each packet counts 64 more. */
+  bufferMax?: number;
+}
+
+export class Client {
+  readonly clock = new Clock();
+  #join: Join;
+  #bufferMax: number;
+  #state: State = "Idle";
+  #joined = false;
+
+  #id = 0;
+  #life: Uint8Array | undefined;
+  /** Null if it means nothing: before the first READY, and from a RESET to the next. */
+  #cursor: number | null = null;
+  /** Of the last WELCOME: the cursor to be. */
+  #seq = 0;
+
+  /** Numbered packets, encoded, from number `#acked` on. */
+  #kept: Uint8Array[] = [];
+  #keptBytes = 0;
+  #acked = 0;
+  /** How many of the kept have gone out on this connection, and at most on any. */
+  #out = 0;
+  #sent = 0;
+
+  #messageMax = MESSAGE_BYTES;
+  #packetMax = Infinity;
+  #rate = Infinity;
+  #burst = Infinity;
+  #tokens = Infinity;
+  #refilled = 0;
+
+  #pings: Uint8Array[] = [];
+  #pingsLeft = 0;
+  #pinged = 0;
+  #heard = 0;
+  #spoke = 0;
+
+  /** Throws RangeError if the name or a property is none. */
+  constructor({ name, mode = 0, token, properties = [], wishes = [], bufferMax = 1024 * 1024 }: ClientOptions) {
+    this.#join = { packet: "JOIN", minor: MINOR, mode, token, name, properties, wishes };
+    this.#bufferMax = bufferMax;
+    encode(this.#join);
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get id(): number {
+    return this.#id;
+  }
+
+  get token(): Uint8Array | undefined {
+    return this.#join.token;
+  }
+
+  /** Bytes that wait for their acknowledgement, and what they are kept with. */
+  get buffered(): number {
+    return this.#keptBytes;
+  }
+
+  /** The longest packet that the relay takes, in bytes with its head. */
+  get packetMax(): number {
+    return this.#packetMax;
+  }
+
+  /** A socket has opened. What an earlier one still delivers is no longer to be handed in. */
+  opened(now: number): void {
+    if (this.#state === "Ended") return;
+    this.#state = "Joining";
+    this.#joined = false;
+    this.#out = 0;
+    this.#pings = [];
+    this.#pingsLeft = 0;
+    this.#heard = this.#spoke = this.#pinged = now;
+    this.#tokens = this.#burst = this.#rate = Infinity;
+  }
+
+  /** A message has come on the present socket. Throws Violation. */
+  receive(message: Uint8Array, now: number): News[] {
+    const news: News[] = [];
+    if (!this.#open) return news;
+    this.#heard = now;
+    try {
+      const { covered, packets } = decode(message);
+      let fresh = this.#state === "Welcomed" || this.#state === "Resetting";
+      for (const packet of packets) {
+        this.#take(packet, now, news);
+        fresh ||= (this.#state as State) === "Welcomed" || (this.#state as State) === "Resetting";
+      }
+      if (covered > 0) {
+        if (fresh || this.#cursor === null) throw new Violation("a welcome that covers entries");
+        this.#cursor += covered;
+      }
+    } catch (error) {
+      if (!(error instanceof Violation || error instanceof Malformed)) throw error;
+      this.#end();
+      throw new Violation(error.message);
+    }
+    if (this.#open) this.#pingIfQuiet(now);
+    return news;
+  }
+
+  /** `due()` has come. False: nothing was heard for so long that this connection is given up; open another. */
+  wake(now: number): boolean {
+    if (!this.#open) return true;
+    if (now - this.#heard >= SILENCE_MAX) {
+      this.#lose();
+      return false;
+    }
+    if (this.#pingsLeft > 0 && now - this.#pinged >= BURST_EVERY) this.#ping(now);
+    else this.#pingIfQuiet(now);
+    return true;
+  }
+
+  /** Asks for a sign of life, because something happened that connections do not always survive. */
+  probe(now: number): void {
+    if (this.#answered) this.#ping(now);
+  }
+
+  /** When `wake` wants to be called, or `transmit` again; Infinity: not by itself. */
+  due(): number {
+    if (!this.#open) return Infinity;
+    let due = this.#heard + SILENCE_MAX;
+    if (this.#answered) {
+      due = Math.min(due, this.#spoke + QUIET_MAX, this.#pinged + PING_EVERY);
+      if (this.#pingsLeft > 0) due = Math.min(due, this.#pinged + BURST_EVERY);
+      if (this.#out < this.#kept.length && this.#tokens < 1) {
+        due = Math.min(due, this.#refilled + Math.ceil(((1 - this.#tokens) / this.#rate) * 1e6));
+      }
+    }
+    return due;
+  }
+
+  /** The next message to write, or null; to be asked until there is none. */
+  transmit(now: number): Uint8Array | null {
+    if (this.#state === "Joining" && !this.#joined) {
+      this.#joined = true;
+      const cursor = this.#cursor === null ? {} : { life: this.#life!, seq: this.#cursor };
+      return encode({ ...this.#join, ...cursor });
+    }
+    if (!this.#answered) return null;
+    const packets = this.#pings;
+    this.#pings = [];
+    let bytes = packets.reduce((sum, packet) => sum + packet.length, 0);
+    this.#refill(now);
+    this.#tokens -= packets.length;
+    for (; this.#tokens >= 1; this.#tokens--) {
+      const packet = this.#kept[this.#out];
+      if (!packet || (packets.length > 0 && bytes + packet.length > this.#messageMax)) break;
+      packets.push(packet);
+      bytes += packet.length;
+      this.#out++;
+    }
+    if (packets.length === 0) return null;
+    this.#sent = Math.max(this.#sent, this.#out);
+    this.#spoke = now;
+    return packets.length === 1 ? packets[0]! : concat(packets, bytes);
+  }
+
+  /** The socket has closed. Null if that changes nothing, because the client has given it up already. */
+  closed(code: number | null): Next | null {
+    if (this.#state === "Ended") return "stop";
+    if (!this.#open) return null;
+    const then = next(code);
+    if (then === "stop") this.#end();
+    else this.#lose();
+    return then;
+  }
+
+  /** The number of the packet that was taken; "full" or "ended" if it was not. Throws RangeError if it is none. */
+  send(packet: Numbered): number | "full" | "ended" {
+    if (this.#state === "Ended") return "ended";
+    const bytes = encode(packet);
+    if (bytes.length > this.#packetMax) {
+      throw new RangeError(`a packet of ${bytes.length} bytes: this relay takes at most ${this.#packetMax}`);
+    }
+    const cost = bytes.length + KEPT_BYTES;
+    if (this.#keptBytes + cost > this.#bufferMax && packet.packet !== "LEAVE") return "full";
+    this.#keptBytes += cost;
+    return this.#acked + this.#kept.push(bytes) - 1;
+  }
+
+  /** The game leaves. Returns what is still to be written before the socket is closed with 1000. */
+  leave(now: number): Uint8Array[] {
+    const messages: Uint8Array[] = [];
+    if (this.#answered) {
+      this.send({ packet: "LEAVE" });
+      this.#tokens = Infinity;
+      for (let message; (message = this.transmit(now)); ) messages.push(message);
+    }
+    this.#end();
+    return messages;
+  }
+
+  get #open(): boolean {
+    return this.#state !== "Idle" && this.#state !== "Lost" && this.#state !== "Ended";
+  }
+
+  /** The JOIN was answered, so that everything may be sent. */
+  get #answered(): boolean {
+    return this.#open && this.#state !== "Joining";
+  }
+
+  #take(packet: Down, now: number, news: News[]): void {
+    const kind = packet.packet;
+    switch (kind) {
+      case "UNKNOWN":
+        return;
+      case "ACK":
+        return this.#ack(packet.applied);
+      case "PONG":
+        if (packet.echo <= now) this.clock.sample(packet.echo, now, packet.time);
+        return;
+      case "KEEPALIVE":
+        return this.clock.state(packet.time, now);
+      case "RESUMED":
+        if (this.#state !== "Joining" || this.#cursor === null) throw new Violation("RESUMED out of place");
+        this.clock.state(packet.time, now);
+        this.#ack(packet.applied);
+        this.#go(now);
+        news.push({ packet: "RESUMED" });
+        return;
+      case "RESET":
+        if (this.#state === "Resetting") throw new Violation("RESET after RESET");
+        this.#cursor = null;
+        if (this.#state !== "Joining") this.#state = "Resetting";
+        news.push(packet);
+        return;
+      case "WELCOME":
+        return this.#welcome(packet, now, news);
+      case "READY":
+        if (this.#state !== "Welcomed") throw new Violation("READY without WELCOME");
+        this.#cursor = this.#seq;
+        this.#go(now);
+        break;
+      default:
+        if (this.#state !== "Welcomed" && this.#state !== "Live") throw new Violation(`${kind} before WELCOME`);
+    }
+    news.push(packet);
+  }
+
+  #welcome(packet: Extract<Down, { packet: "WELCOME" }>, now: number, news: News[]): void {
+    const first = this.#state === "Joining";
+    if (!first && this.#state !== "Resetting") throw new Violation("WELCOME out of place");
+    const { id, life, token, created, capabilities, applied } = packet;
+    const known = this.#life !== undefined;
+    const same = known && id === this.#id && equal(life, this.#life!);
+    if (!first && !same) throw new Violation("WELCOME for another player");
+    let dropped = 0;
+    if (same) {
+      this.#ack(applied);
+    } else {
+      if (known) {
+        dropped = this.#kept.length;
+        this.#kept = [];
+        this.#keptBytes = 0;
+        this.#sent = this.#out = 0;
+        if (!equal(life, this.#life!)) this.clock.reset();
+      }
+      this.#acked = applied;
+    }
+    this.#id = id;
+    // Copies: these outlive the message.
+    this.#life = life.slice();
+    this.#join = { ...this.#join, mode: 0, token: token.slice() };
+    this.#seq = packet.seq;
+    this.#cursor = null;
+    this.#state = "Welcomed";
+    this.clock.state(packet.time, now);
+    this.#limit(packet.limits, first, now);
+    news.push({ packet: "WELCOME", id, created, capabilities, applied, dropped });
+  }
+
+  #limit(limits: Pairs, first: boolean, now: number): void {
+    const limit = (key: number) => (limits.find((pair) => pair[0] === key)?.[1] as number | undefined) ?? Infinity;
+    this.#packetMax = limit(2);
+    this.#messageMax = Math.min(MESSAGE_BYTES, limit(2));
+    this.#rate = limit(4);
+    this.#burst = this.#rate === Infinity ? Infinity : Math.max(1, limit(6));
+    if (first) {
+      // The JOIN took one.
+      this.#tokens = this.#burst - 1;
+      this.#refilled = now;
+    }
+  }
+
+  #refill(now: number): void {
+    const passed = Math.max(0, now - this.#refilled) / 1e6;
+    this.#refilled = now;
+    // Not by a rate of Infinity: no time at all may have passed.
+    this.#tokens = this.#rate === Infinity ? Infinity : Math.min(this.#burst, this.#tokens + passed * this.#rate);
+  }
+
+  #ack(applied: number): void {
+    const count = applied - this.#acked;
+    if (count < 0 || count > this.#sent) throw new Violation(`applied ${applied}: that can't be`);
+    for (const packet of this.#kept.splice(0, count)) this.#keptBytes -= packet.length + KEPT_BYTES;
+    this.#acked = applied;
+    this.#sent -= count;
+    this.#out = Math.max(0, this.#out - count);
+  }
+
+  /** Everything is as it should be: Live. */
+  #go(now: number): void {
+    this.#state = "Live";
+    this.#pingsLeft = BURST;
+    this.#ping(now);
+  }
+
+  #pingIfQuiet(now: number): void {
+    if (!this.#answered) return;
+    if (now - this.#spoke >= QUIET_MAX || now - this.#pinged >= PING_EVERY) this.#ping(now);
+  }
+
+  #ping(now: number): void {
+    this.#pings.push(encode({ packet: "PING", echo: now, trip: this.clock.trip }));
+    if (this.#pingsLeft > 0) this.#pingsLeft--;
+    this.#pinged = this.#spoke = now;
+  }
+
+  #lose(): void {
+    this.#state = "Lost";
+  }
+
+  #end(): void {
+    this.#state = "Ended";
+    this.#kept = [];
+    this.#keptBytes = 0;
+  }
+}
+
+function concat(packets: Uint8Array[], bytes: number): Uint8Array {
+  const message = new Uint8Array(bytes);
+  let at = 0;
+  for (const packet of packets) {
+    message.set(packet, at);
+    at += packet.length;
+  }
+  return message;
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
