@@ -1,0 +1,426 @@
+//! The log: what was said in a room lately, in order, as packets that are the same for everybody.
+//!
+//! Owns: entries with their numbers, authors and audiences, and how far back they reach. Must not know: who is in the
+//! room, sockets, frame headers, the clock. Invariant: from a position on, a player gets every entry that was for it when
+//! it was said, once and in order, or is told that the log no longer reaches so far.
+//!
+//! Who keeps up, who is behind and who comes back after a lost connection are all served from here, each by its own
+//! position: nothing is queued or counted for any of them.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// For whom an entry is, of those who are in the room when it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience<'a> {
+    /// All but its author.
+    Others,
+    /// All.
+    All,
+    /// One player.
+    One(u32),
+    /// These players, ascending.
+    List(&'a [u32]),
+}
+
+/// The same, as it is kept.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    Others,
+    All,
+    One(u32),
+    /// So many ids stand before the packet, four bytes each.
+    List(u32),
+}
+
+/// One entry, or a droppable event, which has no number.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// Where it ends, in bytes since the room began.
+    end: u64,
+    /// Its number; of a droppable event, that of the entry before it.
+    seq: u64,
+    author: u32,
+    audience: Kept,
+    /// When it was said, ms.
+    at: u32,
+    droppable: bool,
+}
+
+/// What is appended.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// Who says it; for what the room says about a player who does not hear it itself, that player.
+    pub author: u32,
+    /// For whom it is.
+    pub audience: Audience<'a>,
+    /// Left out for who is behind or comes back, and without a number.
+    pub droppable: bool,
+    /// The time, ms.
+    pub at: u32,
+}
+
+/// A part of the log for one receiver: what goes into one bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Portion {
+    /// The position behind it.
+    pub position: u64,
+    /// The number of the last entry that is dealt with by it.
+    pub seq: u64,
+    /// Bytes of its packets; 0 if nothing in it is for this receiver.
+    pub len: usize,
+}
+
+/// Who asks for a portion.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// Its id.
+    pub player: u32,
+    /// It has had everything before this position.
+    pub position: u64,
+    /// It gets no droppable event before this position.
+    pub lossy_until: u64,
+}
+
+/// The last entries of a room. A position is the number of entries and droppable events that were ever appended before
+/// it.
+#[derive(Debug, Default)]
+pub struct Log {
+    entries: VecDeque<Entry>,
+    /// Position of the first of `entries`.
+    first: u64,
+    /// Packets, each behind the list it may be for. The first `dead` bytes belong to entries that are gone.
+    bytes: Vec<u8>,
+    dead: usize,
+    /// Where `bytes` begins, in bytes since the room began.
+    base: u64,
+    /// Number of the last entry.
+    seq: u64,
+    /// Number of the last entry that is gone.
+    gone: u64,
+}
+
+impl Log {
+    /// The position behind the last entry.
+    pub fn position(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// The number of the last entry.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Appends an entry, whose packet `encode` writes.
+    pub fn append(&mut self, said: Said<'_>, encode: impl FnOnce(&mut Vec<u8>)) {
+        // What is gone is given up when it is half of all, so each byte is moved once at most.
+        if self.dead * 2 > self.bytes.len() {
+            self.compact();
+        }
+        let audience = match said.audience {
+            Audience::Others => Kept::Others,
+            Audience::All => Kept::All,
+            Audience::One(player) => Kept::One(player),
+            Audience::List(players) => {
+                let ids = players.iter().flat_map(|player| player.to_le_bytes());
+                self.bytes.extend(ids);
+                Kept::List(players.len() as u32)
+            }
+        };
+        encode(&mut self.bytes);
+        self.seq += u64::from(!said.droppable);
+        self.entries.push_back(Entry {
+            end: self.base + self.bytes.len() as u64,
+            seq: self.seq,
+            author: said.author,
+            audience,
+            at: said.at,
+            droppable: said.droppable,
+        });
+    }
+
+    /// The position from which on somebody goes on who has had everything up to `seq`. None if the log does not reach
+    /// back so far.
+    pub fn after(&self, seq: u64) -> Option<u64> {
+        (self.gone..=self.seq)
+            .contains(&seq)
+            .then(|| self.first + self.entries.partition_point(|entry| entry.seq <= seq) as u64)
+    }
+
+    /// Bytes that were said since a position, to whomever; None if the log does not reach back so far.
+    pub fn bytes_since(&self, position: u64) -> Option<u64> {
+        let index = position.checked_sub(self.first)? as usize;
+        Some(self.end() - self.start(index))
+    }
+
+    /// Bytes that were ever said.
+    pub fn end(&self) -> u64 {
+        self.base + self.bytes.len() as u64
+    }
+
+    /// What comes next for a receiver, at most `most` bytes unless one packet has more: ranges of [`Log::slice`] that
+    /// are appended to `runs`. None if the log does not reach back to its position.
+    pub fn next(
+        &self,
+        reader: Reader,
+        most: usize,
+        runs: &mut Vec<Range<usize>>,
+    ) -> Option<Portion> {
+        let index = reader.position.checked_sub(self.first)? as usize;
+        let mut portion = Portion {
+            position: reader.position,
+            seq: index
+                .checked_sub(1)
+                .map_or(self.gone, |before| self.entries[before].seq),
+            len: 0,
+        };
+        let mut start = (self.start(index) - self.base) as usize;
+        for entry in self.entries.range(index..) {
+            let end = (entry.end - self.base) as usize;
+            let (head, mine) = match entry.audience {
+                Kept::Others => (0, entry.author != reader.player),
+                Kept::All => (0, true),
+                Kept::One(player) => (0, player == reader.player),
+                Kept::List(count) => {
+                    let head = count as usize * size_of::<u32>();
+                    (head, self.lists(start..start + head, reader.player))
+                }
+            };
+            if mine && !(entry.droppable && portion.position < reader.lossy_until) {
+                let packet = start + head..end;
+                if portion.len > 0 && portion.len + packet.len() > most {
+                    break;
+                }
+                portion.len += packet.len();
+                match runs.last_mut() {
+                    Some(run) if run.end == packet.start => run.end = packet.end,
+                    _ => runs.push(packet),
+                }
+            }
+            portion.position += 1;
+            portion.seq = entry.seq;
+            start = end;
+        }
+        Some(portion)
+    }
+
+    /// Bytes of packets.
+    pub fn slice(&self, run: Range<usize>) -> &[u8] {
+        &self.bytes[run]
+    }
+
+    /// Lets go of what was said before `position` and before the time `until` (ms).
+    pub fn forget(&mut self, position: u64, until: u32) {
+        while let Some(entry) = self.entries.front() {
+            if self.first >= position || entry.at.wrapping_sub(until) as i32 >= 0 {
+                break;
+            }
+            self.drop_first();
+        }
+        if self.dead > 0 {
+            self.compact();
+            self.bytes.shrink_to(self.bytes.len() * 2);
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
+    }
+
+    /// Lets go of the oldest until no more than so many bytes are held.
+    pub fn shorten(&mut self, most: usize) {
+        while self.held() > most && !self.entries.is_empty() {
+            self.drop_first();
+        }
+    }
+
+    /// When the oldest entry was said, ms.
+    pub fn oldest(&self) -> Option<u32> {
+        self.entries.front().map(|entry| entry.at)
+    }
+
+    /// Bytes of all that can be read, with its index.
+    pub fn held(&self) -> usize {
+        self.bytes.len() - self.dead + self.entries.len() * size_of::<Entry>()
+    }
+
+    fn start(&self, index: usize) -> u64 {
+        match index.checked_sub(1) {
+            Some(before) => self.entries[before].end,
+            None => self.base + self.dead as u64,
+        }
+    }
+
+    /// Whether a list of ids has this one.
+    fn lists(&self, ids: Range<usize>, player: u32) -> bool {
+        let (ids, _) = self.bytes[ids].as_chunks::<4>();
+        ids.binary_search_by_key(&player, |id| u32::from_le_bytes(*id))
+            .is_ok()
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.first += 1;
+            self.gone = entry.seq;
+            self.dead = (entry.end - self.base) as usize;
+        }
+    }
+
+    fn compact(&mut self) {
+        self.bytes.drain(..self.dead);
+        self.base += self.dead as u64;
+        self.dead = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One thing that was said: a byte that tells it from the others, with what a receiver has to know.
+    #[derive(Debug, Clone)]
+    struct Line {
+        author: u32,
+        audience: Option<Vec<u32>>,
+        to_author: bool,
+        droppable: bool,
+        len: usize,
+    }
+
+    impl Line {
+        fn is_for(&self, player: u32) -> bool {
+            match &self.audience {
+                Some(players) => players.contains(&player),
+                None => self.to_author || self.author != player,
+            }
+        }
+
+        fn append(&self, log: &mut Log, at: u32, mark: u8) {
+            let audience = match &self.audience {
+                Some(players) if players.len() == 1 => Audience::One(players[0]),
+                Some(players) => Audience::List(players),
+                None if self.to_author => Audience::All,
+                None => Audience::Others,
+            };
+            let said = Said {
+                author: self.author,
+                audience,
+                droppable: self.droppable,
+                at,
+            };
+            log.append(said, |out| out.extend(std::iter::repeat_n(mark, self.len)));
+        }
+    }
+
+    /// All portions for a receiver from its position on.
+    fn read(log: &Log, mut reader: Reader, most: usize) -> Option<(Vec<u8>, u64)> {
+        let mut got = Vec::new();
+        loop {
+            let mut runs = Vec::new();
+            let portion = log.next(reader, most, &mut runs)?;
+            let bytes: Vec<u8> = runs
+                .into_iter()
+                .flat_map(|run| log.slice(run).to_vec())
+                .collect();
+            assert_eq!(bytes.len(), portion.len);
+            assert!(
+                bytes.len() <= most || bytes.windows(2).all(|two| two[0] == two[1]),
+                "more than {most} bytes only for a single packet"
+            );
+            got.extend(bytes);
+            if portion.position == log.position() {
+                return Some((got, portion.seq));
+            }
+            assert!(portion.position > reader.position, "it goes on");
+            reader.position = portion.position;
+        }
+    }
+
+    fn line() -> impl Strategy<Value = Line> {
+        (
+            1u32..5,
+            prop::option::weighted(0.4, prop::collection::btree_set(1u32..6, 1..4)),
+            any::<bool>(),
+            prop::bool::weighted(0.2),
+            1usize..30,
+        )
+            .prop_map(|(author, audience, to_author, droppable, len)| Line {
+                author,
+                audience: audience.map(|players| players.into_iter().collect()),
+                to_author,
+                droppable,
+                len,
+            })
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        assert!(size_of::<Entry>() <= 40, "{} bytes", size_of::<Entry>());
+    }
+
+    #[test]
+    fn what_nobody_needs_any_more_is_freed() {
+        let mut log = Log::default();
+        let line = Line {
+            author: 1,
+            audience: None,
+            to_author: false,
+            droppable: false,
+            len: 1_000,
+        };
+        for at in 0..100 {
+            line.append(&mut log, at * 100, 7);
+        }
+        log.forget(log.position(), 5_000);
+        assert_eq!(log.oldest(), Some(5_000), "it is not old enough");
+        log.forget(60, 50_000);
+        assert_eq!(log.after(59), None, "that was for nobody");
+        assert_eq!(log.after(60), Some(60), "somebody has had only so much");
+        log.forget(log.position(), 50_000);
+        assert_eq!(log.oldest(), None);
+        assert_eq!(log.bytes.capacity() + log.entries.capacity(), 0);
+        assert_eq!((log.seq(), log.after(100)), (100, Some(100)));
+    }
+
+    proptest! {
+        #[test]
+        fn everybody_gets_what_was_for_it_from_anywhere(
+            lines in prop::collection::vec(line(), 1..60),
+            most in 1usize..100,
+            kept in 0usize..4_000,
+            from in 0usize..60,
+            player in 1u32..7,
+            lossy in 0u64..60,
+        ) {
+            let mut log = Log::default();
+            for (index, line) in lines.iter().enumerate() {
+                line.append(&mut log, index as u32, index as u8);
+                if index % 7 == 0 {
+                    log.shorten(kept);
+                }
+            }
+            let from = from.min(lines.len());
+            let reader = Reader { player, position: from as u64, lossy_until: lossy };
+            let expected: Vec<u8> = lines.iter().enumerate().skip(from)
+                .filter(|(index, line)| line.is_for(player) && !(line.droppable && (*index as u64) < lossy))
+                .flat_map(|(index, line)| vec![index as u8; line.len])
+                .collect();
+            match read(&log, reader, most) {
+                Some((got, seq)) => {
+                    prop_assert_eq!(got, expected);
+                    prop_assert_eq!(seq, log.seq());
+                }
+                None => prop_assert!((from as u64) < log.first),
+            }
+            // By the number of an entry: the position behind it, and behind the droppable events that follow it.
+            let seq = lines[..from].iter().filter(|line| !line.droppable).count() as u64;
+            match log.after(seq) {
+                Some(position) => {
+                    let between = lines[(position as usize).min(from)..(position as usize).max(from)].iter();
+                    prop_assert!(between.clone().all(|line| line.droppable), "{:?}", between);
+                }
+                None => prop_assert!(seq < log.gone),
+            }
+            prop_assert_eq!(log.after(log.seq() + 1), None);
+        }
+    }
+}
