@@ -1,0 +1,195 @@
+//! One player of a room: who it is, how it is reached, how far it has got in both directions.
+//!
+//! Invariant: whoever is away costs nothing but this.
+
+use roomcast_protocol::v1::{Token, down};
+
+use super::budget::Budget;
+use super::properties::Properties;
+use crate::limits::{ACK_AFTER_MS, ACK_PACKETS, KEEP_ALIVE_MS};
+
+/// What a player alone is to be told, with its next bundle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Owed {
+    /// That it goes on where it was.
+    pub resumed: bool,
+    /// That the relay is there.
+    pub keep_alive: bool,
+    /// How many of its packets were applied.
+    pub ack: bool,
+}
+
+/// Somebody who is in a room.
+#[derive(Debug)]
+pub struct Player {
+    /// Never used twice in the life of the room.
+    pub id: u32,
+    /// Its place in its shard.
+    pub player: u32,
+    /// Since when it is away, ms; None: it has a connection.
+    pub away_since: Option<u32>,
+    /// What it calls itself.
+    pub name: Box<str>,
+    /// What it says about itself.
+    pub properties: Properties,
+    /// How many packets it may still send.
+    pub budget: Budget,
+    /// What it is to be told.
+    pub owed: Owed,
+    /// When it was last to be told that the relay is there, ms.
+    pub kept_alive_at: u32,
+    token: Token,
+    /// It was given everything of the log before this position.
+    pub(super) position: u64,
+    /// And was told that it has got up to this entry.
+    pub(super) told: u64,
+    /// It gets no droppable event before this position.
+    pub(super) lossy_until: u64,
+    /// Packets of its that were applied, and how many of them it knows about.
+    applied: u64,
+    acked: u64,
+    /// Since when it does not know about one, ms.
+    unacked_since: u32,
+    /// When it was last told that it was too far behind, ms.
+    reset_at: Option<u32>,
+    /// It did not keep up twice: nothing is replayed to it.
+    pub(super) forgotten: bool,
+}
+
+impl Player {
+    pub(super) fn new(id: u32, player: u32, name: &str, token: Token) -> Self {
+        Self {
+            id,
+            player,
+            away_since: None,
+            name: name.into(),
+            properties: Properties::default(),
+            budget: Budget::default(),
+            owed: Owed::default(),
+            kept_alive_at: 0,
+            token,
+            position: 0,
+            told: 0,
+            lossy_until: 0,
+            applied: 0,
+            acked: 0,
+            unacked_since: 0,
+            reset_at: None,
+            forgotten: false,
+        }
+    }
+
+    /// Whether this is its token; takes the same time whatever the two have in common.
+    pub fn has_token(&self, token: &Token) -> bool {
+        let differ = self.token.0.iter().zip(token.0);
+        differ.fold(0, |sum, (own, other)| sum | (own ^ other)) == 0
+    }
+
+    pub(super) fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Numbered packets of its that were applied: the number of the next one.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// A numbered packet is dealt with; answers its number.
+    pub(super) fn count(&mut self, now: u32) -> u64 {
+        let number = self.applied;
+        self.applied += 1;
+        if self.applied - self.acked == 1 {
+            self.unacked_since = now;
+        }
+        self.owed.ack |= self.applied - self.acked >= ACK_PACKETS;
+        number
+    }
+
+    /// It is told the count.
+    pub(super) fn acknowledge(&mut self) -> u64 {
+        self.acked = self.applied;
+        self.owed.ack = false;
+        self.applied
+    }
+
+    /// When it is to be told the count, ms; None if it knows it.
+    pub fn ack_at(&self) -> Option<u32> {
+        (self.applied > self.acked).then(|| self.unacked_since.wrapping_add(ACK_AFTER_MS))
+    }
+
+    /// When it is to be told that the relay is there, ms.
+    pub fn keep_alive_at(&self) -> u32 {
+        self.kept_alive_at.wrapping_add(KEEP_ALIVE_MS)
+    }
+
+    /// It is too far behind. False if it was so a moment ago.
+    pub(super) fn may_be_reset(&mut self, now: u32, apart_ms: u32) -> bool {
+        let before = self.reset_at.replace(now);
+        before.is_none_or(|at| now.wrapping_sub(at) > apart_ms)
+    }
+
+    /// Appends what it alone is told to a bundle.
+    pub(super) fn say_owed(&mut self, time: u64, out: &mut Vec<u8>) {
+        let owed = std::mem::take(&mut self.owed);
+        if owed.resumed {
+            let applied = self.acknowledge();
+            down::Packet::Resumed { applied, time }.encode(out);
+        } else if owed.ack {
+            let applied = self.acknowledge();
+            down::Packet::Ack { applied }.encode(out);
+        }
+        if owed.keep_alive {
+            down::Packet::KeepAlive { time }.encode(out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn player() -> Player {
+        Player::new(1, 0, "Ada", Token([7; 16]))
+    }
+
+    #[test]
+    fn a_player_is_small() {
+        assert!(size_of::<Player>() <= 192, "{} bytes", size_of::<Player>());
+    }
+
+    #[test]
+    fn a_token_is_all_of_its_bytes() {
+        let player = player();
+        assert!(player.has_token(&Token([7; 16])));
+        for byte in 0..16 {
+            let mut other = [7; 16];
+            other[byte] ^= 0x10;
+            assert!(!player.has_token(&Token(other)));
+        }
+    }
+
+    #[test]
+    fn acknowledged_after_64_packets_or_a_second() {
+        let mut player = player();
+        assert_eq!(player.ack_at(), None);
+        for number in 0..63 {
+            assert_eq!(player.count(500 + number as u32), number);
+        }
+        assert_eq!(player.ack_at(), Some(1_500), "counted from the first");
+        assert!(!player.owed.ack);
+        player.count(700);
+        assert!(player.owed.ack);
+        let mut out = Vec::new();
+        player.say_owed(1, &mut out);
+        assert_eq!(out, [0x80, 1, 64]);
+        assert_eq!((player.ack_at(), player.owed), (None, Owed::default()));
+    }
+
+    #[test]
+    fn a_second_reset_within_ten_seconds_is_none() {
+        let mut player = player();
+        assert!(player.may_be_reset(1_000, 10_000));
+        assert!(!player.may_be_reset(11_000, 10_000));
+        assert!(player.may_be_reset(21_001, 10_000));
+    }
+}
