@@ -4,6 +4,7 @@
 //! Invariant: a member gets every message appended after it joined and before it left, in order, except its own.
 
 mod table;
+pub mod v1;
 
 use std::rc::Rc;
 

@@ -1,0 +1,385 @@
+//! A room that speaks roomcast.v1: players who may lose their connection and come back.
+//!
+//! Owns: who is in the room, what was said lately, properties, and how far everybody has got. Must not know: sockets,
+//! frame headers, TLS, the clock. Invariant: a player gets every entry that was for it between its *joined* and its *left*,
+//! once and in order, on however many connections, or a *reset* says that it did not.
+//!
+//! There is no batch here: the log is what was said in this iteration and before, and every player reads it from its own
+//! position. Who keeps up, who is behind and who comes back differ in nothing else.
+
+mod budget;
+mod log;
+mod player;
+mod properties;
+mod serve;
+mod speak;
+mod table;
+mod welcome;
+
+use std::ops::{Index, IndexMut};
+use std::rc::Rc;
+
+use roomcast_protocol::v1::{Life, Name, PlayerId, Property, Token, down, up};
+use slab::Slab;
+
+pub use self::budget::{Budget, Rate, Spent};
+use self::log::{Audience, Log, Said};
+pub use self::player::Player;
+pub use self::properties::Bounds;
+use self::properties::Properties;
+use self::serve::Turn;
+pub use self::serve::{Bundle, Served};
+pub use self::speak::Effect;
+pub use self::table::{RoomId, Rooms};
+pub use self::welcome::Occasion;
+use crate::limits::{LOG_REACH_MS, RESETS_APART_MS};
+
+/// Where a player is in its room, valid until it leaves.
+pub type Seat = u32;
+
+/// What holds in all rooms of the process.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Players of one room.
+    pub players_max: usize,
+    /// How long an away player keeps its seat, ms.
+    pub grace_ms: u32,
+    /// Packets of one player.
+    pub rate: Rate,
+    /// Bytes of one message up.
+    pub message_max: usize,
+    /// Properties of one owner.
+    pub properties: Bounds,
+    /// Bytes of the properties of a room and all its players.
+    pub property_bytes_max: usize,
+    /// Bytes of the log.
+    pub log_bytes_max: usize,
+    /// Bytes that a player may be behind.
+    pub behind_max: u64,
+}
+
+/// What holds in one room, as its creator wished within the [`Rules`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    players_max: u32,
+    grace_ms: u32,
+}
+
+/// How a player that lost its connection comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Return {
+    /// It goes on where it was.
+    Resumed,
+    /// It is welcomed anew; if it wanted to go on, this is why it can't.
+    Welcomed(Option<u64>),
+}
+
+/// Players and what they say.
+#[derive(Debug)]
+pub struct Room {
+    name: Rc<str>,
+    life: Life,
+    settings: Settings,
+    players: Slab<Player>,
+    /// Who sits where, ids ascending.
+    order: Vec<(u32, Seat)>,
+    last_id: u32,
+    properties: Properties,
+    /// Bytes of all properties, those of players too.
+    property_bytes: usize,
+    log: Log,
+    /// Bytes of the log when the last round began.
+    frozen: u64,
+    turn: Option<Turn>,
+    rotation: u32,
+    /// Connections at the door: their join has not come yet.
+    pub at_door: u32,
+    /// Listed for the next round.
+    pub dirty: bool,
+    /// Its timer is armed.
+    pub timed: bool,
+    /// It has had a first player in this life.
+    is_alive: bool,
+}
+
+impl Room {
+    fn new(name: Rc<str>) -> Self {
+        Self {
+            name,
+            life: Life([0; 8]),
+            settings: Settings {
+                players_max: 0,
+                grace_ms: 0,
+            },
+            players: Slab::new(),
+            order: Vec::new(),
+            last_id: 0,
+            properties: Properties::default(),
+            property_bytes: 0,
+            log: Log::default(),
+            frozen: 0,
+            turn: None,
+            rotation: 0,
+            at_door: 0,
+            dirty: false,
+            timed: false,
+            is_alive: false,
+        }
+    }
+
+    /// Players, away ones included.
+    pub fn players(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether another player would be too many.
+    pub fn is_full(&self) -> bool {
+        self.players() >= self.settings.players_max as usize
+    }
+
+    /// All players, by their places in the shard.
+    pub fn members(&self) -> impl Iterator<Item = u32> + '_ {
+        self.players.iter().map(|(_, player)| player.player)
+    }
+
+    /// How long whoever lost its connection keeps its seat, ms.
+    pub fn grace_ms(&self) -> u32 {
+        self.settings.grace_ms
+    }
+
+    /// Nobody is here or at the door: the room can go.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty() && self.at_door == 0
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Rc<str> {
+        &self.name
+    }
+
+    /// Begins a new life, with what its first player wishes for.
+    pub fn create(&mut self, life: Life, wishes: roomcast_protocol::v1::Pairs<'_>, rules: &Rules) {
+        debug_assert!(self.order.is_empty(), "the last life is over");
+        let most = rules.players_max as u32;
+        let wished = |key| {
+            wishes
+                .number(key)
+                .map(|wish| wish.min(u64::from(u32::MAX)) as u32)
+        };
+        *self = Self {
+            life,
+            settings: Settings {
+                players_max: wished(roomcast_protocol::v1::setting::PLAYERS_MAX)
+                    .map_or(most, |wish| wish.clamp(1, most)),
+                grace_ms: wished(roomcast_protocol::v1::setting::GRACE_MS)
+                    .map_or(rules.grace_ms, |wish| wish.min(rules.grace_ms)),
+            },
+            timed: self.timed,
+            is_alive: true,
+            at_door: self.at_door,
+            dirty: self.dirty,
+            ..Self::new(Rc::clone(&self.name))
+        };
+    }
+
+    /// Ends the life of a room whose last player is gone. True if it had one.
+    pub fn end_life(&mut self) -> bool {
+        self.order.is_empty() && std::mem::take(&mut self.is_alive)
+    }
+
+    /// Seats somebody new, who has the place `player` in the shard. It gets what is said from now on.
+    pub fn join(
+        &mut self,
+        player: u32,
+        join: &up::Join<'_>,
+        token: Token,
+        now: u32,
+        rules: &Rules,
+    ) -> Seat {
+        self.last_id += 1;
+        let id = self.last_id;
+        let mut player = Player::new(id, player, join.name.as_str(), token);
+        let version = self.log.seq() + 1;
+        for Property { key, value } in join.properties {
+            // Those that are too much are left out; what was taken stands in the welcome.
+            let _ = self.set(&mut player.properties, key, value, version, rules);
+        }
+        let mut buffer = Vec::new();
+        let properties = roomcast_protocol::v1::List::encode(player.properties.iter(), &mut buffer);
+        if let (Some(id), Ok(properties)) = (PlayerId::new(id), properties) {
+            let name = join.name;
+            let joined = down::Packet::Joined {
+                id,
+                name,
+                properties,
+            };
+            self.tell_others(id.get(), joined, now);
+        }
+        player.position = self.log.position();
+        player.told = self.log.seq();
+        let seat = self.players.insert(player) as Seat;
+        self.order.push((id, seat));
+        seat
+    }
+
+    /// The player with this token.
+    pub fn find(&self, token: &Token) -> Option<Seat> {
+        // All are looked at, so that the time tells nothing.
+        let players = self.players.iter();
+        players.fold(None, |found, (seat, player)| {
+            if player.has_token(token) {
+                Some(seat as Seat)
+            } else {
+                found
+            }
+        })
+    }
+
+    /// Whether a cursor of this life names what has not been said yet: no honest client has such a one.
+    pub fn is_behind(&self, cursor: up::Cursor) -> bool {
+        cursor.life == self.life && cursor.seq > self.log.seq()
+    }
+
+    /// A player has another connection.
+    pub fn attach(&mut self, seat: Seat, cursor: Option<up::Cursor>, now: u32) -> Return {
+        let player = &mut self.players[seat as usize];
+        let was_away = player.away_since.take().is_some();
+        player.budget = Budget::default();
+        player.owed = Default::default();
+        let id = player.id;
+        if was_away && let Some(id) = PlayerId::new(id) {
+            self.tell_others(id.get(), down::Packet::Back(id), now);
+        }
+        let player = &mut self.players[seat as usize];
+        let forgotten = std::mem::take(&mut player.forgotten);
+        let reached = cursor.map(|cursor| {
+            let here = cursor.life == self.life;
+            let position = here.then(|| self.log.after(cursor.seq));
+            (cursor.seq, position.flatten())
+        });
+        match reached {
+            Some((seq, Some(position))) if !forgotten => {
+                player.position = position;
+                player.told = seq;
+                player.lossy_until = self.log.position();
+                player.owed.resumed = true;
+                Return::Resumed
+            }
+            Some(_) => Return::Welcomed(Some(down::reset::LOG)),
+            None => Return::Welcomed(None),
+        }
+    }
+
+    /// A player has lost its connection and keeps its seat.
+    pub fn detach(&mut self, seat: Seat, now: u32) {
+        let player = &mut self.players[seat as usize];
+        player.away_since = Some(now);
+        player.owed = Default::default();
+        if let Some(id) = PlayerId::new(player.id) {
+            self.tell_others(id.get(), down::Packet::Away(id), now);
+        }
+    }
+
+    /// A player is gone, for one of the reasons of [`down::left`].
+    pub fn leave(&mut self, seat: Seat, reason: u64, now: u32) {
+        let player = self.players.remove(seat as usize);
+        self.property_bytes -= player.properties.bytes();
+        if let Ok(index) = self.order.binary_search_by_key(&player.id, |(id, _)| *id) {
+            self.order.remove(index);
+        }
+        if let Some(id) = PlayerId::new(player.id) {
+            self.tell_others(id.get(), down::Packet::Left { id, reason }, now);
+        }
+        if self.players.is_empty() {
+            self.players = Slab::new();
+            self.order = Vec::new();
+        }
+    }
+
+    /// Lets go of what nobody can ask for any more.
+    pub fn forget(&mut self, now: u32) {
+        let mut position = self.log.position();
+        let mut until = now;
+        for (_, player) in &self.players {
+            match player.away_since {
+                None => position = position.min(player.position),
+                // What its client has had, nobody knows: at its end, what was on its way was lost.
+                Some(since) if now.wrapping_sub(since) > now.wrapping_sub(until) => until = since,
+                Some(_) => {}
+            }
+        }
+        self.log.forget(position, until.wrapping_sub(LOG_REACH_MS));
+    }
+
+    /// Milliseconds until [`Room::forget`] may have something to do; None if nothing was said lately.
+    pub fn forgets_in(&self, now: u32) -> Option<u32> {
+        let age = now.wrapping_sub(self.log.oldest()?);
+        // An entry more or less does not matter: a busy room is looked at four times in a reach.
+        Some((LOG_REACH_MS + 1).saturating_sub(age).max(LOG_REACH_MS / 4))
+    }
+
+    /// Notes that a player is too far behind, and answers whether it may be welcomed anew instead of being closed.
+    pub fn may_be_reset(&mut self, seat: Seat, now: u32) -> bool {
+        let player = &mut self.players[seat as usize];
+        player.forgotten = !player.may_be_reset(now, RESETS_APART_MS);
+        !player.forgotten
+    }
+
+    /// What the room says about a player, to all others.
+    fn tell_others(&mut self, about: u32, packet: down::Packet<'_>, now: u32) {
+        self.say(about, Audience::Others, packet, now);
+    }
+
+    /// Appends an entry.
+    fn say(&mut self, author: u32, audience: Audience<'_>, packet: down::Packet<'_>, now: u32) {
+        let said = Said {
+            author,
+            audience,
+            droppable: false,
+            at: now,
+        };
+        self.log.append(said, |out| packet.encode(out));
+    }
+
+    /// Sets one property of somebody who joins.
+    fn set(
+        &mut self,
+        properties: &mut Properties,
+        key: Name<'_>,
+        value: roomcast_protocol::v1::Payload<'_>,
+        version: u64,
+        rules: &Rules,
+    ) -> Result<(), properties::Unchanged> {
+        let mut buffer = Vec::new();
+        let change = roomcast_protocol::v1::Change {
+            key,
+            guard: roomcast_protocol::v1::Guard::Any,
+            value: Some(value),
+        };
+        let Ok(changes) = roomcast_protocol::v1::List::encode([change], &mut buffer) else {
+            return Err(properties::Unchanged::Limit);
+        };
+        let before = properties.bytes();
+        if self.property_bytes + key.as_str().len() + value.bytes().len() > rules.property_bytes_max
+        {
+            return Err(properties::Unchanged::Limit);
+        }
+        properties.change(changes, version, rules.properties)?;
+        self.property_bytes += properties.bytes() - before;
+        Ok(())
+    }
+}
+
+impl Index<Seat> for Room {
+    type Output = Player;
+
+    fn index(&self, seat: Seat) -> &Player {
+        &self.players[seat as usize]
+    }
+}
+
+impl IndexMut<Seat> for Room {
+    fn index_mut(&mut self, seat: Seat) -> &mut Player {
+        &mut self.players[seat as usize]
+    }
+}

@@ -1,0 +1,160 @@
+//! What players say: each packet becomes entries of the log, or is refused.
+
+use roomcast_protocol::v1::{Change, Changed, List, Owner, PlayerId, down, up};
+
+use super::log::{Audience, Said};
+use super::properties::Unchanged;
+use super::{Room, Rules, Seat};
+
+/// What is left to do for whoever carries the packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// Something was appended to the log.
+    Said,
+    /// A ping with this echo is to be answered.
+    Pong(u64),
+    /// The player wants to go.
+    Leave,
+    /// It is in the room already.
+    JoinedTwice,
+}
+
+impl Room {
+    /// Does what a packet of the player on `seat` asks for.
+    pub fn hear(&mut self, seat: Seat, packet: up::Packet<'_>, now: u32, rules: &Rules) -> Effect {
+        let player = &mut self.players[seat as usize];
+        let id = player.id;
+        let number = if packet.is_numbered() {
+            player.count(now)
+        } else {
+            0
+        };
+        match packet {
+            up::Packet::Event {
+                to,
+                droppable,
+                payload,
+            } => self.event(id, number, to, droppable, payload, now),
+            up::Packet::Properties { owner, changes } => {
+                self.write(seat, number, owner, changes, now, rules)
+            }
+            up::Packet::Ping { echo, .. } => Effect::Pong(echo),
+            up::Packet::Leave => Effect::Leave,
+            up::Packet::Join(_) => Effect::JoinedTwice,
+            // What else there is, this relay has not built.
+            _ => self.refuse(id, number, down::refused::NOT_OFFERED, now),
+        }
+    }
+
+    fn event(
+        &mut self,
+        id: u32,
+        number: u64,
+        to: up::Audience<'_>,
+        droppable: bool,
+        payload: roomcast_protocol::v1::Payload<'_>,
+        now: u32,
+    ) -> Effect {
+        let mut present = Vec::new();
+        let audience = match to {
+            up::Audience::Others => Audience::Others,
+            up::Audience::All => Audience::All,
+            up::Audience::One(player) if self.seat_of(player.get()).is_some() => {
+                Audience::One(player.get())
+            }
+            up::Audience::One(_) => {
+                return self.refuse(id, number, down::refused::PLAYER_GONE, now);
+            }
+            up::Audience::List(players) => {
+                let players = players.iter().map(PlayerId::get);
+                present.extend(players.filter(|&player| self.seat_of(player).is_some()));
+                Audience::List(&present)
+            }
+            _ => return self.refuse(id, number, down::refused::NOT_OFFERED, now),
+        };
+        let Some(author) = PlayerId::new(id) else {
+            return Effect::None;
+        };
+        let packet = down::Packet::Event {
+            author,
+            payload,
+            by_host: false,
+            addressed: matches!(audience, Audience::One(_) | Audience::List(_)),
+        };
+        let said = Said {
+            author: id,
+            audience,
+            droppable,
+            at: now,
+        };
+        self.log.append(said, |out| packet.encode(out));
+        Effect::Said
+    }
+
+    /// Changes properties of `owner`, all or none.
+    fn write(
+        &mut self,
+        seat: Seat,
+        number: u64,
+        owner: Owner,
+        changes: List<'_, Change<'_>>,
+        now: u32,
+        rules: &Rules,
+    ) -> Effect {
+        let author = PlayerId::new(self.players[seat as usize].id);
+        let id = author.map_or(0, PlayerId::get);
+        let version = self.log.seq() + 1;
+        let properties = match owner {
+            None => &mut self.properties,
+            Some(_) if owner == author => &mut self.players[seat as usize].properties,
+            Some(other) if self.seat_of(other.get()).is_some() => {
+                return self.refuse(id, number, down::refused::NOT_ALLOWED, now);
+            }
+            Some(_) => return self.refuse(id, number, down::refused::PLAYER_GONE, now),
+        };
+        let before = properties.bytes();
+        let mut bounds = rules.properties;
+        let elsewhere = self.property_bytes - before;
+        bounds.bytes = bounds
+            .bytes
+            .min(rules.property_bytes_max.saturating_sub(elsewhere));
+        match properties.change(changes, version, bounds) {
+            Ok(()) => self.property_bytes = elsewhere + properties.bytes(),
+            Err(Unchanged::Guard) => return self.refuse(id, number, down::refused::GUARD, now),
+            Err(Unchanged::Limit) => return self.refuse(id, number, down::refused::LIMIT, now),
+        }
+        let mut buffer = Vec::new();
+        let changed = changes.iter().map(|change| Changed {
+            key: change.key,
+            version,
+            value: change.value,
+        });
+        if let Ok(changes) = List::encode(changed, &mut buffer) {
+            let packet = down::Packet::Properties {
+                owner,
+                author,
+                changes,
+            };
+            self.say(id, Audience::All, packet, now);
+        }
+        Effect::Said
+    }
+
+    /// Tells a player that its packet had no effect: an entry for it alone, so that a resume repeats it.
+    fn refuse(&mut self, id: u32, number: u64, reason: u64, now: u32) -> Effect {
+        let packet = down::Packet::Refused {
+            number,
+            reason,
+            detail: "",
+        };
+        self.say(id, Audience::One(id), packet, now);
+        Effect::Said
+    }
+
+    fn seat_of(&self, id: u32) -> Option<Seat> {
+        let index = self.order.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.order[index].1)
+    }
+}

@@ -1,0 +1,133 @@
+//! The welcome: what holds in a room, as of one entry, in as many bundles as it takes.
+
+use roomcast_protocol::v1::{
+    self, BUNDLE_BYTES_MAX, Changed, List, Name, Owner, PROPERTIES_MAX, PairValue, Pairs, PlayerId,
+    down, limit, setting,
+};
+
+use super::properties::Properties;
+use super::{Room, Rules, Seat};
+
+/// What a welcome says beside what the room knows.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion {
+    /// Why the client can't go on where it was.
+    pub reset: Option<u64>,
+    /// This client's join made the room.
+    pub created: bool,
+    /// The relay's time, µs.
+    pub time: u64,
+}
+
+/// Packets on their way into bundles that cover nothing.
+struct Bundles<'w> {
+    message: Vec<u8>,
+    write: &'w mut dyn FnMut(&[u8]),
+}
+
+impl Bundles<'_> {
+    fn add(&mut self, packet: down::Packet<'_>) {
+        let before = self.message.len();
+        packet.encode(&mut self.message);
+        if self.message.len() > BUNDLE_BYTES_MAX && before > 1 {
+            (self.write)(&self.message[..before]);
+            self.message.drain(1..before);
+        }
+    }
+}
+
+impl Room {
+    /// Welcomes the player on `seat`: `write` is given one message after the other. From here on it gets what follows.
+    pub fn welcome(
+        &mut self,
+        seat: Seat,
+        occasion: Occasion,
+        rules: &Rules,
+        write: &mut dyn FnMut(&[u8]),
+    ) {
+        let player = &mut self.players[seat as usize];
+        player.position = self.log.position();
+        player.told = self.log.seq();
+        player.owed = Default::default();
+        let applied = player.acknowledge();
+        let (id, token) = (player.id, player.token());
+        let Some(id) = PlayerId::new(id) else { return };
+        let mut bundles = Bundles {
+            message: vec![0],
+            write,
+        };
+        if let Some(reason) = occasion.reset {
+            bundles.add(down::Packet::Reset { reason });
+        }
+        let (mut limits, mut settings) = (Vec::new(), Vec::new());
+        bundles.add(down::Packet::Welcome(down::Welcome {
+            created: occasion.created,
+            minor: v1::MINOR,
+            capabilities: 0,
+            life: self.life,
+            id,
+            token,
+            seq: self.log.seq(),
+            applied,
+            time: occasion.time,
+            limits: rules.limits(&mut limits),
+        }));
+        bundles.add(down::Packet::Settings(self.settings.pairs(&mut settings)));
+        for &(id, seat) in &self.order {
+            let player = &self.players[seat as usize];
+            if let (Some(id), Ok(name)) = (PlayerId::new(id), Name::new(&player.name)) {
+                let away = player.away_since.is_some();
+                bundles.add(down::Packet::Player { id, name, away });
+            }
+        }
+        bundles.add_properties(None, &self.properties);
+        for &(id, seat) in &self.order {
+            let properties = &self.players[seat as usize].properties;
+            bundles.add_properties(PlayerId::new(id), properties);
+        }
+        bundles.add(down::Packet::Ready);
+        (bundles.write)(&bundles.message);
+    }
+}
+
+impl Bundles<'_> {
+    fn add_properties(&mut self, owner: Owner, properties: &Properties) {
+        let mut buffer = Vec::new();
+        let all: Vec<Changed<'_>> = properties.iter().collect();
+        for some in all.chunks(PROPERTIES_MAX) {
+            if let Ok(changes) = List::encode(some.iter().copied(), &mut buffer) {
+                self.add(down::Packet::Properties {
+                    owner,
+                    author: None,
+                    changes,
+                });
+            }
+        }
+    }
+}
+
+impl Rules {
+    fn limits<'a>(&self, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
+        let limits = [
+            (limit::MESSAGE_BYTES, self.message_max as u64),
+            (limit::PACKETS_PER_SECOND, u64::from(self.rate.per_second)),
+            (limit::PACKETS_BURST, u64::from(self.rate.burst)),
+            (limit::PROPERTIES, self.properties.count as u64),
+            (limit::PROPERTY_BYTES, self.properties.bytes as u64),
+        ];
+        let limits = limits.map(|(key, number)| (key, PairValue::Number(number)));
+        Pairs::encode(limits, buffer).unwrap_or(Pairs::EMPTY)
+    }
+}
+
+impl super::Settings {
+    fn pairs<'a>(&self, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
+        let settings = [
+            (setting::PLAYERS_MAX, u64::from(self.players_max)),
+            (setting::GRACE_MS, u64::from(self.grace_ms)),
+            (setting::PROPERTIES_BY_ALL, 1),
+        ];
+        let settings = settings.map(|(key, number)| (key, PairValue::Number(number)));
+        Pairs::encode(settings, buffer).unwrap_or(Pairs::EMPTY)
+    }
+}
