@@ -93,6 +93,10 @@ pub const FLOOD_BYTES_PER_MS: u32 = 256;
 /// Bytes a sender may send beyond [`FLOOD_BYTES_PER_MS`] in one go without counting as flooding.
 pub const FLOOD_BURST: u32 = 16 * 1024;
 
+/// Milliseconds within which a drain ends all players of one room: longer, and the room would go on in two processes at
+/// once for that long.
+pub const DRAIN_ROOM_MS: u32 = 1_000;
+
 /// Milliseconds that a TLS connection gets beyond `--close-timeout` for its close_notify.
 pub const LAST_WORDS_MS: u32 = 50;
 
@@ -159,6 +163,43 @@ pub const DISCARD_WHILE_CLOSING: u32 = 4 * 1024 * 1024;
 /// Most reactors one process starts (limit): the room-to-reactor map and the mailboxes are one entry each.
 pub const REACTORS_MAX: usize = 256;
 
+/// Packets of a roomcast.v1 player after which it is told how many were applied, and milliseconds after the first of them:
+/// until then it keeps them all.
+pub const ACK_PACKETS: u64 = 64;
+/// See [`ACK_PACKETS`].
+pub const ACK_AFTER_MS: u32 = 1_000;
+
+/// Milliseconds between two keep-alives of a roomcast.v1 player. Hidden pages run no timers, but hear messages.
+pub const KEEP_ALIVE_MS: u32 = 2_500;
+
+/// Milliseconds without a frame after which a roomcast.v1 player has lost its connection (limit): three of its own
+/// heartbeats.
+pub const HEARD_WITHIN_MS: u32 = 7_500;
+
+/// Milliseconds that the log of a room reaches back at least, as long as its bytes allow: what was on its way when a
+/// connection broke, and nobody noticed before the heartbeat was missed.
+pub const LOG_REACH_MS: u32 = 10_000;
+
+/// Milliseconds within which a roomcast.v1 player may be too far behind once (limit); the second time ends its connection.
+pub const RESETS_APART_MS: u32 = 10_000;
+
+/// Milliseconds of its grace that are left to a player whose page says that it goes away (limit): most never come back.
+pub const GOING_AWAY_MS: u32 = 5_000;
+
+/// Bytes of the keys and values of one owner's properties (limit): a welcome has them all.
+pub const PROPERTY_BYTES: usize = 16 * 1024;
+
+/// Bytes of all properties of a room and its players (limit), for the same reason.
+pub const ROOM_PROPERTY_BYTES: usize = 256 * 1024;
+
+/// Bytes assembled for one write to a roomcast.v1 player (budget), unless one packet is larger: what its socket does not
+/// take is kept for it, so it is not much.
+pub const BUNDLES_PER_WRITE: usize = 48 * 1024;
+
+/// Bytes of its log that a room keeps though all logs together are over their bound: what one iteration may append, which
+/// those who keep up are still to be given.
+pub const LOG_BYTES_MIN: usize = 2 * RECEIVE_BUFFER;
+
 // What the bounds rely on of each other. Who changes one and breaks a relation is told here, not by a load test.
 const _: () = {
     // What one read brings never counts as more of a flood than is remembered.
@@ -185,6 +226,12 @@ const _: () = {
     assert!(STALLED_AFTER_MS as u64 <= POLL_MS && POLL_MS < PULSE_MS);
     // What a mail may carry fits many times into a mailbox.
     assert!(MAIL_BUDGET <= MAILBOX_CAPACITY && RECEIVE_BUFFER < MAILBOX_BYTES);
+    // Who keeps its heartbeat is never cut off, and the log reaches back to where a missed one was noticed.
+    assert!(2 * KEEP_ALIVE_MS < HEARD_WITHIN_MS && HEARD_WITHIN_MS < LOG_REACH_MS);
+    // What is assembled for one write is sealed in one go, unless one packet is larger.
+    assert!(BUNDLES_PER_WRITE + roomcast_protocol::v1::BUNDLE_BYTES_MAX <= SEAL_PORTION);
+    // One owner's properties are a part of its room's.
+    assert!(PROPERTY_BYTES <= ROOM_PROPERTY_BYTES);
 };
 
 /// What an operator may set. Times in milliseconds, sizes in bytes.
@@ -213,6 +260,20 @@ pub struct Limits {
     pub tls_handshakes: usize,
     /// Milliseconds a room gathers messages before it is frozen; 0: every iteration.
     pub flush_interval_ms: u32,
+    /// How long a roomcast.v1 player that lost its connection keeps its seat, unless its room wants it shorter.
+    pub grace_ms: u32,
+    /// Players of the process that are away; further ones leave at once.
+    pub max_away: usize,
+    /// Rooms of the process that speak roomcast.v1; who would make another is closed with 1013.
+    pub max_rooms: usize,
+    /// Packets that a roomcast.v1 player may send in a second, sustained, and twice as many at once; who goes on beyond
+    /// that is read no further for a while, then closed with 1008.
+    pub packets_per_second: u32,
+    /// Bytes of what was said lately in a roomcast.v1 room, kept for who comes back; who wants more gets a fresh welcome.
+    pub log_bytes_max: usize,
+    /// Bytes of all these in the process, each reactor with its share; beyond it a room in which something is said keeps
+    /// [`LOG_BYTES_MIN`].
+    pub logs_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -229,6 +290,12 @@ impl Default for Limits {
             max_room_members: 16_384,
             tls_handshakes: 64,
             flush_interval_ms: 0,
+            grace_ms: 30_000,
+            max_away: 16_384,
+            max_rooms: 65_536,
+            packets_per_second: 120,
+            log_bytes_max: 1024 * 1024,
+            logs_bytes_max: 512 * 1024 * 1024,
         }
     }
 }

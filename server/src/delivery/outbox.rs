@@ -55,6 +55,16 @@ impl Outbox {
         }
     }
 
+    /// Appends whole frames meant for this connection alone that are no answers to what it sent.
+    pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.out.get_or_insert_default().frames.append(encode);
+    }
+
+    /// Queues the rest of bytes that have begun to leave, before everything else.
+    pub fn push_begun(&mut self, rest: &[u8]) {
+        self.push_sealed(rest);
+    }
+
     /// Takes over what waits: a frame that has begun to leave, or all that a player leaves behind.
     pub(super) fn take_over(&mut self, frames: Queue) {
         if !frames.is_empty() {

@@ -20,6 +20,9 @@ A relay for multiplayer games: rooms over WebSockets.
 Players connect to ws://HOST:PORT/rooms/NAME (NAME: 1-64 of A-Z a-z 0-9 . _ ~ -). What one sends, text or binary, every \
 other player of the room gets, unchanged and in order. No game code runs here.
 
+With the subprotocol roomcast.v1 (docs/PROTOCOL.md) players have ids, events go to all or some, rooms and players have \
+properties, and who loses its connection goes on where it was.
+
 With --tls-cert and --tls-key, or --dev-tls on your own machine, players also connect to wss://HOST:PORT/rooms/NAME. Rooms \
 are the same whichever way a player came.
 
@@ -41,7 +44,8 @@ ended by a second SIGINT or SIGTERM.
 
 Close codes: 1002 protocol error, 1007 text is not UTF-8, \
 1008 over 64 empty fragments in a message, 1009 message over --max-message, 1012 restart, \
-4000 room full, 4002 slow consumer, 4005 idle.
+4000 room full, 4002 slow consumer, 4005 idle; of roomcast.v1 also 1008 too many packets, 1013 too many rooms, 4004 \
+replaced by a resumed connection, 4006 malformed packet, 4008 no such room, 4009 room exists, 4011 the other dialect.
 
 Try it: start roomcast, then loadgen --clients 1000 in another terminal.";
 
@@ -150,6 +154,53 @@ pub struct Config {
         help_heading = "Limits"
     )]
     outbox_max: Option<Bytes>,
+
+    /// roomcast.v1: packets that a player may send in a second, and twice as many at once; who goes on beyond that is read
+    /// later, then closed with 1008
+    #[arg(long, env = "ROOMCAST_PACKETS_PER_SECOND", default_value_t = Limits::default().packets_per_second, value_name = "N",
+        help_heading = "Limits", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    packets_per_second: u32,
+
+    /// roomcast.v1: what was said lately in a room, kept for players who lost their connection; who has missed more gets
+    /// a fresh welcome
+    #[arg(
+        long,
+        env = "ROOMCAST_LOG_MAX",
+        default_value = "1MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    log_max: Bytes,
+
+    /// roomcast.v1: the same of all rooms together; beyond it a room in which something is said keeps only its last 128 KiB
+    #[arg(
+        long,
+        env = "ROOMCAST_LOGS_MAX",
+        default_value = "512MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    logs_max: Bytes,
+
+    /// roomcast.v1: rooms at once; who would make a further one is closed with 1013
+    #[arg(long, env = "ROOMCAST_MAX_ROOMS", default_value_t = Limits::default().max_rooms, value_name = "N",
+        help_heading = "Limits", value_parser = parse_count)]
+    max_rooms: usize,
+
+    /// roomcast.v1: players at once that lost their connection and may come back; further ones leave at once
+    #[arg(long, env = "ROOMCAST_MAX_AWAY", default_value_t = Limits::default().max_away, value_name = "N",
+        help_heading = "Limits")]
+    max_away: usize,
+
+    /// roomcast.v1: how long a player that lost its connection keeps its seat. 0: not at all
+    #[arg(
+        long,
+        env = "ROOMCAST_GRACE",
+        default_value = "30s",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    grace: Millis,
 
     /// How long a player may stay behind before it ends with 4002
     #[arg(
@@ -368,6 +419,12 @@ impl Config {
             max_room_members: self.max_room_members,
             tls_handshakes: self.tls_handshakes,
             flush_interval_ms: self.flush_interval.as_millis(),
+            grace_ms: self.grace.as_millis(),
+            max_away: self.max_away,
+            max_rooms: self.max_rooms,
+            packets_per_second: self.packets_per_second,
+            log_bytes_max: self.log_max.get(),
+            logs_bytes_max: self.logs_max.get(),
         };
         let at_least_1ms = [
             ("--handshake-timeout", limits.handshake_ms),
@@ -386,6 +443,7 @@ impl Config {
             ("--max-connections", limits.max_connections),
             ("--max-room-members", limits.max_room_members),
             ("--tls-handshakes", limits.tls_handshakes),
+            ("--max-rooms", limits.max_rooms),
         ];
         if let Some((flag, _)) = at_least_1.iter().find(|(_, number)| *number == 0) {
             return Err(format!("{flag} 0 would let nobody play: give at least 1"));

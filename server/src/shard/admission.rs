@@ -3,15 +3,25 @@
 //! It goes along when its connection is handed to the reactor that is home to the room.
 
 use roomcast_protocol::upgrade::{self, AcceptKey, RoomName, Upgrade};
+use roomcast_protocol::v1::SUBPROTOCOL;
 
 use crate::delivery::Dialect;
+
+/// What a handshake wants to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// Messages, which a room gathers in batches.
+    Messages(Dialect),
+    /// The packets of roomcast.v1.
+    V1,
+}
 
 /// A request for a seat.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Admission {
     /// The room; none for who wants to hear itself.
     pub(super) room: Option<RoomName>,
-    pub(super) dialect: Dialect,
+    pub(super) speaks: Speaks,
     accept: AcceptKey,
     /// The player who comes back, as it was told when it joined.
     #[cfg(feature = "test-dialect")]
@@ -23,10 +33,13 @@ impl Admission {
         Self {
             room,
             accept: upgrade.accept,
-            #[cfg(not(feature = "test-dialect"))]
-            dialect: Dialect::Raw,
-            #[cfg(feature = "test-dialect")]
-            dialect: super::reattach::dialect(upgrade, room.is_some()),
+            speaks: match room {
+                Some(_) if upgrade.protocols().any(|name| name == SUBPROTOCOL) => Speaks::V1,
+                #[cfg(not(feature = "test-dialect"))]
+                _ => Speaks::Messages(Dialect::Raw),
+                #[cfg(feature = "test-dialect")]
+                _ => Speaks::Messages(super::reattach::dialect(upgrade, room.is_some())),
+            },
             #[cfg(feature = "test-dialect")]
             returns: super::reattach::returns(upgrade),
         }
@@ -34,10 +47,11 @@ impl Admission {
 
     /// The 101.
     pub(super) fn write_accept(&self, out: &mut Vec<u8>) {
-        let subprotocol = match self.dialect {
-            Dialect::Raw => None,
+        let subprotocol = match self.speaks {
+            Speaks::V1 => Some(SUBPROTOCOL),
+            Speaks::Messages(Dialect::Raw) => None,
             #[cfg(feature = "test-dialect")]
-            Dialect::Test => Some(super::reattach::SUBPROTOCOL),
+            Speaks::Messages(Dialect::Test) => Some(super::reattach::SUBPROTOCOL),
         };
         upgrade::write_accept(out, &self.accept, subprotocol);
     }

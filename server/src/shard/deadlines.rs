@@ -4,9 +4,10 @@
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
+use super::player::Place;
 use super::pressure::Reading;
 use super::{CloseReason, EndReason, Shard};
-use crate::limits::LAST_WORDS_MS;
+use crate::limits::{HEARD_WITHIN_MS, LAST_WORDS_MS};
 use crate::transport::{self, Security};
 
 /// Milliseconds from `now` until `since + span`, 0 if that is past. Times wrap; distances are below 2^31 ms.
@@ -26,6 +27,7 @@ impl Shard {
         for player in expired.drain(..) {
             self.look_at_player(player);
         }
+        self.v1.expire(self.now, &mut expired);
         self.expired = expired;
     }
 
@@ -38,7 +40,7 @@ impl Shard {
         let until_deadline = until_deadline.max(0) as u32;
         let wait = match connection.phase {
             Phase::Hello | Phase::Handshake(_) | Phase::Closing(_) => until_deadline,
-            Phase::Open(_) => {
+            Phase::Open(player) => {
                 let silent = now.wrapping_sub(connection.heard_at);
                 let ping = if silent < limits.ping_ms {
                     limits.ping_ms - silent
@@ -46,6 +48,11 @@ impl Shard {
                     limits.ping_ms
                 };
                 let mut wait = ping;
+                match self.players[player as usize].place {
+                    Place::V1 { room, seat } => wait = self.v1_wait(connection, room, seat),
+                    Place::Door { .. } => wait = until_deadline,
+                    Place::Room { .. } | Place::Echo => {}
+                }
                 if connection.reading != Reading::Paused {
                     wait = wait.min(left(now, connection.heard_at, limits.idle_ms));
                 }
@@ -89,15 +96,25 @@ impl Shard {
                 self.list(slot);
             }
             Phase::Closing(_) if overdue => self.bury(slot),
-            Phase::Open(_) => {
+            Phase::Open(player) => {
                 let silent = now.wrapping_sub(connection.heard_at);
                 if connection.draining && overdue {
                     return self.close(slot, CloseReason::Drain);
                 }
-                if connection.reading == Reading::Free && silent >= limits.idle_ms {
+                let place = self.players[player as usize].place;
+                if overdue && matches!(place, Place::Door { .. }) {
+                    return self.close(slot, CloseReason::NoJoin);
+                }
+                let silence = match place {
+                    Place::V1 { .. } => HEARD_WITHIN_MS,
+                    _ => limits.idle_ms,
+                };
+                if connection.reading == Reading::Free && silent >= silence {
                     return self.close(slot, CloseReason::Idle);
                 }
-                if silent >= limits.ping_ms && self.is_clear(slot) {
+                if let Place::V1 { room, seat } = place {
+                    self.look_at_v1(slot, room, seat);
+                } else if silent >= limits.ping_ms && self.is_clear(slot) {
                     let connection = &mut self.connections[slot as usize];
                     connection.outbox.push_own(transport::encode_ping);
                     self.list(slot);

@@ -87,6 +87,24 @@ reasons! {
     SlowConsumer => "slow_consumer", Peer, (CloseCode::SLOW_CONSUMER, "the room sends more than you read");
     /// The room has as many members as it may.
     RoomFull => "room_full", Operator, (CloseCode::ROOM_FULL, "the room is full");
+    /// A player of a roomcast.v1 room has left it.
+    Left => "left", Nobody, (CloseCode::NORMAL, "you have left");
+    /// A player has come back on another connection.
+    Replaced => "replaced", Nobody, (CloseCode::REPLACED, "this player goes on over another connection");
+    /// The first packet did not come in time.
+    NoJoin => "no_join", Peer, (CloseCode::IDLE, "no JOIN in time");
+    /// A packet that no honest client sends. (The close frame says which, see `v1::BadPacket`.)
+    BadPacket => "bad_packet", Peer, (CloseCode::MALFORMED_PACKET, "malformed");
+    /// More packets than a player may send.
+    TooManyPackets => "too_many_packets", Peer, (CloseCode::POLICY, "too many packets");
+    /// The room was to be joined, and is not there.
+    NoSuchRoom => "no_such_room", Peer, (CloseCode::NO_SUCH_ROOM, "there is no such room");
+    /// The room was to be made, and is there.
+    RoomExists => "room_exists", Peer, (CloseCode::ROOM_EXISTS, "the room exists");
+    /// The room speaks the other dialect.
+    OtherDialect => "other_dialect", Peer, (CloseCode::OTHER_DIALECT, "the room speaks the other dialect");
+    /// There are as many rooms as there may be.
+    TooManyRooms => "too_many_rooms", Operator, (CloseCode::OVERLOADED, "no more rooms");
     /// The process is restarting.
     Drain => "drain", Operator, (CloseCode::RESTART, "the server restarts; reconnect");
 }

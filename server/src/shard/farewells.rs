@@ -32,7 +32,7 @@ impl Shard {
             Phase::Open(player) => self.players[player as usize].room(),
             _ => None,
         };
-        let room = room.map(|room| self.common.naming.room(self.rooms[room].name()));
+        let room = room.map(|room| self.common.naming.room(self.room_name(room)));
         self.farewells.0.insert(slot, Farewell { room, said });
     }
 }

@@ -9,7 +9,7 @@ use std::mem;
 use slab::Slab;
 
 use super::connection::{Connection, Phase};
-use super::player::{Link, Place, Player};
+use super::player::{Link, Place, Player, RoomRef};
 use super::pressure::Pressure;
 use super::secure::Sealer;
 use super::{CloseReason, EndReason, Shard};
@@ -20,12 +20,14 @@ use crate::transport::Security;
 
 /// What the current write is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Current {
+pub(super) enum Current {
     Nothing,
     /// The first `usize` of `Flush::ranges`, of this room's batch in this dialect.
     Batch(u32, RoomId, Dialect, usize),
     /// What waits, as it is.
     Waiting(u32),
+    /// What was assembled for a player that speaks roomcast.v1.
+    Bundles(u32),
     /// What the sealer holds; it has been taken out of wherever it was.
     Sealed(u32),
 }
@@ -42,7 +44,7 @@ pub(super) struct Flush {
     pub(super) listed: Vec<u32>,
     /// Connections to write in this flush.
     writing: Vec<u32>,
-    current: Current,
+    pub(super) current: Current,
     ranges: [(u32, u32); DIRECT_RANGES],
     pub(super) sealer: Sealer,
 }
@@ -116,8 +118,11 @@ impl Shard {
     /// Turns what the rooms have gathered into batches. A room whose last fan-out is still running goes on gathering.
     pub fn freeze(&mut self) {
         let interval = u64::from(self.common.limits.flush_interval_ms);
-        if !self.dirty.is_empty() && self.now >= self.frozen_at + interval {
+        self.v1.restart();
+        let waiting = !self.dirty.is_empty() || self.v1.has_dirty();
+        if waiting && self.now >= self.frozen_at + interval {
             self.frozen_at = self.now;
+            self.v1.begin_rounds();
             let Self {
                 dirty,
                 rooms,
@@ -158,6 +163,9 @@ impl Shard {
                 self.finish_fanout(id);
             }
         }
+        if let Some(slot) = self.next_in_rounds() {
+            return Some(slot);
+        }
         while let Some(slot) = self.flush.writing.pop() {
             let connection = &mut self.connections[slot as usize];
             connection.listed = false;
@@ -166,7 +174,13 @@ impl Shard {
             }
             let writable = connection.writable;
             if self.is_clear(slot) {
-                self.flushed(slot);
+                if let Some((room, seat)) = self.seat_of(slot) {
+                    if self.offer_bundles(slot, room, seat) {
+                        return Some(slot);
+                    }
+                } else {
+                    self.flushed(slot);
+                }
             } else if writable {
                 self.flush.current = if self.seal_next(slot) {
                     Current::Sealed(slot)
@@ -191,6 +205,7 @@ impl Shard {
                     _ => Pending::Ranges(encoding, &self.flush.ranges[..count]),
                 }
             }
+            Current::Bundles(_) => Pending::One(self.v1.assembled()),
             Current::Waiting(slot) => self.waiting(slot),
             Current::Sealed(_) => Pending::One(self.flush.sealer.sealed()),
         }
@@ -206,7 +221,10 @@ impl Shard {
         match (current, count) {
             (Current::Nothing, _) => {}
             (
-                Current::Batch(slot, ..) | Current::Waiting(slot) | Current::Sealed(slot),
+                Current::Batch(slot, ..)
+                | Current::Bundles(slot)
+                | Current::Waiting(slot)
+                | Current::Sealed(slot),
                 Written::Failed,
             ) => {
                 self.failed(slot);
@@ -218,6 +236,11 @@ impl Shard {
             (Current::Batch(slot, room, dialect, ranges), Written::Blocked) => {
                 self.batch_written(slot, room, dialect, ranges, 0);
             }
+            (Current::Bundles(slot), Written::Bytes(n)) => {
+                self.took(slot, n);
+                self.bundles_written(slot, n);
+            }
+            (Current::Bundles(slot), Written::Blocked) => self.bundles_written(slot, 0),
             (Current::Waiting(slot), Written::Bytes(n)) => {
                 self.took(slot, n);
                 self.waiting_written(slot, n);
@@ -348,7 +371,7 @@ impl Shard {
         rooms[id].finish_fanout(pool, |player, seat| {
             players[player as usize].place = Place::Room { room: id, seat };
         });
-        self.unpause_room(id);
+        self.unpause_room(RoomRef::Batches(id));
         self.close_if_empty(id);
     }
 
@@ -404,7 +427,7 @@ impl Shard {
                 .advance(&mut Lanes::default(), written),
         }
         if self.is_clear(slot) {
-            self.caught_up(slot);
+            self.took_all(slot);
         } else if written == offered {
             self.write_on(slot);
         } else {
@@ -422,16 +445,26 @@ impl Shard {
             connection.writable = false;
             self.fell_behind(slot, written > 0);
         } else if self.is_clear(slot) {
-            self.caught_up(slot);
+            self.took_all(slot);
         } else {
             self.write_on(slot);
+        }
+    }
+
+    /// The socket took all there was.
+    pub(super) fn took_all(&mut self, slot: u32) {
+        if self.is_owed(slot) {
+            // But not all of what its room has for it.
+            self.write_on(slot);
+        } else {
+            self.caught_up(slot);
         }
     }
 
     /// The socket took all of one write's worth, and more waits: that leaves in this flush too. So whoever is not clear
     /// after a flush is behind, and is held to the bounds of those; else who takes everything, but is owed more than
     /// one write's worth in each iteration, would be owed ever more.
-    fn write_on(&mut self, slot: u32) {
+    pub(super) fn write_on(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         if !mem::replace(&mut connection.listed, true) {
             self.flush.writing.push(slot);

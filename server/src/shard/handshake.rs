@@ -2,7 +2,7 @@
 
 use roomcast_protocol::upgrade::{self, Refusal, RequestKind, Status};
 
-use super::admission::Admission;
+use super::admission::{Admission, Speaks};
 use super::connection::{Closing, Connection, PartialHead, Phase};
 use super::identity::Identity;
 use super::notices::Notice;
@@ -23,6 +23,8 @@ pub struct Handover {
     who: Identity,
     security: Security,
     admission: Admission,
+    /// Milliseconds that are left of the time for its handshake.
+    left: u32,
     /// Bytes that came behind the request head.
     unread: Vec<u8>,
     /// TLS records that have not left yet.
@@ -60,6 +62,7 @@ impl Shard {
             who,
             security,
             admission,
+            left,
             mut unread,
             unsent,
         } = handover;
@@ -69,7 +72,13 @@ impl Shard {
             Security::Tls(tls) => tls.heard(),
         };
         let now = self.now32();
-        let connection = Connection::new(who, security, Phase::Handshake(None), now, now);
+        let connection = Connection::new(
+            who,
+            security,
+            Phase::Handshake(None),
+            now,
+            now.wrapping_add(left),
+        );
         let slot = self.insert(connection);
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
@@ -118,7 +127,7 @@ impl Shard {
         let route = self.route(request.path, &request.kind);
         if let RequestKind::Upgrade(upgrade) = &request.kind
             && upgrade.protocols().next().is_some()
-            && !matches!(&route, Route::Seat(admission) if admission.dialect != Dialect::Raw)
+            && !matches!(&route, Route::Seat(admission) if admission.speaks != Speaks::Messages(Dialect::Raw))
         {
             self.tell(Notice::UnknownSubprotocol, slot);
         }
@@ -150,11 +159,14 @@ impl Shard {
                 let Some(home) = home.filter(|&home| home != self.index) else {
                     return self.join(slot, &admission, rest);
                 };
+                let now = self.now32();
                 let connection = &mut self.connections[slot as usize];
+                let left = connection.deadline.wrapping_sub(now) as i32;
                 let handover = Handover {
                     who: connection.who,
                     security: std::mem::replace(&mut connection.security, Security::Plain),
                     admission,
+                    left: left.max(0) as u32,
                     unread: planted::cut(rest).to_vec(),
                     unsent: connection.outbox.sealed().to_vec(),
                 };
@@ -194,6 +206,19 @@ impl Shard {
 
     /// Takes the seat that was asked for, here.
     fn join(&mut self, slot: u32, admission: &Admission, unread: &mut [u8]) {
+        let dialect = match (admission.speaks, &admission.room) {
+            (Speaks::V1, Some(name)) => {
+                let player = self.stand_at_door(slot, name);
+                return self.seat(slot, player, admission, unread);
+            }
+            (Speaks::Messages(dialect), _) => dialect,
+            (Speaks::V1, None) => Dialect::Raw,
+        };
+        if let Some(name) = &admission.room
+            && self.v1.rooms.has_players(name)
+        {
+            return self.turn_away(slot, admission, CloseReason::OtherDialect);
+        }
         let room = admission.room.map(|name| self.rooms.open(&name));
         #[cfg(feature = "test-dialect")]
         if let (Some(id), Some(room)) = (admission.returns, room)
@@ -204,17 +229,22 @@ impl Shard {
         if let Some(id) = room
             && self.is_full(id)
         {
-            self.common.return_seat();
-            self.connections[slot as usize]
-                .outbox
-                .push_own(|out| admission.write_accept(out));
             let name = self.common.naming.room(self.rooms[id].name());
             self.rooms.close_if_empty(id);
             self.tell(Notice::RoomFull(&name), slot);
-            return self.close(slot, CloseReason::RoomFull);
+            return self.turn_away(slot, admission, CloseReason::RoomFull);
         }
-        let player = self.enter(slot, room, admission.dialect);
+        let player = self.enter(slot, room, dialect);
         self.seat(slot, player, admission, unread);
+    }
+
+    /// Opens the WebSocket only to say why it ends: pages see nothing of a refused one.
+    fn turn_away(&mut self, slot: u32, admission: &Admission, reason: CloseReason) {
+        self.common.return_seat();
+        self.connections[slot as usize]
+            .outbox
+            .push_own(|out| admission.write_accept(out));
+        self.close(slot, reason);
     }
 
     fn is_full(&self, id: RoomId) -> bool {

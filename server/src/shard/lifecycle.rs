@@ -1,11 +1,14 @@
 //! How connections end, one reason each.
 
+use std::collections::HashMap;
+
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame;
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
 use super::{Action, CloseReason, DisconnectReason, EndReason, Handover, Shard};
+use crate::limits::DRAIN_ROOM_MS;
 use crate::transport::{Heard, Security};
 
 impl Shard {
@@ -58,8 +61,8 @@ impl Shard {
         slot
     }
 
-    /// Ends all players over `spread_ms`, each at its own random moment, and refuses new ones. Told again, it goes on as it
-    /// was told first.
+    /// Ends all players over `spread_ms`, and refuses new ones: each room at its own random moment, all of it within
+    /// [`DRAIN_ROOM_MS`], so that none plays on in two processes. Told again, it goes on as it was told first.
     pub fn drain(&mut self, spread_ms: u32) {
         if std::mem::replace(&mut self.draining, true) {
             return;
@@ -71,6 +74,8 @@ impl Shard {
             .map(|(slot, _)| slot as u32)
             .collect();
         let grace = self.common.limits.close_ms;
+        let within_room = DRAIN_ROOM_MS.min(spread_ms);
+        let mut rooms = HashMap::new();
         for slot in slots {
             let connection = &mut self.connections[slot as usize];
             if matches!(connection.phase, Phase::Hello | Phase::Handshake(_)) {
@@ -81,7 +86,18 @@ impl Shard {
                     self.rearm(slot);
                 }
             } else if matches!(connection.phase, Phase::Open(_)) {
-                let stay = self.random.u32(0..=spread_ms);
+                let room = match connection.phase {
+                    Phase::Open(player) => self.players[player as usize].room(),
+                    _ => None,
+                };
+                let last = spread_ms - within_room;
+                let begin = match room {
+                    Some(room) => *rooms
+                        .entry(room)
+                        .or_insert_with(|| self.random.u32(0..=last)),
+                    None => self.random.u32(0..=last),
+                };
+                let stay = begin + self.random.u32(0..=within_room);
                 connection.draining = true;
                 connection.deadline = (self.now as u32).wrapping_add(stay);
                 self.rearm(slot);
@@ -111,12 +127,17 @@ impl Shard {
 
     /// Ends a seated connection from our side: close frame, then TCP.
     pub(super) fn close(&mut self, slot: u32, reason: CloseReason) {
+        self.close_saying(slot, reason, reason.close().1);
+    }
+
+    /// The same, with a text of its own in the close frame.
+    pub(super) fn close_saying(&mut self, slot: u32, reason: CloseReason, text: &str) {
         self.part(slot, reason, None);
         if reason == CloseReason::SlowConsumer {
             self.connections[slot as usize].outbox.truncate();
         }
         let connection = &mut self.connections[slot as usize];
-        let (code, text) = reason.close();
+        let (code, _) = reason.close();
         connection
             .outbox
             .push_own(|out| frame::encode_close(out, code, text, None));

@@ -30,6 +30,7 @@ mod pulse;
 mod reattach;
 mod receive;
 mod secure;
+mod v1;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -53,6 +54,7 @@ use self::notices::Notices;
 use self::player::Player;
 use self::pressure::Strains;
 use self::pulse::Pulse;
+use self::v1::V1;
 use crate::delivery::BatchPool;
 use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, HANDSHAKE_RESERVE, Limits};
 use crate::planted::{self, Fault};
@@ -73,6 +75,9 @@ pub struct Common {
     naming: Naming,
     homes: RandomState,
     seated: AtomicUsize,
+    /// Players that are away, and rooms that speak roomcast.v1.
+    away: AtomicUsize,
+    v1_rooms: AtomicUsize,
     connections: AtomicUsize,
     pulse: Pulse,
     /// Milliseconds within which everyone has to go, and one more; 0 as long as nobody has to.
@@ -89,6 +94,8 @@ impl Common {
             naming: Naming::default(),
             homes: RandomState::new(),
             seated: AtomicUsize::new(0),
+            away: AtomicUsize::new(0),
+            v1_rooms: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             pulse: Pulse::new(reactors),
             drain: AtomicU64::new(0),
@@ -157,6 +164,40 @@ impl Common {
     fn return_seat(&self) {
         self.seated.fetch_sub(1, Ordering::Relaxed);
     }
+
+    /// Players of the whole process that have lost their connection and may come back.
+    pub fn away(&self) -> usize {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    fn take_away(&self) -> bool {
+        take_one(&self.away, self.limits.max_away)
+    }
+
+    fn return_away(&self) {
+        self.away.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Rooms of the whole process that speak roomcast.v1 and have players.
+    pub fn v1_rooms(&self) -> usize {
+        self.v1_rooms.load(Ordering::Relaxed)
+    }
+
+    fn take_room(&self) -> bool {
+        take_one(&self.v1_rooms, self.limits.max_rooms)
+    }
+
+    fn return_room(&self) {
+        self.v1_rooms.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts one more, unless there are as many as there may be.
+fn take_one(counted: &AtomicUsize, limit: usize) -> bool {
+    let one_more = |n| (n < limit).then_some(n + 1);
+    counted
+        .try_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+        .is_ok()
 }
 
 /// What only the reactor can do.
@@ -188,6 +229,7 @@ pub struct Shard {
     connections: Slab<Connection>,
     players: Slab<Player>,
     rooms: Rooms,
+    v1: V1,
     strains: Strains,
     pool: BatchPool,
     /// Which connection has to be looked at, and when.
@@ -227,6 +269,7 @@ impl Shard {
             connections: Slab::new(),
             players: Slab::new(),
             rooms: Rooms::new(RandomState::new()),
+            v1: V1::new(limits, common.reactors, now),
             strains: Strains::default(),
             pool: BatchPool::default(),
             timers: Wheel::new(now),
@@ -296,16 +339,16 @@ impl Shard {
     pub fn writable(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         connection.writable = true;
-        if !self.is_clear(slot) {
+        if !self.is_clear(slot) || self.is_owed(slot) {
             self.list(slot);
         }
     }
 
     /// When the shard wants to be woken without input (ms), `None` if never.
     pub fn next_deadline(&self) -> Option<u64> {
-        let timers = [&self.timers, &self.player_timers];
+        let timers = [&self.timers, &self.player_timers, self.v1.timers()];
         let timer = timers.into_iter().filter_map(Wheel::next_deadline).min();
-        if self.dirty.is_empty() {
+        if self.dirty.is_empty() && !self.v1.has_dirty() {
             return timer;
         }
         let freeze = self.frozen_at + u64::from(self.common.limits.flush_interval_ms);
@@ -314,7 +357,7 @@ impl Shard {
 
     /// Work was carried over to the next iteration: do not sleep.
     pub fn has_work(&self) -> bool {
-        self.flush.has_work()
+        self.flush.has_work() || self.v1.has_work()
     }
 
     /// What the reactor has to do; empties the list.
@@ -354,7 +397,7 @@ impl Shard {
             freed(slot);
             false
         });
-        self.counters.rooms = self.rooms.len() as u64;
+        self.counters.rooms = self.rooms() as u64;
         self.common.pulse.beat(self.index, self.now);
         if self.connections.is_empty() && self.connections.capacity() > 1024 {
             self.connections = Slab::new();
@@ -371,7 +414,12 @@ impl Shard {
 
     /// Rooms with members.
     pub fn rooms(&self) -> usize {
-        self.rooms.len()
+        self.rooms.len() + self.v1.rooms.len()
+    }
+
+    /// Bytes of what was said lately in roomcast.v1 rooms.
+    pub fn logged(&self) -> usize {
+        self.v1.log_bytes()
     }
 
     /// What happened so far.

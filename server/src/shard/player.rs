@@ -11,7 +11,7 @@ use super::pressure::{Pressure, Reading};
 use super::{CloseReason, DisconnectReason, Shard};
 use crate::delivery::{Dialect, Lanes};
 use crate::limits::{Limits, STALLED_AFTER_MS};
-use crate::room::RoomId;
+use crate::room::{RoomId, v1};
 
 /// A player's place in its shard, valid until it leaves.
 pub(super) type PlayerId = u32;
@@ -21,8 +21,19 @@ pub(super) type PlayerId = u32;
 pub(super) enum Place {
     /// A member of a room, on that seat.
     Room { room: RoomId, seat: u32 },
+    /// At the door of a roomcast.v1 room: its first packet is awaited.
+    Door { room: v1::RoomId },
+    /// In a roomcast.v1 room, on that seat.
+    V1 { room: v1::RoomId, seat: v1::Seat },
     /// Hears itself.
     Echo,
+}
+
+/// A room of either kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RoomRef {
+    Batches(RoomId),
+    V1(v1::RoomId),
 }
 
 /// How a player is reached.
@@ -45,10 +56,11 @@ pub(super) struct Player {
 }
 
 impl Player {
-    pub(super) fn room(&self) -> Option<RoomId> {
+    pub(super) fn room(&self) -> Option<RoomRef> {
         match self.place {
-            Place::Room { room, .. } => Some(room),
-            Place::Echo => None,
+            Place::Room { room, .. } => Some(RoomRef::Batches(room)),
+            Place::V1 { room, .. } => Some(RoomRef::V1(room)),
+            Place::Door { .. } | Place::Echo => None,
         }
     }
 
@@ -112,20 +124,23 @@ fn grace(
 impl Shard {
     /// A player of the connection in this slot takes a place.
     pub(super) fn enter(&mut self, slot: u32, room: Option<RoomId>, dialect: Dialect) -> PlayerId {
-        let entry = self.players.vacant_entry();
-        let id = entry.key() as PlayerId;
+        let id = self.players.vacant_key() as PlayerId;
         let place = room.map_or(Place::Echo, |room| Place::Room {
             room,
             seat: self.rooms[room].join(id, dialect),
         });
-        entry.insert(Player {
+        self.place(slot, place, dialect)
+    }
+
+    /// A player of the connection in this slot has a place.
+    pub(super) fn place(&mut self, slot: u32, place: Place, dialect: Dialect) -> PlayerId {
+        self.players.insert(Player {
             place,
             link: Link::Here(slot),
             dialect,
             lanes: Lanes::default(),
             pressure: Pressure::Clear,
-        });
-        id
+        }) as PlayerId
     }
 
     /// Notes that a connection ends for this reason, and takes its player off it, if it has one. `said` is the peer's
@@ -145,7 +160,11 @@ impl Shard {
         // Until the caller has decided how it ends; its player must not be taken off twice.
         connection.phase = Phase::Closing(Closing::Flush);
         let player = &self.players[id as usize];
-        match grace(player.dialect, reason) {
+        let grace = match player.place {
+            Place::V1 { room, .. } => self.v1_grace(room, reason, said),
+            Place::Room { .. } | Place::Door { .. } | Place::Echo => grace(player.dialect, reason),
+        };
+        match grace {
             Some(grace) if !self.draining => self.detach(id, slot, grace),
             _ => self.leave(id),
         }
@@ -155,7 +174,11 @@ impl Shard {
     fn detach(&mut self, id: PlayerId, slot: u32, grace_ms: u32) {
         let until = self.now32().wrapping_add(grace_ms);
         self.unburden(id, slot);
-        self.players[id as usize].link = Link::Away { until };
+        let player = &mut self.players[id as usize];
+        player.link = Link::Away { until };
+        if let Place::V1 { room, seat } = player.place {
+            self.detach_v1(room, seat);
+        }
         self.arm_player(id);
     }
 
@@ -168,17 +191,22 @@ impl Shard {
         }
         self.player_timers.disarm(id);
         let player = self.players.remove(id as usize);
-        self.common.return_seat();
-        if let Place::Room { room, seat } = player.place {
-            if let Some(moved) = self.rooms[room].leave(seat) {
-                self.players[moved as usize].place = Place::Room { room, seat };
+        match player.place {
+            Place::V1 { room, seat } => return self.leave_v1(room, seat, player.link),
+            Place::Door { room } => self.leave_door(room),
+            Place::Room { room, seat } => {
+                if let Some(moved) = self.rooms[room].leave(seat) {
+                    self.players[moved as usize].place = Place::Room { room, seat };
+                }
+                self.close_if_empty(room);
             }
-            self.close_if_empty(room);
+            Place::Echo => {}
         }
+        self.common.return_seat();
     }
 
     /// Nobody waits any longer for a player who loses its connection, and that waits for nobody.
-    fn unburden(&mut self, id: PlayerId, slot: u32) {
+    pub(super) fn unburden(&mut self, id: PlayerId, slot: u32) {
         let room = self.players[id as usize].room();
         let pressure = std::mem::replace(&mut self.players[id as usize].pressure, Pressure::Clear);
         if self.connections[slot as usize].reading == Reading::Paused {
@@ -226,7 +254,10 @@ impl Shard {
         };
         match player.due(self.now32(), &self.common.limits) {
             Some((0, Due::Lost)) => self.leave(id),
-            Some((0, Due::Slow(slot))) => self.close(slot, CloseReason::SlowConsumer),
+            Some((0, Due::Slow(slot))) => match self.players[id as usize].place {
+                Place::V1 { room, seat } => self.reset(slot, room, seat),
+                _ => self.close(slot, CloseReason::SlowConsumer),
+            },
             Some((0, Due::Stalled)) => {
                 self.no_longer_pressing(id);
                 self.arm_player(id);

@@ -8,10 +8,9 @@
 
 use super::Shard;
 use super::connection::Phase;
-use super::player::{Link, PlayerId};
+use super::player::{Link, PlayerId, RoomRef};
 use crate::limits::{FLOOD_BURST, OWN_ANSWERS};
 use crate::planted::{self, Fault};
-use crate::room::{RoomId, Rooms};
 
 /// Whether a player's connection takes what it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,25 +50,30 @@ struct Strain {
 
 /// The strain of each room, by its id. A room that was closed has none.
 #[derive(Debug, Default)]
-pub(super) struct Strains(Vec<Strain>);
-
-impl Strains {
-    fn get(&self, room: RoomId) -> Strain {
-        self.0.get(room as usize).copied().unwrap_or_default()
-    }
-
-    fn of(&mut self, room: RoomId) -> &mut Strain {
-        if self.0.len() <= room as usize {
-            self.0.resize(room as usize + 1, Strain::default());
-        }
-        &mut self.0[room as usize]
-    }
+pub(super) struct Strains {
+    batches: Vec<Strain>,
+    v1: Vec<Strain>,
 }
 
-/// A room has gathered as much as it may before it is frozen.
-fn is_crowded(rooms: &Rooms, room: RoomId, batch_bytes: usize) -> bool {
-    let room = &rooms[room];
-    room.open_bytes() >= batch_bytes / if room.batch().is_some() { 2 } else { 1 }
+impl Strains {
+    fn get(&self, room: RoomRef) -> Strain {
+        let (strains, id) = match room {
+            RoomRef::Batches(id) => (&self.batches, id),
+            RoomRef::V1(id) => (&self.v1, id),
+        };
+        strains.get(id as usize).copied().unwrap_or_default()
+    }
+
+    fn of(&mut self, room: RoomRef) -> &mut Strain {
+        let (strains, id) = match room {
+            RoomRef::Batches(id) => (&mut self.batches, id),
+            RoomRef::V1(id) => (&mut self.v1, id),
+        };
+        if strains.len() <= id as usize {
+            strains.resize(id as usize + 1, Strain::default());
+        }
+        &mut strains[id as usize]
+    }
 }
 
 impl Shard {
@@ -86,10 +90,22 @@ impl Shard {
             blocked = connection.outbox.answers() > OWN_ANSWERS;
             room = self.players[player as usize].room();
             if let Some(room) = room {
-                blocked |= is_crowded(&self.rooms, room, self.batch_bytes)
+                let (gathered, halved) = match room {
+                    RoomRef::Batches(id) => {
+                        let room = &self.rooms[id];
+                        (room.open_bytes(), room.batch().is_some())
+                    }
+                    RoomRef::V1(id) => {
+                        let room = &self.v1.rooms[id];
+                        (room.unserved(), room.is_serving())
+                    }
+                };
+                let crowded = gathered >= self.batch_bytes / if halved { 2 } else { 1 };
+                blocked |= crowded
                     || self.strains.get(room).pressing > 0
                         && connection.flood_level(now) > FLOOD_BURST;
             }
+            blocked |= self.v1.is_broke(self.players[player as usize].place, now);
         }
         if !blocked {
             connection.reading = Reading::Free;
@@ -98,6 +114,10 @@ impl Shard {
         connection.reading = Reading::Paused;
         if let Some(room) = room {
             self.strains.of(room).paused += 1;
+        }
+        if matches!(room, Some(RoomRef::V1(_))) {
+            // If it has sent too many packets, only its timer tells when it may go on.
+            self.rearm(slot);
         }
         false
     }
@@ -159,7 +179,7 @@ impl Shard {
     }
 
     /// One player less presses.
-    pub(super) fn relieve(&mut self, room: RoomId) {
+    pub(super) fn relieve(&mut self, room: RoomRef) {
         let strain = self.strains.of(room);
         strain.pressing -= 1;
         if strain.pressing == 0 {
@@ -168,7 +188,7 @@ impl Shard {
     }
 
     /// Ends the pause of one connection.
-    pub(super) fn unpause(&mut self, slot: u32, room: Option<RoomId>) {
+    pub(super) fn unpause(&mut self, slot: u32, room: Option<RoomRef>) {
         self.connections[slot as usize].reading = Reading::Unheard;
         self.unpaused.push(slot);
         if let Some(room) = room {
@@ -177,7 +197,7 @@ impl Shard {
     }
 
     /// Lets the paused players of a room be read again; whoever still has to wait is paused anew before its read.
-    pub(super) fn unpause_room(&mut self, id: RoomId) {
+    pub(super) fn unpause_room(&mut self, id: RoomRef) {
         let strain = self.strains.of(id);
         if strain.paused == 0 || planted::is(Fault::EndlessPause) {
             return;
@@ -185,7 +205,7 @@ impl Shard {
         strain.paused = 0;
         let now = self.now32();
         let before = self.unpaused.len();
-        for player in self.rooms[id].players() {
+        let unpause = |player: PlayerId| {
             if let Link::Here(slot) = self.players[player as usize].link {
                 let reading = &mut self.connections[slot as usize].reading;
                 if *reading == Reading::Paused {
@@ -193,6 +213,10 @@ impl Shard {
                     self.unpaused.push(slot);
                 }
             }
+        };
+        match id {
+            RoomRef::Batches(id) => self.rooms[id].players().for_each(unpause),
+            RoomRef::V1(id) => self.v1.rooms[id].members().for_each(unpause),
         }
         // Whoever has sent least comes first, and among equals not always the same one: what one batch takes must not
         // go to one flooder, time after time.

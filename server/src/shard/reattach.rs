@@ -6,7 +6,7 @@ use roomcast_protocol::frame::{self, Opcode};
 use roomcast_protocol::upgrade::Upgrade;
 
 use super::Shard;
-use super::player::{Link, PlayerId};
+use super::player::{Link, PlayerId, RoomRef};
 use crate::delivery::Dialect;
 use crate::room::RoomId;
 
@@ -35,7 +35,9 @@ impl Shard {
     /// Links a player who is away to the connection in this slot. `None` if there is none of that number in the room.
     pub(super) fn reattach(&mut self, slot: u32, id: PlayerId, room: RoomId) -> Option<PlayerId> {
         let player = self.players.get_mut(id as usize)?;
-        if player.room() != Some(room) || !matches!(player.link, Link::Away { .. }) {
+        if player.room() != Some(RoomRef::Batches(room))
+            || !matches!(player.link, Link::Away { .. })
+        {
             return None;
         }
         player.link = Link::Here(slot);

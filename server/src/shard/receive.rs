@@ -1,13 +1,15 @@
 //! Bytes in: what each phase does with them.
 
-use roomcast_protocol::frame::{Item, Violation};
+use roomcast_protocol::frame::{Decoder, Item, MessageKind, Violation};
 
 use super::Shard;
 use super::connection::{Closing, Phase};
 use super::player::{Place, PlayerId};
+use super::v1::{BadPacket, Ending};
 use crate::delivery::{Audience, Class, Dialect};
 use crate::limits::DISCARD_WHILE_CLOSING;
 use crate::planted::{self, Fault};
+use crate::room::v1::RoomId;
 use crate::transport::{self, Security};
 
 /// What a run of frames ended with.
@@ -18,6 +20,10 @@ enum Ended {
     Closed(Option<roomcast_protocol::close::CloseCode>),
     /// By a breach of the protocol.
     Violated(Violation),
+    /// By what a roomcast.v1 player said.
+    Told(Ending),
+    /// By the first message of a connection at a door.
+    Joins(RoomId, MessageKind, Vec<u8>),
 }
 
 impl Shard {
@@ -48,7 +54,9 @@ impl Shard {
         }
     }
 
+    /// Frames of a connection that is open.
     pub(super) fn receive_frames(&mut self, slot: u32, player: PlayerId, bytes: &mut [u8]) {
+        let now = self.now;
         let Self {
             connections,
             players,
@@ -57,10 +65,12 @@ impl Shard {
             rules,
             counters,
             dirty,
+            v1,
             ..
         } = self;
         let connection = &mut connections[slot as usize];
         let place = players[player as usize].place;
+        let unacked = v1.ack_at(place);
         let mut input = bytes;
         let ended = loop {
             match connection.decoder.next(rules, &mut input) {
@@ -79,6 +89,15 @@ impl Shard {
                             {
                                 dirty.push(id);
                             }
+                        }
+                        Place::V1 { room, seat } => {
+                            let outbox = &mut connection.outbox;
+                            if let Err(ending) = v1.hear((room, seat), kind, payload, now, outbox) {
+                                break Ended::Told(ending);
+                            }
+                        }
+                        Place::Door { room } => {
+                            break Ended::Joins(room, kind, payload.to_vec());
                         }
                         Place::Echo => {
                             connection.outbox.push_own(|out| {
@@ -101,11 +120,34 @@ impl Shard {
         if !connection.outbox.is_clear() {
             self.list(slot);
         }
+        let rest = input;
         match ended {
+            Ended::Joins(room, kind, message) => {
+                self.join_v1(slot, room, kind, &message);
+                self.receive_early(slot, rest);
+            }
+            Ended::Told(ending) => self.end_v1(slot, ending),
+            Ended::No if unacked.is_none() && self.v1.ack_at(place).is_some() => self.rearm(slot),
             Ended::No => {}
             Ended::Closed(code) => self.answer_close(slot, code),
             Ended::Violated(violation) => self.close(slot, violation.into()),
         }
+    }
+
+    /// What came together with a join, and so before it was answered: nothing that means anything to a room.
+    fn receive_early(&mut self, slot: u32, bytes: &mut [u8]) {
+        let Phase::Open(player) = self.connections[slot as usize].phase else {
+            return self.receive_plain(slot, bytes);
+        };
+        let mut copy = bytes.to_vec();
+        let mut input = &mut copy[..];
+        let mut decoder = Decoder::default();
+        while let Ok(Some(item)) = decoder.next(&self.rules, &mut input) {
+            if matches!(item, Item::Message { .. }) {
+                return self.end_v1(slot, BadPacket::Early.into());
+            }
+        }
+        self.receive_frames(slot, player, bytes);
     }
 
     /// After our own close frame: nothing counts but the peer's.

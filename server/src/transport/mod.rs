@@ -39,6 +39,11 @@ pub fn encode_message(
     }
 }
 
+/// Appends the header of a binary message of so many bytes, which follow.
+pub fn encode_binary_head(out: &mut Vec<u8>, len: usize) {
+    out.extend_from_slice(frame::header(true, Opcode::Binary, len, None).as_bytes());
+}
+
 /// Appends a ping without payload.
 pub fn encode_ping(out: &mut Vec<u8>) {
     frame::encode(out, Opcode::Ping, &[]);

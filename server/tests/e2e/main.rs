@@ -20,6 +20,7 @@ mod secure;
 mod slow;
 mod startup;
 mod stream;
+mod v1;
 mod violations;
 mod wire;
 

@@ -198,7 +198,8 @@ fn silence_is_answered_with_pings_and_a_pong_is_a_sign_of_life() {
 #[test]
 fn drain_is_spread_and_refuses_newcomers() {
     let mut stage = Stage::new(Limits::default());
-    let players: Vec<_> = (0..100).map(|_| stage.join("/rooms/r")).collect();
+    let join = |room| stage.join(&format!("/rooms/{room}"));
+    let players: Vec<_> = (0..100).map(join).collect();
     let fresh = stage.connect();
     let idle = stage.connect();
     stage.drain(10_000);

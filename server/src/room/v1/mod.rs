@@ -54,6 +54,8 @@ pub struct Rules {
     pub property_bytes_max: usize,
     /// Bytes of the log.
     pub log_bytes_max: usize,
+    /// Bytes of all logs of the shard.
+    pub logs_bytes_max: usize,
     /// Bytes that a player may be behind.
     pub behind_max: u64,
 }
@@ -88,6 +90,8 @@ pub struct Room {
     /// Bytes of all properties, those of players too.
     property_bytes: usize,
     log: Log,
+    /// Bytes of the log as they were last counted.
+    log_counted: usize,
     /// Bytes of the log when the last round began.
     frozen: u64,
     turn: Option<Turn>,
@@ -117,6 +121,7 @@ impl Room {
             properties: Properties::default(),
             property_bytes: 0,
             log: Log::default(),
+            log_counted: 0,
             frozen: 0,
             turn: None,
             rotation: 0,
@@ -175,6 +180,7 @@ impl Room {
                     .map_or(rules.grace_ms, |wish| wish.min(rules.grace_ms)),
             },
             timed: self.timed,
+            log_counted: self.log_counted,
             is_alive: true,
             at_door: self.at_door,
             dirty: self.dirty,
@@ -217,6 +223,12 @@ impl Room {
         }
         player.position = self.log.position();
         player.told = self.log.seq();
+        if self.players.len() == self.players.capacity() {
+            // Doubling would leave half of the room's memory unused.
+            let more = self.players.len() / 4 + 1;
+            self.players.reserve_exact(more);
+            self.order.reserve_exact(more);
+        }
         let seat = self.players.insert(player) as Seat;
         self.order.push((id, seat));
         seat
@@ -316,6 +328,22 @@ impl Room {
         let age = now.wrapping_sub(self.log.oldest()?);
         // An entry more or less does not matter: a busy room is looked at four times in a reach.
         Some((LOG_REACH_MS + 1).saturating_sub(age).max(LOG_REACH_MS / 4))
+    }
+
+    /// Lets go of the oldest that is more than so many bytes.
+    pub fn shorten_log(&mut self, most: usize) {
+        self.log.shorten(most);
+    }
+
+    /// How the bytes that the log holds, with its index, have changed since it was last asked.
+    pub fn log_grew(&mut self) -> isize {
+        let before = std::mem::replace(&mut self.log_counted, self.log.held());
+        self.log_counted as isize - before as isize
+    }
+
+    /// Bytes that the log held when it was last asked.
+    pub fn log_counted(&self) -> usize {
+        self.log_counted
     }
 
     /// Notes that a player is too far behind, and answers whether it may be welcomed anew instead of being closed.

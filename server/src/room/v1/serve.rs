@@ -154,11 +154,6 @@ impl Room {
         behind.is_none_or(|bytes| bytes > rules.behind_max)
     }
 
-    /// Lets go of the oldest that is too much.
-    pub fn bound_log(&mut self, rules: &Rules) {
-        self.log.shorten(rules.log_bytes_max);
-    }
-
     /// Appends a message that answers a ping.
     pub fn write_pong(echo: u64, time: u64, out: &mut Vec<u8>) {
         v1::write_varint(out, 0);

@@ -44,6 +44,7 @@ fn limits(choices: &mut Choices<'_>) -> Limits {
         max_room_members: choices.one_of(&[16_384, 16_384, 6, 2]),
         tls_handshakes: 64,
         flush_interval_ms: choices.one_of(&[0, 0, 5, 40]),
+        ..Limits::default()
     }
 }
 

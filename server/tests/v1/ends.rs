@@ -1,0 +1,324 @@
+//! How connections of roomcast.v1 are refused, kept alive, slowed and ended.
+
+use roomcast::limits::Limits;
+use roomcast_protocol::frame::Opcode;
+use roomcast_protocol::v1::up::{self, Audience, Mode, Packet};
+use roomcast_protocol::v1::{Payload, SUBPROTOCOL};
+
+use crate::stage::{Actor, Stage, WireId, join};
+
+fn closed(stage: &mut Stage, wire: WireId) -> (u16, String) {
+    stage.settle();
+    stage.messages(wire);
+    stage.wires[wire].closed.clone().expect("it was closed")
+}
+
+fn encoded(packets: &[Packet<'_>]) -> Vec<u8> {
+    let mut message = Vec::new();
+    packets
+        .iter()
+        .for_each(|packet| packet.encode(&mut message));
+    message
+}
+
+#[test]
+fn a_room_that_is_not_there_that_is_or_that_speaks_otherwise() {
+    let mut stage = Stage::new(Limits {
+        max_room_members: 2,
+        ..Limits::default()
+    });
+    let refused = |stage: &mut Stage, room, mode| {
+        let mut wanted = join("Ada");
+        wanted.mode = mode;
+        let mut actor = Actor::new(stage, room, &wanted);
+        actor.write(stage);
+        closed(stage, actor.wire).0
+    };
+    assert_eq!(refused(&mut stage, "lobby", Mode::Join), 4008);
+    let _bob = Actor::join(&mut stage, "lobby", "Bob");
+    assert_eq!(refused(&mut stage, "lobby", Mode::Create), 4009);
+    let _cy = Actor::join(&mut stage, "lobby", "Cy");
+    assert_eq!(refused(&mut stage, "lobby", Mode::Any), 4000);
+    // Each kind of room keeps the other out.
+    let raw = stage.connect("/rooms/lobby", None);
+    assert_eq!(closed(&mut stage, raw).0, 4011);
+    stage.connect("/rooms/raw", None);
+    assert_eq!(refused(&mut stage, "raw", Mode::Any), 4011);
+}
+
+#[test]
+fn what_no_honest_client_sends_ends_with_4006_and_says_why() {
+    let join = join("Ada");
+    let first = encoded(&[Packet::Join(join)]);
+    let ping = encoded(&[Packet::Ping { echo: 1, trip: 0 }]);
+    type Row<'a> = (&'a [(Opcode, &'a [u8])], &'a str);
+    let rows: &[Row<'_>] = &[
+        (&[(Opcode::Text, b"hi")], "text"),
+        (&[(Opcode::Binary, b"")], "empty"),
+        (&[(Opcode::Binary, &ping)], "JOIN"),
+        (
+            &[(Opcode::Binary, &first), (Opcode::Binary, &ping)],
+            "before the JOIN",
+        ),
+        (
+            &[(Opcode::Binary, &[&first[..], &ping].concat())],
+            "nothing else",
+        ),
+        (&[(Opcode::Binary, &[0x48, 1, 0x80])], "JOIN"),
+    ];
+    for (messages, why) in rows {
+        let mut stage = Stage::new(Limits::default());
+        let wire = stage.connect("/rooms/lobby", Some(SUBPROTOCOL));
+        for (opcode, payload) in *messages {
+            stage.send(wire, *opcode, payload);
+        }
+        let (code, reason) = closed(&mut stage, wire);
+        assert_eq!(code, 4006, "{messages:?}");
+        assert!(reason.contains(why), "{reason}");
+    }
+    // A player is away after it, not gone.
+    for (bad, why) in [
+        (encoded(&[Packet::Join(join)]), "has joined"),
+        (vec![0xf8, 0], "no such kind: 0xf8"),
+        (vec![0x60, 2, 0x80, 0], "shortest form"),
+    ] {
+        let mut stage = Stage::new(Limits::default());
+        let mut bob = Actor::join(&mut stage, "lobby", "Bob");
+        let ada = Actor::join(&mut stage, "lobby", "Ada");
+        bob.news(&mut stage);
+        stage.send(ada.wire, Opcode::Binary, &bad);
+        let (code, reason) = closed(&mut stage, ada.wire);
+        assert_eq!(code, 4006);
+        assert!(reason.contains(why), "{reason}");
+        assert_eq!(bob.news(&mut stage), ["away 2"]);
+    }
+    let mut stage = Stage::new(Limits::default());
+    let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+    let mut ahead = join;
+    ada.play(&mut stage);
+    let mut cursor = ada.client.cursor().expect("a cursor");
+    cursor.seq += 1;
+    ahead.back = Some(up::Back {
+        token: ada.client.token().expect("a token"),
+        cursor: Some(cursor),
+    });
+    let wire = stage.connect("/rooms/lobby", Some(SUBPROTOCOL));
+    stage.send(wire, Opcode::Binary, &encoded(&[Packet::Join(ahead)]));
+    assert_eq!(closed(&mut stage, wire).0, 4006);
+    assert!(
+        stage.wires[ada.wire].closed.is_none(),
+        "she is not moved by it"
+    );
+}
+
+#[test]
+fn who_stays_at_the_door_is_closed_in_time() {
+    let mut stage = Stage::new(Limits::default());
+    let wire = stage.connect("/rooms/lobby", Some(SUBPROTOCOL));
+    stage.pass(9_900, 100);
+    stage.messages(wire);
+    assert!(stage.wires[wire].closed.is_none());
+    stage.pass(200, 10);
+    assert_eq!(closed(&mut stage, wire).0, 4005);
+    stage.pass(3_000, 100);
+    stage.assert_empty();
+}
+
+#[test]
+fn a_heartbeat_in_both_directions() {
+    let mut stage = Stage::new(Limits::default());
+    let mut bob = Actor::join(&mut stage, "lobby", "Bob");
+    let ada = Actor::join(&mut stage, "lobby", "Ada");
+    bob.news(&mut stage);
+    stage.wires[bob.wire].bundles.clear();
+    // She says nothing; he answers.
+    for _ in 0..20 {
+        stage.pass(500, 100);
+        bob.client.wake(stage.now * 1_000);
+        bob.play(&mut stage);
+    }
+    let bundles = &stage.wires[bob.wire].bundles;
+    let alive = bundles
+        .iter()
+        .filter(|(_, names)| names.contains(&"KEEPALIVE"));
+    assert_eq!(alive.count(), 4, "{bundles:?}");
+    assert_eq!(bob.news(&mut stage), ["away 2"]);
+    assert_eq!(closed(&mut stage, ada.wire).0, 4005);
+    assert!(stage.wires[bob.wire].closed.is_none());
+}
+
+#[test]
+fn who_is_too_far_behind_is_reset_once_and_closed_the_second_time() {
+    let mut stage = Stage::new(Limits {
+        outbox_bytes_max: 64 * 1024,
+        packets_per_second: 100_000,
+        ..Limits::default()
+    });
+    let mut bob = Actor::join(&mut stage, "lobby", "Bob");
+    let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+    bob.news(&mut stage);
+    ada.news(&mut stage);
+    let flood = |stage: &mut Stage, ada: &mut Actor| {
+        for at in 0..100 {
+            if at == 1 {
+                // From when on he no longer counts as somebody who reads, for whom she would be slowed.
+                stage.pass(1_500, 100);
+            }
+            let payload = [7; 1_000];
+            let sent = ada
+                .client
+                .event(Audience::Others, Payload::Bytes(&payload), false);
+            sent.expect("it is acknowledged in time");
+            ada.play(stage);
+        }
+    };
+    stage.wires[bob.wire].space = 0;
+    flood(&mut stage, &mut ada);
+    stage.wires[bob.wire].space = 1 << 20;
+    let news = bob.news(&mut stage);
+    let reset = news
+        .iter()
+        .position(|line| line == "reset 1")
+        .expect("a reset");
+    let expected = ["reset 1", "welcome 1", "player 1 Bob", "player 2 Ada"];
+    assert_eq!(news[reset..reset + 4], expected);
+    // From the welcome on he has everything; nobody else has noticed.
+    let seq = ada.client.cursor().expect("a cursor").seq;
+    stage.pass(2_500, 100);
+    bob.play(&mut stage);
+    ada.play(&mut stage);
+    assert!(bob.client.cursor().expect("a cursor").seq >= seq);
+    stage.wires[bob.wire].space = 0;
+    flood(&mut stage, &mut ada);
+    stage.wires[bob.wire].space = 1 << 20;
+    assert_eq!(closed(&mut stage, bob.wire).0, 4002);
+    assert_eq!(ada.news(&mut stage), ["away 1"]);
+    // And nothing is replayed to him then.
+    bob.client.wake(stage.now * 1_000 + 7_000_000);
+    bob.reopen(&mut stage);
+    assert_eq!(bob.news(&mut stage)[0], "reset 2");
+}
+
+#[test]
+fn a_drain_ends_room_by_room() {
+    for protocol in [Some(SUBPROTOCOL), None] {
+        let mut stage = Stage::new(Limits::default());
+        let mut rooms: Vec<Vec<WireId>> = Vec::new();
+        for room in 0..8 {
+            let mut wires = Vec::new();
+            for _ in 0..10 {
+                wires.push(match protocol {
+                    Some(_) => Actor::join(&mut stage, &format!("room{room}"), "Ada").wire,
+                    None => stage.connect(&format!("/rooms/raw{room}"), None),
+                });
+            }
+            rooms.push(wires);
+        }
+        stage.shard.drain(6_000);
+        let mut ended = vec![0; stage.wires.len()];
+        for at in 1..=650u64 {
+            stage.pass(10, 10);
+            for (wire, ended) in ended.iter_mut().enumerate() {
+                if *ended == 0 && stage.wires[wire].why.is_some() {
+                    *ended = at * 10;
+                }
+            }
+        }
+        let spans = rooms.iter().map(|wires| {
+            let times = wires.iter().map(|wire| ended[*wire]);
+            (times.clone().min().unwrap(), times.max().unwrap())
+        });
+        let spans: Vec<(u64, u64)> = spans.collect();
+        assert!(spans.iter().all(|(first, _)| *first > 0), "{spans:?}");
+        assert!(
+            spans.iter().all(|(first, last)| last - first <= 1_050),
+            "{spans:?}"
+        );
+        let starts = spans.iter().map(|(first, _)| *first);
+        assert!(
+            starts.clone().max().unwrap() - starts.min().unwrap() > 2_000,
+            "{spans:?}"
+        );
+        stage.pass(4_000, 100);
+        stage.assert_empty();
+    }
+}
+
+#[test]
+fn who_is_behind_for_too_long_is_reset() {
+    let mut stage = Stage::new(Limits::default());
+    let mut bob = Actor::join(&mut stage, "lobby", "Bob");
+    let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+    bob.news(&mut stage);
+    stage.wires[bob.wire].space = 0;
+    let sent = ada
+        .client
+        .event(Audience::Others, Payload::Text("hi"), false);
+    sent.expect("it keeps little");
+    ada.play(&mut stage);
+    stage.pass(5_200, 100);
+    stage.wires[bob.wire].space = 1 << 20;
+    let expected = ["2: hi", "reset 1", "welcome 1"];
+    assert_eq!(bob.news(&mut stage)[..3], expected);
+}
+
+#[test]
+fn too_many_packets_wait_and_far_too_many_end_it() {
+    let mut stage = Stage::new(Limits {
+        packets_per_second: 10,
+        ..Limits::default()
+    });
+    let ada = Actor::join(&mut stage, "lobby", "Ada");
+    let ping = encoded(&[Packet::Ping { echo: 1, trip: 0 }]);
+    // Twenty at once, and twenty that are lent.
+    for _ in 0..30 {
+        stage.send(ada.wire, Opcode::Binary, &ping);
+    }
+    stage.settle();
+    let pongs = |stage: &mut Stage| stage.messages(ada.wire).len();
+    assert!(pongs(&mut stage) >= 30);
+    stage.send(ada.wire, Opcode::Binary, &ping);
+    stage.settle();
+    assert_eq!(pongs(&mut stage), 0, "it is read no further");
+    stage.pass(900, 20);
+    assert_eq!(pongs(&mut stage), 0);
+    stage.pass(400, 20);
+    assert_eq!(pongs(&mut stage), 1);
+    for _ in 0..100 {
+        stage.send(ada.wire, Opcode::Binary, &ping);
+    }
+    stage.pass(2_000, 20);
+    assert_eq!(closed(&mut stage, ada.wire).0, 1008);
+}
+
+/// However many rooms there are, their logs together stay within their bound, but for the least that each needs.
+#[test]
+fn logs_are_bounded_for_a_room_and_for_all() {
+    let mut stage = Stage::new(Limits {
+        logs_bytes_max: 3 * 1024 * 1024,
+        packets_per_second: 1_000_000,
+        ..Limits::default()
+    });
+    let payload = vec![7; 10_000];
+    let event = encoded(&[Packet::Event {
+        to: Audience::Others,
+        droppable: false,
+        payload: Payload::Bytes(&payload),
+    }]);
+    let mut largest = 0;
+    for room in 0..20 {
+        let ada = Actor::join(&mut stage, &format!("room{room}"), "Ada");
+        for _ in 0..300 {
+            stage.send(ada.wire, Opcode::Binary, &event);
+            stage.settle();
+            largest = largest.max(stage.shard.logged());
+        }
+        assert!(stage.wires[ada.wire].closed.is_none());
+    }
+    // Three rooms with a megabyte each, and seventeen with the least.
+    assert!(largest > 2 * 1024 * 1024, "{largest}");
+    assert!(largest < (3 * 1024 + 20 * 140) * 1024, "{largest}");
+    // What nobody can ask for any more is gone.
+    stage.pass(20_000, 500);
+    assert_eq!(stage.shard.logged(), 0);
+}

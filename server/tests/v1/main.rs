@@ -1,0 +1,9 @@
+//! roomcast.v1 as a relay speaks it: one shard without sockets, a clock that moves when told to, and the client of
+//! `protocol` on every wire.
+
+mod ends;
+mod events;
+mod properties;
+mod random;
+mod resume;
+mod stage;

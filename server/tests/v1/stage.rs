@@ -1,0 +1,418 @@
+//! One shard, wires without chance, and clients that write down what they hear.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use roomcast::limits::{Limits, RECEIVE_BUFFER};
+use roomcast::shard::{Action, Common, DisconnectReason, Shard, Written};
+use roomcast::transport::Port;
+use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::frame::{
+    Decoder, Item, MessageKind, Opcode, Role, Rules, encode_close, encode_masked,
+};
+use roomcast_protocol::upgrade::{ClientKey, parse_client_response, write_client_request};
+use roomcast_protocol::v1::client::{Client, Event, KEPT, Link, Next};
+use roomcast_protocol::v1::down::{Bundle, Packet};
+use roomcast_protocol::v1::up::{Join, Mode};
+use roomcast_protocol::v1::{List, Name, Pairs, Payload, SUBPROTOCOL};
+
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A connection as its client sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    slot: Option<u32>,
+    /// On their way to the relay.
+    up: Vec<u8>,
+    /// What the relay wrote and the client has not looked at.
+    down: Vec<u8>,
+    /// Bytes that its kernel still takes.
+    pub(crate) space: usize,
+    was_full: bool,
+    decoder: Decoder,
+    is_open: bool,
+    protocol: Option<&'static str>,
+    /// The client has ended its side.
+    end: Option<End>,
+    /// The relay's close frame.
+    pub(crate) closed: Option<(u16, String)>,
+    /// Every bundle that came: what it covered, and the names of its packets.
+    pub(crate) bundles: Vec<(u64, Vec<&'static str>)>,
+    pub(crate) why: Option<DisconnectReason>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Fin,
+    Reset,
+}
+
+pub(crate) type WireId = usize;
+
+pub(crate) struct Stage {
+    pub(crate) shard: Shard,
+    pub(crate) common: Arc<Common>,
+    pub(crate) now: u64,
+    pub(crate) wires: Vec<Wire>,
+}
+
+/// A client and what it has heard, a line for each event.
+pub(crate) struct Actor {
+    pub(crate) client: Client,
+    pub(crate) wire: WireId,
+    link: Link,
+    path: String,
+    pub(crate) heard: Vec<String>,
+}
+
+/// Wide enough for everything.
+pub(crate) const WIDE: usize = 1 << 30;
+
+impl Stage {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let common = Arc::new(Common::new(limits, 1));
+        Self {
+            shard: Shard::new(Arc::clone(&common), 0, 0, 7),
+            common,
+            now: 0,
+            wires: Vec::new(),
+        }
+    }
+
+    /// A connection that has sent a request, with this subprotocol.
+    pub(crate) fn connect(&mut self, path: &str, protocol: Option<&'static str>) -> WireId {
+        let slot = self.shard.accept(Port::Plain, None);
+        let mut up = Vec::new();
+        let key = ClientKey::from_bytes(*b"the sample nonce");
+        write_client_request(&mut up, "relay", path, &key, protocol, &[]);
+        self.wires.push(Wire {
+            slot: Some(slot),
+            up,
+            space: WIDE,
+            protocol,
+            ..Wire::default()
+        });
+        self.settle();
+        self.wires.len() - 1
+    }
+
+    /// A message from a client arrives.
+    pub(crate) fn send(&mut self, wire: WireId, opcode: Opcode, payload: &[u8]) {
+        encode_masked(&mut self.wires[wire].up, opcode, payload, KEY);
+    }
+
+    /// The client closes.
+    pub(crate) fn close(&mut self, wire: WireId, code: CloseCode) {
+        encode_close(&mut self.wires[wire].up, code, "", Some(KEY));
+        self.settle();
+    }
+
+    /// The connection breaks; what was on its way is lost.
+    pub(crate) fn cut(&mut self, wire: WireId) {
+        self.wires[wire].up.clear();
+        self.wires[wire].down.clear();
+        self.wires[wire].end = Some(End::Reset);
+    }
+
+    /// Nothing comes through any more, and nobody says so.
+    pub(crate) fn silence(&mut self, wire: WireId) {
+        self.wires[wire].up.clear();
+        self.wires[wire].down.clear();
+        self.wires[wire].space = 0;
+    }
+
+    /// The client ends TCP.
+    pub(crate) fn finish(&mut self, wire: WireId) {
+        self.wires[wire].end = Some(End::Fin);
+        self.settle();
+    }
+
+    /// Time passes, and the relay does what is due, in steps of this many milliseconds.
+    pub(crate) fn pass(&mut self, ms: u64, step: u64) {
+        let until = self.now + ms;
+        while self.now < until {
+            self.now = (self.now + step).min(until);
+            self.settle();
+        }
+    }
+
+    /// Iterations until there is nothing more to do at this moment.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if !self.iterate() {
+                return;
+            }
+        }
+        panic!("the shard does not come to rest");
+    }
+
+    /// One iteration; answers whether another one is needed.
+    pub(crate) fn iterate(&mut self) -> bool {
+        let Self {
+            shard, wires, now, ..
+        } = self;
+        shard.advance(*now);
+        let mut read = false;
+        for wire in &mut *wires {
+            let Some(slot) = wire.slot else { continue };
+            if wire.was_full && wire.space > 0 {
+                wire.was_full = false;
+                shard.writable(slot);
+            }
+            if wire.end == Some(End::Reset) {
+                wire.end = None;
+                shard.failed(slot);
+            } else if !wire.up.is_empty() && shard.may_read(slot) {
+                let most = wire.up.len().min(RECEIVE_BUFFER);
+                let mut bytes: Vec<u8> = wire.up.drain(..most).collect();
+                shard.receive(slot, &mut bytes);
+                read = true;
+            } else if wire.up.is_empty() && wire.end.take() == Some(End::Fin) {
+                shard.end_of_input(slot);
+            }
+        }
+        shard.freeze();
+        while let Some(slot) = shard.next_write() {
+            let wire = wires.iter_mut().find(|wire| wire.slot == Some(slot));
+            let wire = wire.expect("a slot has a wire");
+            let written = shard.pending().with_slices(|slices| {
+                let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+                let taken = bytes.len().min(wire.space);
+                wire.space -= taken;
+                wire.down.extend_from_slice(&bytes[..taken]);
+                wire.was_full |= taken < bytes.len();
+                if taken == 0 {
+                    Written::Blocked
+                } else {
+                    Written::Bytes(taken)
+                }
+            });
+            shard.wrote(written);
+        }
+        shard.expire();
+        let mut actions = Vec::new();
+        shard.take_actions(&mut actions);
+        for action in actions {
+            assert!(matches!(action, Action::ShutdownWrite(_)), "{action:?}");
+        }
+        let mut unpaused = Vec::new();
+        shard.take_unpaused(&mut unpaused);
+        for wire in &mut *wires {
+            if let Some(slot) = wire.slot {
+                wire.why = wire.why.or(shard.reason(slot));
+            }
+        }
+        shard.reap(|slot| {
+            let wire = wires.iter_mut().find(|wire| wire.slot == Some(slot));
+            wire.expect("a slot has a wire").slot = None;
+        });
+        read || !unpaused.is_empty()
+            || shard.has_work()
+            || shard.next_deadline().is_some_and(|at| at <= *now)
+    }
+
+    /// The messages that came over a wire.
+    pub(crate) fn messages(&mut self, wire: WireId) -> Vec<Vec<u8>> {
+        let wire = &mut self.wires[wire];
+        if !wire.is_open && !wire.down.is_empty() {
+            let key = ClientKey::from_bytes(*b"the sample nonce");
+            let answer = parse_client_response(&wire.down, &key, wire.protocol).expect("an answer");
+            let Some(len) = answer else { return Vec::new() };
+            let head = String::from_utf8_lossy(&wire.down[..len]).into_owned();
+            assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+            wire.down.drain(..len);
+            wire.is_open = true;
+        }
+        let rules = Rules {
+            role: Role::Client,
+            max_message: 1 << 26,
+        };
+        let mut bytes = std::mem::take(&mut wire.down);
+        let mut input = &mut bytes[..];
+        let mut messages = Vec::new();
+        while let Some(item) = wire.decoder.next(&rules, &mut input).expect("frames") {
+            match item {
+                Item::Message { kind, payload } => {
+                    assert_eq!(kind, MessageKind::Binary);
+                    messages.push(payload.to_vec());
+                }
+                Item::Close { code, reason } => {
+                    wire.closed = Some((code.map_or(0, |code| code.0), reason.to_owned()));
+                }
+                Item::Ping(_) | Item::Pong(_) => {}
+            }
+        }
+        for message in &messages {
+            if let Ok(bundle) = Bundle::decode(message) {
+                let names = bundle
+                    .packets
+                    .map(|packet| packet.expect("a packet").name());
+                wire.bundles.push((bundle.covered, names.collect()));
+            }
+        }
+        messages
+    }
+
+    /// Nothing is left of anybody.
+    pub(crate) fn assert_empty(&self) {
+        let held = (
+            self.shard.connections(),
+            self.shard.rooms(),
+            self.common.seated(),
+            self.common.away(),
+            self.common.v1_rooms(),
+        );
+        assert_eq!(held, (0, 0, 0, 0, 0));
+    }
+}
+
+/// Somebody new.
+pub(crate) fn join(name: &str) -> Join<'_> {
+    Join {
+        minor: 0,
+        mode: Mode::Any,
+        back: None,
+        name: Name::new(name).expect("a name"),
+        properties: List::EMPTY,
+        wishes: Pairs::EMPTY,
+    }
+}
+
+impl Actor {
+    /// A client that joins the room.
+    pub(crate) fn join(stage: &mut Stage, room: &str, name: &str) -> Self {
+        Self::join_as(stage, room, &join(name))
+    }
+
+    pub(crate) fn join_as(stage: &mut Stage, room: &str, join: &Join<'_>) -> Self {
+        let mut actor = Self::new(stage, room, join);
+        actor.play(stage);
+        actor
+    }
+
+    /// A client whose join has not been sent.
+    pub(crate) fn new(stage: &mut Stage, room: &str, join: &Join<'_>) -> Self {
+        let mut client = Client::new(join, KEPT);
+        let path = format!("/rooms/{room}");
+        let wire = stage.connect(&path, Some(SUBPROTOCOL));
+        Self {
+            link: client.open(stage.now * 1_000),
+            client,
+            wire,
+            path,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Another connection, the join on its way.
+    pub(crate) fn reopen(&mut self, stage: &mut Stage) {
+        self.wire = stage.connect(&self.path, Some(SUBPROTOCOL));
+        self.link = self.client.open(stage.now * 1_000);
+        self.write(stage);
+    }
+
+    /// Its connection breaks, and it knows.
+    pub(crate) fn lose(&mut self, stage: &mut Stage) {
+        stage.cut(self.wire);
+        assert_eq!(self.client.closed(self.link, None), Some(Next::Resume));
+    }
+
+    /// It hears, speaks, and the relay runs, until nobody has anything to say.
+    pub(crate) fn play(&mut self, stage: &mut Stage) {
+        loop {
+            stage.settle();
+            let heard = self.hear(stage);
+            if !self.write(stage) && !heard {
+                return;
+            }
+        }
+    }
+
+    /// Whatever it has to say is on its way.
+    pub(crate) fn write(&mut self, stage: &mut Stage) -> bool {
+        let mut any = false;
+        let mut message = Vec::new();
+        while self.client.transmit(stage.now * 1_000, &mut message) {
+            stage.send(self.wire, Opcode::Binary, &message);
+            message.clear();
+            any = true;
+        }
+        any
+    }
+
+    /// Deals with what has come.
+    pub(crate) fn hear(&mut self, stage: &mut Stage) -> bool {
+        let now = stage.now * 1_000;
+        let messages = stage.messages(self.wire);
+        let any = !messages.is_empty();
+        for message in messages {
+            let heard = &mut self.heard;
+            self.client
+                .receive(self.link, now, &message, &mut |event| {
+                    heard.extend(line(event));
+                })
+                .expect("the relay keeps to the protocol");
+        }
+        any
+    }
+
+    /// What it heard since it was last asked.
+    pub(crate) fn news(&mut self, stage: &mut Stage) -> Vec<String> {
+        self.play(stage);
+        std::mem::take(&mut self.heard)
+    }
+}
+
+/// An event as a line; what says nothing about the game is left out.
+fn line(event: Event<'_>) -> Option<String> {
+    let mut line = String::new();
+    let text = |payload: Payload<'_>| match payload {
+        Payload::Text(text) => text.to_owned(),
+        Payload::Bytes(bytes) => format!("{bytes:?}"),
+    };
+    let written = match event {
+        Event::Resumed => write!(line, "resumed"),
+        Event::Reset { reason } => write!(line, "reset {reason}"),
+        Event::Welcome { welcome, dropped } => {
+            let created = if welcome.created { " created" } else { "" };
+            let dropped = if dropped > 0 { " dropped" } else { "" };
+            write!(line, "welcome {}{created}{dropped}", welcome.id)
+        }
+        Event::Packet(packet) => match packet {
+            Packet::Event {
+                author,
+                payload,
+                addressed,
+                ..
+            } => {
+                let to = if addressed { " to some" } else { "" };
+                write!(line, "{author}{to}: {}", text(payload))
+            }
+            Packet::Player { id, name, away } => {
+                let away = if away { ", away" } else { "" };
+                write!(line, "player {id} {}{away}", name.as_str())
+            }
+            Packet::Joined { id, name, .. } => write!(line, "joined {id} {}", name.as_str()),
+            Packet::Left { id, reason } => write!(line, "left {id} {reason}"),
+            Packet::Away(id) => write!(line, "away {id}"),
+            Packet::Back(id) => write!(line, "back {id}"),
+            Packet::Refused { number, reason, .. } => write!(line, "refused {number} {reason}"),
+            Packet::Properties {
+                owner,
+                author,
+                changes,
+            } => {
+                let id = |id: Option<_>| id.map_or(0, std::num::NonZeroU32::get);
+                write!(line, "properties {} by {}", id(owner), id(author)).ok()?;
+                changes.iter().try_for_each(|change| {
+                    let value = change.value.map_or("gone".to_owned(), text);
+                    write!(line, ", {}={value}", change.key.as_str())
+                })
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    written.ok()?;
+    Some(line)
+}
