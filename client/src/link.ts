@@ -1,0 +1,231 @@
+// A player's way to the relay: one WebSocket after the other, and the timers of the core.
+//
+// Owns: sockets, timers, when to try again. Must not know: players, properties, what the game listens to.
+// Invariant: what an abandoned socket still delivers reaches nobody.
+
+import { type Client, type News, Violation } from "./client.js";
+import { ended, next, RoomError } from "./ends.js";
+
+const SUBPROTOCOL = "roomcast.v1";
+/** How long a socket may take to open, in ms. */
+const OPENING_MAX = 5_000;
+/** The first try again comes within so many ms, each further one within twice as many as the one before, up to the other. */
+const AGAIN_MIN = 1_000;
+const AGAIN_MAX = 10_000;
+/** Within so many ms if there is a reason to believe that the network is back. */
+const HURRY_MAX = 100;
+
+/** What a WebSocket must have: browsers' and Node's own, and that of the package `ws`, do. */
+export interface Socket {
+  binaryType: string;
+  readonly protocol: string;
+  send(data: Uint8Array): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: "open" | "message" | "close" | "error", listener: (event: any) => void): void;
+}
+
+export type SocketConstructor = new (url: string, protocols: string[]) => Socket;
+
+export interface LinkEvents {
+  news(news: News[]): void;
+  /** The connection is gone, another is tried. */
+  lost(why: RoomError): void;
+  /** Nothing more will come. */
+  ended(why: RoomError): void;
+}
+
+/** The caller's clock: microseconds that never go backwards. */
+export const now = (): number => Math.floor(performance.now() * 1000);
+
+export class Link {
+  bytesIn = 0;
+  bytesOut = 0;
+  #socket: Socket | undefined;
+  #opened = false;
+  #tries = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = Infinity;
+  /** When a socket that does not open is given up, or the next is opened. */
+  #deadline = Infinity;
+  #flushing = false;
+  #done = false;
+  readonly #wakeUp = () => this.#hurry();
+
+  constructor(
+    readonly url: string,
+    readonly client: Client,
+    private readonly events: LinkEvents,
+    private readonly WebSocket: SocketConstructor,
+  ) {
+    globalThis.addEventListener?.("online", this.#wakeUp);
+    globalThis.addEventListener?.("pageshow", this.#wakeUp);
+    globalThis.document?.addEventListener("visibilitychange", this.#wakeUp);
+    this.#open();
+  }
+
+  /** Writes what the client has to write, at the end of this turn of the event loop: in one message, if it fits. */
+  flush(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.#transmit();
+      this.#arm();
+    });
+  }
+
+  /** Says that the player leaves, and closes. Resolves when the socket is closed. */
+  leave(why: RoomError): Promise<void> {
+    const socket = this.#socket;
+    const messages = this.client.leave(now());
+    if (!socket || this.#done) {
+      this.#finish(why);
+      return Promise.resolve();
+    }
+    for (const message of messages) this.#write(socket, message);
+    const closed = new Promise<void>((resolve) => {
+      // A relay that doesn't answer must not hold up who leaves.
+      const timer = setTimeout(resolve, 2_000);
+      socket.addEventListener("close", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    socket.close(1000);
+    this.#finish(why);
+    return closed;
+  }
+
+  #open(): void {
+    const socket = new this.WebSocket(this.url, [SUBPROTOCOL]);
+    // What `ws` has to say about a failed upgrade; browsers say nothing.
+    let words = "";
+    const mine = (listener: (event: any) => void) => (event: any) => {
+      if (this.#socket === socket) listener(event);
+    };
+    this.#socket = socket;
+    this.#opened = false;
+    this.#deadline = now() + OPENING_MAX * 1000;
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("open", mine(() => this.#hasOpened(socket)));
+    socket.addEventListener("message", mine(({ data }) => this.#receive(socket, data)));
+    socket.addEventListener("error", mine(({ message }) => (words = message ?? "")));
+    socket.addEventListener("close", mine(({ code, reason }) => this.#closed(code, reason || words)));
+    this.#arm();
+  }
+
+  #hasOpened(socket: Socket): void {
+    if (socket.protocol !== SUBPROTOCOL) {
+      socket.close(1000);
+      return this.#finish(new RoomError(`what answers at ${this.url} does not speak ${SUBPROTOCOL}: is it a relay?`, 0));
+    }
+    this.#opened = true;
+    this.#deadline = Infinity;
+    this.client.opened(now());
+    this.#transmit();
+    this.#arm();
+  }
+
+  #receive(socket: Socket, data: ArrayBuffer | string): void {
+    let news: News[];
+    try {
+      if (typeof data === "string") throw new Violation("a text message");
+      this.bytesIn += data.byteLength;
+      news = this.client.receive(new Uint8Array(data), now());
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      this.client.leave(now());
+      // At most 123 bytes fit into a close frame, and all these words are ASCII.
+      socket.close(4006, error.message.slice(0, 123));
+      return this.#finish(ended(4006, error.message));
+    }
+    if (this.client.state === "Live") this.#tries = 0;
+    if (news.length > 0) this.events.news(news);
+    this.#transmit();
+    this.#arm();
+  }
+
+  #closed(code: number, reason: string): void {
+    const why = this.#opened || code !== 1006 ? ended(code, reason) : this.#unreachable(reason);
+    const then = this.#opened ? this.client.closed(code) : next(code);
+    if (then === "stop") this.#finish(why);
+    else this.#again(why, then === "resume later" ? AGAIN_MIN : 0);
+  }
+
+  /** Opens another socket after a random time, at least `least` ms. */
+  #again(why: RoomError, least: number): void {
+    this.#socket = undefined;
+    const most = Math.min(AGAIN_MAX, AGAIN_MIN * 2 ** this.#tries++);
+    this.#deadline = now() + (least + Math.random() * most) * 1000;
+    this.events.lost(why);
+    this.#arm();
+  }
+
+  /** The network is back, or the page is looked at again: timers may have slept, and connections died. */
+  #hurry(): void {
+    if (this.#done || globalThis.document?.visibilityState === "hidden") return;
+    this.client.probe(now());
+    this.#wake();
+    if (this.#socket) return;
+    this.#tries = 0;
+    this.#deadline = Math.min(this.#deadline, now() + Math.random() * HURRY_MAX * 1000);
+    this.#arm();
+  }
+
+  #wake(): void {
+    this.#timerAt = Infinity;
+    const time = now();
+    if (time >= this.#deadline) {
+      if (!this.#socket) return this.#open();
+      this.#abandon(this.#unreachable(`no answer within ${OPENING_MAX / 1000} s`));
+    } else if (!this.client.wake(time)) {
+      this.#abandon(ended(1006, "nothing was heard for 6 s"));
+    } else {
+      this.#transmit();
+    }
+    this.#arm();
+  }
+
+  #abandon(why: RoomError): void {
+    const socket = this.#socket;
+    this.#again(why, 0);
+    socket?.close();
+  }
+
+  #unreachable(reason: string): RoomError {
+    const words = `no connection to ${this.url}: is the relay up, is the address right, does it allow this page's origin?`;
+    return new RoomError(reason ? `${words} (${reason})` : words, 1006);
+  }
+
+  #transmit(): void {
+    if (!this.#opened || !this.#socket) return;
+    const time = now();
+    for (let message; (message = this.client.transmit(time)); ) this.#write(this.#socket, message);
+  }
+
+  #write(socket: Socket, message: Uint8Array): void {
+    this.bytesOut += message.length;
+    socket.send(message);
+  }
+
+  /** One timer, moved only if something is due sooner: it may come for nothing, but is not set anew with each message. */
+  #arm(): void {
+    if (this.#done) return;
+    const at = Math.min(this.#deadline, this.client.due());
+    if (at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#wake(), Math.max(0, Math.ceil((at - now()) / 1000)));
+  }
+
+  #finish(why: RoomError): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#socket = undefined;
+    clearTimeout(this.#timer);
+    globalThis.removeEventListener?.("online", this.#wakeUp);
+    globalThis.removeEventListener?.("pageshow", this.#wakeUp);
+    globalThis.document?.removeEventListener("visibilitychange", this.#wakeUp);
+    this.events.ended(why);
+  }
+}

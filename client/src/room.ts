@@ -1,0 +1,451 @@
+// A room as a game sees it: who is there, what they say, what is written on the wall.
+//
+// Owns: players, properties, listeners, and the promises of property changes.
+// Must not know: sockets, timers, bytes. Invariant: listeners hear of a change when the room already shows it.
+
+import { Client, type News } from "./client.js";
+import { RoomError } from "./ends.js";
+import { Link, now, type SocketConstructor } from "./link.js";
+import type { Change, Numbered, Pairs, Payload, Property, Value } from "./packets.js";
+
+/** Bytes as games have them. */
+export type Data = string | Uint8Array | ArrayBuffer | ArrayBufferView;
+
+export interface Player {
+  /** From 1 on, in the order of joining; never twice in a room's life. */
+  readonly id: number;
+  /** What it says its name is; empty for a raw player. */
+  readonly name: string;
+  /** Its connection is gone, but it keeps its seat for the grace. */
+  readonly away: boolean;
+  readonly properties: Properties;
+}
+
+/** What was sent to a player or the room, and by whom. */
+export interface Message {
+  /** Text or bytes, as it was sent. Bytes are a view: copy them (`data.slice()`) to keep them without the message. */
+  readonly data: Payload;
+  readonly from: Player;
+  /** It was for this player, or a list with it, and not for the whole room. */
+  readonly addressed: boolean;
+}
+
+export interface RoomEvents {
+  message: [message: Message];
+  joined: [player: Player];
+  /** `reason`: it left, its grace ended, or it was kicked. */
+  left: [player: Player, reason: "left" | "grace" | "kicked"];
+  away: [player: Player];
+  back: [player: Player];
+  /** Properties of a player, or of the room (`owner` is null), have changed. */
+  properties: [changes: { owner: Player | null; author: Player | null; keys: string[] }];
+  settings: [settings: Settings];
+  /** The relay did not do what was sent: `number` is what `send` returned. */
+  refused: [refusal: { number: number; reason: Refusal; detail: string }];
+  /** The connection is gone, another is tried. What is sent meanwhile waits. */
+  lost: [why: RoomError];
+  /** As if the connection had never been lost. */
+  resumed: [];
+  /** Something was missed: the room shows what holds now. `dropped`: how many packets nobody will get. */
+  reset: [reset: { reason: "behind" | "log" | "token"; dropped: number }];
+  /** The room is over for this player. */
+  closed: [why: RoomError];
+}
+
+export type Refusal = "guard" | "gone" | "not allowed" | "limit" | "not offered" | "not host" | "other";
+
+/** What holds in a room. A setting that the relay doesn't name is undefined. */
+export interface Settings {
+  /** Players at most, away ones included. */
+  players?: number;
+  /** How long an away player keeps its seat, in ms. */
+  grace?: number;
+  /** Who writes properties of the room. */
+  roomProperties?: "host" | "all";
+  /** Raw players are let in too. */
+  raw?: boolean;
+}
+
+export interface JoinOptions {
+  name: string;
+  /** "join" only a room that is there, "make" only one that is not. Without: whichever it is. */
+  mode?: "join" | "make";
+  /** This player's first properties. */
+  properties?: Record<string, Payload>;
+  /** Settings, if this makes the room. The relay brings them within its bounds. */
+  wishes?: Settings;
+  /** Of an earlier `room.token`: go on as that player, after a page was loaded again. A secret. */
+  token?: string;
+  /** How long to try before giving up, in ms. Default: 10,000. */
+  timeout?: number;
+  /** What may wait to be acknowledged, in bytes. Default: 1 MiB. */
+  bufferMax?: number;
+  /** For Node before 22: that of the package `ws`. */
+  WebSocket?: SocketConstructor;
+}
+
+export interface Stats {
+  /** In ms, the shortest of the last eight. */
+  roundTrip: number;
+  /** In ms: how much round trips differ from one to the next. */
+  jitter: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** Bytes that wait to be acknowledged, with 64 for each packet. */
+  buffered: number;
+  resumes: number;
+  resets: number;
+}
+
+/** The properties of a player, or of the room. */
+export class Properties implements Iterable<[key: string, value: Payload]> {
+  readonly #all = new Map<string, Property>();
+
+  /** @internal */
+  constructor(private readonly write: (changes: Change[]) => Promise<void>) {}
+
+  get(key: string): Payload | undefined {
+    return this.#all.get(key)?.value ?? undefined;
+  }
+
+  /** Grows with every change of the key; 0: it is not set. */
+  version(key: string): number {
+    return this.#all.get(key)?.version ?? 0;
+  }
+
+  *[Symbol.iterator](): IterableIterator<[string, Payload]> {
+    for (const { key, value } of this.#all.values()) yield [key, value!];
+  }
+
+  /**
+   * Changes all of them or none; null deletes. With `expected`, only if each key named there has that version
+   * (`properties.version(key)`; 0: is not set). Rejects with the relay's reason if not.
+   */
+  async set(changes: Record<string, Value>, { expected = {} }: { expected?: Record<string, number> } = {}): Promise<void> {
+    const unchanged = Object.keys(expected).filter((key) => !(key in changes));
+    if (unchanged.length > 0) throw new RangeError(`expected, but not changed: ${unchanged.join(", ")}`);
+    return this.write(
+      Object.entries(changes).map(([key, value]) => ({ key, value, guard: key in expected ? expected[key]! + 1 : 0 })),
+    );
+  }
+
+  /** @internal */
+  apply(changes: Property[]): void {
+    for (const change of changes) {
+      if (change.value === null) this.#all.delete(change.key);
+      // A copy: it outlives the message that it is a view of.
+      else this.#all.set(change.key, { ...change, value: change.value.slice() });
+    }
+  }
+
+  /** @internal */
+  clear(): void {
+    this.#all.clear();
+  }
+}
+
+type Listener<E extends keyof RoomEvents> = (...args: RoomEvents[E]) => void;
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+const LEFT = ["left", "grace", "kicked"] as const;
+const RESET = [, "behind", "log", "token"] as const;
+const REFUSED: Refusal[] = ["other", "guard", "gone", "not allowed", "limit", "not offered", "not host"];
+const REFUSED_WORDS: Record<Refusal, string> = {
+  guard: "somebody else was faster: a key has not the version that was expected",
+  gone: "that player is gone",
+  "not allowed": "this player may not do that",
+  limit: "that is over a limit of the relay",
+  "not offered": "this relay does not offer that",
+  "not host": "only the host may do that",
+  other: "the relay refused",
+};
+
+export class Room {
+  /** Properties of the room itself. */
+  readonly properties = this.#properties(0);
+  #players = new Map<number, Writable<Player>>();
+  #settings: Settings = {};
+  #listeners = new Map<keyof RoomEvents, Set<(...args: any[]) => void>>();
+  #writes: { number: number; resolve: () => void; reject: (why: Error) => void }[] = [];
+  #client: Client;
+  #link: Link;
+  #resumes = 0;
+  #resets = 0;
+  /** Of the reset that the next READY completes. */
+  #reset: RoomEvents["reset"][0]["reason"] = "log";
+  #dropped = 0;
+  #ready: { resolve: (room: Room) => void; reject: (why: Error) => void } | undefined;
+  #lost: RoomError | undefined;
+
+  /** @internal */
+  constructor(url: string, options: JoinOptions, resolve: (room: Room) => void, reject: (why: Error) => void) {
+    const { name, mode, properties = {}, wishes = {}, token, timeout = 10_000, bufferMax } = options;
+    const WebSocket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
+    if (!WebSocket) {
+      throw new RoomError("there is no WebSocket here: with Node before 22, pass that of `ws`: join(url, { WebSocket })", 0);
+    }
+    this.#client = new Client({
+      name,
+      mode: mode === "join" ? 1 : mode === "make" ? 2 : 0,
+      properties: Object.entries(properties).map(([key, value]) => ({ key, value })),
+      wishes: pairs(wishes),
+      ...(token && { token: fromHex(token) }),
+      ...(bufferMax && { bufferMax }),
+    });
+    const settled = <T>(then: (value: T) => void) => (value: T) => {
+      clearTimeout(timer);
+      this.#ready = undefined;
+      then(value);
+    };
+    this.#ready = { resolve: settled(resolve), reject: settled(reject) };
+    this.#link = new Link(
+      url,
+      this.#client,
+      {
+        news: (news) => news.forEach((item) => this.#hear(item)),
+        lost: (why) => {
+          this.#lost = why;
+          if (!this.#ready) this.#emit("lost", why);
+        },
+        ended: (why) => this.#ended(why),
+      },
+      WebSocket,
+    );
+    const timer = setTimeout(() => {
+      const { message, code } = this.#lost ?? { message: "no answer", code: 0 };
+      void this.#link.leave(new RoomError(`could not join within ${timeout / 1000} s: ${message}`, code));
+    }, timeout);
+  }
+
+  get players(): ReadonlyMap<number, Player> {
+    return this.#players;
+  }
+
+  get me(): Player {
+    return this.#player(this.#client.id);
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  /** With it, `join` goes on as this player. A secret: keep it in sessionStorage, tell nobody. */
+  get token(): string {
+    return toHex(this.#client.token!);
+  }
+
+  /** The relay's clock in ms, as good as the connection allows: the same for all players, and it never goes backwards. */
+  time(): number {
+    return this.#client.clock.time(now()) / 1000;
+  }
+
+  stats(): Stats {
+    const { clock, buffered } = this.#client;
+    return {
+      roundTrip: clock.trip / 1000,
+      jitter: clock.jitter / 1000,
+      bytesIn: this.#link.bytesIn,
+      bytesOut: this.#link.bytesOut,
+      buffered,
+      resumes: this.#resumes,
+      resets: this.#resets,
+    };
+  }
+
+  /**
+   * Sends to the others, to "all" (oneself too), to a player, or to a list of players; in order, and once, also over a
+   * lost connection. What is `droppable` may get lost with a connection,
+   * or be left out for who is slow.
+   *
+   * Returns the packet's number, or null if it was not taken: what waits for the relay is `bufferMax` already, or the
+   * room is closed. Throws RangeError for what could never be sent.
+   */
+  send(
+    data: Data,
+    { to = "others", droppable = false }: { to?: "others" | "all" | Player | number | (Player | number)[]; droppable?: boolean } = {},
+  ): number | null {
+    const sent = { payload: payload(data), droppable };
+    if (to === "others") return this.#send({ packet: "EVENT_OTHERS", ...sent });
+    if (to === "all") return this.#send({ packet: "EVENT_ALL", ...sent });
+    if (!Array.isArray(to)) return this.#send({ packet: "EVENT_ONE", to: id(to), ...sent });
+    const ids = [...new Set(to.map(id))].sort((a, b) => a - b);
+    return this.#send({ packet: "EVENT_LIST", to: ids, ...sent });
+  }
+
+  /** Bad network for this player alone, to try a game with; all 0: back to normal. In ms and bytes a second. */
+  impair({ delay = 0, jitter = 0, rate = 0, cut = 0 } = {}): number | null {
+    return this.#send({ packet: "IMPAIR", delay, jitter, rate, cut });
+  }
+
+  /** Calls `listener` whenever it happens. Returns what takes that back. */
+  on<E extends keyof RoomEvents>(event: E, listener: Listener<E>): () => void {
+    let listeners = this.#listeners.get(event);
+    if (!listeners) this.#listeners.set(event, (listeners = new Set()));
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  /** Leaves for good: the seat is free. Resolves when the connection is closed. */
+  leave(): Promise<void> {
+    return this.#link.leave(new RoomError("this player has left", 1000));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.leave();
+  }
+
+  #send(packet: Numbered): number | null {
+    const number = this.#client.send(packet);
+    if (typeof number !== "number") return null;
+    this.#link.flush();
+    return number;
+  }
+
+  #properties(owner: number): Properties {
+    return new Properties(
+      (changes) =>
+        new Promise((resolve, reject) => {
+          const number = this.#send({ packet: "PROPERTIES", owner, changes });
+          if (number === null) reject(new RoomError("not sent: too much waits for the relay, or the room is closed", 0));
+          else this.#writes.push({ number, resolve, reject });
+        }),
+    );
+  }
+
+  /** Who is not in the room, which an honest relay does not name, is somebody without a name. */
+  #player(id: number): Writable<Player> {
+    return this.#players.get(id) ?? { id, name: "", away: true, properties: this.#properties(id) };
+  }
+
+  #add(id: number, name: string, away: boolean): Writable<Player> {
+    const player = { id, name, away, properties: this.#properties(id) };
+    this.#players.set(id, player);
+    return player;
+  }
+
+  #hear(news: News): void {
+    switch (news.packet) {
+      case "EVENT":
+        return this.#emit("message", { data: news.payload, from: this.#player(news.author), addressed: news.addressed });
+      case "PLAYER":
+        this.#add(news.id, news.name, news.away);
+        return;
+      case "JOINED": {
+        const player = this.#add(news.id, news.name, false);
+        player.properties.apply(news.properties);
+        return this.#emit("joined", player);
+      }
+      case "LEFT": {
+        const player = this.#player(news.id);
+        this.#players.delete(news.id);
+        return this.#emit("left", player, LEFT[news.reason] ?? "grace");
+      }
+      case "AWAY":
+      case "BACK": {
+        const player = this.#player(news.id);
+        player.away = news.packet === "AWAY";
+        return this.#emit(player.away ? "away" : "back", player);
+      }
+      case "PROPERTIES": {
+        const { owner, author, changes } = news;
+        (owner === 0 ? this.properties : this.#player(owner).properties).apply(changes);
+        if (author === 0) return;
+        // Writes are answered in their order, and each once: this answers the oldest.
+        if (author === this.#client.id) this.#writes.shift()?.resolve();
+        const player = (id: number) => (id === 0 ? null : this.#player(id));
+        return this.#emit("properties", { owner: player(owner), author: player(author), keys: changes.map(({ key }) => key) });
+      }
+      case "REFUSED": {
+        const { number, detail } = news;
+        const reason = REFUSED[news.reason] ?? "other";
+        const at = this.#writes.findIndex((write) => write.number === number);
+        if (at < 0) return this.#emit("refused", { number, reason, detail });
+        const words = REFUSED_WORDS[reason];
+        return this.#writes.splice(at, 1)[0]!.reject(new RoomError(detail ? `${words} (${detail})` : words, 0));
+      }
+      case "SETTINGS":
+        this.#settings = settings(news.settings);
+        if (this.#client.state === "Live") this.#emit("settings", this.#settings);
+        return;
+      case "RESET":
+        this.#reset = RESET[news.reason] ?? "log";
+        return;
+      case "WELCOME":
+        return this.#welcomed(news.applied, news.dropped);
+      case "RESUMED":
+        this.#resumes++;
+        return this.#emit("resumed");
+      case "READY":
+        if (this.#ready) return this.#ready.resolve(this);
+        this.#resets++;
+        this.#emit("reset", { reason: this.#reset, dropped: this.#dropped });
+        this.#dropped = 0;
+        return;
+    }
+  }
+
+  #welcomed(applied: number, dropped: number): void {
+    this.#players.clear();
+    this.properties.clear();
+    this.#dropped += dropped;
+    // What came of writes that were applied is not told any more; of dropped ones nothing will.
+    const unknown = this.#writes.filter(({ number }) => dropped > 0 || number < applied);
+    this.#writes = this.#writes.filter((write) => !unknown.includes(write));
+    for (const { reject } of unknown) {
+      reject(new RoomError("something was missed: whether that was done, the properties show", 0));
+    }
+  }
+
+  #ended(why: RoomError): void {
+    if (this.#ready) this.#ready.reject(why);
+    for (const { reject } of this.#writes.splice(0)) reject(why);
+    this.#emit("closed", why);
+  }
+
+  #emit<E extends keyof RoomEvents>(event: E, ...args: RoomEvents[E]): void {
+    for (const listener of this.#listeners.get(event) ?? []) {
+      try {
+        listener(...args);
+      } catch (error) {
+        // A game's mistake is the game's: it is reported like any, and the room goes on.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}
+
+const id = (player: Player | number): number => (typeof player === "number" ? player : player.id);
+
+function payload(data: Data): Payload {
+  if (typeof data === "string" || data instanceof Uint8Array) return data;
+  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+}
+
+function pairs({ players, grace, roomProperties, raw }: Settings): Pairs {
+  const values: [number, number | undefined][] = [
+    [2, players],
+    [4, grace],
+    [6, roomProperties && (roomProperties === "all" ? 1 : 0)],
+    [8, raw === undefined ? undefined : raw ? 1 : 0],
+  ];
+  return values.filter((pair): pair is [number, number] => pair[1] !== undefined);
+}
+
+function settings(pairs: Pairs): Settings {
+  const { 2: players, 4: grace, 6: roomProperties, 8: raw } = Object.fromEntries(pairs) as Record<number, number>;
+  return {
+    ...(players !== undefined && { players }),
+    ...(grace !== undefined && { grace }),
+    ...(roomProperties !== undefined && { roomProperties: roomProperties === 0 ? "host" : "all" }),
+    ...(raw !== undefined && { raw: raw === 1 }),
+  };
+}
+
+const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+function fromHex(hex: string): Uint8Array {
+  if (!/^[0-9a-f]{32}$/.test(hex)) throw new RangeError("a token is the 32 characters of `room.token`");
+  return Uint8Array.from({ length: 16 }, (_, i) => parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+}

@@ -1,0 +1,271 @@
+// Reconnecting, under virtual time and with sockets that do as they are told: what no real relay does on demand.
+
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+
+import { join } from "../dist/index.js";
+import * as down from "./down.js";
+import { hex, packets } from "./vectors.js";
+
+const URL = "ws://127.0.0.1:7777/rooms/abc";
+
+/** Virtual time, and every socket that the client opens meanwhile. */
+function world(t, { random = 0.999_999 } = {}) {
+  let now = 0;
+  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.method(performance, "now", () => now);
+  mock.method(Math, "random", () => random);
+  t.after(() => {
+    mock.timers.reset();
+    mock.restoreAll();
+  });
+  const sockets = [];
+  class Socket extends EventTarget {
+    protocol = "roomcast.v1";
+    sent = [];
+    closed = null;
+    constructor(url, protocols) {
+      super();
+      assert.deepEqual([url, protocols], [URL, ["roomcast.v1"]]);
+      sockets.push(this);
+    }
+    send(message) {
+      this.sent.push(message);
+    }
+    close(code = 1005, reason = "") {
+      this.closed = { code, reason };
+    }
+    opens() {
+      this.dispatchEvent(new Event("open"));
+    }
+    says(...args) {
+      this.dispatchEvent(Object.assign(new Event("message"), { data: down.bundle(...args).buffer }));
+    }
+    closes(code = 1006, reason = "") {
+      this.dispatchEvent(Object.assign(new Event("close"), { code, reason }));
+    }
+  }
+  /** Lets `ms` pass, and all that was promised meanwhile happen. */
+  const pass = async (ms) => {
+    for (let left = ms; ; left -= 10) {
+      await new Promise(setImmediate);
+      if (left <= 0) return;
+      now += Math.min(left, 10);
+      mock.timers.tick(Math.min(left, 10));
+    }
+  };
+  return { sockets, Socket, pass, at: () => now };
+}
+
+async function joined(world, options) {
+  const joining = join(URL, { name: "Ada", WebSocket: world.Socket, ...options });
+  world.sockets[0].opens();
+  world.sockets[0].says(0, down.welcome({ id: 2 }), down.settings([2, 8]), down.player(1, "Bob"), down.player(2, "Ada"), down.ready());
+  const room = await joining;
+  const heard = [];
+  for (const event of ["message", "left", "lost", "resumed", "reset", "closed"]) {
+    room.on(event, (...args) => heard.push([event, ...args]));
+  }
+  return { room, heard, names: () => heard.map(([event]) => event) };
+}
+
+test("a silent connection is given up after 6 s, and what it still delivers reaches nobody", async (t) => {
+  const w = world(t, { random: 0 });
+  const { room, names } = await joined(w);
+  await w.pass(5_990);
+  assert.equal(w.sockets.length, 1);
+  await w.pass(20);
+  assert.equal(w.sockets.length, 2);
+  assert.notEqual(w.sockets[0].closed, null);
+  w.sockets[0].says(1, down.event(1, "late"));
+  w.sockets[0].closes(4000);
+  assert.equal(room.send("meanwhile"), 0);
+  w.sockets[1].opens();
+  // Token and cursor: as the player that it was.
+  assert.equal(w.sockets[1].sent[0][0], 0x4b);
+  w.sockets[1].says(1, down.resumed(0), down.event(1, "missed"));
+  assert.deepEqual(names(), ["lost", "resumed", "message"]);
+  assert.ok(w.sockets[1].sent.flatMap(packets).includes(`0909${hex(Buffer.from("meanwhile"))}`));
+  assert.equal(room.stats().resumes, 1);
+});
+
+test("says that it is there whenever it has said nothing for 2.5 s, also if only messages wake it", async (t) => {
+  const w = world(t);
+  await joined(w);
+  const [socket] = w.sockets;
+  await w.pass(1_000);
+  const before = socket.sent.length;
+  assert.equal(before, 1 + 5);
+  for (let i = 0; i < 4; i++) {
+    await w.pass(2_500);
+    socket.says(0, down.keepalive(1));
+  }
+  assert.equal(socket.sent.length, before + 4);
+});
+
+test("tries again within 1 s, then twice as long each time, up to 10 s", async (t) => {
+  const w = world(t);
+  const { names } = await joined(w);
+  const waits = [];
+  for (let i = 1; i <= 6; i++) {
+    w.sockets.at(-1).closes();
+    const since = w.at();
+    while (w.sockets.length === i) await w.pass(10);
+    waits.push(Math.round((w.at() - since) / 1000));
+  }
+  assert.deepEqual(waits, [1, 2, 4, 8, 10, 10]);
+  // From the first answer on it is as at first.
+  w.sockets.at(-1).opens();
+  w.sockets.at(-1).says(0, down.resumed(0));
+  w.sockets.at(-1).closes();
+  await w.pass(1_010);
+  assert.equal(w.sockets.length, 8);
+  assert.equal(names().filter((name) => name === "lost").length, 7);
+});
+
+test("an overloaded relay is left alone for a second at least", async (t) => {
+  const w = world(t, { random: 0 });
+  await joined(w);
+  w.sockets[0].closes(1013);
+  await w.pass(980);
+  assert.equal(w.sockets.length, 1);
+  await w.pass(30);
+  assert.equal(w.sockets.length, 2);
+});
+
+test("never comes back for a code that says so", async (t) => {
+  const w = world(t);
+  const { heard } = await joined(w);
+  w.sockets[0].closes(4001, "for cheating");
+  await w.pass(60_000);
+  assert.equal(w.sockets.length, 1);
+  assert.equal(heard.length, 1);
+  assert.equal(heard[0][0], "closed");
+  assert.match(heard[0][1].message, /kicked by the host.*\(for cheating\)/);
+});
+
+test("a socket that does not open is given up after 5 s", async (t) => {
+  const w = world(t, { random: 0 });
+  const { heard } = await joined(w);
+  w.sockets[0].closes();
+  await w.pass(10);
+  assert.equal(w.sockets.length, 2);
+  await w.pass(5_020);
+  assert.equal(w.sockets.length, 3);
+  assert.match(heard[1][1].message, /is the relay up.*no answer within 5 s/);
+});
+
+test("the network comes back: no waiting any more; and a connection that stands is asked whether it lives", async (t) => {
+  const page = new EventTarget();
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  globalThis.removeEventListener = page.removeEventListener.bind(page);
+  t.after(() => {
+    delete globalThis.addEventListener;
+    delete globalThis.removeEventListener;
+  });
+  const w = world(t);
+  const { room } = await joined(w);
+  for (let i = 0; i < 5; i++) {
+    w.sockets.at(-1).closes();
+    await w.pass(10_000);
+  }
+  w.sockets.at(-1).closes();
+  const { length } = w.sockets;
+  page.dispatchEvent(new Event("online"));
+  await w.pass(110);
+  assert.equal(w.sockets.length, length + 1);
+  const socket = w.sockets.at(-1);
+  socket.opens();
+  socket.says(0, down.resumed(0));
+  await w.pass(1_500);
+  const sent = socket.sent.length;
+  page.dispatchEvent(new Event("online"));
+  assert.equal(socket.sent.length, sent + 1);
+  // After leaving it listens to nothing any more.
+  void room.leave();
+  page.dispatchEvent(new Event("online"));
+  await w.pass(20_000);
+  assert.equal(w.sockets.length, length + 1);
+});
+
+test("what is sent in one turn of the event loop goes in one message", async (t) => {
+  const w = world(t);
+  const { room } = await joined(w);
+  const before = w.sockets[0].sent.length;
+  for (const data of ["a", "b", "c"]) room.send(data);
+  await w.pass(0);
+  assert.deepEqual(w.sockets[0].sent.slice(before).map(packets), [["090161", "090162", "090163"]]);
+});
+
+test("a game's mistake in a listener is reported as any, and the room goes on", async (t) => {
+  const w = world(t);
+  const { room } = await joined(w);
+  const got = [];
+  room.on("message", () => {
+    throw new Error("the game's");
+  });
+  room.on("message", ({ data, from }) => got.push(`${from.name}: ${data}`));
+  const { mock } = t.mock.method(globalThis, "queueMicrotask", () => {});
+  w.sockets[0].says(1, down.event(1, "a"), down.event(2, "b"));
+  assert.deepEqual(got, ["Bob: a", "Ada: b"]);
+  const thrown = mock.calls.flatMap(({ arguments: [task] }) => {
+    try {
+      task();
+      return [];
+    } catch (error) {
+      return [error.message];
+    }
+  });
+  assert.deepEqual(thrown, ["the game's", "the game's"]);
+});
+
+test("what is full is said", async (t) => {
+  const w = world(t);
+  const { room } = await joined(w, { bufferMax: 200 });
+  assert.deepEqual([room.send("a"), room.send("b"), room.send("c")], [0, 1, null]);
+  await assert.rejects(room.properties.set({ key: "value" }), /too much waits for the relay/);
+  await w.pass(0);
+  w.sockets[0].says(0, down.ack(2));
+  assert.equal(room.send("c"), 2);
+});
+
+test("a relay that does not speak the protocol, or breaks it", async (t) => {
+  const w = world(t);
+  const joining = join(URL, { name: "Ada", WebSocket: w.Socket });
+  w.sockets[0].protocol = "";
+  w.sockets[0].opens();
+  await assert.rejects(joining, /does not speak roomcast.v1: is it a relay\?/);
+  w.sockets.length = 0;
+  const { heard } = await joined(w);
+  w.sockets[0].says(0, down.ready());
+  assert.equal(w.sockets[0].closed.code, 4006);
+  assert.match(heard[0][1].message, /are both up to date\? \(READY without WELCOME\)/);
+});
+
+test("joining is given up in the end, and says why", async (t) => {
+  const w = world(t);
+  const joining = join(URL, { name: "Ada", WebSocket: w.Socket, timeout: 3_000 });
+  const rejected = assert.rejects(joining, /could not join within 3 s: no connection to ws:.*is the relay up/);
+  w.sockets[0].closes();
+  await w.pass(3_010);
+  await rejected;
+  const { length } = w.sockets;
+  await w.pass(60_000);
+  assert.equal(w.sockets.length, length);
+});
+
+test("a reset says what was dropped, and what nobody will ever know", async (t) => {
+  const w = world(t, { random: 0 });
+  const { room, heard } = await joined(w);
+  room.send("a");
+  const write = assert.rejects(room.properties.set({ map: "desert" }), /something was missed/);
+  await w.pass(0);
+  w.sockets[0].closes(1012);
+  await w.pass(10);
+  w.sockets[1].opens();
+  w.sockets[1].says(0, down.reset(3), down.welcome({ id: 1, life: down.TOKEN.slice(8) }), down.player(1, "Ada"), down.ready());
+  assert.deepEqual(heard.at(-1), ["reset", { reason: "token", dropped: 2 }]);
+  assert.deepEqual([...room.players.keys()], [1]);
+  assert.equal(room.me.name, "Ada");
+  await write;
+});

@@ -1,0 +1,12 @@
+// What a page has to load.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+
+test("the bundle is at most 10 KiB, gzipped", (t) => {
+  const { length } = gzipSync(readFileSync(new URL("../dist/roomcast.min.js", import.meta.url)), { level: 9 });
+  t.diagnostic(`${length} bytes`);
+  assert.ok(length > 1_000 && length <= 10 * 1024, `${length} bytes`);
+});

@@ -1,0 +1,42 @@
+// What the compiler infers for a game: this file is never run.
+
+import { join, type Payload, type Player, RoomError } from "roomcast";
+import { Client, decode } from "roomcast/core";
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const holds = <_ extends true>() => {};
+
+export async function game(): Promise<void> {
+  await using room = await join("wss://host/rooms/abc", { name: "Ada", wishes: { players: 8 } });
+  const off = room.on("message", ({ data, from, addressed }) => {
+    holds<Same<typeof data, Payload>>();
+    holds<Same<typeof from, Player>>();
+    holds<Same<typeof addressed, boolean>>();
+  });
+  off();
+  room.on("left", (player, reason) => {
+    holds<Same<typeof player, Player>>();
+    holds<Same<typeof reason, "left" | "grace" | "kicked">>();
+  });
+  room.on("reset", ({ dropped }) => holds<Same<typeof dropped, number>>());
+  room.on("closed", (why) => holds<Same<typeof why, RoomError>>());
+  room.send("hi", { to: room.me });
+  room.send(new Float32Array(3), { to: [1, room.me], droppable: true });
+  await room.properties.set({ map: "desert", old: null }, { expected: { map: room.properties.version("map") } });
+  // @ts-expect-error nothing of that name ever happens
+  room.on("massage", () => {});
+  // @ts-expect-error numbers are no payload
+  room.send(1);
+  // @ts-expect-error players are changed by the relay alone
+  room.me.away = true;
+}
+
+export function core(message: Uint8Array): void {
+  const client = new Client({ name: "Ada" });
+  for (const news of client.receive(message, 0)) {
+    if (news.packet === "WELCOME") holds<Same<typeof news.dropped, number>>();
+  }
+  for (const packet of decode(message).packets) {
+    if (packet.packet === "EVENT") holds<Same<typeof packet.payload, Payload>>();
+  }
+}
