@@ -135,13 +135,14 @@ export class Client {
     this.#heard = now;
     try {
       const { covered, packets } = decode(message);
-      let fresh = this.#state === "Welcomed" || this.#state === "Resetting";
+      let welcome = this.#welcoming;
       for (const packet of packets) {
-        this.#take(packet, now, news);
-        fresh ||= (this.#state as State) === "Welcomed" || (this.#state as State) === "Resetting";
+        const done = welcome && this.#state === "Live";
+        if (this.#take(packet, now, news) && done) throw new Violation(`${packet.packet} after READY in its bundle`);
+        welcome ||= this.#welcoming;
       }
       if (covered > 0) {
-        if (fresh || this.#cursor === null) throw new Violation("a welcome that covers entries");
+        if (welcome || this.#cursor === null) throw new Violation("a welcome that covers entries");
         this.#cursor += covered;
       }
     } catch (error) {
@@ -254,42 +255,55 @@ export class Client {
     return this.#open && this.#state !== "Joining";
   }
 
-  #take(packet: Down, now: number, news: News[]): void {
+  get #welcoming(): boolean {
+    return this.#state === "Welcomed" || this.#state === "Resetting";
+  }
+
+  /** False for what may stand anywhere. */
+  #take(packet: Down, now: number, news: News[]): boolean {
     const kind = packet.packet;
     switch (kind) {
       case "UNKNOWN":
-        return;
+        return false;
       case "ACK":
-        return this.#ack(packet.applied);
+        // Before the answer to the JOIN it says nothing that the answer doesn't.
+        if (this.#answered) this.#ack(packet.applied);
+        return false;
       case "PONG":
         if (packet.echo <= now) this.clock.sample(packet.echo, now, packet.time);
-        return;
+        return false;
       case "KEEPALIVE":
-        return this.clock.state(packet.time, now);
+        this.clock.state(packet.time, now);
+        return false;
       case "RESUMED":
         if (this.#state !== "Joining" || this.#cursor === null) throw new Violation("RESUMED out of place");
         this.clock.state(packet.time, now);
         this.#ack(packet.applied);
         this.#go(now);
         news.push({ packet: "RESUMED" });
-        return;
+        return true;
       case "RESET":
         if (this.#state === "Resetting") throw new Violation("RESET after RESET");
         this.#cursor = null;
         if (this.#state !== "Joining") this.#state = "Resetting";
-        news.push(packet);
-        return;
+        break;
       case "WELCOME":
-        return this.#welcome(packet, now, news);
+        this.#welcome(packet, now, news);
+        return true;
       case "READY":
         if (this.#state !== "Welcomed") throw new Violation("READY without WELCOME");
         this.#cursor = this.#seq;
         this.#go(now);
         break;
+      case "SETTINGS":
+      case "PROPERTIES":
+        if (!this.#answered || this.#state === "Resetting") throw new Violation(`${kind} before WELCOME`);
+        break;
       default:
-        if (this.#state !== "Welcomed" && this.#state !== "Live") throw new Violation(`${kind} before WELCOME`);
+        if (this.#state !== (kind === "PLAYER" ? "Welcomed" : "Live")) throw new Violation(`${kind} out of place`);
     }
     news.push(packet);
+    return true;
   }
 
   #welcome(packet: Extract<Down, { packet: "WELCOME" }>, now: number, news: News[]): void {
@@ -329,7 +343,8 @@ export class Client {
     this.#packetMax = limit(2);
     this.#messageMax = Math.min(MESSAGE_BYTES, limit(2));
     this.#rate = limit(4);
-    this.#burst = this.#rate === Infinity ? Infinity : Math.max(1, limit(6));
+    const burst = limit(6);
+    this.#burst = this.#rate === Infinity ? Infinity : burst === Infinity ? 1 : Math.max(1, burst);
     if (first) {
       // The JOIN took one.
       this.#tokens = this.#burst - 1;

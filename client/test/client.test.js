@@ -38,6 +38,9 @@ const faults = {
   "RESET after RESET": ["Live", down.reset(1), down.reset(1)],
   "another player's welcome on a connection that lives": ["Live", down.reset(1), down.welcome({ id: 2 })],
   "another life's welcome on a connection that lives": ["Live", down.reset(1), down.welcome({ life: down.TOKEN.slice(8) })],
+  "a player of the welcome outside of one": ["Live", down.player(3, "Cy")],
+  "somebody joins in a welcome": ["Live", down.reset(1), down.welcome(), down.joined(3, "Cy")],
+  "something after READY in its bundle": ["Live", down.reset(1), down.welcome(), down.ready(), down.event(1, "a")],
   "more applied than was sent": ["Live", down.ack(1)],
 };
 for (const [name, [state, ...packets]] of Object.entries(faults)) {
@@ -51,6 +54,17 @@ for (const [name, [state, ...packets]] of Object.entries(faults)) {
     assert.equal(client.due(), Infinity);
   });
 }
+
+test("acknowledgements, answers and the unknown may stand anywhere", () => {
+  const client = live();
+  const anywhere = [down.ack(0), down.pong(0, 0), down.keepalive(0), [0x12, 0]];
+  client.receive(down.bundle(0, ...anywhere, down.reset(1), ...anywhere, down.welcome(), ...anywhere, down.ready(), ...anywhere), 0);
+  assert.equal(client.state, "Live");
+  client.closed(null);
+  client.opened(0);
+  client.receive(down.bundle(0, down.ack(7), down.resumed(0)), 0);
+  assert.equal(client.state, "Live");
+});
 
 test("fault: a welcome that covers entries", () => {
   for (const packets of [[down.welcome()], [down.welcome(), down.ready()]]) {
