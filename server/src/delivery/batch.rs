@@ -188,13 +188,20 @@ pub struct Ranges<'b> {
 
 impl Ranges<'_> {
     /// The next message that this member does not get.
+    #[inline]
     fn next_gap(&mut self) -> Option<u32> {
+        if !self.few.as_slice().is_empty() {
+            return self.next_gap_among_few();
+        }
+        let own = self.own.next()?;
+        (own.author == self.member).then_some(own.index)
+    }
+
+    /// The same in a batch with messages for fewer than all.
+    #[cold]
+    fn next_gap_among_few(&mut self) -> Option<u32> {
         let own = self.own.as_slice().first();
         let own = own.filter(|message| message.author == self.member);
-        if self.few.as_slice().is_empty() {
-            self.own.next();
-            return own.map(|message| message.index);
-        }
         let others = self.few.as_slice().iter().position(|few| {
             let receivers = few.receivers.start as usize..few.receivers.end as usize;
             let receivers = &self.batch.receivers[receivers];
@@ -226,30 +233,23 @@ impl Ranges<'_> {
 impl Iterator for Ranges<'_> {
     type Item = Range<u32>;
 
+    // For each receiver: called, it would keep all of its state in memory.
+    #[inline(always)]
     fn next(&mut self) -> Option<Range<u32>> {
-        loop {
-            match self.next_gap() {
-                Some(gap) => {
-                    let start = self.encoding.start(gap);
-                    let end = self.encoding.end(gap);
-                    if start > self.at {
-                        let range = self.at..start;
-                        self.at = if planted::is(Fault::WrongGap) {
-                            start
-                        } else {
-                            end
-                        };
-                        return Some(range);
-                    }
-                    self.at = self.at.max(end);
+        while let Some(gap) = self.next_gap() {
+            let (start, end) = self.encoding.span(gap);
+            let at = self.at;
+            self.at = at.max(end);
+            if start > at {
+                if planted::is(Fault::WrongGap) {
+                    self.at = start;
                 }
-                None => {
-                    let len = self.encoding.len();
-                    let at = std::mem::replace(&mut self.at, len);
-                    return (at < len).then_some(at..len);
-                }
+                return Some(at..start);
             }
         }
+        let len = self.encoding.len();
+        let at = std::mem::replace(&mut self.at, len);
+        (at < len).then_some(at..len)
     }
 }
 

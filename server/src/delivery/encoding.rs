@@ -31,7 +31,14 @@ impl Encoding {
         self.ends.push(end as u32);
     }
 
+    /// The bytes at which message `index` begins and ends.
+    #[inline]
+    pub(super) fn span(&self, index: u32) -> (u32, u32) {
+        (self.start(index), self.end(index))
+    }
+
     /// The byte at which message `index` begins.
+    #[inline]
     pub(super) fn start(&self, index: u32) -> u32 {
         match index.checked_sub(1) {
             None => 0,
@@ -40,7 +47,8 @@ impl Encoding {
     }
 
     /// The byte at which message `index` ends.
-    pub(super) fn end(&self, index: u32) -> u32 {
+    #[inline]
+    fn end(&self, index: u32) -> u32 {
         let end = self.ends.get(index as usize);
         end.map_or(self.bytes.len() as u32, |&end| end)
     }
