@@ -55,6 +55,7 @@ Examples:
   loadgen search --clients 500 --check 'latency.p99<10ms' --to 200
   loadgen --clients 10000 --url wss://127.0.0.1:7443 --check 'tls.p99<50ms'
   loadgen handshakes --url wss://127.0.0.1:7443 --no-resume
+  loadgen handshakes --url wss://127.0.0.1:7443 --no-resume --rate 2000
   loadgen compare base/report.json new/report.json --max-regress p99=10%
   loadgen compare ws://127.0.0.1:7777 ws://127.0.0.1:7778 --repeat 5 --max-regress p99=10%
 
@@ -97,7 +98,7 @@ pub enum Command {
     Merge(MergeArgs),
     /// Say how many clients this machine allows
     Doctor(DoctorArgs),
-    /// Make TLS handshakes as fast as they go, and say how many the server makes
+    /// Make TLS handshakes as fast as they go or at a rate, and say how many the server makes
     Handshakes(HandshakesArgs),
     /// Say what a captured message of roomcast.v1 means
     Decode(DecodeArgs),

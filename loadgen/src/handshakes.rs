@@ -1,29 +1,33 @@
 //! `loadgen handshakes`: how many TLS handshakes a server makes.
 //!
-//! It owns what is asked for and what is said about it. It must not know sockets.
+//! It owns what is asked for, what came out and what that proves. It must not know sockets.
 //!
-//! Invariant: handshakes that failed are never in a rate; a measurement in which more than one
-//! of a hundred failed proves nothing.
+//! Invariant: handshakes that failed are never in a rate. What a server refuses or is too late
+//! with is a finding if handshakes are offered at a rate; without one, and with whatever else
+//! fails, more than one of a hundred proves nothing.
+
+mod told;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::outcome::empty_histogram;
-use crate::report::units::{count, duration, ratio};
-use crate::report::{histogram, table};
-use crate::scenario::{Tls, Trust};
+use crate::scenario::Tls;
 use crate::target::Target;
+
+pub use told::SCHEMA;
 
 /// Failed handshakes of a hundred that are still no reason to doubt.
 const FAILED_MAX: f64 = 0.01;
 /// The share of their time from which on threads that connect have none to spare.
 const GENERATOR_BUSY: f64 = 0.9;
-/// The schema name and version of the JSON.
-pub const SCHEMA: &str = "roomcast.loadgen.handshakes/1";
+/// A start that was so much later than due was not on schedule.
+const START_LAG_MAX: Duration = Duration::from_millis(20);
+/// The share of starts that must have been on schedule.
+const ON_SCHEDULE_MIN: f64 = 0.99;
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -34,11 +38,14 @@ pub struct Plan {
     pub tls: Tls,
     /// How long to measure.
     pub duration: Duration,
+    /// How many are due to begin each second, more than 0, whatever became of those before.
+    /// `None`: a new one when one is over.
+    pub rate_hz: Option<f64>,
     /// Connections at a time, over all threads; at least 1.
     pub concurrency: usize,
     /// Threads; at least 1.
     pub threads: usize,
-    /// How long one handshake may take, TCP included.
+    /// How long one handshake may take, TCP included; at a rate, from when it was due.
     pub handshake_timeout: Duration,
     /// The server's process. `None`: found by its listening socket on a loopback address.
     pub server_pid: Option<u32>,
@@ -49,7 +56,9 @@ pub struct Plan {
 pub struct Measured {
     /// How long was measured.
     pub took: Duration,
-    /// `connect` to TCP established.
+    /// `connect`, or at a rate when that was due, to handshake complete.
+    pub whole: Histogram<u64>,
+    /// The part of it until TCP was established; also of those that were not completed.
     pub connect: Histogram<u64>,
     /// TCP established to handshake complete, full or resumed.
     pub tls: Histogram<u64>,
@@ -57,8 +66,18 @@ pub struct Measured {
     pub full: u64,
     /// Handshakes that resumed a session.
     pub resumed: u64,
+    /// How much later than due connections were opened, at a rate.
+    pub start_lag: Histogram<u64>,
+    /// Of the completed, those that were due in the measured time and complete after it.
+    pub afterwards: u64,
     /// Connections that did not get so far, by reason.
     pub failed: BTreeMap<String, u64>,
+    /// Of these, those that the server turned away.
+    pub refused: u64,
+    /// Of these, those that were not complete in time.
+    pub late: u64,
+    /// Of all, those for which every connection was taken when they were due.
+    pub without_place: u64,
     /// What the server's process used, if it is known.
     pub server: Option<Used>,
     /// What the threads that connected used.
@@ -80,40 +99,36 @@ impl Default for Measured {
     fn default() -> Self {
         Self {
             took: Duration::ZERO,
+            whole: empty_histogram(),
             connect: empty_histogram(),
             tls: empty_histogram(),
+            start_lag: empty_histogram(),
             full: 0,
             resumed: 0,
+            afterwards: 0,
             failed: BTreeMap::new(),
+            refused: 0,
+            late: 0,
+            without_place: 0,
             server: None,
             generator_cpu: Duration::ZERO,
         }
     }
 }
 
-/// The JSON form; numbers carry their unit in their name.
-#[derive(Serialize)]
-struct Json<'a> {
-    schema: &'a str,
-    url: String,
-    concurrency: usize,
-    threads: usize,
-    resumption: bool,
-    valid: bool,
-    measured_s: f64,
-    handshakes: u64,
-    handshakes_per_s: Option<f64>,
-    generator_bound: bool,
-    full: u64,
-    resumed: u64,
-    failed: &'a BTreeMap<String, u64>,
-    #[serde(with = "histogram")]
-    connect: Histogram<u64>,
-    #[serde(with = "histogram")]
-    tls: Histogram<u64>,
-    server_pid: Option<u32>,
-    server_cpu_per_handshake_ns: Option<f64>,
-    generator_cpu_per_handshake_ns: Option<f64>,
+/// What a measurement proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// What it says.
+    Valid,
+    /// Too few handshakes were made, or too many failed.
+    TooFew,
+    /// Something about the generator: its threads had no time to spare.
+    GeneratorBusy,
+    /// Something about the generator: it did not open connections when they were due.
+    BehindSchedule,
+    /// The same, because all that it may have were open.
+    PlacesShort,
 }
 
 impl Measured {
@@ -123,10 +138,22 @@ impl Measured {
         self.full + self.resumed
     }
 
-    /// Completed handshakes per second; absent when nothing was measured.
+    /// Handshakes of which is known what became of them.
+    #[must_use]
+    pub fn offered(&self) -> u64 {
+        self.handshakes() + self.failed_total()
+    }
+
+    /// Of the completed, those that were within the measured time.
+    fn in_time(&self) -> u64 {
+        self.handshakes() - self.afterwards
+    }
+
+    /// Handshakes completed within the measured time, per second; absent when nothing was
+    /// measured.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
-        (!self.took.is_zero()).then(|| self.handshakes() as f64 / self.took.as_secs_f64())
+        (!self.took.is_zero()).then(|| self.in_time() as f64 / self.took.as_secs_f64())
     }
 
     /// Connections that did not get through the handshake.
@@ -135,160 +162,67 @@ impl Measured {
         self.failed.values().sum()
     }
 
-    /// Whether the figures prove anything.
+    /// Of these, those that were neither refused nor late.
     #[must_use]
-    pub fn is_valid(&self) -> bool {
-        let (done, failed) = (self.handshakes(), self.failed_total());
-        done > 0 && failed as f64 <= FAILED_MAX * (done + failed) as f64
+    pub fn failed_otherwise(&self) -> u64 {
+        self.failed_total() - self.refused - self.late
+    }
+
+    fn verdict(&self, plan: &Plan) -> Verdict {
+        let few = |failed: u64| failed as f64 <= FAILED_MAX * self.offered() as f64;
+        let proves = match plan.rate_hz {
+            None => self.handshakes() > 0 && few(self.failed_total()),
+            Some(_) => self.offered() > 0 && few(self.failed_otherwise()),
+        };
+        let all = self.took.as_secs_f64() * plan.threads as f64;
+        if !proves {
+            Verdict::TooFew
+        } else if !self.is_on_schedule() {
+            if few(self.without_place) {
+                Verdict::BehindSchedule
+            } else {
+                Verdict::PlacesShort
+            }
+        } else if self.generator_cpu.as_secs_f64() > GENERATOR_BUSY * all {
+            Verdict::GeneratorBusy
+        } else {
+            Verdict::Valid
+        }
     }
 
     /// How the process ends. What the generator was the limit of says nothing about the server.
     #[must_use]
     pub fn exit(&self, plan: &Plan) -> Exit {
-        if self.is_valid() && !self.is_generator_bound(plan.threads) {
-            Exit::Passed
-        } else {
-            Exit::InvalidRun
+        match self.verdict(plan) {
+            Verdict::Valid => Exit::Passed,
+            _ => Exit::InvalidRun,
         }
     }
 
-    /// Whether the rate says more about who connected than about who was connected to.
-    fn is_generator_bound(&self, threads: usize) -> bool {
-        let all = self.took.as_secs_f64() * threads as f64;
-        self.generator_cpu.as_secs_f64() > GENERATOR_BUSY * all
+    /// Whether nearly all connections were opened when they were due; so too if none was due.
+    fn is_on_schedule(&self) -> bool {
+        let max = START_LAG_MAX.as_nanos() as u64;
+        let late = self.start_lag.len() - self.start_lag.count_between(0, max);
+        late as f64 <= (1.0 - ON_SCHEDULE_MIN) * self.start_lag.len() as f64
     }
 
     fn per_handshake(&self, cpu: Duration) -> Option<f64> {
-        let done = self.handshakes();
+        let done = self.in_time();
         (done > 0).then(|| cpu.as_nanos() as f64 / done as f64)
-    }
-
-    /// As JSON, ending in a line break.
-    #[must_use]
-    pub fn to_json(&self, plan: &Plan) -> String {
-        let server = self.server;
-        let json = Json {
-            schema: SCHEMA,
-            url: plan.target.to_string(),
-            concurrency: plan.concurrency,
-            threads: plan.threads,
-            resumption: plan.tls.resume,
-            valid: self.exit(plan) == Exit::Passed,
-            measured_s: self.took.as_secs_f64(),
-            handshakes: self.handshakes(),
-            handshakes_per_s: self.rate(),
-            generator_bound: self.is_generator_bound(plan.threads),
-            full: self.full,
-            resumed: self.resumed,
-            failed: &self.failed,
-            connect: self.connect.clone(),
-            tls: self.tls.clone(),
-            server_pid: server.map(|used| used.pid),
-            server_cpu_per_handshake_ns: server
-                .and_then(|used| self.per_handshake(used.user + used.system)),
-            generator_cpu_per_handshake_ns: self.per_handshake(self.generator_cpu),
-        };
-        let mut text = serde_json::to_string_pretty(&json).expect("string keys and numbers only");
-        text.push('\n');
-        text
-    }
-
-    /// As a table, ending in a line break.
-    #[must_use]
-    pub fn render(&self, plan: &Plan) -> String {
-        let mut text = format!(
-            "\n{}\n{} TLS handshakes at a time, {}, for {}\n\n",
-            plan.target,
-            count(plan.concurrency as u64),
-            if plan.tls.resume {
-                "resumed where possible"
-            } else {
-                "all full"
-            },
-            duration(self.took.as_nanos() as f64)
-        );
-        let verdict = match self.exit(plan) {
-            Exit::Passed => "valid",
-            _ if self.is_valid() => "INVALID: the generator was the limit, not the server",
-            _ => "INVALID",
-        };
-        text.push_str(&format!("measurement {verdict}\n"));
-        let mut fact = |name: &str, fact: String| text.push_str(&format!("{name:<16}{fact}\n"));
-        fact(
-            "handshakes",
-            format!(
-                "{} per second: {} full, {} resumed",
-                count(self.rate().unwrap_or_default().round() as u64),
-                count(self.full),
-                count(self.resumed)
-            ),
-        );
-        for (reason, times) in &self.failed {
-            fact("failed", format!("{} x {reason}", count(*times)));
-        }
-        if plan.tls.trust == Trust::Anyone {
-            fact(
-                "TLS",
-                "certificates were NOT verified (--insecure)".to_owned(),
-            );
-        }
-        let share = |cpu: Duration| ratio(cpu.as_secs_f64() / self.took.as_secs_f64().max(1e-9));
-        if let Some(used) = self.server
-            && let (Some(user), Some(system)) = (
-                self.per_handshake(used.user),
-                self.per_handshake(used.system),
-            )
-        {
-            fact(
-                "server CPU",
-                format!(
-                    "{} per handshake ({} user + {} kernel), {} of a core; a whole core makes {} per second",
-                    duration(user + system),
-                    duration(user),
-                    duration(system),
-                    share(used.user + used.system),
-                    count((1e9 / (user + system).max(1.0)) as u64)
-                ),
-            );
-        }
-        if let Some(each) = self.per_handshake(self.generator_cpu) {
-            fact(
-                "generator CPU",
-                format!(
-                    "{} per handshake, {} of a core",
-                    duration(each),
-                    share(self.generator_cpu)
-                ),
-            );
-        }
-        let heads = ["time", "p50", "p90", "p99", "max", "count"];
-        let mut lines = vec![heads.map(str::to_owned).to_vec()];
-        for (name, times) in [("  connect", &self.connect), ("  TLS handshake", &self.tls)] {
-            let at = |percentile| duration(times.value_at_percentile(percentile) as f64);
-            lines.push(vec![
-                name.to_owned(),
-                at(50.0),
-                at(90.0),
-                at(99.0),
-                duration(times.max() as f64),
-                count(times.len()),
-            ]);
-        }
-        text.push('\n');
-        text.push_str(&table::columns(&lines));
-        text
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Trust;
 
     fn plan() -> Plan {
         Plan {
             target: Target::parse("wss://127.0.0.1:7443").unwrap(),
             tls: Tls::default(),
             duration: Duration::from_secs(2),
+            rate_hz: None,
             concurrency: 64,
             threads: 1,
             handshake_timeout: Duration::from_secs(10),
@@ -327,6 +261,76 @@ mod tests {
             assert_eq!(measured.exit(&plan()), exit, "{full} {resumed} {failed}");
         }
         assert_eq!(Measured::default().rate(), None);
+    }
+
+    /// Of 100 that were offered: what the server did to them is a finding, whatever it is.
+    #[test]
+    fn at_a_rate_only_the_generator_can_spoil_it() {
+        let plan = Plan {
+            rate_hz: Some(50.0),
+            ..plan()
+        };
+        for (refused, late, otherwise, lags, without_place, verdict) in [
+            (0, 0, 0, 0, 0, Verdict::Valid),
+            (50, 49, 1, 1, 0, Verdict::Valid),
+            (100, 0, 0, 0, 0, Verdict::Valid),
+            (0, 0, 2, 0, 0, Verdict::TooFew),
+            (0, 0, 0, 2, 0, Verdict::BehindSchedule),
+            (0, 0, 0, 2, 2, Verdict::PlacesShort),
+        ] {
+            let mut measured = measured(100 - refused - late - otherwise, 0, 0);
+            for (reason, times) in [("r", refused), ("l", late), ("o", otherwise)] {
+                measured.failed.insert(reason.to_owned(), times);
+            }
+            (measured.refused, measured.late) = (refused, late);
+            measured.without_place = without_place;
+            for start in 0..100 {
+                let lag = if start < lags { 21_000_000 } else { 19_000_000 };
+                measured.start_lag.record(lag).unwrap();
+            }
+            assert_eq!(measured.offered(), 100);
+            assert_eq!(
+                measured.verdict(&plan),
+                verdict,
+                "{refused} {late} {otherwise} {lags}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_became_of_each_is_said() {
+        let plan = Plan {
+            rate_hz: Some(1_500.0),
+            ..plan()
+        };
+        let mut measured = measured(120, 0, 7);
+        (measured.afterwards, measured.refused, measured.late) = (20, 4, 2);
+        let text = measured.render(&plan);
+        for want in [
+            "1500 TLS handshakes due per second, at most 64 at a time",
+            "50 per second: 120 full, 0 resumed",
+            "127: 120 completed (20 of them after the measured time), 4 refused, 2 late, 1 failed",
+            "own start lag",
+        ] {
+            assert!(text.contains(want), "{want}: {text}");
+        }
+        // 7 of 127 were never completed.
+        let whole = text
+            .lines()
+            .find(|line| line.starts_with("  whole"))
+            .unwrap();
+        assert!(whole.contains("never"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&measured.to_json(&plan)).unwrap();
+        assert_eq!(json["handshakes_per_s"], 50.0);
+        let counts = [
+            "offered",
+            "handshakes",
+            "refused",
+            "late",
+            "failed_otherwise",
+        ];
+        let counts = counts.map(|name| json[name].as_u64().unwrap());
+        assert_eq!(counts, [127, 120, 4, 2, 1]);
     }
 
     #[test]

@@ -232,12 +232,23 @@ fn the_servers_own_certificate_may_be_given() {
 /// Carries bytes to another address, unchanged.
 fn forward(listener: std::net::TcpListener, to: SocketAddr) {
     std::thread::spawn(move || {
-        for mut near in listener.incoming().flatten() {
-            let mut far = std::net::TcpStream::connect(to).unwrap();
-            let (mut near_too, mut far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut far_too, &mut near_too));
-            std::thread::spawn(move || std::io::copy(&mut near, &mut far));
+        for near in listener.incoming().flatten() {
+            pass(near, to);
         }
+    });
+}
+
+/// Carries the bytes of one connection to another address, unchanged, and its end.
+fn pass(mut near: std::net::TcpStream, to: SocketAddr) {
+    let mut far = std::net::TcpStream::connect(to).unwrap();
+    let (mut near_too, mut far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut far_too, &mut near_too);
+        let _ = near_too.shutdown(std::net::Shutdown::Both);
+    });
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut near, &mut far);
+        let _ = far.shutdown(std::net::Shutdown::Write);
     });
 }
 
@@ -351,10 +362,114 @@ fn handshakes_are_counted_as_what_they_are() {
         assert_eq!(count(json, "handshakes"), all);
         assert_eq!(json["tls"]["count"].as_u64(), Some(all), "{json}");
     }
+    let at_a_rate = run(&["--rate=100", "--handshake-timeout=60s"]);
+    let offered = count(&at_a_rate, "offered");
+    assert!([30, 300, 3_000].contains(&offered), "{at_a_rate}");
+    assert_eq!(count(&at_a_rate, "handshakes"), offered, "{at_a_rate}");
+    assert_eq!(at_a_rate["start_lag"]["count"].as_u64(), Some(offered));
     let output = loadgen(&["handshakes", "--url", "ws://127.0.0.1:1"]);
     assert_eq!(code(&output), 2);
     refused(
         &loadgen(&["handshakes", "--url", "wss://127.0.0.1:1"]),
         &["nothing listens"],
     );
+}
+
+/// A door before `to` that lets the first connection in, and treats the others one after another as `then` says.
+fn door(
+    to: SocketAddr,
+    then: impl Fn(usize, std::net::TcpStream, SocketAddr) + Send + 'static,
+) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("wss://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for (index, near) in listener.incoming().flatten().enumerate() {
+            match index {
+                0 => pass(near, to),
+                _ => then(index, near, to),
+            }
+        }
+    });
+    url
+}
+
+/// Offers 40 handshakes at a rate and gives what became of them.
+fn offered(url: &str, more: &[&str]) -> (serde_json::Value, Output) {
+    let mut args = vec![
+        "handshakes",
+        "--insecure",
+        "--json",
+        "--rate=100",
+        "-d400ms",
+        "--url",
+        url,
+    ];
+    args.extend(more);
+    let output = loadgen(&args);
+    let json = serde_json::from_str(stdout(&output))
+        .unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
+    (json, output)
+}
+
+fn fates(json: &serde_json::Value) -> [u64; 5] {
+    let names = [
+        "offered",
+        "handshakes",
+        "refused",
+        "late",
+        "failed_otherwise",
+    ];
+    names.map(|name| json[name].as_u64().unwrap())
+}
+
+#[test]
+fn at_a_rate_who_is_turned_away_is_counted_and_the_next_comes_in_time() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let url = door(setting.address, |index, near, to| match index % 2 {
+        0 => pass(near, to),
+        _ => drop(near),
+    });
+    let (json, _) = offered(&url, &["--handshake-timeout=60s"]);
+    assert_eq!(fates(&json), [40, 20, 20, 0, 0], "{json}");
+}
+
+/// The server stands still for the whole of it and then does everything at once: each handshake took as long as it
+/// was kept waiting, also those for which no connection was free. (A generator that waits for its server would have
+/// begun two.)
+#[test]
+fn at_a_rate_a_server_that_stands_still_is_charged_for_it() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    let stopped = std::time::Duration::from_millis(800);
+    for concurrency in ["--concurrency=64", "--concurrency=2"] {
+        let resumed_at = std::sync::OnceLock::new();
+        let url = door(setting.address, move |_, near, to| {
+            let at = *resumed_at.get_or_init(|| std::time::Instant::now() + stopped);
+            std::thread::sleep(at.saturating_duration_since(std::time::Instant::now()));
+            pass(near, to);
+        });
+        let (json, output) = offered(&url, &["--handshake-timeout=60s", concurrency]);
+        assert_eq!(fates(&json), [40, 40, 0, 0, 0], "{json}");
+        // The last was due 390 ms after the first, and none was over before 800 ms.
+        let min = json["whole"]["min_ns"].as_u64().unwrap();
+        assert!(min > 390_000_000, "{json}");
+        let short = json["without_place"].as_u64().unwrap() > 30;
+        assert_eq!(short, concurrency.ends_with("=2"), "{json}");
+        if short {
+            assert_eq!(code(&output), 4);
+            assert_eq!(json["generator_bound"], true);
+        }
+    }
+}
+
+#[test]
+fn at_a_rate_who_is_never_answered_is_late() {
+    let setting = Setting::new(&[&TLS13], End::Never);
+    for concurrency in ["--concurrency=64", "--concurrency=2"] {
+        let kept = std::sync::Mutex::new(Vec::new());
+        let url = door(setting.address, move |_, near, _| {
+            kept.lock().unwrap().push(near);
+        });
+        let (json, _) = offered(&url, &["--handshake-timeout=5s", concurrency]);
+        assert_eq!(fates(&json), [40, 0, 0, 40, 0], "{json}");
+    }
 }

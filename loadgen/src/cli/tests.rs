@@ -233,7 +233,16 @@ fn handshakes_need_tls_and_time() {
     };
     let default = plan(&[]).unwrap();
     assert_eq!((default.concurrency, default.duration.as_secs()), (64, 10));
-    assert!(default.tls.resume);
+    assert!(default.tls.resume && default.rate_hz.is_none());
+    for (args, rate, concurrency) in [
+        (&["--rate=2000"][..], 2_000.0, 20_000),
+        (&["--rate=0.5"], 0.5, 64),
+        (&["-r100", "--handshake-timeout=1s"], 100.0, 100),
+        (&["--rate=100", "--concurrency=7"], 100.0, 7),
+    ] {
+        let plan = plan(args).unwrap();
+        assert_eq!((plan.rate_hz, plan.concurrency), (Some(rate), concurrency));
+    }
     let all = [
         "--url=wss://h:1",
         "--no-resume",
@@ -251,6 +260,9 @@ fn handshakes_need_tls_and_time() {
         ("--url=wss://h/#x", "#fragment"),
         ("--duration=0", "--duration"),
         ("--handshake-timeout=0", "--handshake-timeout"),
+        ("--rate=0", "--rate must be more than 0"),
+        ("--rate=-1", "--rate"),
+        ("--rate=NaN", "--rate must be"),
     ] {
         let message = plan(&[args]).unwrap_err();
         assert!(message.contains(want), "{args}: {message}");

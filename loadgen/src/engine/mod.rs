@@ -13,7 +13,7 @@
 //!      ├ client, socket      one connection; opening one
 //!      ├ tls                 its records, if it is wss
 //!      └ measure ─ ledger, recorder   judging, counting and timing one delivery
-//! storm     handshakes and nothing else
+//! storm     handshakes and nothing else, as fast as they go or at a rate
 //! plan      who is who      link   what conductor and workers say to each other
 //! usage     /proc           validity  whether the run can be trusted
 //! trust     whose certificates are believed          tickets   sessions to resume
