@@ -111,7 +111,7 @@ impl Connection {
 
     /// Notes that bytes came.
     pub(super) fn heard(&mut self, now: u32, bytes: usize) {
-        self.who.received += bytes as u64;
+        self.who.note_received(bytes);
         self.flood = self
             .flood_level(now)
             .saturating_add(bytes as u32)
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_connection_is_small() {
         assert!(
-            size_of::<Connection>() <= 120,
+            size_of::<Connection>() <= 104,
             "{} bytes",
             size_of::<Connection>()
         );

@@ -49,15 +49,15 @@ impl Farewells {
         let who = &connection.who;
         let code = reason.close_code().or(farewell.said);
         tracing::debug!(
-            id = who.id,
+            id = who.id(),
             peer = %common.naming.peer(who),
             room = farewell.room,
             reason = reason.label(),
             blame = %reason.blame(),
             close_code = code.map(|code| code.0),
             cause = reason.cause().map(tracing::field::display),
-            received = who.received,
-            sent = who.sent,
+            received = who.received(),
+            sent = who.sent(),
             seconds = who.seconds(now),
             "connection ends"
         );

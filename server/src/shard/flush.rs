@@ -256,7 +256,7 @@ impl Shard {
 
     /// The socket took so many bytes.
     fn took(&mut self, slot: u32, n: usize) {
-        self.connections[slot as usize].who.sent += n as u64;
+        self.connections[slot as usize].who.note_sent(n);
         self.counters.sent += n as u64;
     }
 

@@ -80,18 +80,20 @@ impl fmt::Display for Network {
     }
 }
 
-/// What is known of a connection from its first moment to its last, whichever reactor it is on.
+/// What is known of a connection from its first moment to its last, whichever reactor it is on. There is one for each idle
+/// player, so numbers have 40 bits (a terabyte), of which the upper ones stand together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Identity {
-    pub(super) id: u64,
-    /// Bytes that came from its socket.
-    pub(super) received: u64,
-    /// Bytes that its socket took.
-    pub(super) sent: u64,
     /// An IPv4 address is mapped; unspecified if it is not known.
     peer: [u8; 16],
+    id: u32,
+    received: u32,
+    sent: u32,
     /// Seconds of its process's clock.
     began: u32,
+    id_upper: u8,
+    received_upper: u8,
+    sent_upper: u8,
 }
 
 impl Identity {
@@ -102,12 +104,40 @@ impl Identity {
             None => Ipv6Addr::UNSPECIFIED,
         };
         Self {
-            id,
+            peer: peer.octets(),
+            id: id as u32,
             received: 0,
             sent: 0,
-            peer: peer.octets(),
             began: (now_ms / 1_000) as u32,
+            id_upper: (id >> 32) as u8,
+            received_upper: 0,
+            sent_upper: 0,
         }
+    }
+
+    /// Never used twice by this process.
+    pub(super) fn id(&self) -> u64 {
+        whole(self.id, self.id_upper)
+    }
+
+    /// Bytes that came from its socket.
+    pub(super) fn received(&self) -> u64 {
+        whole(self.received, self.received_upper)
+    }
+
+    /// Bytes that its socket took.
+    pub(super) fn sent(&self) -> u64 {
+        whole(self.sent, self.sent_upper)
+    }
+
+    /// So many bytes came from its socket.
+    pub(super) fn note_received(&mut self, bytes: usize) {
+        add(&mut self.received, &mut self.received_upper, bytes);
+    }
+
+    /// Its socket took so many bytes.
+    pub(super) fn note_sent(&mut self, bytes: usize) {
+        add(&mut self.sent, &mut self.sent_upper, bytes);
     }
 
     fn peer(&self) -> Option<IpAddr> {
@@ -121,6 +151,19 @@ impl Identity {
     }
 }
 
+fn whole(low: u32, upper: u8) -> u64 {
+    (u64::from(upper) << 32) | u64::from(low)
+}
+
+/// Adds what one read or write moved, which is far below 4 GiB.
+fn add(low: &mut u32, upper: &mut u8, bytes: usize) {
+    let (sum, carry) = low.overflowing_add(bytes as u32);
+    *low = sum;
+    if carry {
+        *upper = upper.saturating_add(1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +172,22 @@ mod tests {
         let identity = Identity::new(1, peer.parse().ok(), 0);
         let naming = Naming::new(addresses, RoomNames::Hashed);
         naming.peer(&identity).to_string()
+    }
+
+    #[test]
+    fn an_identity_is_small_and_counts_beyond_32_bits() {
+        assert_eq!(size_of::<Identity>(), 36);
+        let id = 0x12_3456_789a;
+        let mut identity = Identity::new(id, None, 0);
+        assert_eq!(identity.id(), id);
+        for _ in 0..5 {
+            identity.note_received(1 << 30);
+            identity.note_sent((1 << 30) + 1);
+        }
+        assert_eq!(
+            (identity.received(), identity.sent()),
+            (5 << 30, (5 << 30) + 5)
+        );
     }
 
     #[test]

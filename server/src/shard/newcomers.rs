@@ -29,7 +29,7 @@ impl Shard {
     /// Remembers a connection that was just opened.
     pub(super) fn remember_newcomer(&mut self, slot: u32) {
         self.forget_settled();
-        let id = self.connections[slot as usize].who.id;
+        let id = self.connections[slot as usize].who.id();
         self.newcomers.queue.push_back(Newcomer {
             slot,
             id,
@@ -60,7 +60,7 @@ impl Shard {
                 .get(newcomer.slot as usize)
                 .is_none_or(|connection| {
                     !matches!(connection.phase, Phase::Hello | Phase::Handshake(_))
-                        || connection.who.id != newcomer.id
+                        || connection.who.id() != newcomer.id
                 })
         };
         while self.newcomers.queue.front().is_some_and(settled) {

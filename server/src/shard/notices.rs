@@ -48,7 +48,7 @@ impl Shard {
         *told_at = Some(self.now);
         let limits = &self.common.limits;
         let who = &self.connections[slot as usize].who;
-        let (id, peer) = (who.id, self.common.naming.peer(who));
+        let (id, peer) = (who.id(), self.common.naming.peer(who));
         match notice {
             Notice::TlsOnPlainPort => tracing::warn!(
                 id, %peer,
