@@ -86,7 +86,8 @@ fn against(fault: Fault, every: u64, more: &[&str], want: Status, broken: &[&str
         let relay = Relay::start(fault, every);
         let report = judged(&format!("ws://{}", relay.address), more);
         let verdict = report.verdict.unwrap();
-        if report.validity.has("generator_saturated") {
+        // What a server has done wrong shows also on a busy machine; only a pass needs a quiet one.
+        if want == Status::Passed && report.validity.has("generator_saturated") {
             continue;
         }
         assert_eq!(verdict.status, want, "{fault:?}: {:?}", verdict.cases);
