@@ -178,3 +178,58 @@ fn a_captured_message_is_decoded() {
     refused(&["decode", "no/such/file.bin"], "no/such/file.bin: ");
     refused(&["decode", "--up", "--down", "00"], "cannot be used with");
 }
+
+/// What stands in a page for other people's pipelines is there: each flag that docs/CI.md names is one of loadgen's
+/// or of scripts/gate-load's, but for those in code that begins with another tool's name.
+#[test]
+fn the_flags_that_the_page_about_ci_names_exist() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let page = std::fs::read_to_string(format!("{root}/docs/CI.md")).unwrap();
+    let mut known = std::fs::read_to_string(format!("{root}/scripts/gate-load")).unwrap();
+    for command in ["", "compare", "search", "merge", "handshakes"] {
+        let args: Vec<&str> = [command, "--help"]
+            .into_iter()
+            .filter(|arg| !arg.is_empty())
+            .collect();
+        known.push_str(stdout(&loadgen(&args)));
+    }
+    let mut code: Vec<String> = Vec::new();
+    for (index, part) in page.split("```").enumerate() {
+        if index % 2 == 0 {
+            let spans = part.split('`').skip(1).step_by(2);
+            code.extend(spans.map(|span| span.replace('\n', " ")));
+        } else {
+            let ours =
+                |line: &&str| line.contains("gate-load") || line.trim_start().starts_with("--");
+            let lines = part.lines().filter(ours);
+            code.extend(
+                lines
+                    .filter(|line| !line.contains("--json databaseId"))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    let others = ["k6 ", "wrk2 ", "vegeta ", "artillery ", "scripts/bench "];
+    let mut flags = 0;
+    for span in code {
+        let span = span.trim();
+        if others.iter().any(|tool| span.starts_with(tool))
+            || span.starts_with("--header \"JOB-TOKEN")
+        {
+            continue;
+        }
+        for word in span
+            .split_whitespace()
+            .filter(|word| word.starts_with("--") && word.len() > 2)
+        {
+            let word = word.split('=').next().unwrap();
+            let there = known.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            assert!(
+                there.into_iter().any(|known| known == word),
+                "{word} in {span:?}"
+            );
+            flags += 1;
+        }
+    }
+    assert!(flags > 30, "{flags}");
+}
