@@ -43,6 +43,23 @@ pub const POLL_MS: u64 = 1_000;
 /// polls that had nothing to wake them.
 pub const PULSE_MS: u64 = 2 * POLL_MS;
 
+/// Milliseconds beyond its poll's timeout by which a shard's clock goes on at most (budget): a process that stood still,
+/// stopped or on a paused machine, has not listened, so what it took for silence was its own.
+pub const STANDSTILL_MS: u64 = 1_000;
+
+/// Microseconds of an iteration after which further reads wait for the next one (budget). A poll full of short messages
+/// takes about 8 ms, one full of floods would take 200 ms, and as long no timer fires.
+pub const READ_SLICE_US: u64 = 15_000;
+
+/// Microseconds after which further writes wait for the next iteration (budget): some 8,000 sends.
+pub const WRITE_SLICE_US: u64 = 25_000;
+
+/// Reads or writes between two looks at the clock that tell whether a slice is over; so many are done in any case.
+pub const CALLS_PER_LOOK: u32 = 16;
+
+// An iteration keeps the timers waiting for 50 ms at most.
+const _: () = assert!(READ_SLICE_US + WRITE_SLICE_US + HANDSHAKE_SLICE_US <= 50_000);
+
 /// Readiness events taken from one poll.
 pub const EVENTS_PER_POLL: usize = 4096;
 

@@ -165,7 +165,7 @@ impl WholeShard {
     fn round(&mut self) -> usize {
         // Time passes as in a 20 Hz game, or everybody would count as flooding.
         self.now += 50;
-        self.shard.advance(self.now);
+        self.shard.advance(self.now, self.now);
         for &slot in &self.slots {
             self.received.clone_from(&self.frame);
             assert!(self.shard.may_read(slot));

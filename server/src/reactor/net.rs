@@ -65,7 +65,7 @@ pub trait Net {
     ///
     /// # Errors
     ///
-    /// When polling itself fails, which only a fault of this program can cause; or when a signal interrupted it.
+    /// When polling itself fails, which only a fault of this program can cause.
     fn poll(&mut self, events: &mut Self::Events, timeout: Duration) -> io::Result<()>;
 
     /// What the last poll reported.

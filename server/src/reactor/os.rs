@@ -3,7 +3,7 @@
 //! Owns: the poller, the listeners and the mailbox of one reactor, and the clock. Must not know: the shard, or in which
 //! order the loop does what. Invariant: every socket is registered once, edge-triggered, for both directions.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,13 @@ impl Net for Os {
     }
 
     fn poll(&mut self, events: &mut Events, timeout: Duration) -> io::Result<()> {
-        self.poll.poll(events, Some(timeout))
+        match self.poll.poll(events, Some(timeout)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     fn events(events: &Events) -> impl Iterator<Item = Event> {

@@ -16,7 +16,8 @@ use super::mailbox::Mail;
 use super::net::{Accepted, Net, Step};
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, HANDSHAKE_SLICE_US, LAST_WORDS_MS, MAIL_BUDGET, POLL_MS,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, CALLS_PER_LOOK, HANDSHAKE_SLICE_US, LAST_WORDS_MS,
+    MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
 use crate::shard::{Action, Common, Handover, Shard, Written};
@@ -50,6 +51,52 @@ pub struct Setting {
     pub published: Published,
 }
 
+/// The end of a reactor, in real time: whoever waits for the process waits by the clock on the wall.
+#[derive(Debug, Clone, Copy)]
+struct Draining {
+    /// When the last player is sent away (ms), `None` once that was done.
+    told_by: Option<u64>,
+    /// When nobody is waited for any longer (ms).
+    until: u64,
+}
+
+/// A slice of an iteration. Looks at the clock now and then.
+#[derive(Debug)]
+struct Slice {
+    until: u64,
+    calls: u32,
+    is_over: bool,
+}
+
+impl Slice {
+    fn new(net: &impl Net, us: u64) -> Self {
+        Self {
+            until: net.clock() + us,
+            calls: 0,
+            is_over: false,
+        }
+    }
+
+    /// Counts one call; whether it is one too many.
+    fn is_over(&mut self, net: &impl Net) -> bool {
+        self.calls += 1;
+        if self.calls > CALLS_PER_LOOK && !self.is_over {
+            self.calls = 1;
+            self.is_over = net.clock() >= self.until;
+        }
+        self.is_over
+    }
+}
+
+/// What one attempt to read a socket says about its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// It has sent nothing.
+    Nothing,
+    /// It has sent something, its end perhaps, or can't be asked now.
+    Something,
+}
+
 /// One reactor at work.
 #[derive(Debug)]
 pub struct Running<N: Net> {
@@ -64,8 +111,10 @@ pub struct Running<N: Net> {
     /// The reactor that is dealt the next connection, where only this one accepts.
     deal_to: usize,
     buffer: Box<[u8]>,
-    /// Milliseconds of this iteration.
+    /// Milliseconds of this iteration by the shard's clock, which lags behind where the process stood still.
     now: u64,
+    /// Milliseconds of this iteration by the network's clock.
+    real: u64,
     /// Milliseconds that the next poll sleeps at most.
     sleep: u64,
     /// Reads for which no edge will come.
@@ -74,8 +123,7 @@ pub struct Running<N: Net> {
     handshakes: VecDeque<Handle>,
     actions: Vec<Action>,
     slots: Vec<u32>,
-    /// When draining must be over (ms).
-    drain_until: Option<u64>,
+    draining: Option<Draining>,
     published_at: u64,
     warned_at: Option<u64>,
 }
@@ -105,12 +153,13 @@ impl<N: Net> Running<N> {
             deal_to: index,
             buffer: vec![0; buffer].into_boxed_slice(),
             now,
+            real: now,
             sleep: 0,
             carried: VecDeque::new(),
             handshakes: VecDeque::new(),
             actions: Vec::new(),
             slots: Vec::new(),
-            drain_until: None,
+            draining: None,
             published_at: 0,
             warned_at: None,
         }
@@ -142,22 +191,22 @@ impl<N: Net> Running<N> {
     ///
     /// When polling itself fails, which only a fault of this program can cause.
     pub fn turn(&mut self, events: &mut N::Events) -> io::Result<()> {
-        match self.net.poll(events, Duration::from_millis(self.sleep)) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
-            result => result?,
-        }
-        self.now = self.net.clock() / 1_000;
-        self.shard.advance(self.now);
+        self.net.poll(events, Duration::from_millis(self.sleep))?;
+        let real = self.net.clock() / 1_000;
+        self.now += (real - self.real).min(self.sleep + STANDSTILL_MS);
+        self.real = real;
+        self.shard.advance(self.now, real);
         self.heed_drain();
         self.mail();
         self.hear(events);
         self.accept();
         self.shard.freeze();
         self.flush();
-        // Last, so that a peer is not found silent or slow for bytes that waited while this process stood still.
+        // Last, so that a peer is not found slow for what this iteration has written.
         if !(planted::is(Fault::SleepingTimer) && N::events(events).next().is_some()) {
             self.shard.expire();
         }
+        self.convict();
         self.shake_hands();
         self.act();
         self.net.watch(&self.shard, &self.sockets, Step::Done);
@@ -191,27 +240,33 @@ impl<N: Net> Running<N> {
         if carried_over || self.shard.has_work() || self.net.has_mail() {
             return 0;
         }
+        let passed = self.net.clock() / 1_000 - self.real;
+        let until = |at: u64| at.saturating_sub(self.now + passed);
         // Draining, it stays to answer 503 until the players of the other reactors have gone too.
-        let look_again = self
-            .drain_until
-            .map(|until| until.min(self.now + DRAIN_LOOK_MS));
-        let deadlines = [accept_at, self.shard.next_deadline(), look_again];
-        let next = deadlines.into_iter().flatten().min();
-        next.map_or(POLL_MS, |next| {
-            next.saturating_sub(self.net.clock() / 1_000).min(POLL_MS)
-        })
+        let look_again = self.draining.map(|draining| {
+            let next = draining.told_by.unwrap_or(draining.until);
+            next.saturating_sub(self.real + passed).min(DRAIN_LOOK_MS)
+        });
+        let deadlines = [
+            accept_at.map(until),
+            self.shard.next_deadline().map(until),
+            look_again,
+            Some(POLL_MS),
+        ];
+        deadlines.into_iter().flatten().min().unwrap_or(POLL_MS)
     }
 
     /// Whether it has been drained, and everybody has gone or has had the time for it.
     pub fn is_over(&self) -> bool {
-        self.drain_until.is_some_and(|until| {
-            self.shard.connections() == 0 && self.common.seated() == 0 || self.now >= until
+        self.draining.is_some_and(|draining| {
+            let all_gone = self.shard.connections() == 0 && self.common.seated() == 0;
+            all_gone || self.real >= draining.until
         })
     }
 
-    /// When it wants to be woken without an event or mail (ms): what the next poll sleeps for.
+    /// When it wants to be woken without an event or mail (ms, real): what the next poll sleeps for.
     pub fn wakes_at(&self) -> u64 {
-        self.now + self.sleep
+        self.real + self.sleep
     }
 
     /// What it drives.
@@ -231,17 +286,30 @@ impl<N: Net> Running<N> {
 
     /// The process is told to end: once, however often it is told.
     fn heed_drain(&mut self) {
-        if self.drain_until.is_some() {
-            return;
-        }
-        let Some(spread_ms) = self.common.drain_ordered() else {
-            return;
-        };
-        self.shard.drain(spread_ms);
         let closing = u64::from(self.common.limits.close_ms);
         // Twice: its timer may be late by a tick or two.
         let last_words = u64::from(2 * LAST_WORDS_MS);
-        self.drain_until = Some(self.now + u64::from(spread_ms) + closing + last_words);
+        match &mut self.draining {
+            Some(draining) => {
+                if draining.told_by.is_some_and(|told_by| self.real >= told_by) {
+                    // If the process stood still until now, there is still time for a word.
+                    self.shard.end_stays();
+                    self.net.watch(&self.shard, &self.sockets, Step::Done);
+                    draining.told_by = None;
+                    draining.until = draining.until.max(self.real + closing + last_words);
+                }
+            }
+            None => {
+                if let Some(spread_ms) = self.common.drain_ordered() {
+                    self.shard.drain(spread_ms);
+                    let told_by = self.real + u64::from(spread_ms);
+                    self.draining = Some(Draining {
+                        told_by: Some(told_by),
+                        until: told_by + closing + last_words,
+                    });
+                }
+            }
+        }
     }
 
     fn mail(&mut self) {
@@ -261,9 +329,15 @@ impl<N: Net> Running<N> {
 
     /// Reads what was put off, then what the poll reports.
     fn hear(&mut self, events: &N::Events) {
+        let mut slice = Slice::new(&self.net, READ_SLICE_US);
         // Before the edges: they have waited longer.
-        for handle in std::mem::take(&mut self.carried) {
-            if let Some(to_the_end) = self.sockets.uncarry(handle) {
+        for _ in 0..self.carried.len() {
+            if slice.is_over(&self.net) {
+                break;
+            }
+            if let Some(handle) = self.carried.pop_front()
+                && let Some(to_the_end) = self.sockets.uncarry(handle)
+            {
                 self.read(handle, to_the_end);
             }
         }
@@ -276,7 +350,9 @@ impl<N: Net> Running<N> {
                     if event.writable && self.sockets.current(handle).is_some() {
                         self.shard.writable(handle.slot);
                     }
-                    if event.readable {
+                    if event.readable && slice.is_over(&self.net) {
+                        self.carry(handle, event.closed);
+                    } else if event.readable {
                         self.read(handle, event.closed);
                     }
                 }
@@ -394,17 +470,32 @@ impl<N: Net> Running<N> {
         }
     }
 
+    /// Who seems to have been silent for too long is read once: only who has really sent nothing ends for it. Its bytes may
+    /// wait among the reads that were put off.
+    fn convict(&mut self) {
+        let mut slots = std::mem::take(&mut self.slots);
+        self.shard.take_silent(&mut slots);
+        for slot in slots.drain(..) {
+            if let Some(handle) = self.sockets.handle(slot)
+                && self.read_now(handle, false) == Read::Nothing
+            {
+                self.shard.convict(slot);
+            }
+        }
+        self.slots = slots;
+    }
+
     /// Reads a socket. A short read ends the edge, so no second read is made to see
     /// `WouldBlock`; unless the peer has ended its side (`to_the_end`), for which there would be no further edge.
-    fn read_now(&mut self, handle: Handle, to_the_end: bool) {
+    fn read_now(&mut self, handle: Handle, to_the_end: bool) -> Read {
         let Some(socket) = self.sockets.current(handle) else {
-            return;
+            return Read::Something;
         };
         let slot = handle.slot;
         if !self.shard.may_read(slot) {
             self.net
                 .watch(&self.shard, &self.sockets, Step::Declined(slot));
-            return;
+            return Read::Something;
         }
         let mut took = 0;
         match self.net.read(socket, &mut self.buffer) {
@@ -417,13 +508,14 @@ impl<N: Net> Running<N> {
                 }
             }
             Err(error) => match error.kind() {
-                ErrorKind::WouldBlock => return,
+                ErrorKind::WouldBlock => return Read::Nothing,
                 ErrorKind::Interrupted => self.carry(handle, to_the_end),
                 _ => self.shard.failed(slot),
             },
         }
         self.net
             .watch(&self.shard, &self.sockets, Step::Read(slot, took));
+        Read::Something
     }
 
     /// Puts a read off to the next iteration.
@@ -435,6 +527,7 @@ impl<N: Net> Running<N> {
 
     /// The only place where sockets are written.
     fn flush(&mut self) {
+        let mut slice = Slice::new(&self.net, WRITE_SLICE_US);
         while let Some(slot) = self.shard.next_write() {
             let Some(socket) = self.sockets.get(slot) else {
                 self.shard.wrote(Written::Failed);
@@ -454,6 +547,10 @@ impl<N: Net> Running<N> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Written::Blocked,
                 Err(_) => Written::Failed,
             });
+            if slice.is_over(&self.net) {
+                self.shard.carry_writes();
+                break;
+            }
         }
     }
 

@@ -31,6 +31,26 @@ impl Shard {
         self.expired = expired;
     }
 
+    /// Ends a connection of [`Shard::take_silent`]: its socket was read, and there was nothing.
+    pub fn convict(&mut self, slot: u32) {
+        let connection = &self.connections[slot as usize];
+        let Phase::Open(player) = connection.phase else {
+            return;
+        };
+        let silent = self.now32().wrapping_sub(connection.heard_at);
+        if silent >= self.silence(self.players[player as usize].place) {
+            self.close(slot, CloseReason::Idle);
+        }
+    }
+
+    /// Milliseconds within which somebody in this place has to be heard.
+    fn silence(&self, place: Place) -> u32 {
+        match place {
+            Place::V1 { .. } => HEARD_WITHIN_MS,
+            _ => self.common.limits.idle_ms,
+        }
+    }
+
     /// Arms the timer for the earliest thing this connection waits for.
     pub(super) fn rearm(&mut self, slot: u32) {
         let now = self.now32();
@@ -105,12 +125,9 @@ impl Shard {
                 if overdue && matches!(place, Place::Door { .. }) {
                     return self.close(slot, CloseReason::NoJoin);
                 }
-                let silence = match place {
-                    Place::V1 { .. } => HEARD_WITHIN_MS,
-                    _ => limits.idle_ms,
-                };
-                if connection.reading == Reading::Free && silent >= silence {
-                    return self.close(slot, CloseReason::Idle);
+                if connection.reading == Reading::Free && silent >= self.silence(place) {
+                    self.silent.push(slot);
+                    return self.rearm(slot);
                 }
                 if let Place::V1 { room, seat } = place {
                     self.look_at_v1(slot, room, seat);

@@ -44,6 +44,8 @@ pub(super) struct Flush {
     pub(super) listed: Vec<u32>,
     /// Connections to write in this flush.
     writing: Vec<u32>,
+    /// They come before the fan-outs, because the last flush had no time for them.
+    outboxes_first: bool,
     pub(super) current: Current,
     ranges: [(u32, u32); DIRECT_RANGES],
     pub(super) sealer: Sealer,
@@ -57,6 +59,7 @@ impl Default for Flush {
             served: 0,
             listed: Vec::new(),
             writing: Vec::new(),
+            outboxes_first: false,
             current: Current::Nothing,
             ranges: [(0, 0); DIRECT_RANGES],
             sealer: Sealer::default(),
@@ -150,6 +153,12 @@ impl Shard {
 
     /// The next socket to write, with what [`Shard::pending`] holds; `None` when this iteration is done.
     pub fn next_write(&mut self) -> Option<u32> {
+        if self.flush.outboxes_first {
+            if let Some(slot) = self.next_outbox() {
+                return Some(slot);
+            }
+            self.flush.outboxes_first = false;
+        }
         while let Some(&id) = self.flush.fanouts.get(self.flush.turn) {
             if self.flush.served >= FANOUT_BUDGET {
                 self.flush.turn += 1;
@@ -166,6 +175,11 @@ impl Shard {
         if let Some(slot) = self.next_in_rounds() {
             return Some(slot);
         }
+        self.next_outbox()
+    }
+
+    /// The next outbox to write.
+    fn next_outbox(&mut self) -> Option<u32> {
         while let Some(slot) = self.flush.writing.pop() {
             let connection = &mut self.connections[slot as usize];
             connection.listed = false;
@@ -191,6 +205,18 @@ impl Shard {
             }
         }
         None
+    }
+
+    /// This flush has taken long enough: the next one goes on with the rest of it. Fan-outs and outboxes take turns in who
+    /// comes first, so that neither waits for ever.
+    pub fn carry_writes(&mut self) {
+        let in_rounds = self.v1.carry_rounds();
+        let flush = &mut self.flush;
+        let turn = flush.turn.min(flush.fanouts.len());
+        flush.outboxes_first = !flush.outboxes_first && (turn < flush.fanouts.len() || in_rounds);
+        flush.fanouts.rotate_left(turn);
+        // Taken from the end, so what has waited longest is there.
+        flush.listed.append(&mut flush.writing);
     }
 
     /// The bytes for the socket that [`Shard::next_write`] named.

@@ -195,7 +195,7 @@ impl Shard {
             (None, "/readyz", RequestKind::Plain) if self.draining => {
                 Route::Refuse(Refusal::Draining)
             }
-            (None, "/readyz", RequestKind::Plain) if !self.common.pulse.is_whole(self.now) => {
+            (None, "/readyz", RequestKind::Plain) if !self.common.pulse.is_whole(self.real) => {
                 Route::Refuse(Refusal::Stalled)
             }
             (None, "/readyz", RequestKind::Plain) => Route::Answer(TEXT, b"ready\n"),

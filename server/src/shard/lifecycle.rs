@@ -105,6 +105,20 @@ impl Shard {
         }
     }
 
+    /// The time within which all players were to be sent away is over: whoever is still here goes now.
+    pub fn end_stays(&mut self) {
+        let slots: Vec<u32> = self
+            .connections
+            .iter()
+            .map(|(slot, _)| slot as u32)
+            .collect();
+        for slot in slots {
+            if self.is_seated(slot) {
+                self.close(slot, CloseReason::Drain);
+            }
+        }
+    }
+
     /// The process ends and waits for nobody any longer: whoever is still here ends with it.
     pub fn abandon(&mut self) {
         self.draining = true;

@@ -9,6 +9,7 @@
 //! [`failed`](Shard::failed); then [`freeze`](Shard::freeze); then [`next_write`](Shard::next_write) /
 //! [`pending`](Shard::pending) / [`wrote`](Shard::wrote) until there is nothing to write; then
 //! [`expire`](Shard::expire) for the timers (what they ask to be written is written in the next iteration),
+//! [`take_silent`](Shard::take_silent) and [`convict`](Shard::convict),
 //! [`take_actions`](Shard::take_actions), [`take_unpaused`](Shard::take_unpaused) and [`reap`](Shard::reap).
 
 mod admission;
@@ -226,6 +227,8 @@ pub struct Shard {
     batch_bytes: usize,
     /// Milliseconds, monotonic.
     now: u64,
+    /// Milliseconds by the clock on the wall, which all reactors share to within some milliseconds.
+    real: u64,
     connections: Slab<Connection>,
     players: Slab<Player>,
     rooms: Rooms,
@@ -243,6 +246,8 @@ pub struct Shard {
     flush: Flush,
     actions: Vec<Action>,
     unpaused: Vec<u32>,
+    /// Who seems to have been silent for too long.
+    silent: Vec<u32>,
     dead: Vec<u32>,
     draining: bool,
     /// What was opened of one read.
@@ -266,6 +271,7 @@ impl Shard {
             },
             batch_bytes: (limits.outbox_bytes_max / BATCH_SHARE_OF_OUTBOX).max(BATCH_BYTES_MIN),
             now,
+            real: now,
             connections: Slab::new(),
             players: Slab::new(),
             rooms: Rooms::new(RandomState::new()),
@@ -280,6 +286,7 @@ impl Shard {
             flush: Flush::default(),
             actions: Vec::new(),
             unpaused: Vec::new(),
+            silent: Vec::new(),
             dead: Vec::new(),
             draining: false,
             plain: Vec::new(),
@@ -292,10 +299,12 @@ impl Shard {
         }
     }
 
-    /// Begins an iteration at `now` (ms, never less than before).
-    pub fn advance(&mut self, now: u64) {
+    /// Begins an iteration at `now` (ms, never less than before), which lags behind `real` time where the process stood
+    /// still. What happens between peers and us goes by `now`, what others see of us by `real`.
+    pub fn advance(&mut self, now: u64, real: u64) {
         debug_assert!(now >= self.now, "time does not run backwards");
         self.now = now;
+        self.real = real;
     }
 
     /// A new connection, from `peer` if that is known. Returns its slot, valid until [`Shard::reap`] names it.
@@ -370,6 +379,12 @@ impl Shard {
         into.append(&mut self.unpaused);
     }
 
+    /// Slots whose peers seem to have been silent for too long; empties the list. Whoever turns out to have sent nothing is
+    /// to be [convicted](Shard::convict).
+    pub fn take_silent(&mut self, into: &mut Vec<u32>) {
+        into.append(&mut self.silent);
+    }
+
     /// Frees what died, after everyone has stopped pointing at it, and names each slot once.
     pub fn reap(&mut self, mut freed: impl FnMut(u32)) {
         self.counters.pinned = self.pool.pinned() as u64;
@@ -398,7 +413,7 @@ impl Shard {
             false
         });
         self.counters.rooms = self.rooms() as u64;
-        self.common.pulse.beat(self.index, self.now);
+        self.common.pulse.beat(self.index, self.real);
         if self.connections.is_empty() && self.connections.capacity() > 1024 {
             self.connections = Slab::new();
         }

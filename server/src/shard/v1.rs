@@ -198,6 +198,13 @@ impl V1 {
         self.restart();
     }
 
+    /// This iteration has no time left: the next one goes on where the rounds stand. Whether some were not done.
+    pub(super) fn carry_rounds(&mut self) -> bool {
+        let at = self.at.min(self.rounds.len());
+        self.rounds.rotate_left(at);
+        at < self.rounds.len()
+    }
+
     /// The rounds go on in a new iteration.
     pub(super) fn restart(&mut self) {
         self.at = 0;

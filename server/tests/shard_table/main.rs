@@ -17,3 +17,4 @@ mod phases;
 mod ready;
 mod slow;
 mod stage;
+mod time;

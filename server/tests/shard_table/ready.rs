@@ -9,7 +9,7 @@ use roomcast_protocol::upgrade::{ClientKey, write_client_request};
 
 /// One iteration, in which somebody asks; returns the status line.
 fn ask(shard: &mut Shard, now: u64, path: &str) -> String {
-    shard.advance(now);
+    shard.advance(now, now);
     let slot = shard.accept(Port::Plain, None);
     let mut request = format!("GET {path} HTTP/1.0\r\n\r\n").into_bytes();
     shard.receive(slot, &mut request);
@@ -57,7 +57,7 @@ fn readiness_is_that_all_reactors_go_on() {
     let common = Arc::new(Common::new(Limits::default(), 2));
     let [mut one, mut other] = [0, 1].map(|index| Shard::new(Arc::clone(&common), index, 0, 7));
     let turn = |shard: &mut Shard, now| {
-        shard.advance(now);
+        shard.advance(now, now);
         shard.reap(|_| {});
     };
     turn(&mut one, 10_000);

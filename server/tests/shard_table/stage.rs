@@ -171,6 +171,7 @@ impl Stage {
             woken = true;
             reactor.turn(&mut self.events).expect("the poll works");
         }
+        self.now = self.network.borrow().now().max(self.now);
         woken
     }
 

@@ -95,7 +95,7 @@ impl Stage {
     fn turn(&mut self, input: &[(Place, &[u8])]) {
         self.now += 1;
         for shard in 0..self.shards.len() {
-            self.shards[shard].advance(self.now);
+            self.shards[shard].advance(self.now, self.now);
         }
         for ((shard, slot), bytes) in input {
             self.shards[*shard].receive(*slot, &mut bytes.to_vec());
@@ -129,6 +129,11 @@ impl Stage {
             });
         }
         self.shards[index].expire();
+        let mut silent = Vec::new();
+        self.shards[index].take_silent(&mut silent);
+        for slot in silent {
+            self.shards[index].convict(slot);
+        }
         let mut actions = Vec::new();
         self.shards[index].take_actions(&mut actions);
         for action in actions {
@@ -607,7 +612,7 @@ fn who_takes_everything_is_neither_buried_nor_evicted() {
             said += 1;
             let bytes: Vec<u8> = flooder_peer.to_us.drain(..).collect();
             // Several reads in one iteration, as from several flooders.
-            stage.shards[0].advance(stage.now + 1);
+            stage.shards[0].advance(stage.now + 1, stage.now + 1);
             if stage.shards[0].may_read(flooder.1) {
                 stage.turn(&[(flooder, &bytes)]);
             } else {

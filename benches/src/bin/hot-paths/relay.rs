@@ -113,7 +113,7 @@ impl Relay {
     /// Time passes: `ms` milliseconds, and a new iteration begins.
     pub(crate) fn advance(&mut self, ms: u64) {
         self.now += ms;
-        self.shard.advance(self.now);
+        self.shard.advance(self.now, self.now);
     }
 
     /// What each of these players says next: one message, as it comes off the wire.

@@ -96,6 +96,8 @@ struct World<'c> {
     said: u32,
     /// Connections for which there was no room before they were any.
     turned_away: u64,
+    /// Milliseconds that the whole process stood still.
+    stalled: u64,
     /// When a reactor was last out of descriptors (ms).
     starved_at: Option<u64>,
     /// Connections at most.
@@ -195,9 +197,10 @@ impl World<'_> {
         let reactor = &self.reactors[index];
         for (slot, &wire) in reactor.sockets().iter() {
             let held = reactor.shard().held(slot);
-            self.times[wire].check(wire, &self.common.limits, now, held)?;
+            // Nobody is late by what the process stood still.
+            self.times[wire].check(wire, &self.common.limits, now - self.stalled, held)?;
         }
-        if self.drained_by.is_some_and(|by| now > by) && self.common.seated() > 0 {
+        if self.drained_by.is_some_and(|by| now > by + self.stalled) && self.common.seated() > 0 {
             return Err("players were not sent away".into());
         }
         let (here, expected) = (self.common.seated(), self.oracle.seated());

@@ -112,6 +112,7 @@ impl<'c> World<'c> {
             planted: Planted::new(fault, countdown),
             said: 0,
             turned_away: 0,
+            stalled: 0,
             starved_at: None,
             prompt: choices.once_in(2),
             heavy: choices.once_in(5),
@@ -159,6 +160,12 @@ impl<'c> World<'c> {
                 }
                 27 if self.choices.once_in(200) => self.drain(),
                 27 if self.choices.once_in(12) => self.refuse_accepts(),
+                27 if self.choices.once_in(40) => {
+                    // The process stands still: stopped, or on a machine that is paused.
+                    let ms = self.choices.one_of(&[3_000, 30_000, 90_000]);
+                    self.stalled += ms;
+                    self.reach(self.now + ms);
+                }
                 27 => self.someone(|world, wire| {
                     if world.players[wire].habit != Habit::Steady {
                         let capacity = world.choices.one_of(&[32 * 1024, 4096, 300, 256 * 1024]);
