@@ -135,6 +135,13 @@ pub const SEALED_REST: usize = 4 * 1024;
 /// [`Limits::tls_handshakes`] is used up: one costs from 0.1 ms (ECDSA) to 2 ms (RSA with 4,096 bits).
 pub const HANDSHAKE_SLICE_US: u64 = 2_000;
 
+/// Connections whose first bytes have come and that wait for their TLS handshake to begin (limit): in a storm the oldest is
+/// reset. As many as a reactor begins in several seconds.
+pub const HANDSHAKE_BEGINNERS: usize = 4096;
+
+/// Microseconds that a step of a handshake is taken for until one was measured: RSA with 2,048 bits.
+pub const HANDSHAKE_STEP_US: u64 = 1_000;
+
 /// Bytes of one PEM file (limit). The largest chains have some 20 KiB, and every handshake sends all of it; a wrong path
 /// may be anything, a bundle of authorities for example.
 pub const CERTIFICATE_FILE: u64 = 64 * 1024;

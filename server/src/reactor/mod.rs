@@ -4,6 +4,7 @@
 //! loop ([`Running`]) reaches sockets, mail and the clock through [`Net`] alone, so that the simulation runs the same one.
 
 mod doors;
+mod handshakes;
 mod listener;
 mod mailbox;
 mod net;

@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use super::Published;
 use super::doors::{Accepting, Door};
+use super::handshakes::{Handshakes, Turn};
 use super::mailbox::Mail;
 use super::net::{Accepted, Net, Step};
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, CALLS_PER_LOOK, HANDSHAKE_SLICE_US, LAST_WORDS_MS,
-    MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, CALLS_PER_LOOK, HANDSHAKE_SLICE_US, LAST_WORDS_MS, MAIL_BUDGET,
+    POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
-use crate::shard::{Action, Common, Handover, Shard, Written};
+use crate::shard::{Action, Common, Handover, Handshake, Shard, Written};
 use crate::transport::Port;
 
 /// How often the operator is told that descriptors have run out.
@@ -119,8 +120,8 @@ pub struct Running<N: Net> {
     sleep: u64,
     /// Reads for which no edge will come.
     carried: VecDeque<Handle>,
-    /// Reads that go into a TLS handshake, in the order in which they came; those too are put off.
-    handshakes: VecDeque<Handle>,
+    /// Reads that go into a TLS handshake; those too are put off.
+    handshakes: Handshakes<Handle>,
     actions: Vec<Action>,
     slots: Vec<u32>,
     draining: Option<Draining>,
@@ -141,6 +142,7 @@ impl<N: Net> Running<N> {
             published,
         } = setting;
         let now = net.clock() / 1_000;
+        let handshake_ms = common.limits.handshake_ms;
         Self {
             shard: Shard::new(Arc::clone(&common), index, now, seed),
             net,
@@ -156,7 +158,7 @@ impl<N: Net> Running<N> {
             real: now,
             sleep: 0,
             carried: VecDeque::new(),
-            handshakes: VecDeque::new(),
+            handshakes: Handshakes::new(handshake_ms),
             actions: Vec::new(),
             slots: Vec::new(),
             draining: None,
@@ -442,11 +444,28 @@ impl<N: Net> Running<N> {
         }
         if self.sockets.is_carried(handle) {
             self.sockets.carry(handle, to_the_end);
-        } else if self.shard.is_shaking_hands(handle.slot) {
-            self.sockets.carry(handle, to_the_end);
-            self.handshakes.push_back(handle);
         } else {
-            self.read_now(handle, to_the_end);
+            match self.shard.handshake(handle.slot) {
+                None => {
+                    self.read_now(handle, to_the_end);
+                }
+                Some(Handshake::Beginning(deadline)) => {
+                    self.sockets.carry(handle, to_the_end);
+                    if let Some(oldest) = self.handshakes.knock(handle, self.now, deadline) {
+                        self.refuse_handshake(oldest);
+                    }
+                }
+                Some(Handshake::Begun(deadline)) => {
+                    self.sockets.carry(handle, to_the_end);
+                    self.handshakes.answer(handle, deadline);
+                }
+            }
+        }
+    }
+
+    fn refuse_handshake(&mut self, handle: Handle) {
+        if self.sockets.current(handle).is_some() {
+            self.shard.refuse_handshake(handle.slot);
         }
     }
 
@@ -456,18 +475,36 @@ impl<N: Net> Running<N> {
         if self.handshakes.is_empty() {
             return;
         }
-        let until = self.net.clock() + HANDSHAKE_SLICE_US;
-        for _ in 0..self.common.limits.tls_handshakes {
-            let Some(handle) = self.handshakes.pop_front() else {
+        while let Some(handle) = self.handshakes.hopeless(self.now) {
+            self.refuse_handshake(handle);
+        }
+        let began = self.net.clock();
+        let mut steps = 0;
+        while steps < self.common.limits.tls_handshakes as u64 {
+            let sockets = &self.sockets;
+            let Some(turn) = self.handshakes.next(|handle| sockets.is_carried(handle)) else {
                 break;
             };
+            let (Turn::GoOn(handle) | Turn::Begin(handle)) = turn;
             if let Some(to_the_end) = self.sockets.uncarry(handle) {
                 self.read_now(handle, to_the_end);
             }
-            if self.net.clock() >= until {
+            if let Turn::Begin(handle) = turn {
+                let (sockets, shard) = (&self.sockets, &self.shard);
+                let goes_on = |handle: Handle| {
+                    let here = sockets.current(handle).is_some();
+                    here && shard.handshake(handle.slot).is_some()
+                };
+                if let Some(oldest) = self.handshakes.begin(handle, goes_on) {
+                    self.refuse_handshake(oldest);
+                }
+            }
+            steps += 1;
+            if self.net.clock() >= began + HANDSHAKE_SLICE_US {
                 break;
             }
         }
+        self.handshakes.measure(steps, began, self.net.clock());
     }
 
     /// Who seems to have been silent for too long is read once: only who has really sent nothing ends for it. Its bytes may

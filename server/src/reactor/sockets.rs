@@ -6,7 +6,7 @@ pub const MAILBOX: usize = usize::MAX;
 const DOORS: usize = 1 << (usize::BITS - 1);
 
 /// A slot at one moment of its history: what an event or a carried-over read refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Handle {
     /// The slot.
     pub slot: u32,

@@ -118,6 +118,8 @@ reasons! {
     Refused(Refusal) => "refused", Peer, ();
     /// The request head was not complete in time.
     HandshakeTimeout => "handshake_timeout", Peer, ();
+    /// There were more TLS handshakes than there is time for, and this one could not have been complete in time.
+    HandshakeRefused => "handshake_refused", Us, ();
     /// The process has as many players as it may.
     Full => "full", Operator, ();
     /// The peer sent a close frame.

@@ -217,6 +217,15 @@ pub enum Action {
     },
 }
 
+/// How far a TLS handshake is, and when it must be complete (ms).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// Nothing has been read, and nothing is kept for it.
+    Beginning(u64),
+    /// There is a session that is not agreed on.
+    Begun(u64),
+}
+
 /// All state of one reactor.
 #[derive(Debug)]
 pub struct Shard {
@@ -338,10 +347,17 @@ impl Shard {
         self.connections.insert(connection) as u32
     }
 
-    /// Whether what comes from this socket goes into a TLS handshake, which costs a thousand times what a message
-    /// does: the reactor rations such reads.
-    pub fn is_shaking_hands(&self, slot: u32) -> bool {
-        self.connections[slot as usize].is_shaking_hands()
+    /// How far a TLS handshake is that the next bytes of this socket go into, if they do. Its steps cost a thousand times
+    /// what a message does: the reactor rations such reads.
+    pub fn handshake(&self, slot: u32) -> Option<Handshake> {
+        let connection = &self.connections[slot as usize];
+        let left = connection.deadline.wrapping_sub(self.now32()) as i32;
+        let deadline = self.now + left.max(0) as u64;
+        match connection.phase {
+            Phase::Hello => Some(Handshake::Beginning(deadline)),
+            _ if connection.is_shaking_hands() => Some(Handshake::Begun(deadline)),
+            _ => None,
+        }
     }
 
     /// The socket can take bytes again.

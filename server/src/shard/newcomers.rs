@@ -53,6 +53,13 @@ impl Shard {
         true
     }
 
+    /// Ends a connection whose TLS handshake can't be complete in time, before more is spent on it.
+    pub fn refuse_handshake(&mut self, slot: u32) {
+        if self.handshake(slot).is_some() {
+            self.drop_connection(slot, EndReason::HandshakeRefused);
+        }
+    }
+
     fn forget_settled(&mut self) {
         let connections = &self.connections;
         let settled = |newcomer: &Newcomer| {

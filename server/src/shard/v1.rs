@@ -91,8 +91,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         TooManyRooms, Violation,
     };
     use EndReason::{
-        Answered, ConnectionLost, Full, HandshakeTimeout, Internal, Overloaded, PeerClosed,
-        PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
+        Answered, ConnectionLost, Full, HandshakeRefused, HandshakeTimeout, Internal, Overloaded,
+        PeerClosed, PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
     };
     match reason {
         DisconnectReason::Close(Left) => Parting::Leaves,
@@ -113,7 +113,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
             NoJoin | NoSuchRoom | OtherDialect | Replaced | RoomExists | RoomFull | TooManyRooms,
         )
         | DisconnectReason::End(
-            Answered | Full | HandshakeTimeout | Overloaded | Refused(_) | TlsHandshake,
+            Answered | Full | HandshakeRefused | HandshakeTimeout | Overloaded | Refused(_)
+            | TlsHandshake,
         ) => Parting::Detaches(u32::MAX),
     }
 }

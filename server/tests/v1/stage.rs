@@ -151,7 +151,7 @@ impl Stage {
         let Self {
             shard, wires, now, ..
         } = self;
-        shard.advance(*now);
+        shard.advance(*now, *now);
         let mut read = false;
         for wire in &mut *wires {
             let Some(slot) = wire.slot else { continue };
@@ -190,6 +190,9 @@ impl Stage {
             shard.wrote(written);
         }
         shard.expire();
+        let mut silent = Vec::new();
+        shard.take_silent(&mut silent);
+        silent.into_iter().for_each(|slot| shard.convict(slot));
         let mut actions = Vec::new();
         shard.take_actions(&mut actions);
         for action in actions {

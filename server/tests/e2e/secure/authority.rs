@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_RSA_SHA256,
+    RsaKeySize,
+};
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
@@ -55,6 +58,19 @@ impl Authority {
         let mut config = Arc::unwrap_or_clone(config);
         config.resumption = rustls::client::Resumption::disabled();
         Arc::new(config)
+    }
+
+    /// A good pair with which a handshake costs what it costs at most: RSA of 4,096 bits.
+    pub(super) fn costly_pair(&self, name: &str) -> Files {
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096).expect("a key");
+        let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let files = self.files(name);
+        files.replace(&Issued {
+            cert: cert.pem(),
+            key: key.serialize_pem(),
+        });
+        files
     }
 
     /// A certificate for these names, good since yesterday and for so many days from now, which may be gone.

@@ -54,6 +54,19 @@ impl Session {
         session
     }
 
+    /// Goes on with the handshake and takes a seat at this path, if the relay has the time for it.
+    pub(super) fn try_join(mut self, path: &str) -> Option<Self> {
+        let mut answer = [0; 12];
+
+        while self.tls.is_handshaking() {
+            self.tls.complete_io(&mut self.socket).ok()?;
+        }
+        let mut stream = rustls::Stream::new(&mut self.tls, &mut self.socket);
+        stream.write_all(upgrade_request(path).as_bytes()).ok()?;
+        stream.read_exact(&mut answer).ok()?;
+        answer.starts_with(b"HTTP/1.1 101").then_some(self)
+    }
+
     pub(super) fn shake_hands(&mut self) {
         while self.tls.is_handshaking() {
             let records = self.records();

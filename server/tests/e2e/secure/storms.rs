@@ -1,7 +1,10 @@
 //! Handshakes that take their time, and many of them: each ends at `--handshake-timeout`, whatever comes, and leaves
 //! nothing behind.
 
-use super::session::End;
+use std::thread;
+
+use super::authority::Authority;
+use super::session::{End, Session};
 use super::witness::{Scene, VERSIONS};
 use crate::wire::Wire;
 
@@ -70,7 +73,8 @@ fn a_request_that_trickles_over_tls_is_told_408() {
 #[test]
 fn a_storm_of_hellos_that_never_go_on_leaves_nothing_behind() {
     const STORM: usize = 500;
-    let mut scene = Scene::begin(&TIMEOUT);
+    // Long enough that nobody has to go for somebody else.
+    let mut scene = Scene::begin(&["--handshake-timeout", "2s"]);
     let hello = scene.stranger(VERSIONS[0]).records();
     scene.relay.ended(1);
     let descriptors = scene.relay.descriptors();
@@ -103,4 +107,38 @@ fn a_storm_of_hellos_that_never_go_on_leaves_nothing_behind() {
     assert!(after[0] < quiet + (16 << 20), "{quiet}, then {after:?}");
     assert!(after[2] < after[0] + (2 << 20), "{quiet}, then {after:?}");
     scene.end(&[("handshake_timeout", 3 * STORM as u64), ("peer_gone", 1)]);
+}
+
+/// With RSA of 4,096 bits their first flights alone take most of the time that each of them has. In the order of arrival
+/// all of them would get theirs, and none would join.
+#[test]
+fn in_a_storm_of_costly_handshakes_many_still_join() {
+    const STORM: usize = 120;
+    let authority = Authority::new();
+    let pair = authority.costly_pair("costly");
+    let mut relay = Authority::relay(&[&pair], &["--handshake-timeout", "1s"]);
+    let client = authority.client();
+    let mut sessions: Vec<Session> = Vec::new();
+    for _ in 0..STORM {
+        sessions.push(Session::connect(relay.secure_addr(), &client));
+    }
+    for session in &mut sessions {
+        let hello = session.records();
+        session.send(&hello);
+    }
+    let joining = sessions
+        .into_iter()
+        .map(|session| thread::spawn(move || session.try_join("/rooms/storm")));
+    let joining: Vec<_> = joining.collect();
+    let joined: Vec<Session> = joining
+        .into_iter()
+        .filter_map(|session| session.join().expect("no panic"))
+        .collect();
+    println!("{} of {STORM} joined", joined.len());
+    assert!(joined.len() >= STORM / 4, "{} joined", joined.len());
+    for session in joined {
+        session.reset();
+    }
+    // Each ended for one reason.
+    assert_eq!(relay.ends().values().sum::<u64>(), STORM as u64);
 }
