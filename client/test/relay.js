@@ -1,0 +1,83 @@
+// A relay of its own for each test, and a network before it that can be cut: a proxy that stalls or resets.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import net from "node:net";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
+const program = process.env.ROOMCAST ?? `${target}/debug/roomcast`;
+
+/** Starts a relay on a free port; it ends with the test. Returns its address. */
+export async function relay(t, ...flags) {
+  const process = spawn(program, ["--listen", "127.0.0.1:0", ...flags], { stdio: ["ignore", "ignore", "pipe"] });
+  const ended = once(process, "exit");
+  t.after(async () => {
+    process.kill("SIGKILL");
+    await ended;
+  });
+  for await (const line of createInterface(process.stderr)) {
+    const address = /listening on ws:\/\/(\S+)/.exec(line)?.[1];
+    if (!address) continue;
+    process.stderr.resume();
+    return address;
+  }
+  throw new Error(`no relay: is there a program at ${program}? (cargo build -p roomcast)`);
+}
+
+/** A network between a client and `address`. */
+export async function network(t, address) {
+  const pairs = new Set();
+  const wire = { up: true };
+  const server = net.createServer((near) => {
+    if (!wire.up) return near.resetAndDestroy();
+    const [host, port] = address.split(":");
+    const far = net.connect({ host, port: Number(port) });
+    const pair = [near, far];
+    pairs.add(pair);
+    for (const [from, to] of [pair, [far, near]]) {
+      from.on("error", () => {});
+      from.on("close", () => {
+        pairs.delete(pair);
+        to.destroy();
+      });
+      from.pipe(to);
+    }
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.after(() => {
+    server.close();
+    for (const pair of pairs) pair.forEach((socket) => socket.destroy());
+  });
+  return Object.assign(wire, {
+    address: `127.0.0.1:${server.address().port}`,
+    /** Connections are reset, further ones refused, until `restore`. */
+    cut() {
+      wire.up = false;
+      for (const pair of pairs) pair.forEach((socket) => socket.resetAndDestroy());
+    },
+    restore() {
+      wire.up = true;
+    },
+    /** Connections are reset, and further ones go to another relay. */
+    move(to) {
+      address = to;
+      wire.cut();
+      wire.restore();
+    },
+    /** What is on the connections of now is lost, and nobody hears of it. */
+    silence() {
+      for (const socket of [...pairs].flat()) socket.unpipe().pause();
+    },
+  });
+}
+
+/** The next time that it happens. */
+export const happens = (room, event) =>
+  new Promise((resolve) => {
+    const off = room.on(event, (...args) => {
+      off();
+      resolve(args.length > 1 ? args : args[0]);
+    });
+  });
