@@ -39,6 +39,15 @@ pub enum Schedule {
     Burst,
 }
 
+/// What a thread of the generator does while nothing is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polling {
+    /// Sleeps until something has come or is due. Waking takes time, and for who wakes it, too.
+    Sleeping,
+    /// Looks again and again: neither is in the figures, for a whole core each.
+    Spinning,
+}
+
 /// Whether the messages are binary or text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
@@ -152,6 +161,8 @@ pub struct Scenario {
     pub stall: Duration,
     /// Threads, each with a share of the rooms.
     pub threads: usize,
+    /// How these wait.
+    pub polling: Polling,
     /// Local addresses to connect from, in turn. Empty: the system chooses, except that a
     /// loopback target with more clients than ports gets 127.0.0.1, 127.0.0.2 and so on.
     pub source_addresses: Vec<IpAddr>,
@@ -194,6 +205,7 @@ impl Scenario {
             stalling_readers: 0,
             stall: Duration::from_millis(500),
             threads: default_threads(),
+            polling: Polling::Sleeping,
             source_addresses: Vec::new(),
             server_pid: None,
             room_prefix: room_prefix(),

@@ -5,7 +5,7 @@
 
 mod cli_support;
 
-use cli_support::{code, loadgen, relay, stderr, stdout};
+use cli_support::{code, command, loadgen, relay, stderr, stdout};
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use roomcast_loadgen::outcome::empty_histogram;
 use roomcast_loadgen::report::{Report, histogram};
@@ -195,4 +195,56 @@ fn a_comparison_of_two_addresses_runs_both_in_turns() {
     for (run, url) in [("base/2", &base), ("new/2", &new)] {
         assert!(read(run).scenario.url.starts_with(url.as_str()), "{run}");
     }
+}
+
+/// How often the thread that drives the clients of process `pid` has gone to sleep so far.
+#[cfg(target_os = "linux")]
+fn sleeps(pid: u32) -> Option<u64> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let mut paths = threads.flatten().map(|thread| thread.path());
+    let driver = paths.find(|path| {
+        let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+        name.trim() == "loadgen-0"
+    })?;
+    let status = std::fs::read_to_string(driver.join("status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    line.trim().parse().ok()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_spinning_thread_does_not_sleep_and_the_report_says_so() {
+    let url = relay(usize::MAX);
+    let mut slept = Vec::new();
+    for (flag, polling) in [(None, "sleeping"), (Some("--spin"), "spinning")] {
+        let scratch = tempfile::tempdir().unwrap();
+        let out = scratch.path().to_str().unwrap();
+        let mut args = SMALL.to_vec();
+        args.extend(["--url", &url, "--out", out]);
+        args.extend(flag);
+        let mut child = command(&[], &args);
+        let child = child
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null());
+        let mut child = child.spawn().unwrap();
+        let mut most = 0;
+        while child.try_wait().unwrap().is_none() {
+            most = sleeps(child.id()).unwrap_or(0).max(most);
+            std::thread::yield_now();
+        }
+        slept.push(most);
+        let table = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
+        let report = Report::read(&scratch.path().join("report.json")).unwrap();
+        assert_eq!(report.scenario.polling, polling);
+        assert_eq!(
+            table.contains("never sleeps (--spin)"),
+            flag.is_some(),
+            "{table}"
+        );
+        assert_eq!(report.counts.delivered, report.counts.expected);
+    }
+    // 12 clients have sent 14 times each, one after another.
+    assert!(slept[0] > 50 && slept[1] < slept[0] / 4, "{slept:?}");
 }

@@ -17,7 +17,7 @@ use super::values::{
     parse_number, parse_seed, parse_size, parse_whole,
 };
 use crate::exit::Failure;
-use crate::scenario::{MessageKind, Profile, Scenario, Schedule};
+use crate::scenario::{MessageKind, Polling, Profile, Scenario, Schedule};
 use crate::target::Target;
 
 /// What is put on the server.
@@ -161,6 +161,10 @@ pub struct LoadArgs {
     /// Threads that drive the clients [default: half of the cores]
     #[arg(long, env = "LOADGEN_THREADS", help_heading = "Generator", value_parser = parse_whole::<usize>)]
     pub threads: Option<usize>,
+    /// Poll without sleeping, so that neither the generator's waking nor what the server pays for
+    /// it is in the figures; each thread takes a core of its own, beside the server's
+    #[arg(long, env = "LOADGEN_SPIN", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), help_heading = "Generator")]
+    pub spin: bool,
     /// Address to connect from, or a range such as 127.0.0.2-127.0.0.9; repeatable
     #[arg(long, env = "LOADGEN_SOURCE_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_addresses, help_heading = "Generator")]
     pub source_address: Vec<Addresses>,
@@ -221,6 +225,9 @@ impl LoadArgs {
         scenario.stall = self.stall;
         if let Some(threads) = self.threads {
             scenario.threads = threads;
+        }
+        if self.spin {
+            scenario.polling = Polling::Spinning;
         }
         scenario.source_addresses = self.source_addresses()?;
         scenario.server_pid = self.server_pid;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::scenario::{MessageKind, Scenario, Schedule, Trust};
+use crate::scenario::{MessageKind, Polling, Scenario, Schedule, Trust};
 
 fn read(args: &[&str]) -> Result<Cli, Answer> {
     let args = std::iter::once("loadgen").chain(args.iter().copied());
@@ -112,6 +112,7 @@ fn every_flag_arrives() {
         "--stalling-readers=4",
         "--stall=1s",
         "--threads=2",
+        "--spin",
         "--source-address=127.0.0.2-127.0.0.4",
         "--source-address=127.0.0.3,127.0.0.9",
         "--server-pid=42",
@@ -149,7 +150,7 @@ fn every_flag_arrives() {
         (scenario.stalling_readers, scenario.stall),
         (4, Duration::from_secs(1))
     );
-    assert_eq!(scenario.threads, 2);
+    assert_eq!((scenario.threads, scenario.polling), (2, Polling::Spinning));
     let addresses: Vec<String> = scenario
         .source_addresses
         .iter()

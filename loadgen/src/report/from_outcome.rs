@@ -13,7 +13,7 @@ use super::model::{
     Server, Stages, TlsScenario, Traffic, Validity,
 };
 use crate::outcome::{self, InvalidReason, Outcome, Stopped};
-use crate::scenario::{MessageKind, Profile, Scenario, Schedule, Tls, Trust};
+use crate::scenario::{MessageKind, Polling, Profile, Scenario, Schedule, Tls, Trust};
 
 impl From<&Outcome> for Report {
     fn from(outcome: &Outcome) -> Self {
@@ -110,6 +110,11 @@ impl From<&Scenario> for ScenarioReport {
             stalling_readers: scenario.stalling_readers as u64,
             stall_s: scenario.stall.as_secs_f64(),
             threads: scenario.threads as u64,
+            polling: match scenario.polling {
+                Polling::Sleeping => "sleeping",
+                Polling::Spinning => "spinning",
+            }
+            .to_owned(),
             source_addresses: scenario.source_addresses.len() as u64,
             seed: scenario.seed,
             room_prefix: scenario.room_prefix.clone(),

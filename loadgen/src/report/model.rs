@@ -129,6 +129,9 @@ pub struct ScenarioReport {
     pub stall_s: f64,
     /// Threads of the load generator.
     pub threads: u64,
+    /// How they waited: `sleeping`, or `spinning` (--spin).
+    #[serde(default = "sleeping")]
+    pub polling: String,
     /// Local addresses connected from; 0 is the system's choice.
     pub source_addresses: u64,
     /// Seed of schedule and content.
@@ -142,6 +145,11 @@ pub struct ScenarioReport {
 /// What the timeline's resolution was before it could be chosen.
 fn one_second() -> f64 {
     1.0
+}
+
+/// How the generator waited before there was a choice.
+fn sleeping() -> String {
+    "sleeping".to_owned()
 }
 
 /// How TLS was done.
@@ -577,7 +585,7 @@ impl Server {
 impl ScenarioReport {
     /// What makes two runs incomparable, each as `name: this and that`; empty when they put the
     /// same load on a server. Where the server is, how the generator is spread and the seed may
-    /// differ. `clients_too` is false for reports that are about to be joined, whose timelines
+    /// differ, not how it waits: who wakes it pays for that. `clients_too` is false for reports that are about to be joined, whose timelines
     /// must have one resolution.
     #[must_use]
     pub fn differences(&self, other: &Self, clients_too: bool) -> Vec<String> {
@@ -631,6 +639,7 @@ impl ScenarioReport {
             other.size_bytes.to_string(),
         );
         compare("schedule", self.schedule.clone(), other.schedule.clone());
+        compare("polling", self.polling.clone(), other.polling.clone());
         compare("kind", self.kind.clone(), other.kind.clone());
         compare(
             "duration",

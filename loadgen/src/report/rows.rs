@@ -216,10 +216,11 @@ pub(super) fn facts(report: &Report) -> Vec<Fact> {
     }
     server(report, &mut facts);
     let generator = &report.generator;
-    let threads = if generator.threads == 1 {
-        "thread"
-    } else {
-        "threads"
+    let threads = match (generator.threads, report.scenario.polling.as_str()) {
+        (1, "spinning") => "thread that never sleeps (--spin)",
+        (1, _) => "thread",
+        (_, "spinning") => "threads that never sleep (--spin)",
+        _ => "threads",
     };
     facts.push((
         "generator",

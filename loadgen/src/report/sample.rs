@@ -79,6 +79,7 @@ pub(crate) fn report() -> Report {
             stalling_readers: 0,
             stall_s: 0.5,
             threads: 1,
+            polling: "sleeping".to_owned(),
             source_addresses: 0,
             seed: 7,
             room_prefix: "lg-0000000000000007".to_owned(),

@@ -37,7 +37,7 @@ use super::schedule::{Period, Ring};
 use super::trust::Secure;
 use crate::outcome::Connections;
 use crate::payload::{Codec, Room};
-use crate::scenario::{MessageKind, Scenario};
+use crate::scenario::{MessageKind, Polling, Scenario};
 
 /// What one `recv` may take: large, so that a server that coalesces is read as cheaply as it
 /// writes; still well within the second-level cache.
@@ -106,6 +106,7 @@ pub(crate) struct Worker {
     index: usize,
 
     poll: Poll,
+    polling: Polling,
     alarm: Alarm,
     lateness: Lateness,
     buffer: Box<[u8]>,
@@ -196,6 +197,7 @@ impl Worker {
             index,
             alarm: Alarm::new(poll.registry(), ALARM)?,
             lateness: Lateness::default(),
+            polling: scenario.polling,
             poll,
             buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             out: Vec::new(),
@@ -297,7 +299,8 @@ impl Worker {
             Nanos::MAX => due,
             due => due.saturating_sub(self.lateness.ahead()),
         };
-        let sleep = next > self.now && self.again.is_empty();
+        let idle = next > self.now && self.again.is_empty();
+        let sleep = idle && self.polling == Polling::Sleeping;
         let timeout = if sleep {
             self.alarm.arm(next, self.now)?
         } else {
