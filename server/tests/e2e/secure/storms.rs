@@ -73,7 +73,7 @@ fn a_request_that_trickles_over_tls_is_told_408() {
 #[test]
 fn a_storm_of_hellos_that_never_go_on_leaves_nothing_behind() {
     const STORM: usize = 500;
-    // Long enough that nobody has to go for somebody else.
+    // Long enough that each gets its first flight.
     let mut scene = Scene::begin(&["--handshake-timeout", "2s"]);
     let hello = scene.stranger(VERSIONS[0]).records();
     scene.relay.ended(1);
@@ -106,7 +106,12 @@ fn a_storm_of_hellos_that_never_go_on_leaves_nothing_behind() {
     println!("resident: {quiet} bytes before, then {after:?}");
     assert!(after[0] < quiet + (16 << 20), "{quiet}, then {after:?}");
     assert!(after[2] < after[0] + (2 << 20), "{quiet}, then {after:?}");
-    scene.end(&[("handshake_timeout", 3 * STORM as u64), ("peer_gone", 1)]);
+    // On a busy machine some have to go before their time, for others.
+    let ends = scene.farewell(3 * STORM as u64 + 1);
+    let of = |label: &str| ends.get(label).copied().unwrap_or_default();
+    let unfinished = of("handshake_timeout") + of("handshake_refused");
+    assert_eq!(unfinished, 3 * STORM as u64, "{ends:?}");
+    assert_eq!((of("peer_gone"), of("drain")), (1, 2), "{ends:?}");
 }
 
 /// With RSA of 4,096 bits their first flights alone take most of the time that each of them has. In the order of arrival
