@@ -22,14 +22,26 @@ use crate::transport::Security;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Current {
     Nothing,
-    /// The first `usize` of `Flush::ranges`, of this room's batch in this dialect.
-    Batch(u32, RoomId, Dialect, usize),
+    /// The first of `Flush::ranges`, of a room's batch.
+    Batch(Direct),
     /// What waits, as it is.
     Waiting(u32),
     /// What was assembled for a player that speaks roomcast.v1.
     Bundles(u32),
     /// What the sealer holds; it has been taken out of wherever it was.
     Sealed(u32),
+}
+
+/// A member's part of a batch on its way to the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Direct {
+    slot: u32,
+    room: RoomId,
+    dialect: Dialect,
+    /// How many of `Flush::ranges`.
+    ranges: usize,
+    /// Bytes of all of them.
+    bytes: usize,
 }
 
 /// Where the flush of this iteration stands.
@@ -223,12 +235,14 @@ impl Shard {
     pub fn pending(&self) -> Pending<'_> {
         match self.flush.current {
             Current::Nothing => Pending::One(&[]),
-            Current::Batch(_, room, dialect, count) => {
-                let batch = self.rooms[room].batch().expect("its fan-out is running");
-                let encoding = batch.encoding(dialect);
-                match self.flush.ranges[..count] {
+            Current::Batch(direct) => {
+                let batch = self.rooms[direct.room]
+                    .batch()
+                    .expect("its fan-out is running");
+                let encoding = batch.encoding(direct.dialect);
+                match self.flush.ranges[..direct.ranges] {
                     [(start, end)] => Pending::One(encoding.slice(start..end)),
-                    _ => Pending::Ranges(encoding, &self.flush.ranges[..count]),
+                    _ => Pending::Ranges(encoding, &self.flush.ranges[..direct.ranges]),
                 }
             }
             Current::Bundles(_) => Pending::One(self.v1.assembled()),
@@ -240,6 +254,13 @@ impl Shard {
     /// What became of the write that [`Shard::next_write`] named.
     pub fn wrote(&mut self, written: Written) {
         self.counters.writes += 1;
+        if let (Current::Batch(direct), Written::Bytes(n)) = (&self.flush.current, written)
+            && n == direct.bytes
+        {
+            let slot = direct.slot;
+            self.flush.current = Current::Nothing;
+            return self.took(slot, n);
+        }
         let (current, count) = (
             mem::replace(&mut self.flush.current, Current::Nothing),
             written,
@@ -247,7 +268,7 @@ impl Shard {
         match (current, count) {
             (Current::Nothing, _) => {}
             (
-                Current::Batch(slot, ..)
+                Current::Batch(Direct { slot, .. })
                 | Current::Bundles(slot)
                 | Current::Waiting(slot)
                 | Current::Sealed(slot),
@@ -255,13 +276,11 @@ impl Shard {
             ) => {
                 self.failed(slot);
             }
-            (Current::Batch(slot, room, dialect, ranges), Written::Bytes(n)) => {
-                self.took(slot, n);
-                self.batch_written(slot, room, dialect, ranges, n);
+            (Current::Batch(direct), Written::Bytes(n)) => {
+                self.took(direct.slot, n);
+                self.keep_rest(direct, n);
             }
-            (Current::Batch(slot, room, dialect, ranges), Written::Blocked) => {
-                self.batch_written(slot, room, dialect, ranges, 0);
-            }
+            (Current::Batch(direct), Written::Blocked) => self.keep_rest(direct, 0),
             (Current::Bundles(slot), Written::Bytes(n)) => {
                 self.took(slot, n);
                 self.bundles_written(slot, n);
@@ -309,26 +328,29 @@ impl Shard {
             let batch = self.rooms[id].batch().expect("its fan-out is running");
             let encoding = batch.encoding(receiver.dialect);
             let mut others = batch.others(receiver.dialect, receiver.member, receiver.from);
-            let mut count = 0;
+            let (mut count, mut bytes) = (0, 0);
             let direct = loop {
                 match others.next() {
                     None => break true,
                     Some(_) if count == DIRECT_RANGES => break false,
                     Some(range) => {
+                        bytes += (range.end - range.start) as usize;
                         self.flush.ranges[count] = (range.start, range.end);
                         count += 1;
                     }
                 }
             };
             if direct {
-                let bytes: usize = self.flush.ranges[..count]
-                    .iter()
-                    .map(|(start, end)| (end - start) as usize)
-                    .sum();
                 self.flush.served += (bytes / FANOUT_PORTION) as u32;
                 match &mut connection.security {
                     Security::Plain => {
-                        self.flush.current = Current::Batch(slot, id, receiver.dialect, count);
+                        self.flush.current = Current::Batch(Direct {
+                            slot,
+                            room: id,
+                            dialect: receiver.dialect,
+                            ranges: count,
+                            bytes,
+                        });
                         return (count > 0).then_some(slot);
                     }
                     Security::Tls(_) if count == 0 => return None,
@@ -401,23 +423,17 @@ impl Shard {
         self.close_if_empty(id);
     }
 
-    /// The socket took `written` bytes of the batch's ranges; the rest is queued.
-    fn batch_written(
-        &mut self,
-        slot: u32,
-        room: RoomId,
-        dialect: Dialect,
-        ranges: usize,
-        written: usize,
-    ) {
+    /// The socket took only `written` bytes of the batch's ranges; the rest is queued.
+    #[cold]
+    fn keep_rest(&mut self, direct: Direct, written: usize) {
+        let Direct {
+            slot,
+            room,
+            dialect,
+            ranges,
+            ..
+        } = direct;
         let ranges = &self.flush.ranges[..ranges];
-        let total: usize = ranges
-            .iter()
-            .map(|(start, end)| (end - start) as usize)
-            .sum();
-        if written == total {
-            return;
-        }
         self.rooms[room].lend(dialect);
         let batch = self.rooms[room].batch().expect("its fan-out is running");
         let encoding = batch.encoding(dialect);
