@@ -69,8 +69,6 @@ fn text(line: &str) -> Option<&str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     #[test]
     fn every_event_once_and_in_order(steps in prop::collection::vec(step(), 1..120)) {
         let mut stage = Stage::new(Limits { packets_per_second: 10_000, grace_ms: 600_000, ..Limits::default() });
