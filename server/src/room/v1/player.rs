@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_player_is_small() {
-        assert!(size_of::<Player>() <= 192, "{} bytes", size_of::<Player>());
+        assert!(size_of::<Player>() <= 136, "{} bytes", size_of::<Player>());
     }
 
     #[test]

@@ -53,9 +53,12 @@ pub enum Unchanged {
     Limit,
 }
 
-/// What one owner has, in the order in which the keys were first set.
+/// What one owner has, in the order in which the keys were first set; a word for who has none.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Properties {
+pub struct Properties(Option<Box<Owned>>);
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Owned {
     all: Vec<Property>,
     /// Bytes of all keys and values.
     bytes: usize,
@@ -64,11 +67,38 @@ pub struct Properties {
 impl Properties {
     /// Bytes of all keys and values.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.0.as_ref().map_or(0, |owned| owned.bytes)
     }
 
     /// Makes all changes, which then have this version, or none.
     pub fn change(
+        &mut self,
+        changes: List<'_, Change<'_>>,
+        version: u64,
+        bounds: Bounds,
+    ) -> Result<(), Unchanged> {
+        let owned = self.0.get_or_insert_default();
+        let changed = owned.change(changes, version, bounds);
+        if owned.all.is_empty() {
+            self.0 = None;
+        }
+        changed
+    }
+
+    /// All of them, with their versions.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Changed<'_>> + Clone {
+        let all = self.0.as_ref().map_or(&[][..], |owned| &owned.all);
+        all.iter().map(|property| Changed {
+            // Only a name can have become a key.
+            key: Name::new(&property.key).unwrap_or(Name::NONE),
+            version: property.version,
+            value: Some(property.value.payload()),
+        })
+    }
+}
+
+impl Owned {
+    fn change(
         &mut self,
         changes: List<'_, Change<'_>>,
         version: u64,
@@ -115,20 +145,7 @@ impl Properties {
             }
         }
         self.bytes = bytes;
-        if self.all.is_empty() {
-            self.all = Vec::new();
-        }
         Ok(())
-    }
-
-    /// All of them, with their versions.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Changed<'_>> + Clone {
-        self.all.iter().map(|property| Changed {
-            // Only a name can have become a key.
-            key: Name::new(&property.key).unwrap_or(Name::NONE),
-            version: property.version,
-            value: Some(property.value.payload()),
-        })
     }
 
     fn find(&self, key: Name<'_>) -> Option<usize> {
