@@ -20,9 +20,13 @@ enum Ended {
     Closed(Option<roomcast_protocol::close::CloseCode>),
     /// By a breach of the protocol.
     Violated(Violation),
-    /// By what a roomcast.v1 player said.
+    /// By what a client of roomcast.v1 said; boxed, so that a run of raw frames does not carry room for it.
+    V1(Box<EndedV1>),
+}
+
+enum EndedV1 {
     Told(Ending),
-    /// By the first message of a connection at a door.
+    /// It is the first message of a connection at a door.
     Joins(RoomId, MessageKind, Vec<u8>),
 }
 
@@ -93,11 +97,12 @@ impl Shard {
                         Place::V1 { room, seat } => {
                             let outbox = &mut connection.outbox;
                             if let Err(ending) = v1.hear((room, seat), kind, payload, now, outbox) {
-                                break Ended::Told(ending);
+                                break Ended::V1(Box::new(EndedV1::Told(ending)));
                             }
                         }
                         Place::Door { room } => {
-                            break Ended::Joins(room, kind, payload.to_vec());
+                            let joins = EndedV1::Joins(room, kind, payload.to_vec());
+                            break Ended::V1(Box::new(joins));
                         }
                         Place::Echo => {
                             connection.outbox.push_own(|out| {
@@ -122,11 +127,13 @@ impl Shard {
         }
         let rest = input;
         match ended {
-            Ended::Joins(room, kind, message) => {
-                self.join_v1(slot, room, kind, &message);
-                self.receive_early(slot, rest);
-            }
-            Ended::Told(ending) => self.end_v1(slot, ending),
+            Ended::V1(ended) => match *ended {
+                EndedV1::Joins(room, kind, message) => {
+                    self.join_v1(slot, room, kind, &message);
+                    self.receive_early(slot, rest);
+                }
+                EndedV1::Told(ending) => self.end_v1(slot, ending),
+            },
             Ended::No if unacked.is_none() && self.v1.ack_at(place).is_some() => self.rearm(slot),
             Ended::No => {}
             Ended::Closed(code) => self.answer_close(slot, code),

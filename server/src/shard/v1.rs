@@ -296,7 +296,8 @@ impl V1 {
         self.count_log(id);
     }
 
-    /// Does what the packets of a message ask for.
+    /// Does what the packets of a message ask for. Apart from the loop over raw frames, which it would make slower.
+    #[inline(never)]
     pub(super) fn hear(
         &mut self,
         (id, seat): (RoomId, v1::Seat),
