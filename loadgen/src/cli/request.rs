@@ -23,7 +23,7 @@ pub struct RequestArgs {
         help_heading = "Target"
     )]
     pub header: Vec<Header>,
-    /// Origin of the page that the clients would be of, such as https://example.org
+    /// Origin of the page that the clients would be of, such as <https://example.org>
     #[arg(long, env = "LOADGEN_ORIGIN", value_name = "ORIGIN", value_parser = parse_value, help_heading = "Target")]
     pub origin: Option<String>,
     /// Subprotocol to ask for; a server that does not choose it lets nobody in
