@@ -1,0 +1,156 @@
+//! From the door to a seat: the first packet of a connection, and what it is answered.
+
+use roomcast_protocol::frame::MessageKind;
+use roomcast_protocol::v1::{Life, Token, down, up};
+
+use super::{BadPacket, Ending};
+use crate::delivery::Dialect;
+use crate::room::v1::{self, Occasion, Return, RoomId};
+use crate::shard::connection::{Closing, Phase};
+use crate::shard::player::{Link, Place, PlayerId};
+use crate::shard::{CloseReason, Shard};
+use crate::transport;
+
+impl Shard {
+    /// A connection that chose roomcast.v1 waits at the door of its room for its first packet.
+    pub(in crate::shard) fn stand_at_door(&mut self, slot: u32, name: &str) -> PlayerId {
+        let room = self.v1.rooms.open(name);
+        self.v1.rooms[room].at_door += 1;
+        self.place(slot, Place::Door { room }, Dialect::Raw)
+    }
+
+    /// The first message of a connection at a door.
+    pub(in crate::shard) fn join_v1(
+        &mut self,
+        slot: u32,
+        id: RoomId,
+        kind: MessageKind,
+        message: &[u8],
+    ) {
+        let joined = match up::decode(message).map(|mut packets| (packets.next(), packets.next())) {
+            _ if kind == MessageKind::Text => Err(BadPacket::Text.into()),
+            Err(malformed) | Ok((Some(Err(malformed)), _)) => Err(malformed.into()),
+            Ok((Some(Ok(up::Packet::Join(join))), None)) => self.seat_v1(slot, id, &join),
+            Ok(_) => Err(BadPacket::NoJoin.into()),
+        };
+        if let Err(ending) = joined {
+            self.end_v1(slot, ending);
+        }
+    }
+
+    /// Closes, and says what was wrong.
+    pub(in crate::shard) fn end_v1(&mut self, slot: u32, ending: Ending) {
+        match ending {
+            Ending::Reason(reason) => self.close(slot, reason),
+            Ending::Bad(bad) => {
+                self.close_saying(slot, CloseReason::BadPacket, &bad.to_string());
+            }
+        }
+    }
+
+    fn seat_v1(&mut self, slot: u32, id: RoomId, join: &up::Join<'_>) -> Result<(), Ending> {
+        let Phase::Open(door) = self.connections[slot as usize].phase else {
+            return Ok(());
+        };
+        let now = self.now32();
+        let room = &mut self.v1.rooms[id];
+        let is_new = room.players() == 0;
+        let known = join
+            .back
+            .and_then(|back| Some((room.find(&back.token)?, back.cursor)));
+        let (seat, welcome) = if let Some((seat, cursor)) = known {
+            if cursor.is_some_and(|cursor| room.is_behind(cursor)) {
+                return Err(BadPacket::AheadOfLog.into());
+            }
+            let player = room[seat].player;
+            self.players.remove(door as usize);
+            self.link(player, slot);
+            match self.v1.rooms[id].attach(seat, cursor, now) {
+                Return::Resumed => (seat, None),
+                Return::Welcomed(reset) => (seat, Some((reset, false))),
+            }
+        } else {
+            if self.rooms.find(room.name()).is_some() {
+                return Err(CloseReason::OtherDialect.into());
+            }
+            match join.mode {
+                up::Mode::Join if is_new => return Err(CloseReason::NoSuchRoom.into()),
+                up::Mode::Create if !is_new => return Err(CloseReason::RoomExists.into()),
+                _ => {}
+            }
+            if is_new {
+                if !self.common.take_room() {
+                    return Err(CloseReason::TooManyRooms.into());
+                }
+                room.create(Life(random()), join.wishes, &self.v1.rules);
+            } else if room.is_full() {
+                return Err(CloseReason::RoomFull.into());
+            }
+            let seat = room.join(door, join, Token(random()), now, &self.v1.rules);
+            self.players[door as usize].place = Place::V1 { room: id, seat };
+            let reset = join.back.map(|_| down::reset::GONE);
+            (seat, Some((reset, is_new)))
+        };
+        let room = &mut self.v1.rooms[id];
+        room.at_door -= 1;
+        room[seat].kept_alive_at = now;
+        if let Some((reset, created)) = welcome {
+            self.welcome_v1(slot, id, seat, reset, created);
+        }
+        self.list(slot);
+        self.v1.touch(id, self.now);
+        self.rearm(slot);
+        Ok(())
+    }
+
+    /// A player is reached over the connection in this slot from here on. If its old one still stands, that has no player
+    /// any more: nothing that it may still bring is applied.
+    fn link(&mut self, id: PlayerId, slot: u32) {
+        match self.players[id as usize].link {
+            Link::Here(old) => {
+                self.unburden(id, old);
+                self.note(old, CloseReason::Replaced, None);
+                self.connections[old as usize].phase = Phase::Closing(Closing::Flush);
+                self.common.return_seat();
+                self.close(old, CloseReason::Replaced);
+            }
+            Link::Away { .. } => {
+                self.player_timers.disarm(id);
+                self.common.return_away();
+            }
+        }
+        self.players[id as usize].link = Link::Here(slot);
+        self.connections[slot as usize].phase = Phase::Open(id);
+    }
+
+    /// Queues a welcome.
+    pub(super) fn welcome_v1(
+        &mut self,
+        slot: u32,
+        id: RoomId,
+        seat: v1::Seat,
+        reset: Option<u64>,
+        created: bool,
+    ) {
+        let occasion = Occasion {
+            reset,
+            created,
+            time: self.now * 1_000,
+        };
+        let outbox = &mut self.connections[slot as usize].outbox;
+        let room = &mut self.v1.rooms[id];
+        room.welcome(seat, occasion, &self.v1.rules, &mut |message| {
+            outbox.push(|out| {
+                transport::encode_binary_head(out, message.len());
+                out.extend_from_slice(message);
+            });
+        });
+    }
+}
+
+/// Random bytes that nobody can guess.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system has random bytes");
+    bytes
+}

@@ -1,0 +1,58 @@
+//! What a connection is owed by the clock: keep-alives, acknowledgements, and being read again.
+
+use crate::limits::HEARD_WITHIN_MS;
+use crate::room::v1::{self, RoomId};
+use crate::shard::Shard;
+use crate::shard::connection::Connection;
+use crate::shard::player::RoomRef;
+use crate::shard::pressure::Reading;
+
+impl Shard {
+    /// Milliseconds until the connection of this player has to be looked at for its sake.
+    pub(in crate::shard) fn v1_wait(
+        &self,
+        connection: &Connection,
+        id: RoomId,
+        seat: v1::Seat,
+    ) -> u32 {
+        let now = self.now32();
+        let player = &self.v1.rooms[id][seat];
+        let left = |at: u32| (at.wrapping_sub(now) as i32).max(0) as u32;
+        let mut wait = left(player.keep_alive_at());
+        if let Some(at) = player.ack_at() {
+            wait = wait.min(left(at));
+        }
+        if connection.reading == Reading::Paused {
+            let broke = player.budget.wait(now, self.v1.rules.rate);
+            if broke > 0 {
+                wait = wait.min(broke);
+            }
+        } else {
+            wait = wait.min(left(connection.heard_at.wrapping_add(HEARD_WITHIN_MS)));
+        }
+        wait
+    }
+
+    /// The timer of a player's connection has expired: what it is owed by now.
+    pub(in crate::shard) fn look_at_v1(&mut self, slot: u32, id: RoomId, seat: v1::Seat) {
+        let now = self.now32();
+        let player = &mut self.v1.rooms[id][seat];
+        let due = |at: u32| now.wrapping_sub(at) as i32 >= 0;
+        if due(player.keep_alive_at()) {
+            // Late by a tick of the timer, but not by ever more of them.
+            player.kept_alive_at = player.keep_alive_at();
+            if due(player.keep_alive_at()) {
+                player.kept_alive_at = now;
+            }
+            player.owed.keep_alive = true;
+        }
+        player.owed.ack |= player.ack_at().is_some_and(due);
+        let broke = player.budget.wait(now, self.v1.rules.rate) > 0;
+        if self.connections[slot as usize].reading == Reading::Paused && !broke {
+            self.unpause(slot, Some(RoomRef::V1(id)));
+        }
+        if self.v1.rooms[id].owes(seat) {
+            self.list(slot);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Connections that speak roomcast.v1: from the door to a seat, packets in, bundles out.
+//!
+//! Owns: the rooms of one shard that speak it, whose turn it is in them, and when they have to be looked at. Must not know:
+//! sockets, TLS. Invariant: a player outlives its connection unless it said that it leaves ([`parting`]).
+
+mod door;
+mod due;
+mod parting;
+mod rounds;
+
+use std::hash::RandomState;
+use std::mem;
+
+use roomcast_protocol::frame::MessageKind;
+use roomcast_protocol::v1::{Malformed, PROPERTIES_MAX, up};
+
+use super::connection::Phase;
+use super::player::{Place, RoomRef};
+use super::{CloseReason, Shard};
+use crate::delivery::Outbox;
+use crate::limits::{LOG_BYTES_MIN, Limits, PROPERTY_BYTES, ROOM_PROPERTY_BYTES};
+use crate::room::v1::{self, Bounds, Bundle, Effect, Rate, RoomId, Rooms, Rules, Spent};
+use crate::timer::Wheel;
+use crate::transport;
+
+/// What a client sent that no honest one sends: what 4006 says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadPacket {
+    /// Its bytes mean nothing.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A text message.
+    #[error("a text message: all messages are binary")]
+    Text,
+    /// Something else than a JOIN, or more.
+    #[error("the first message is a JOIN and nothing else")]
+    NoJoin,
+    /// Something before the JOIN was answered.
+    #[error("a message before the JOIN was answered")]
+    Early,
+    /// Another JOIN.
+    #[error("JOIN: this connection has joined")]
+    JoinedTwice,
+    /// A cursor that this room has not come to.
+    #[error("JOIN: the cursor is ahead of the room")]
+    AheadOfLog,
+}
+
+/// Why a roomcast.v1 connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Reason(CloseReason),
+    Bad(BadPacket),
+}
+
+impl From<CloseReason> for Ending {
+    fn from(reason: CloseReason) -> Self {
+        Self::Reason(reason)
+    }
+}
+
+impl From<BadPacket> for Ending {
+    fn from(bad: BadPacket) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl From<Malformed> for Ending {
+    fn from(malformed: Malformed) -> Self {
+        Self::Bad(malformed.into())
+    }
+}
+
+/// The rooms of a shard that speak roomcast.v1, and where the rounds over their players stand.
+#[derive(Debug)]
+pub(super) struct V1 {
+    pub(super) rooms: Rooms,
+    rules: Rules,
+    /// Rooms in which something was said.
+    dirty: Vec<RoomId>,
+    /// Rooms whose players have their turn, one room after the other.
+    rounds: Vec<RoomId>,
+    /// Which of them, and how many players were served since.
+    at: usize,
+    served: u32,
+    /// When rooms have to be looked at.
+    wheel: Wheel,
+    /// Bytes of all logs.
+    log_bytes: usize,
+    bundle: Bundle,
+    /// What is assembled for one write.
+    assembled: Vec<u8>,
+}
+
+impl V1 {
+    pub(super) fn new(limits: &Limits, reactors: usize, now: u64) -> Self {
+        let rules = Rules {
+            players_max: limits.max_room_members,
+            grace_ms: limits.grace_ms,
+            rate: Rate {
+                per_second: limits.packets_per_second,
+                burst: limits.packets_per_second.saturating_mul(2),
+            },
+            message_max: limits.max_message,
+            properties: Bounds {
+                count: PROPERTIES_MAX,
+                bytes: PROPERTY_BYTES,
+            },
+            property_bytes_max: ROOM_PROPERTY_BYTES,
+            // Who keeps up is served from it too.
+            log_bytes_max: limits.log_bytes_max.max(limits.outbox_bytes_max * 2),
+            logs_bytes_max: limits.logs_bytes_max / reactors,
+            behind_max: limits.outbox_bytes_max as u64,
+        };
+        Self {
+            rooms: Rooms::new(RandomState::new()),
+            rules,
+            dirty: Vec::new(),
+            rounds: Vec::new(),
+            at: 0,
+            served: 0,
+            wheel: Wheel::new(now),
+            bundle: Bundle::default(),
+            log_bytes: 0,
+            assembled: Vec::new(),
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        !self.rounds.is_empty()
+    }
+
+    /// Begins a round in each room in which something was said.
+    pub(super) fn begin_rounds(&mut self) {
+        let Self {
+            rooms,
+            dirty,
+            rounds,
+            ..
+        } = self;
+        dirty.retain(|&id| {
+            let Some(room) = rooms.get_mut(id) else {
+                return false;
+            };
+            if room.begin_round() {
+                rounds.push(id);
+            }
+            room.dirty = room.unserved() > 0 && room.is_serving();
+            room.dirty
+        });
+        self.restart();
+    }
+
+    /// This iteration has no time left: the next one goes on where the rounds stand. Whether some were not done.
+    pub(super) fn carry_rounds(&mut self) -> bool {
+        let at = self.at.min(self.rounds.len());
+        self.rounds.rotate_left(at);
+        at < self.rounds.len()
+    }
+
+    /// The rounds go on in a new iteration.
+    pub(super) fn restart(&mut self) {
+        self.at = 0;
+        self.served = 0;
+    }
+
+    /// Whether a round is to begin.
+    pub(super) fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Bytes of all logs.
+    pub(super) fn log_bytes(&self) -> usize {
+        self.log_bytes
+    }
+
+    /// When rooms have to be looked at.
+    pub(super) fn timers(&self) -> &Wheel {
+        &self.wheel
+    }
+
+    /// What was assembled for the current write.
+    pub(super) fn assembled(&self) -> &[u8] {
+        &self.assembled
+    }
+
+    /// When a player is to be told how many of its packets were applied.
+    pub(super) fn ack_at(&self, place: Place) -> Option<u32> {
+        match place {
+            Place::V1 { room, seat } => self.rooms[room][seat].ack_at(),
+            Place::Room { .. } | Place::Door { .. } | Place::Echo => None,
+        }
+    }
+
+    /// Whether a player has sent more packets than it may, and so has to wait.
+    pub(super) fn is_broke(&self, place: Place, now: u32) -> bool {
+        match place {
+            Place::V1 { room, seat } => {
+                self.rooms[room][seat].budget.wait(now, self.rules.rate) > 0
+            }
+            Place::Room { .. } | Place::Door { .. } | Place::Echo => false,
+        }
+    }
+
+    /// Lets go of what nobody can ask for any more.
+    pub(super) fn expire(&mut self, now: u64, expired: &mut Vec<u32>) {
+        self.wheel.expire(now, expired);
+        for id in expired.drain(..) {
+            if let Some(room) = self.rooms.get_mut(id) {
+                room.forget(now as u32);
+                self.count_log(id);
+                self.arm(id, now);
+            }
+        }
+    }
+
+    /// Keeps the sum of all logs.
+    fn count_log(&mut self, id: RoomId) {
+        let more = self.rooms[id].log_grew();
+        self.log_bytes = self.log_bytes.saturating_add_signed(more);
+    }
+
+    /// Arms the timer of a room.
+    fn arm(&mut self, id: RoomId, now: u64) {
+        if let Some(wait) = self.rooms[id].forgets_in(now as u32) {
+            self.wheel.arm(id, now + u64::from(wait));
+            self.rooms[id].timed = true;
+        } else {
+            self.rooms[id].timed = false;
+        }
+    }
+
+    /// Something was said in a room.
+    fn touch(&mut self, id: RoomId, now: u64) {
+        if !mem::replace(&mut self.rooms[id].dirty, true) {
+            self.dirty.push(id);
+        }
+        if !self.rooms[id].timed {
+            self.arm(id, now);
+        }
+        self.count_log(id);
+        let most = if self.log_bytes > self.rules.logs_bytes_max {
+            LOG_BYTES_MIN
+        } else {
+            self.rules.log_bytes_max
+        };
+        self.rooms[id].shorten_log(most);
+        self.count_log(id);
+    }
+
+    /// Does what the packets of a message ask for. Apart from the loop over raw frames, which it would make slower.
+    #[inline(never)]
+    pub(super) fn hear(
+        &mut self,
+        (id, seat): (RoomId, v1::Seat),
+        kind: MessageKind,
+        message: &[u8],
+        now: u64,
+        outbox: &mut Outbox,
+    ) -> Result<(), Ending> {
+        if kind == MessageKind::Text {
+            return Err(BadPacket::Text.into());
+        }
+        let room = &mut self.rooms[id];
+        let mut said = false;
+        let mut ended = Ok(());
+        for packet in up::decode(message)? {
+            let packet = match packet {
+                Ok(packet) => packet,
+                Err(malformed) => {
+                    ended = Err(malformed.into());
+                    break;
+                }
+            };
+            if room[seat].budget.take(now as u32, self.rules.rate) == Spent::Over {
+                ended = Err(CloseReason::TooManyPackets.into());
+                break;
+            }
+            match room.hear(seat, packet, now as u32, &self.rules) {
+                Effect::None => {}
+                Effect::Said => said = true,
+                Effect::Pong(echo) => {
+                    let mut pong = Vec::new();
+                    v1::Room::write_pong(echo, now * 1_000, &mut pong);
+                    outbox.push_own(|out| {
+                        transport::encode_binary_head(out, pong.len());
+                        out.extend_from_slice(&pong);
+                    });
+                }
+                Effect::Leave => {
+                    ended = Err(CloseReason::Left.into());
+                    break;
+                }
+                Effect::JoinedTwice => {
+                    ended = Err(BadPacket::JoinedTwice.into());
+                    break;
+                }
+            }
+        }
+        if said {
+            self.touch(id, now);
+        }
+        ended
+    }
+}
+
+impl Shard {
+    /// The name of a room of either kind.
+    pub(super) fn room_name(&self, room: RoomRef) -> &str {
+        match room {
+            RoomRef::Batches(id) => self.rooms[id].name(),
+            RoomRef::V1(id) => self.v1.rooms[id].name(),
+        }
+    }
+
+    /// The seat of the connection in this slot, if it is that of a roomcast.v1 player.
+    pub(super) fn seat_of(&self, slot: u32) -> Option<(RoomId, v1::Seat)> {
+        match self.connections[slot as usize].phase {
+            Phase::Open(player) => match self.players[player as usize].place {
+                Place::V1 { room, seat } => Some((room, seat)),
+                Place::Room { .. } | Place::Door { .. } | Place::Echo => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the room of the player in this slot has something for it.
+    pub(super) fn is_owed(&self, slot: u32) -> bool {
+        self.seat_of(slot)
+            .is_some_and(|(room, seat)| self.v1.rooms[room].owes(seat))
+    }
+}

@@ -1,0 +1,164 @@
+//! How players and connections part: who leaves, and who keeps its seat. There is an answer for every reason.
+
+use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::v1::down;
+
+use crate::limits::GOING_AWAY_MS;
+use crate::room::v1::{self, RoomId};
+use crate::shard::player::Link;
+use crate::shard::{CloseReason, DisconnectReason, EndReason, Shard};
+
+/// What becomes of a player whose connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// It is gone.
+    Leaves,
+    /// It keeps its seat, for so many ms at most.
+    Detaches(u32),
+}
+
+/// Whether a player leaves with its connection, for every reason. `code` is what its own close frame said.
+fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
+    use CloseReason::{
+        BadPacket, BadText, Drain, EmptyFragments, Idle, Left, NoJoin, NoSuchRoom, OtherDialect,
+        Replaced, RoomExists, RoomFull, SlowConsumer, TlsSpent, TooBig, TooManyPackets,
+        TooManyRooms, Violation,
+    };
+    use EndReason::{
+        Answered, ConnectionLost, Full, HandshakeRefused, HandshakeTimeout, Internal, Overloaded,
+        PeerClosed, PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
+    };
+    match reason {
+        DisconnectReason::Close(Left) => Parting::Leaves,
+        DisconnectReason::End(PeerClosed) => match code {
+            Some(CloseCode::NORMAL) => Parting::Leaves,
+            Some(CloseCode::GOING_AWAY) => Parting::Detaches(GOING_AWAY_MS),
+            _ => Parting::Detaches(u32::MAX),
+        },
+        DisconnectReason::Close(
+            BadPacket | BadText(_) | Drain | EmptyFragments(_) | Idle | SlowConsumer | TlsSpent
+            | TooBig(_) | TooManyPackets | Violation(_),
+        )
+        | DisconnectReason::End(
+            ConnectionLost | Internal | PeerGone | TlsTruncated | TlsViolation,
+        ) => Parting::Detaches(u32::MAX),
+        // Nobody has a seat then.
+        DisconnectReason::Close(
+            NoJoin | NoSuchRoom | OtherDialect | Replaced | RoomExists | RoomFull | TooManyRooms,
+        )
+        | DisconnectReason::End(
+            Answered | Full | HandshakeRefused | HandshakeTimeout | Overloaded | Refused(_)
+            | TlsHandshake,
+        ) => Parting::Detaches(u32::MAX),
+    }
+}
+
+impl Shard {
+    /// For how long a player of this room whose connection ends keeps its seat (ms).
+    pub(in crate::shard) fn v1_grace(
+        &self,
+        id: RoomId,
+        reason: DisconnectReason,
+        said: Option<CloseCode>,
+    ) -> Option<u32> {
+        let room = &self.v1.rooms[id];
+        match parting(reason, said) {
+            Parting::Detaches(most) if !self.draining && self.common.take_away() => {
+                Some(room.grace_ms().min(most))
+            }
+            Parting::Detaches(_) | Parting::Leaves => None,
+        }
+    }
+
+    /// A player is away.
+    pub(in crate::shard) fn detach_v1(&mut self, id: RoomId, seat: v1::Seat) {
+        self.common.return_seat();
+        self.v1.rooms[id].detach(seat, self.now as u32);
+        self.v1.touch(id, self.now);
+    }
+
+    /// A player has left, who was reached like this until now.
+    pub(in crate::shard) fn leave_v1(&mut self, id: RoomId, seat: v1::Seat, link: Link) {
+        let reason = match link {
+            Link::Here(_) => {
+                self.common.return_seat();
+                down::left::LEFT
+            }
+            Link::Away { .. } => {
+                self.common.return_away();
+                down::left::GRACE_OVER
+            }
+        };
+        self.v1.rooms[id].leave(seat, reason, self.now as u32);
+        self.v1.touch(id, self.now);
+        if self.v1.rooms[id].end_life() {
+            self.common.return_room();
+        }
+        self.close_v1_if_empty(id);
+    }
+
+    /// Gives up the place at a door.
+    pub(in crate::shard) fn leave_door(&mut self, id: RoomId) {
+        self.v1.rooms[id].at_door -= 1;
+        self.close_v1_if_empty(id);
+    }
+
+    fn close_v1_if_empty(&mut self, id: RoomId) {
+        let logged = self.v1.rooms[id].log_counted();
+        if self.v1.rooms.close_if_empty(id) {
+            self.v1.log_bytes -= logged;
+            self.v1.wheel.disarm(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roomcast_protocol::frame::Violation;
+    use roomcast_protocol::upgrade::Refusal;
+
+    use super::*;
+
+    /// Rule: a leave packet and close 1000 leave; everything else detaches.
+    #[test]
+    fn only_who_says_so_leaves() {
+        use Parting::{Detaches, Leaves};
+        let peer = |code: u16| (EndReason::PeerClosed.into(), Some(CloseCode(code)));
+        let rows: Vec<((DisconnectReason, Option<CloseCode>), Parting)> = vec![
+            ((CloseReason::Left.into(), None), Leaves),
+            (peer(1000), Leaves),
+            (peer(1001), Detaches(5_000)),
+            (peer(1002), Detaches(u32::MAX)),
+            (peer(4000), Detaches(u32::MAX)),
+            ((EndReason::PeerClosed.into(), None), Detaches(u32::MAX)),
+            ((EndReason::PeerGone.into(), None), Detaches(u32::MAX)),
+            ((EndReason::ConnectionLost.into(), None), Detaches(u32::MAX)),
+            ((EndReason::TlsTruncated.into(), None), Detaches(u32::MAX)),
+            ((EndReason::TlsViolation.into(), None), Detaches(u32::MAX)),
+            ((EndReason::Internal.into(), None), Detaches(u32::MAX)),
+            ((CloseReason::Idle.into(), None), Detaches(u32::MAX)),
+            ((CloseReason::SlowConsumer.into(), None), Detaches(u32::MAX)),
+            (
+                (CloseReason::TooManyPackets.into(), None),
+                Detaches(u32::MAX),
+            ),
+            ((CloseReason::TlsSpent.into(), None), Detaches(u32::MAX)),
+            ((CloseReason::Drain.into(), None), Detaches(u32::MAX)),
+            ((CloseReason::BadPacket.into(), None), Detaches(u32::MAX)),
+            (
+                (
+                    CloseReason::Violation(Violation::UnmaskedFrame).into(),
+                    None,
+                ),
+                Detaches(u32::MAX),
+            ),
+            (
+                (EndReason::Refused(Refusal::NotFound).into(), None),
+                Detaches(u32::MAX),
+            ),
+        ];
+        for ((reason, code), expected) in rows {
+            assert_eq!(parting(reason, code), expected, "{reason:?} {code:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Bundles out: whose turn it is, and what becomes of what its socket did not take.
+
+use roomcast_protocol::v1::down;
+
+use super::V1;
+use crate::limits::{BUNDLES_PER_WRITE, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION};
+use crate::room::v1::{self, RoomId};
+use crate::shard::flush::Current;
+use crate::shard::player::{Link, RoomRef};
+use crate::shard::pressure::Pressure;
+use crate::shard::{CloseReason, EndReason, Shard};
+use crate::transport::{self, Security};
+
+impl Shard {
+    /// The next connection of a round with something to write; None when this iteration's rounds are done.
+    pub(in crate::shard) fn next_in_rounds(&mut self) -> Option<u32> {
+        while let Some(&id) = self.v1.rounds.get(self.v1.at) {
+            if self.v1.served >= FANOUT_BUDGET {
+                self.v1.at += 1;
+                self.v1.served = 0;
+                continue;
+            }
+            let served = self.v1.rooms.get_mut(id).and_then(v1::Room::next_turn);
+            let Some(served) = served else {
+                self.v1.rounds.swap_remove(self.v1.at);
+                self.v1.served = 0;
+                if self.v1.rooms.get_mut(id).is_some() {
+                    self.unpause_room(RoomRef::V1(id));
+                }
+                continue;
+            };
+            self.v1.served += 1;
+            if let Link::Here(slot) = self.players[served.player as usize].link
+                && self.offer_bundles(slot, id, served.seat)
+            {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Offers a player what it has not had. True if it is to be written now.
+    pub(in crate::shard) fn offer_bundles(
+        &mut self,
+        slot: u32,
+        id: RoomId,
+        seat: v1::Seat,
+    ) -> bool {
+        let time = self.now * 1_000;
+        let V1 {
+            rooms,
+            rules,
+            bundle,
+            assembled,
+            served,
+            ..
+        } = &mut self.v1;
+        let room = &mut rooms[id];
+        if !room.owes(seat) {
+            return false;
+        }
+        let connection = &mut self.connections[slot as usize];
+        if !connection.writable {
+            if room.falls_behind(seat, rules) {
+                self.reset(slot, id, seat);
+            } else {
+                self.fell_behind(slot, false);
+            }
+            return false;
+        }
+        if !connection.outbox.is_clear() {
+            // What waits there leaves first, in this very flush.
+            self.write_on(slot);
+            return false;
+        }
+        assembled.clear();
+        while assembled.len() < BUNDLES_PER_WRITE {
+            if !room.next_bundle(seat, time, bundle) {
+                self.reset(slot, id, seat);
+                return false;
+            }
+            if bundle.is_empty() {
+                break;
+            }
+            transport::encode_binary_head(assembled, bundle.len());
+            room.write_bundle(bundle, assembled);
+        }
+        *served += (assembled.len() / FANOUT_PORTION) as u32;
+        match &mut connection.security {
+            _ if assembled.is_empty() => false,
+            Security::Plain => {
+                self.flush.current = Current::Bundles(slot);
+                true
+            }
+            Security::Tls(tls) if tls.is_spent() => {
+                self.close(slot, CloseReason::TlsSpent);
+                false
+            }
+            Security::Tls(tls) if assembled.len() <= SEAL_PORTION => {
+                let part = std::iter::once(&assembled[..]);
+                if self.flush.sealer.seal_parts(tls, part) {
+                    self.flush.current = Current::Sealed(slot);
+                    return true;
+                }
+                // It would miss something. Only a fault of ours gets here.
+                self.drop_connection(slot, EndReason::Internal);
+                false
+            }
+            Security::Tls(_) => {
+                connection
+                    .outbox
+                    .push(|out| out.extend_from_slice(assembled));
+                self.write_on(slot);
+                false
+            }
+        }
+    }
+
+    /// The socket took this much of what was assembled; the rest must leave before anything else.
+    pub(in crate::shard) fn bundles_written(&mut self, slot: u32, written: usize) {
+        let rest = &self.v1.assembled[written..];
+        if rest.is_empty() {
+            self.took_all(slot);
+        } else {
+            let connection = &mut self.connections[slot as usize];
+            connection.outbox.push_begun(rest);
+            connection.writable = false;
+            self.fell_behind(slot, written > 0);
+        }
+    }
+
+    /// A player is too far behind: it is told so and welcomed anew, once in a while.
+    pub(in crate::shard) fn reset(&mut self, slot: u32, id: RoomId, seat: v1::Seat) {
+        let now = self.now32();
+        if !self.v1.rooms[id].may_be_reset(seat, now) {
+            return self.close(slot, CloseReason::SlowConsumer);
+        }
+        self.connections[slot as usize].outbox.truncate();
+        self.welcome_v1(slot, id, seat, Some(down::reset::BEHIND), false);
+        // It begins anew, also to be behind.
+        let player = self.v1.rooms[id][seat].player;
+        if let Pressure::Behind { since, .. } = &mut self.players[player as usize].pressure {
+            *since = now;
+            self.arm_player(player);
+        }
+        if self.connections[slot as usize].writable {
+            self.write_on(slot);
+        } else {
+            self.fell_behind(slot, false);
+        }
+    }
+}
