@@ -141,7 +141,7 @@ pub(super) fn counts(report: &Report) -> Vec<(&'static str, u64, Option<u64>)> {
         "leaked",
     ];
     let scenario = &report.scenario;
-    let any = report.misbehaving != Counts::default()
+    let any = values(&report.misbehaving).iter().any(|&value| value > 0)
         || scenario.slow_readers + scenario.stalling_readers > 0
         || scenario.churn_per_s > 0.0;
     names
@@ -377,6 +377,16 @@ mod tests {
         facts
             .map(|(name, fact)| format!("{name}: {fact}\n"))
             .collect()
+    }
+
+    /// Also a run has its zeros, which a report that was read from a file may lack.
+    #[test]
+    fn who_misbehaves_has_a_column_only_where_there_is_somebody() {
+        let mut report = sample::report();
+        report.misbehaving.delivered_in_time = Some(0);
+        assert!(counts(&report).iter().all(|(.., apart)| apart.is_none()));
+        report.misbehaving.sent = 1;
+        assert!(counts(&report).iter().all(|(.., apart)| apart.is_some()));
     }
 
     #[test]
