@@ -8,9 +8,13 @@ pub mod v1;
 
 use std::rc::Rc;
 
-pub use table::{RoomId, Rooms};
+use table::Named;
+pub use table::RoomId;
 
 use crate::delivery::{Audience, Batch, BatchPool, Class, Dialect, Speakers};
+
+/// The rooms of one shard whose members get batches.
+pub type Rooms = table::Rooms<Room>;
 
 /// A seat whose member left while a fan-out was running over the seats.
 const VACANT: u32 = u32::MAX;
@@ -253,6 +257,20 @@ impl Room {
 
     pub(super) fn name(&self) -> &Rc<str> {
         &self.name
+    }
+}
+
+impl Named for Room {
+    fn named(name: Rc<str>) -> Self {
+        Self::new(name)
+    }
+
+    fn name(&self) -> &Rc<str> {
+        self.name()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
     }
 }
 

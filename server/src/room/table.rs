@@ -1,4 +1,4 @@
-//! All rooms of one shard, by name. An empty room leaves no memory behind.
+//! The rooms of one shard that speak in one way, by name. An empty room leaves no memory behind.
 
 use std::collections::HashMap;
 use std::hash::RandomState;
@@ -7,19 +7,29 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::Room;
+/// What a table asks of its rooms.
+pub trait Named {
+    /// A room of this name, with nobody in it.
+    fn named(name: Rc<str>) -> Self;
 
-/// A room's place in its shard, valid while it has members.
+    /// Its name.
+    fn name(&self) -> &Rc<str>;
+
+    /// Nobody is here and nothing is running: the room can go.
+    fn is_empty(&self) -> bool;
+}
+
+/// A room's place in its table, valid while it is not empty.
 pub type RoomId = u32;
 
 /// Rooms by name and by id.
 #[derive(Debug)]
-pub struct Rooms {
+pub struct Rooms<R> {
     by_name: HashMap<Rc<str>, RoomId>,
-    rooms: Slab<Room>,
+    rooms: Slab<R>,
 }
 
-impl Rooms {
+impl<R: Named> Rooms<R> {
     /// No rooms yet. `names` hashes them, keyed, because peers choose the names.
     pub fn new(names: RandomState) -> Self {
         Self {
@@ -28,26 +38,26 @@ impl Rooms {
         }
     }
 
-    /// The room of that name, opened if there was none.
+    /// The room of that name; opened, and empty, if there was none.
     pub fn open(&mut self, name: &str) -> RoomId {
         if let Some(&id) = self.by_name.get(name) {
             return id;
         }
         let name: Rc<str> = Rc::from(name);
-        let id = self.rooms.insert(Room::new(Rc::clone(&name))) as RoomId;
+        let id = self.rooms.insert(R::named(Rc::clone(&name))) as RoomId;
         self.by_name.insert(name, id);
         id
     }
 
-    /// The room of that name, if it has members.
-    pub fn find(&self, name: &str) -> Option<&Room> {
+    /// The room of that name, if there is one.
+    pub fn find(&self, name: &str) -> Option<&R> {
         self.by_name.get(name).map(|&id| &self.rooms[id as usize])
     }
 
-    /// Forgets a room that is empty. Tables that have become much too large shrink.
-    pub fn close_if_empty(&mut self, id: RoomId) {
+    /// Forgets a room that is empty; true if it is gone. Tables that have become much too large shrink.
+    pub fn close_if_empty(&mut self, id: RoomId) -> bool {
         if !self.rooms[id as usize].is_empty() {
-            return;
+            return false;
         }
         let room = self.rooms.remove(id as usize);
         self.by_name.remove(room.name());
@@ -57,34 +67,35 @@ impl Rooms {
         if self.rooms.is_empty() {
             self.rooms.shrink_to_fit();
         }
+        true
     }
 
     /// The room, unless it has been closed.
-    pub fn get_mut(&mut self, id: RoomId) -> Option<&mut Room> {
+    pub fn get_mut(&mut self, id: RoomId) -> Option<&mut R> {
         self.rooms.get_mut(id as usize)
     }
 
-    /// Rooms with members.
+    /// Rooms that are open.
     pub fn len(&self) -> usize {
         self.rooms.len()
     }
 
-    /// No room has members.
+    /// No room is open.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
 }
 
-impl Index<RoomId> for Rooms {
-    type Output = Room;
+impl<R> Index<RoomId> for Rooms<R> {
+    type Output = R;
 
-    fn index(&self, id: RoomId) -> &Room {
+    fn index(&self, id: RoomId) -> &R {
         &self.rooms[id as usize]
     }
 }
 
-impl IndexMut<RoomId> for Rooms {
-    fn index_mut(&mut self, id: RoomId) -> &mut Room {
+impl<R> IndexMut<RoomId> for Rooms<R> {
+    fn index_mut(&mut self, id: RoomId) -> &mut R {
         &mut self.rooms[id as usize]
     }
 }

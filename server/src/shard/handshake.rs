@@ -215,7 +215,11 @@ impl Shard {
             (Speaks::V1, None) => Dialect::Raw,
         };
         if let Some(name) = &admission.room
-            && self.v1.rooms.has_players(name)
+            && self
+                .v1
+                .rooms
+                .find(name)
+                .is_some_and(|room| room.players() > 0)
         {
             return self.turn_away(slot, admission, CloseReason::OtherDialect);
         }

@@ -13,7 +13,6 @@ mod player;
 mod properties;
 mod serve;
 mod speak;
-mod table;
 mod welcome;
 
 use std::ops::{Index, IndexMut};
@@ -30,9 +29,13 @@ use self::properties::Properties;
 use self::serve::Turn;
 pub use self::serve::{Bundle, Served};
 pub use self::speak::Effect;
-pub use self::table::{RoomId, Rooms};
 pub use self::welcome::Occasion;
+pub use super::table::RoomId;
+use super::table::{self, Named};
 use crate::limits::{LOG_REACH_MS, RESETS_APART_MS};
+
+/// The rooms of one shard that speak roomcast.v1. One is open while somebody is in it or at its door.
+pub type Rooms = table::Rooms<Room>;
 
 /// Where a player is in its room, valid until it leaves.
 pub type Seat = u32;
@@ -409,5 +412,19 @@ impl Index<Seat> for Room {
 impl IndexMut<Seat> for Room {
     fn index_mut(&mut self, seat: Seat) -> &mut Player {
         &mut self.players[seat as usize]
+    }
+}
+
+impl Named for Room {
+    fn named(name: Rc<str>) -> Self {
+        Self::new(name)
+    }
+
+    fn name(&self) -> &Rc<str> {
+        self.name()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
     }
 }
