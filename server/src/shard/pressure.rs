@@ -88,7 +88,8 @@ impl Shard {
         let mut blocked = false;
         if let Phase::Open(player) = connection.phase {
             blocked = connection.outbox.answers() > OWN_ANSWERS;
-            room = self.players[player as usize].room();
+            let player = &self.players[player as usize];
+            room = player.room();
             if let Some(room) = room {
                 let (gathered, halved) = match room {
                     RoomRef::Batches(id) => {
@@ -105,7 +106,7 @@ impl Shard {
                     || self.strains.get(room).pressing > 0
                         && connection.flood_level(now) > FLOOD_BURST;
             }
-            blocked |= self.v1.is_broke(self.players[player as usize].place, now);
+            blocked |= self.v1.is_broke(player.place, now);
         }
         if !blocked {
             connection.reading = Reading::Free;
