@@ -15,7 +15,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion};
 use roomcast::delivery::{Audience, BatchPool, Class, Dialect};
 use roomcast::limits::{DIRECT_RANGES, Limits};
-use roomcast::room::Rooms;
+use roomcast::room::{Receiver, Rooms};
 use roomcast::shard::{Common, Shard, Written};
 use roomcast::transport::{Port, encode_message};
 use roomcast_benches::{bytes, masked_frames, per_item};
@@ -113,15 +113,20 @@ impl Bookkeeping {
         for &id in &self.ids {
             let room = &mut self.rooms[id];
             room.freeze();
-            while let Some(receiver) = room.next_receiver() {
-                let batch = room.batch().expect("its fan-out is running");
+            while let Some((receiver, batch)) = room.next_receiver() {
+                let Receiver {
+                    member,
+                    from,
+                    dialect,
+                    ..
+                } = receiver;
                 let mut slices = [IoSlice::new(&[]); DIRECT_RANGES];
                 let mut filled = 0;
-                let encoding = batch.encoding(receiver.dialect);
-                for range in batch.others(receiver.dialect, receiver.member, receiver.from) {
+                let encoding = batch.encoding(dialect);
+                batch.others(dialect, member, from, |range| {
                     slices[filled] = IoSlice::new(encoding.slice(range));
                     filled += 1;
-                }
+                });
                 delivered += hand_over(&slices[..filled]);
             }
             room.finish_fanout(&mut self.pool, |_, _| {});

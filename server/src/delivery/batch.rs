@@ -1,13 +1,12 @@
 //! The batch: all messages of one room and one iteration, with an index, and their bytes in each dialect.
 
 use std::cell::Cell;
+use std::iter;
 use std::ops::Range;
 use std::rc::Rc;
-use std::slice;
 
 use super::{Dialect, Encoding, Speakers};
 use crate::limits::{SPARE_BATCH_BYTES, SPARE_BATCH_BYTES_EACH};
-use crate::planted::{self, Fault};
 
 /// How a message wants to be treated when its receiver has fallen behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +94,18 @@ impl Batch {
         }
     }
 
-    /// The byte ranges of its dialect that a member gets: everything from message `from` on, except what it said itself
-    /// and what is for others only. Adjoining messages form one range. The batch must be frozen.
-    pub fn others(&self, dialect: Dialect, member: u32, from: u32) -> Ranges<'_> {
+    /// Calls `each` with the byte ranges of its dialect that a member gets, in order: everything from message `from` on,
+    /// except what it said itself and what is for others only. Adjoining messages form one range. The batch must be
+    /// frozen.
+    // For each receiver: as an iterator, or called, it would keep all of its state in memory.
+    #[inline(always)]
+    pub fn others(
+        &self,
+        dialect: Dialect,
+        member: u32,
+        from: u32,
+        mut each: impl FnMut(Range<u32>),
+    ) {
         let first = match self.messages.len() {
             0 => 0,
             1 => usize::from(self.messages[0].author != member),
@@ -105,15 +113,39 @@ impl Batch {
                 .messages
                 .partition_point(|message| message.author < member),
         };
+        let own = self.messages[first..].iter();
+        let own = own.take_while(|message| message.author == member);
+        let own = own.map(|message| message.index);
         let encoding = self.encoding(dialect);
-        Ranges {
-            batch: self,
-            encoding,
-            member,
-            own: self.messages[first..].iter(),
-            few: self.few.iter(),
-            at: encoding.start(from),
+        if self.few.is_empty() {
+            encoding.between(from, own, each);
+        } else {
+            self.others_of_few(encoding, member, from, own, &mut each);
         }
+    }
+
+    /// The same in a batch with messages for fewer than all.
+    #[cold]
+    fn others_of_few(
+        &self,
+        encoding: &Encoding,
+        member: u32,
+        from: u32,
+        own: impl Iterator<Item = u32>,
+        each: &mut dyn FnMut(Range<u32>),
+    ) {
+        let for_others = self.few.iter().filter(|few| {
+            let receivers = few.receivers.start as usize..few.receivers.end as usize;
+            self.receivers[receivers].binary_search(&member).is_err()
+        });
+        let mut own = own.peekable();
+        let mut for_others = for_others.map(|few| few.index).peekable();
+        let gaps = iter::from_fn(|| match (own.peek(), for_others.peek()) {
+            (Some(own_one), Some(other)) if own_one > other => for_others.next(),
+            (Some(_), _) => own.next(),
+            (None, _) => for_others.next(),
+        });
+        encoding.between(from, gaps, each);
     }
 
     /// The bytes of all messages in this dialect.
@@ -171,85 +203,6 @@ impl Batch {
             + self.few.capacity() * size_of::<Few>()
             + self.receivers.capacity() * size_of::<u32>()
             + encodings.map(|encoding| encoding.capacity()).sum::<usize>()
-    }
-}
-
-/// What one member gets of a batch, see [`Batch::others`].
-#[derive(Debug, Clone)]
-pub struct Ranges<'b> {
-    batch: &'b Batch,
-    encoding: &'b Encoding,
-    member: u32,
-    /// Its own messages, and whatever is sorted behind them.
-    own: slice::Iter<'b, Message>,
-    few: slice::Iter<'b, Few>,
-    at: u32,
-}
-
-impl Ranges<'_> {
-    /// The next message that this member does not get.
-    #[inline]
-    fn next_gap(&mut self) -> Option<u32> {
-        if !self.few.as_slice().is_empty() {
-            return self.next_gap_among_few();
-        }
-        let own = self.own.next()?;
-        (own.author == self.member).then_some(own.index)
-    }
-
-    /// The same in a batch with messages for fewer than all.
-    #[cold]
-    fn next_gap_among_few(&mut self) -> Option<u32> {
-        let own = self.own.as_slice().first();
-        let own = own.filter(|message| message.author == self.member);
-        let others = self.few.as_slice().iter().position(|few| {
-            let receivers = few.receivers.start as usize..few.receivers.end as usize;
-            let receivers = &self.batch.receivers[receivers];
-            receivers.binary_search(&self.member).is_err()
-        });
-        let others = others.map(|skip| (skip, self.few.as_slice()[skip].index));
-        match (own.map(|message| message.index), others) {
-            (Some(own), None) => {
-                self.few = [].iter();
-                self.own.next();
-                Some(own)
-            }
-            (Some(own), Some((_, other))) if own < other => {
-                self.own.next();
-                Some(own)
-            }
-            (own, Some((skip, other))) => {
-                self.few.nth(skip);
-                if own == Some(other) {
-                    self.own.next();
-                }
-                Some(other)
-            }
-            (None, None) => None,
-        }
-    }
-}
-
-impl Iterator for Ranges<'_> {
-    type Item = Range<u32>;
-
-    // For each receiver: called, it would keep all of its state in memory.
-    #[inline(always)]
-    fn next(&mut self) -> Option<Range<u32>> {
-        while let Some(gap) = self.next_gap() {
-            let (start, end) = self.encoding.span(gap);
-            let at = self.at;
-            self.at = at.max(end);
-            if start > at {
-                if planted::is(Fault::WrongGap) {
-                    self.at = start;
-                }
-                return Some(at..start);
-            }
-        }
-        let len = self.encoding.len();
-        let at = std::mem::replace(&mut self.at, len);
-        (at < len).then_some(at..len)
     }
 }
 
@@ -325,18 +278,23 @@ mod tests {
     }
 
     fn received(batch: &Batch, dialect: Dialect, member: u32, from: u32) -> Vec<u8> {
-        batch
-            .others(dialect, member, from)
-            .flat_map(|range| batch.encoding(dialect).slice(range).to_vec())
-            .collect()
+        let ranges = ranges(batch, dialect, member, from);
+        let bytes = |range| batch.encoding(dialect).slice(range).to_vec();
+        ranges.into_iter().flat_map(bytes).collect()
+    }
+
+    fn ranges(batch: &Batch, dialect: Dialect, member: u32, from: u32) -> Vec<Range<u32>> {
+        let mut ranges = Vec::new();
+        batch.others(dialect, member, from, |range| ranges.push(range));
+        ranges
     }
 
     #[test]
     fn a_lone_author_gets_nothing_back() {
         let batch = batch_of(&[(3, 5), (3, 2)]);
-        assert_eq!(batch.others(Dialect::Raw, 3, 0).count(), 0);
-        let mut others = batch.others(Dialect::Raw, 4, 0);
-        assert_eq!((others.next(), others.next()), (Some(0..7), None));
+        assert_eq!(ranges(&batch, Dialect::Raw, 3, 0), []);
+        let all = slice::from_ref(&(0..7));
+        assert_eq!(ranges(&batch, Dialect::Raw, 4, 0), all);
     }
 
     #[test]
@@ -455,7 +413,7 @@ mod tests {
                 *author == member || audience.as_ref().is_some_and(|few| !few.contains(&member))
             });
             let gaps = gaps.count();
-            prop_assert!(batch.others(Dialect::Raw, member, 0).count() <= gaps + 1);
+            prop_assert!(ranges(&batch, Dialect::Raw, member, 0).len() <= gaps + 1);
         }
     }
 }

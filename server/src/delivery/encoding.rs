@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::limits::{COPY_BELOW, PINNED_SLACK};
+use crate::planted::{self, Fault};
 
 /// Grows by append with its batch; frozen, it is immutable, and shared with whoever could not take it at once.
 #[derive(Debug, Default)]
@@ -31,15 +32,35 @@ impl Encoding {
         self.ends.push(end as u32);
     }
 
-    /// The bytes at which message `index` begins and ends.
-    #[inline]
-    pub(super) fn span(&self, index: u32) -> (u32, u32) {
-        (self.start(index), self.end(index))
+    /// Calls `each` with the ranges between these messages, ascending, from message `from` to the end.
+    #[inline(always)]
+    pub(super) fn between(
+        &self,
+        from: u32,
+        gaps: impl Iterator<Item = u32>,
+        mut each: impl FnMut(Range<u32>),
+    ) {
+        let mut at = self.start(from);
+        for gap in gaps {
+            let (start, end) = (self.start(gap), self.end(gap));
+            if start > at {
+                each(at..start);
+                if planted::is(Fault::WrongGap) {
+                    at = start;
+                    continue;
+                }
+            }
+            at = at.max(end);
+        }
+        let len = self.len();
+        if at < len {
+            each(at..len);
+        }
     }
 
     /// The byte at which message `index` begins.
     #[inline]
-    pub(super) fn start(&self, index: u32) -> u32 {
+    fn start(&self, index: u32) -> u32 {
         match index.checked_sub(1) {
             None => 0,
             Some(before) => self.end(before),

@@ -12,7 +12,7 @@ mod lanes;
 mod outbox;
 mod queue;
 
-pub use batch::{Audience, Batch, BatchPool, Class, Ranges};
+pub use batch::{Audience, Batch, BatchPool, Class};
 pub use dialect::{Dialect, Speakers};
 pub use encoding::Encoding;
 pub use lanes::Lanes;

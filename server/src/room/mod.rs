@@ -35,10 +35,10 @@ struct Seat {
 #[derive(Debug)]
 struct Fanout {
     batch: Box<Batch>,
-    /// Where the round began; it rotates, so that nobody is always last.
-    start: u32,
-    /// Seats served so far.
-    done: u32,
+    /// The next seat to serve. Where the round begins rotates, so that nobody is always last.
+    next: u32,
+    /// Seats to serve.
+    left: u32,
     /// Seats there were when the batch was frozen; whoever joined later has a higher index.
     seats: u32,
     vacated: bool,
@@ -173,34 +173,35 @@ impl Room {
         self.rotation = self.rotation.wrapping_add(1);
         self.fanout = Some(Fanout {
             batch,
-            start,
-            done: 0,
+            next: start,
+            left: seats,
             seats,
             vacated: false,
         });
         true
     }
 
-    /// The next receiver of the running fan-out; `None` when all were served.
-    pub fn next_receiver(&mut self) -> Option<Receiver> {
+    /// The next receiver of the running fan-out, and its batch; `None` when all were served.
+    #[inline]
+    pub fn next_receiver(&mut self) -> Option<(Receiver, &Batch)> {
         let fanout = self.fanout.as_mut()?;
-        while fanout.done < fanout.seats {
-            let index = fanout.start + fanout.done;
-            let index = if index >= fanout.seats {
-                index - fanout.seats
+        while fanout.left > 0 {
+            fanout.left -= 1;
+            let index = fanout.next;
+            fanout.next = if index + 1 < fanout.seats {
+                index + 1
             } else {
-                index
+                0
             };
-            fanout.done += 1;
             let seat = &mut self.seats[index as usize];
             if seat.player != VACANT {
-                let from = std::mem::take(&mut seat.joined_at);
-                return Some(Receiver {
+                let receiver = Receiver {
                     player: seat.player,
                     member: seat.member,
-                    from,
+                    from: std::mem::take(&mut seat.joined_at),
                     dialect: seat.dialect,
-                });
+                };
+                return Some((receiver, &fanout.batch));
             }
         }
         None
@@ -211,11 +212,11 @@ impl Room {
         self.fanout.as_ref().map(|fanout| &*fanout.batch)
     }
 
-    /// Makes the running fan-out's batch fit to be kept by somebody who can't take it at once, see [`Batch::lend`].
-    pub fn lend(&mut self, dialect: Dialect) {
-        if let Some(fanout) = &mut self.fanout {
-            fanout.batch.lend(dialect);
-        }
+    /// The batch of the running fan-out, fit to be kept by somebody who can't take it at once, see [`Batch::lend`].
+    pub fn lend(&mut self, dialect: Dialect) -> Option<&Batch> {
+        let fanout = self.fanout.as_mut()?;
+        fanout.batch.lend(dialect);
+        Some(&fanout.batch)
     }
 
     /// Ends a fan-out that has no receivers left, and tells `moved` who sits where now (player, seat).
@@ -287,8 +288,7 @@ mod tests {
     /// Serves the running fan-out completely; what each player got.
     fn serve(room: &mut Room, pool: &mut BatchPool) -> Vec<(u32, Vec<u8>)> {
         let mut served = Vec::new();
-        while let Some(receiver) = room.next_receiver() {
-            let batch = room.batch().unwrap();
+        while let Some((receiver, batch)) = room.next_receiver() {
             served.push((receiver.player, got(batch, &receiver)));
         }
         room.finish_fanout(pool, |_, _| {});
@@ -296,11 +296,18 @@ mod tests {
     }
 
     fn got(batch: &Batch, receiver: &Receiver) -> Vec<u8> {
-        let dialect = receiver.dialect;
-        batch
-            .others(dialect, receiver.member, receiver.from)
-            .flat_map(|range| batch.encoding(dialect).slice(range).to_vec())
-            .collect()
+        let mut got = Vec::new();
+        let Receiver {
+            member,
+            from,
+            dialect,
+            ..
+        } = *receiver;
+        let encoding = batch.encoding(dialect);
+        batch.others(dialect, member, from, |range| {
+            got.extend_from_slice(encoding.slice(range));
+        });
+        got
     }
 
     /// Raw, a message is what was said; in the other dialect the author's number follows.
@@ -415,8 +422,7 @@ mod tests {
                     _ => {
                         // A few receivers at a time; at the end, all.
                         for _ in 0..=pick {
-                            let Some(receiver) = room.next_receiver() else { break };
-                            let batch = room.batch().unwrap();
+                            let Some((receiver, batch)) = room.next_receiver() else { break };
                             let got = got(batch, &receiver);
                             members.get_mut(&receiver.player).expect("only members are served").2.extend(got);
                         }
@@ -424,8 +430,7 @@ mod tests {
                 }
             }
             for _ in 0..2 {
-                while let Some(receiver) = room.next_receiver() {
-                    let batch = room.batch().unwrap();
+                while let Some((receiver, batch)) = room.next_receiver() {
                     let got = got(batch, &receiver);
                     members.get_mut(&receiver.player).expect("only members are served").2.extend(got);
                 }

@@ -13,7 +13,7 @@ use super::player::{Link, Place, Player, RoomRef};
 use super::pressure::Pressure;
 use super::secure::Sealer;
 use super::{CloseReason, EndReason, Shard};
-use crate::delivery::{Dialect, Encoding, Lanes, Outbox};
+use crate::delivery::{Batch, Dialect, Encoding, Lanes, Outbox};
 use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION, SLICES_PER_WRITE};
 use crate::room::{Receiver, RoomId};
 use crate::transport::Security;
@@ -171,23 +171,66 @@ impl Shard {
             }
             self.flush.outboxes_first = false;
         }
-        while let Some(&id) = self.flush.fanouts.get(self.flush.turn) {
-            if self.flush.served >= FANOUT_BUDGET {
-                self.flush.turn += 1;
-                self.flush.served = 0;
-            } else if let Some(receiver) = self.rooms[id].next_receiver() {
-                self.flush.served += 1;
-                if let Some(slot) = self.offer(id, receiver) {
-                    return Some(slot);
-                }
-            } else {
-                self.finish_fanout(id);
-            }
+        if let Some(slot) = self.next_in_fanouts() {
+            return Some(slot);
         }
         if let Some(slot) = self.next_in_rounds() {
             return Some(slot);
         }
         self.next_outbox()
+    }
+
+    /// The next member of a running fan-out to write.
+    fn next_in_fanouts(&mut self) -> Option<u32> {
+        loop {
+            let Self {
+                flush,
+                rooms,
+                players,
+                connections,
+                ..
+            } = self;
+            let id = *flush.fanouts.get(flush.turn)?;
+            if flush.served >= FANOUT_BUDGET {
+                flush.turn += 1;
+                flush.served = 0;
+                continue;
+            }
+            let Some((receiver, batch)) = rooms[id].next_receiver() else {
+                self.finish_fanout(id);
+                continue;
+            };
+            flush.served += 1;
+            let player = &players[receiver.player as usize];
+            if let Link::Here(slot) = player.link
+                && player.lanes.is_clear()
+                && let connection = &connections[slot as usize]
+                && connection.writable
+                && connection.outbox.is_clear()
+                && let Some((ranges, bytes)) = cut(batch, &receiver, &mut flush.ranges)
+            {
+                flush.served += (bytes / FANOUT_PORTION) as u32;
+                if ranges == 0 {
+                    continue;
+                }
+                let direct = Direct {
+                    slot,
+                    room: id,
+                    dialect: receiver.dialect,
+                    ranges,
+                    bytes,
+                };
+                if matches!(connection.security, Security::Plain) {
+                    flush.current = Current::Batch(direct);
+                    return Some(slot);
+                }
+                if self.seal_direct(direct, receiver) {
+                    return Some(slot);
+                }
+            } else {
+                self.queue(id, receiver);
+            }
+        }
     }
 
     /// The next outbox to write.
@@ -315,95 +358,74 @@ impl Shard {
         Pending::Waiting(&connection.outbox, lanes)
     }
 
-    /// Offers a member its part of the batch. The slot of its connection if that is to be written now; else it was queued
-    /// or there is nothing in it for this member.
-    fn offer(&mut self, id: RoomId, receiver: Receiver) -> Option<u32> {
-        let player = &mut self.players[receiver.player as usize];
-        let Link::Here(slot) = player.link else {
-            self.keep(id, receiver);
-            return None;
+    /// Seals a member's part of the batch. True if it is to be written now; else it was queued, or the connection ends.
+    fn seal_direct(&mut self, direct: Direct, receiver: Receiver) -> bool {
+        let Direct { slot, room, .. } = direct;
+        let Security::Tls(tls) = &mut self.connections[slot as usize].security else {
+            return false;
         };
-        let connection = &mut self.connections[slot as usize];
-        if connection.writable && connection.outbox.is_clear() && player.lanes.is_clear() {
-            let batch = self.rooms[id].batch().expect("its fan-out is running");
-            let encoding = batch.encoding(receiver.dialect);
-            let mut others = batch.others(receiver.dialect, receiver.member, receiver.from);
-            let (mut count, mut bytes) = (0, 0);
-            let direct = loop {
-                match others.next() {
-                    None => break true,
-                    Some(_) if count == DIRECT_RANGES => break false,
-                    Some(range) => {
-                        bytes += (range.end - range.start) as usize;
-                        self.flush.ranges[count] = (range.start, range.end);
-                        count += 1;
-                    }
-                }
-            };
-            if direct {
-                self.flush.served += (bytes / FANOUT_PORTION) as u32;
-                match &mut connection.security {
-                    Security::Plain => {
-                        self.flush.current = Current::Batch(Direct {
-                            slot,
-                            room: id,
-                            dialect: receiver.dialect,
-                            ranges: count,
-                            bytes,
-                        });
-                        return (count > 0).then_some(slot);
-                    }
-                    Security::Tls(_) if count == 0 => return None,
-                    Security::Tls(tls) if tls.is_spent() => {
-                        self.close(slot, CloseReason::TlsSpent);
-                        return None;
-                    }
-                    Security::Tls(tls) if bytes <= SEAL_PORTION => {
-                        let ranges = self.flush.ranges[..count].iter();
-                        let parts = ranges.map(|&(start, end)| encoding.slice(start..end));
-                        if self.flush.sealer.seal_parts(tls, parts) {
-                            self.flush.current = Current::Sealed(slot);
-                            return Some(slot);
-                        }
-                        // It would miss something. Only a fault of ours gets here.
-                        self.drop_connection(slot, EndReason::Internal);
-                        return None;
-                    }
-                    Security::Tls(_) => {}
-                }
-            }
+        if tls.is_spent() {
+            self.close(slot, CloseReason::TlsSpent);
+            return false;
         }
-        // Behind, or in too many pieces: over its lanes. What is not behind leaves in this very flush.
+        if direct.bytes > SEAL_PORTION {
+            self.queue(room, receiver);
+            return false;
+        }
+        let batch = self.rooms[room].batch().expect("its fan-out is running");
+        let encoding = batch.encoding(direct.dialect);
+        let ranges = self.flush.ranges[..direct.ranges].iter();
+        let parts = ranges.map(|&(start, end)| encoding.slice(start..end));
+        if !self.flush.sealer.seal_parts(tls, parts) {
+            // It would miss something. Only a fault of ours gets here.
+            self.drop_connection(slot, EndReason::Internal);
+            return false;
+        }
+        self.flush.current = Current::Sealed(slot);
+        true
+    }
+
+    /// Queues the part of a member that is behind or away, or that gets too many pieces. What is not behind leaves in this
+    /// very flush.
+    fn queue(&mut self, id: RoomId, receiver: Receiver) {
         let more = self.keep(id, receiver);
         let limit = self.common.limits.outbox_bytes_max;
-        let player = &mut self.players[receiver.player as usize];
-        let connection = &mut self.connections[slot as usize];
+        let player = &self.players[receiver.player as usize];
+        let charged = player.lanes.charged();
+        let Link::Here(slot) = player.link else {
+            if charged > limit {
+                self.leave(receiver.player);
+            }
+            return;
+        };
+        let connection = &self.connections[slot as usize];
         let is_behind = player.pressure != Pressure::Clear;
-        if is_behind && more && connection.outbox.charged() + player.lanes.charged() > limit {
+        if is_behind && more && connection.outbox.charged() + charged > limit {
             self.close(slot, CloseReason::SlowConsumer);
         } else if connection.writable {
             self.write_on(slot);
         } else if !is_behind {
             self.fell_behind(slot, false);
         }
-        None
     }
 
     /// Queues a member's part of the batch in its lanes. True if there is one.
     fn keep(&mut self, id: RoomId, receiver: Receiver) -> bool {
-        self.rooms[id].lend(receiver.dialect);
-        let batch = self.rooms[id].batch().expect("its fan-out is running");
-        let encoding = batch.encoding(receiver.dialect);
-        let player = &mut self.players[receiver.player as usize];
+        let Receiver {
+            member,
+            from,
+            dialect,
+            ..
+        } = receiver;
+        let batch = self.rooms[id].lend(dialect);
+        let batch = batch.expect("its fan-out is running");
+        let encoding = batch.encoding(dialect);
+        let lanes = &mut self.players[receiver.player as usize].lanes;
         let mut more = false;
-        for range in batch.others(receiver.dialect, receiver.member, receiver.from) {
-            player.lanes.push_event(encoding, range);
+        batch.others(dialect, member, from, |range| {
+            lanes.push_event(encoding, range);
             more = true;
-        }
-        let away = matches!(player.link, Link::Away { .. });
-        if away && player.lanes.charged() > self.common.limits.outbox_bytes_max {
-            self.leave(receiver.player);
-        }
+        });
         more
     }
 
@@ -434,8 +456,8 @@ impl Shard {
             ..
         } = direct;
         let ranges = &self.flush.ranges[..ranges];
-        self.rooms[room].lend(dialect);
-        let batch = self.rooms[room].batch().expect("its fan-out is running");
+        let batch = self.rooms[room].lend(dialect);
+        let batch = batch.expect("its fan-out is running");
         let encoding = batch.encoding(dialect);
         let Some((connection, player)) = seated(&mut self.connections, &mut self.players, slot)
         else {
@@ -512,6 +534,25 @@ impl Shard {
             self.flush.writing.push(slot);
         }
     }
+}
+
+/// Cuts a member's own messages out of the batch: how many ranges are left, and bytes of all of them. `None` if they are
+/// too many.
+#[inline(always)]
+fn cut(
+    batch: &Batch,
+    receiver: &Receiver,
+    ranges: &mut [(u32, u32); DIRECT_RANGES],
+) -> Option<(usize, usize)> {
+    let (mut count, mut bytes) = (0, 0);
+    batch.others(receiver.dialect, receiver.member, receiver.from, |range| {
+        if let Some(one) = ranges.get_mut(count) {
+            *one = (range.start, range.end);
+        }
+        bytes += (range.end - range.start) as usize;
+        count += 1;
+    });
+    (count <= DIRECT_RANGES).then_some((count, bytes))
 }
 
 /// A connection and its player, if it has one.
