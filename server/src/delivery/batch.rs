@@ -1,9 +1,9 @@
 //! The batch: all messages of one room and one iteration, with an index, and their bytes in each dialect.
 
 use std::cell::Cell;
-use std::iter;
 use std::ops::Range;
 use std::rc::Rc;
+use std::slice;
 
 use super::{Dialect, Encoding, Speakers};
 use crate::limits::{SPARE_BATCH_BYTES, SPARE_BATCH_BYTES_EACH};
@@ -104,7 +104,7 @@ impl Batch {
         dialect: Dialect,
         member: u32,
         from: u32,
-        mut each: impl FnMut(Range<u32>),
+        each: impl FnMut(Range<u32>),
     ) {
         let first = match self.messages.len() {
             0 => 0,
@@ -114,38 +114,19 @@ impl Batch {
                 .partition_point(|message| message.author < member),
         };
         let own = self.messages[first..].iter();
-        let own = own.take_while(|message| message.author == member);
-        let own = own.map(|message| message.index);
         let encoding = self.encoding(dialect);
         if self.few.is_empty() {
-            encoding.between(from, own, each);
+            let own = own.take_while(move |message| message.author == member);
+            encoding.between(from, own.map(|message| message.index), each);
         } else {
-            self.others_of_few(encoding, member, from, own, &mut each);
+            let gaps = GapsOfFew {
+                receivers: &self.receivers,
+                member,
+                own,
+                few: self.few.iter(),
+            };
+            encoding.between(from, gaps, each);
         }
-    }
-
-    /// The same in a batch with messages for fewer than all.
-    #[cold]
-    fn others_of_few(
-        &self,
-        encoding: &Encoding,
-        member: u32,
-        from: u32,
-        own: impl Iterator<Item = u32>,
-        each: &mut dyn FnMut(Range<u32>),
-    ) {
-        let for_others = self.few.iter().filter(|few| {
-            let receivers = few.receivers.start as usize..few.receivers.end as usize;
-            self.receivers[receivers].binary_search(&member).is_err()
-        });
-        let mut own = own.peekable();
-        let mut for_others = for_others.map(|few| few.index).peekable();
-        let gaps = iter::from_fn(|| match (own.peek(), for_others.peek()) {
-            (Some(own_one), Some(other)) if own_one > other => for_others.next(),
-            (Some(_), _) => own.next(),
-            (None, _) => for_others.next(),
-        });
-        encoding.between(from, gaps, each);
     }
 
     /// The bytes of all messages in this dialect.
@@ -203,6 +184,45 @@ impl Batch {
             + self.few.capacity() * size_of::<Few>()
             + self.receivers.capacity() * size_of::<u32>()
             + encodings.map(|encoding| encoding.capacity()).sum::<usize>()
+    }
+}
+
+/// What one member does not get of a batch with messages for fewer than all, ascending.
+#[derive(Debug)]
+struct GapsOfFew<'b> {
+    receivers: &'b [u32],
+    member: u32,
+    /// Its own messages, and whatever is sorted behind them.
+    own: slice::Iter<'b, Message>,
+    few: slice::Iter<'b, Few>,
+}
+
+impl Iterator for GapsOfFew<'_> {
+    type Item = u32;
+
+    #[cold]
+    #[inline(never)]
+    fn next(&mut self) -> Option<u32> {
+        let own = self.own.as_slice().first();
+        let own = own.filter(|message| message.author == self.member);
+        let for_others = loop {
+            let Some(few) = self.few.as_slice().first() else {
+                break None;
+            };
+            let receivers = few.receivers.start as usize..few.receivers.end as usize;
+            if self.receivers[receivers]
+                .binary_search(&self.member)
+                .is_err()
+            {
+                break Some(few.index);
+            }
+            self.few.next();
+        };
+        match (own.map(|message| message.index), for_others) {
+            (Some(own), Some(other)) if own > other => self.few.next().map(|few| few.index),
+            (Some(_), _) => self.own.next().map(|message| message.index),
+            (None, _) => self.few.next().map(|few| few.index),
+        }
     }
 }
 

@@ -213,7 +213,8 @@ impl Shard {
                 if ranges == 0 {
                     continue;
                 }
-                let direct = Direct {
+                // Built where it is used, so that it is not put together for one and copied for the other.
+                let direct = || Direct {
                     slot,
                     room: id,
                     dialect: receiver.dialect,
@@ -221,10 +222,10 @@ impl Shard {
                     bytes,
                 };
                 if matches!(connection.security, Security::Plain) {
-                    flush.current = Current::Batch(direct);
+                    flush.current = Current::Batch(direct());
                     return Some(slot);
                 }
-                if self.seal_direct(direct, receiver) {
+                if self.seal_direct(direct(), receiver) {
                     return Some(slot);
                 }
             } else {
@@ -234,6 +235,7 @@ impl Shard {
     }
 
     /// The next outbox to write.
+    #[inline(never)]
     fn next_outbox(&mut self) -> Option<u32> {
         while let Some(slot) = self.flush.writing.pop() {
             let connection = &mut self.connections[slot as usize];
@@ -359,6 +361,7 @@ impl Shard {
     }
 
     /// Seals a member's part of the batch. True if it is to be written now; else it was queued, or the connection ends.
+    #[inline(never)]
     fn seal_direct(&mut self, direct: Direct, receiver: Receiver) -> bool {
         let Direct { slot, room, .. } = direct;
         let Security::Tls(tls) = &mut self.connections[slot as usize].security else {
@@ -387,6 +390,7 @@ impl Shard {
 
     /// Queues the part of a member that is behind or away, or that gets too many pieces. What is not behind leaves in this
     /// very flush.
+    #[inline(never)]
     fn queue(&mut self, id: RoomId, receiver: Receiver) {
         let more = self.keep(id, receiver);
         let limit = self.common.limits.outbox_bytes_max;
@@ -429,6 +433,7 @@ impl Shard {
         more
     }
 
+    #[inline(never)]
     fn finish_fanout(&mut self, id: RoomId) {
         self.flush.fanouts.swap_remove(self.flush.turn);
         self.flush.served = 0;

@@ -13,6 +13,7 @@ use crate::transport::{self, Security};
 
 impl Shard {
     /// The next connection of a round with something to write; None when this iteration's rounds are done.
+    #[inline(never)]
     pub(in crate::shard) fn next_in_rounds(&mut self) -> Option<u32> {
         while let Some(&id) = self.v1.rounds.get(self.v1.at) {
             if self.v1.served >= FANOUT_BUDGET {
