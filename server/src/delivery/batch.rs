@@ -99,13 +99,7 @@ impl Batch {
     /// frozen.
     // For each receiver: as an iterator, or called, it would keep all of its state in memory.
     #[inline(always)]
-    pub fn others(
-        &self,
-        dialect: Dialect,
-        member: u32,
-        from: u32,
-        each: impl FnMut(Range<u32>),
-    ) {
+    pub fn others(&self, dialect: Dialect, member: u32, from: u32, each: impl FnMut(Range<u32>)) {
         let first = match self.messages.len() {
             0 => 0,
             1 => usize::from(self.messages[0].author != member),

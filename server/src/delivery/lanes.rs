@@ -27,6 +27,7 @@ impl Lanes {
     }
 
     /// Queues a range of a batch: by reference, or copied where a reference would cost or pin more.
+    #[inline]
     pub fn push_event(&mut self, encoding: &Rc<Encoding>, range: Range<u32>) {
         let events = self.events.get_or_insert_default();
         events.push_shared(encoding, range);

@@ -36,6 +36,11 @@ impl Segment {
         matches!(self, Self::Shared { encoding: own, .. } if Rc::ptr_eq(own, encoding))
     }
 
+    /// Whether it is a part of the same buffer as the one before it.
+    fn goes_on(&self, before: &Self) -> bool {
+        matches!(self, Self::Shared { encoding, .. } if before.is_part_of(encoding))
+    }
+
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
@@ -52,10 +57,8 @@ impl Segment {
     fn pins(&self, before: Option<&Self>) -> usize {
         match self {
             Self::Own(bytes) => bytes.capacity(),
-            Self::Shared { encoding, .. } => match before {
-                Some(before) if before.is_part_of(encoding) => 0,
-                _ => encoding.capacity(),
-            },
+            Self::Shared { .. } if before.is_some_and(|before| self.goes_on(before)) => 0,
+            Self::Shared { encoding, .. } => encoding.capacity(),
         }
     }
 }
@@ -89,12 +92,18 @@ impl Queue {
     }
 
     /// Queues a range of a batch: by reference, or copied where a reference would cost or pin more.
+    #[inline]
     pub(super) fn push_shared(&mut self, encoding: &Rc<Encoding>, range: Range<u32>) {
         if is_copied(encoding, &range) {
-            self.append(|out| out.extend_from_slice(encoding.slice(range)));
+            self.push_copy(encoding, range);
         } else {
             self.push(Segment::shared(encoding, range));
         }
+    }
+
+    #[inline(never)]
+    fn push_copy(&mut self, encoding: &Encoding, range: Range<u32>) {
+        self.append(|out| out.extend_from_slice(encoding.slice(range)));
     }
 
     /// Appends to the last own segment, or to a new one. Never to one that is being written: its bytes that have left
@@ -124,6 +133,7 @@ impl Queue {
         }
     }
 
+    #[inline]
     fn push(&mut self, segment: Segment) {
         self.charged += segment.pins(self.segments.back()) + SEGMENT_OVERHEAD;
         self.segments.push_back(segment);
@@ -131,10 +141,14 @@ impl Queue {
 
     fn pop(&mut self) -> Option<Segment> {
         let first = self.segments.pop_front()?;
-        // What follows may be a part of the same buffer, and was charged nothing for it; so it still is.
-        self.charged -= first.pins(None) + SEGMENT_OVERHEAD;
-        if let Some(next) = self.segments.front() {
-            self.charged += next.pins(None) - next.pins(Some(&first));
+        self.charged -= SEGMENT_OVERHEAD;
+        // What follows may be a part of the same buffer, and was charged nothing for it: then it holds that from now on.
+        if self
+            .segments
+            .front()
+            .is_none_or(|next| !next.goes_on(&first))
+        {
+            self.charged -= first.pins(None);
         }
         Some(first)
     }
