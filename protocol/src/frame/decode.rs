@@ -81,7 +81,8 @@ impl Decoder {
     /// assert_eq!(item, Some(Item::Message { kind: MessageKind::Binary, payload: b"two" }));
     /// # Ok::<(), roomcast_protocol::frame::Violation>(())
     /// ```
-    #[inline]
+    // For each message, and once more for each read: what is common is little.
+    #[inline(always)]
     pub fn next<'a, 'i: 'a>(
         &'a mut self,
         rules: &Rules,

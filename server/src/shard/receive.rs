@@ -1,15 +1,15 @@
 //! Bytes in: what each phase does with them.
 
-use roomcast_protocol::frame::{Decoder, Item, MessageKind, Violation};
+use roomcast_protocol::frame::{Decoder, Item, MessageKind, Rules, Violation};
 
 use super::Shard;
-use super::connection::{Closing, Phase};
+use super::connection::{Closing, Connection, Phase};
 use super::player::{Place, PlayerId};
 use super::v1::{BadPacket, Ending};
-use crate::delivery::{Audience, Class, Dialect};
+use crate::delivery::{Audience, Class, Dialect, Outbox};
 use crate::limits::DISCARD_WHILE_CLOSING;
 use crate::planted::{self, Fault};
-use crate::room::v1::RoomId;
+use crate::room::{RoomId, v1};
 use crate::transport::{self, Security};
 
 /// What a run of frames ended with.
@@ -27,7 +27,7 @@ enum Ended {
 enum EndedV1 {
     Told(Ending),
     /// It is the first message of a connection at a door.
-    Joins(RoomId, MessageKind, Vec<u8>),
+    Joins(v1::RoomId, MessageKind, Vec<u8>),
 }
 
 impl Shard {
@@ -38,6 +38,7 @@ impl Shard {
         let connection = &mut self.connections[slot as usize];
         connection.heard(now, bytes.len());
         match (&connection.phase, &connection.security) {
+            (&Phase::Open(player), Security::Plain) => self.receive_frames(slot, player, bytes),
             (Phase::Hello, _) => self.receive_hello(slot, bytes),
             (Phase::Closing(Closing::Flush | Closing::Linger) | Phase::Dead, _)
             | (_, Security::Plain) => {
@@ -60,72 +61,90 @@ impl Shard {
 
     /// Frames of a connection that is open.
     pub(super) fn receive_frames(&mut self, slot: u32, player: PlayerId, bytes: &mut [u8]) {
-        let now = self.now;
+        match self.players[player as usize].place {
+            Place::Room { room, seat } => self.receive_raw(slot, room, seat, bytes),
+            place => self.receive_otherwise(slot, place, bytes),
+        }
+    }
+
+    /// Frames of a member of a raw room.
+    #[inline]
+    fn receive_raw(&mut self, slot: u32, id: RoomId, seat: u32, bytes: &mut [u8]) {
         let Self {
             connections,
-            players,
             rooms,
             pool,
             rules,
             counters,
             dirty,
+            ..
+        } = self;
+        let connection = &mut connections[slot as usize];
+        let mut input = bytes;
+        let ended = frames(connection, rules, &mut input, |_, kind, payload| {
+            counters.messages += 1;
+            let room = &mut rooms[id];
+            let encode = |dialect, author, out: &mut Vec<u8>| {
+                transport::encode_message(dialect, out, author, kind, payload);
+            };
+            let forgotten = planted::is(Fault::ForgottenMark) && room.batch().is_some();
+            if room.append(seat, Class::Event, Audience::All, pool, encode) && !forgotten {
+                dirty.push(id);
+            }
+            Ok(())
+        });
+        if !connection.outbox.is_clear() {
+            self.list(slot);
+        }
+        if !matches!(ended, Ended::No) {
+            self.end(slot, ended, &mut []);
+        }
+    }
+
+    /// Frames of everybody else: apart, so that raw ones do without what only these need.
+    #[inline(never)]
+    fn receive_otherwise(&mut self, slot: u32, place: Place, bytes: &mut [u8]) {
+        let now = self.now;
+        let Self {
+            connections,
+            rules,
+            counters,
             v1,
             ..
         } = self;
         let connection = &mut connections[slot as usize];
-        let place = players[player as usize].place;
         let unacked = v1.ack_at(place);
         let mut input = bytes;
-        let ended = loop {
-            match connection.decoder.next(rules, &mut input) {
-                Ok(Some(Item::Message { kind, payload })) => {
-                    counters.messages += 1;
-                    match place {
-                        Place::Room { room: id, seat } => {
-                            let room = &mut rooms[id];
-                            let encode = |dialect, author, out: &mut Vec<u8>| {
-                                transport::encode_message(dialect, out, author, kind, payload);
-                            };
-                            let forgotten =
-                                planted::is(Fault::ForgottenMark) && room.batch().is_some();
-                            if room.append(seat, Class::Event, Audience::All, pool, encode)
-                                && !forgotten
-                            {
-                                dirty.push(id);
-                            }
-                        }
-                        Place::V1 { room, seat } => {
-                            let outbox = &mut connection.outbox;
-                            if let Err(ending) = v1.hear((room, seat), kind, payload, now, outbox) {
-                                break Ended::V1(Box::new(EndedV1::Told(ending)));
-                            }
-                        }
-                        Place::Door { room } => {
-                            let joins = EndedV1::Joins(room, kind, payload.to_vec());
-                            break Ended::V1(Box::new(joins));
-                        }
-                        Place::Echo => {
-                            connection.outbox.push_own(|out| {
-                                transport::encode_message(Dialect::Raw, out, 0, kind, payload);
-                            });
-                        }
-                    }
+        let ended = frames(connection, rules, &mut input, |outbox, kind, payload| {
+            counters.messages += 1;
+            match place {
+                Place::V1 { room, seat } => {
+                    let heard = v1.hear((room, seat), kind, payload, now, outbox);
+                    heard.map_err(EndedV1::Told)
                 }
-                Ok(Some(Item::Ping(payload))) => {
-                    connection
-                        .outbox
-                        .push_own(|out| transport::encode_pong(out, payload));
+                Place::Door { room } => Err(EndedV1::Joins(room, kind, payload.to_vec())),
+                Place::Echo => {
+                    outbox.push_own(|out| {
+                        transport::encode_message(Dialect::Raw, out, 0, kind, payload);
+                    });
+                    Ok(())
                 }
-                Ok(Some(Item::Pong(_))) => {}
-                Ok(Some(Item::Close { code, .. })) => break Ended::Closed(code),
-                Ok(None) => break Ended::No,
-                Err(violation) => break Ended::Violated(violation),
+                // Has a loop of its own.
+                Place::Room { .. } => Ok(()),
             }
-        };
+        });
         if !connection.outbox.is_clear() {
             self.list(slot);
         }
-        let rest = input;
+        if !matches!(ended, Ended::No) {
+            self.end(slot, ended, input);
+        } else if unacked.is_none() && self.v1.ack_at(place).is_some() {
+            self.rearm(slot);
+        }
+    }
+
+    /// Does what a run of frames ended with.
+    fn end(&mut self, slot: u32, ended: Ended, rest: &mut [u8]) {
         match ended {
             Ended::V1(ended) => match *ended {
                 EndedV1::Joins(room, kind, message) => {
@@ -134,7 +153,6 @@ impl Shard {
                 }
                 EndedV1::Told(ending) => self.end_v1(slot, ending),
             },
-            Ended::No if unacked.is_none() && self.v1.ack_at(place).is_some() => self.rearm(slot),
             Ended::No => {}
             Ended::Closed(code) => self.answer_close(slot, code),
             Ended::Violated(violation) => self.close(slot, violation.into()),
@@ -182,6 +200,35 @@ impl Shard {
         connection.discarded = connection.discarded.saturating_add(len as u32);
         if connection.discarded > DISCARD_WHILE_CLOSING {
             self.bury(slot);
+        }
+    }
+}
+
+/// Takes the frames off the front of the input, until it is used up or something ends the run; `hear` is told each message.
+#[inline(always)]
+fn frames(
+    connection: &mut Connection,
+    rules: &Rules,
+    input: &mut &mut [u8],
+    mut hear: impl FnMut(&mut Outbox, MessageKind, &[u8]) -> Result<(), EndedV1>,
+) -> Ended {
+    let Connection {
+        decoder, outbox, ..
+    } = connection;
+    loop {
+        match decoder.next(rules, input) {
+            Ok(Some(Item::Message { kind, payload })) => {
+                if let Err(ended) = hear(outbox, kind, payload) {
+                    return Ended::V1(Box::new(ended));
+                }
+            }
+            Ok(Some(Item::Ping(payload))) => {
+                outbox.push_own(|out| transport::encode_pong(out, payload));
+            }
+            Ok(Some(Item::Pong(_))) => {}
+            Ok(Some(Item::Close { code, .. })) => return Ended::Closed(code),
+            Ok(None) => return Ended::No,
+            Err(violation) => return Ended::Violated(violation),
         }
     }
 }
