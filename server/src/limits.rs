@@ -4,9 +4,19 @@
 //! operator may change stands in [`Limits`] and is filled in by `edge::config`; the rest are constants, because
 //! changing them needs a measurement, not an opinion.
 
+use roomcast_protocol::upgrade::MAX_HEAD;
+
 /// Bytes: one receive buffer per reactor. A connection is read at most once per iteration, so this is also what one
 /// flooding connection can put between two turns of everybody else (budget).
 pub const RECEIVE_BUFFER: usize = 64 * 1024;
+
+/// Bytes of one read in the handshake (budget): as many as the longest request head has, so that little can come behind
+/// one. A TLS record that is longer comes in several reads.
+pub const HANDSHAKE_READ: usize = MAX_HEAD;
+
+/// Bytes that may wait behind a request head (limit): of one read, and of the TLS record that it completed. Nothing more
+/// is read until they have been heard.
+pub const UNREAD_MAX: usize = RECORD_PLAINTEXT + HANDSHAKE_READ;
 
 /// Members of one room served in one iteration (budget), a member that gets much counting for several: a room of
 /// 10,000 then delays everyone else by 256 sends, about a millisecond, at a time.
@@ -32,8 +42,8 @@ pub const MAIL_BUDGET: usize = 1024;
 /// Mails waiting for one reactor (limit): a full mailbox refuses the connection with 503.
 pub const MAILBOX_CAPACITY: usize = 4096;
 
-/// Bytes that mails waiting for one reactor may hold together (limit): what came behind their request heads, up to one
-/// read each, and records that have not left. As with [`MAILBOX_CAPACITY`], the next one is told 503.
+/// Bytes that mails waiting for one reactor may hold together (limit): what came behind their request heads, up to
+/// [`UNREAD_MAX`] each, and records that have not left. As with [`MAILBOX_CAPACITY`], the next one is told 503.
 pub const MAILBOX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Milliseconds that a poll sleeps at most: what has no event of its own is looked at once a second.
@@ -107,12 +117,31 @@ pub const OWN_ANSWERS: usize = 64 * 1024;
 /// member of its room that does read has fallen behind). 256 KiB/s is 40 times a 20 Hz stream of 300-byte states.
 pub const FLOOD_BYTES_PER_MS: u32 = 256;
 
-/// Bytes a sender may send beyond [`FLOOD_BYTES_PER_MS`] in one go without counting as flooding.
+/// Bytes a sender may send beyond [`FLOOD_BYTES_PER_MS`] in one go without counting as flooding, and so may a room.
 pub const FLOOD_BURST: u32 = 16 * 1024;
 
 /// Milliseconds within which a drain ends all players of one room: longer, and the room would go on in two processes at
 /// once for that long.
 pub const DRAIN_ROOM_MS: u32 = 1_000;
+
+/// Bytes per millisecond that a room may say while somebody in it presses, all senders together, however many connections
+/// they have (budget); beyond a burst of [`FLOOD_BURST`]. A quarter of what one sender may: what waits for who presses, up
+/// to `outbox_bytes_max`, must leave within `congested_ms_max` though the room goes on, so whoever reads 120 KiB/s stays.
+pub const PRESSED_BYTES_PER_MS: u32 = 64;
+
+/// Bytes per millisecond that a player is read in any case, however much its room has said while somebody in it presses
+/// (budget), of what it was not read before: 20 states of 400 bytes a second pass, and connection after connection gains
+/// nothing.
+pub const TRICKLE_BYTES_PER_MS: u32 = 8;
+
+/// Most bytes of that at once, and the fewest that are read of a flood: less is not worth a fan-out.
+pub const TRICKLE: u32 = 1024;
+
+/// Fewest bytes that are read where somebody presses: less is not worth a read.
+pub const TRICKLE_MIN: u32 = 64;
+
+/// Milliseconds after which those are tried again who were read no further because somebody in their room presses.
+pub const PRESSED_LOOK_MS: u64 = 50;
 
 /// Milliseconds that a TLS connection gets beyond `--close-timeout` for its close_notify.
 pub const LAST_WORDS_MS: u32 = 50;
@@ -175,8 +204,9 @@ pub const SAME_STOP_MS: u64 = 100;
 /// much again for who stands still), for newcomers, and for whatever else runs here.
 pub const MEMORY_SHARE: u64 = 4;
 
-/// Bytes that a player may hold beside its queue and an incomplete message: a TLS session, an incomplete record, its seat.
-pub const PLAYER_BYTES: usize = 24 * 1024;
+/// Bytes that a player may hold beside its queue and an incomplete message: a TLS session, an incomplete record and what
+/// waits behind its request head (together no more than one record and one read), its seat.
+pub const PLAYER_BYTES: usize = 32 * 1024;
 
 /// Descriptors the process needs for itself: listeners, pollers, wakers, standard streams.
 pub const DESCRIPTOR_RESERVE: usize = 64;
@@ -228,8 +258,13 @@ pub const LOG_BYTES_MIN: usize = 2 * RECEIVE_BUFFER;
 const _: () = {
     // What one read brings never counts as more of a flood than is remembered.
     assert!(FLOOD_REMEMBERED as usize >= RECEIVE_BUFFER);
-    // One read of a flooder is a flood.
-    assert!(RECEIVE_BUFFER > FLOOD_BURST as usize);
+    // One read of a flooder is a flood, and one of a handshake is none.
+    assert!(RECEIVE_BUFFER > FLOOD_BURST as usize && HANDSHAKE_READ <= FLOOD_BURST as usize);
+    // What is read in any case is little beside what a room may say.
+    assert!(TRICKLE_BYTES_PER_MS < PRESSED_BYTES_PER_MS && TRICKLE < FLOOD_BURST);
+    assert!(PRESSED_BYTES_PER_MS < FLOOD_BYTES_PER_MS);
+    // Who is tried again after a while is read then.
+    assert!(TRICKLE_MIN as u64 <= PRESSED_LOOK_MS * TRICKLE_BYTES_PER_MS as u64);
     // A batch may be as large as what one read brings, and its buffer is kept for the next one.
     assert!(
         SPARE_BATCH_BYTES_EACH >= RECEIVE_BUFFER && SPARE_BATCH_BYTES >= SPARE_BATCH_BYTES_EACH
@@ -249,7 +284,7 @@ const _: () = {
     // Who stands still is noticed long before a poll's sleep could hide it.
     assert!(STALLED_AFTER_MS as u64 <= POLL_MS && POLL_MS < PULSE_MS);
     // What a mail may carry fits many times into a mailbox.
-    assert!(MAIL_BUDGET <= MAILBOX_CAPACITY && RECEIVE_BUFFER < MAILBOX_BYTES);
+    assert!(MAIL_BUDGET <= MAILBOX_CAPACITY && 100 * UNREAD_MAX < MAILBOX_BYTES);
     // Who keeps its heartbeat is never cut off, and the log reaches back to where a missed one was noticed.
     assert!(2 * KEEP_ALIVE_MS < HEARD_WITHIN_MS && HEARD_WITHIN_MS < LOG_REACH_MS);
     // What is assembled for one write is sealed in one go, unless one packet is larger.

@@ -13,6 +13,8 @@ pub enum Fault {
     ForgottenRead,
     /// The last byte behind a request head does not go along to the home of its room.
     LostByte,
+    /// What came behind a request head and could not be heard at once is not thought of again.
+    ForgottenRest,
     /// A room that gathers while its fan-out runs is not listed for the next one.
     ForgottenMark,
     /// Of what a member said itself only the first part is left out.

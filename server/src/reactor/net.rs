@@ -45,6 +45,8 @@ pub enum Step {
     Adopted(u32),
     /// The socket in this slot gave so many bytes; at its end, or where it failed, none.
     Read(u32, usize),
+    /// So many bytes of what came behind the request head of the connection in this slot were heard.
+    Unread(u32, usize),
     /// The shard did not want the socket in this slot to be read.
     Declined(u32),
     /// Anything else that may have ended connections.

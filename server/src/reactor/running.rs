@@ -529,18 +529,27 @@ impl<N: Net> Running<N> {
             return Read::Something;
         };
         let slot = handle.slot;
-        if !self.shard.may_read(slot) {
+        let most = self.shard.may_read(slot).min(self.buffer.len());
+        if most == 0 {
             self.net
                 .watch(&self.shard, &self.sockets, Step::Declined(slot));
             return Read::Something;
         }
+        // What came behind the request head comes before what the socket holds.
+        let heard = self.shard.receive_unread(slot, most);
+        if heard > 0 {
+            self.carry(handle, to_the_end);
+            self.net
+                .watch(&self.shard, &self.sockets, Step::Unread(slot, heard));
+            return Read::Something;
+        }
         let mut took = 0;
-        match self.net.read(socket, &mut self.buffer) {
+        match self.net.read(socket, &mut self.buffer[..most]) {
             Ok(0) => self.shard.end_of_input(slot),
             Ok(n) => {
                 took = n;
                 self.shard.receive(slot, &mut self.buffer[..n]);
-                if n == self.buffer.len() || to_the_end {
+                if n == most || to_the_end {
                     self.carry(handle, to_the_end);
                 }
             }

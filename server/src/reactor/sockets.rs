@@ -139,6 +139,12 @@ impl<S> Sockets<S> {
         entry.is_some_and(|entry| entry.generation == handle.generation && entry.carried.is_some())
     }
 
+    /// Whether a read of the socket in this slot is put off.
+    pub fn is_waiting(&self, slot: u32) -> bool {
+        self.handle(slot)
+            .is_some_and(|handle| self.is_carried(handle))
+    }
+
     /// The handle for what is in the slot now.
     pub fn handle(&self, slot: u32) -> Option<Handle> {
         let entry = self.entries.get(slot as usize)?;

@@ -119,6 +119,11 @@ impl Connection {
         self.heard_at = now;
     }
 
+    /// Notes that these bytes came, to another reactor.
+    pub(super) fn came_with(&mut self, bytes: usize) {
+        self.flood = bytes as u32;
+    }
+
     /// Its TLS handshake is not complete, or has not begun.
     pub(super) fn is_shaking_hands(&self) -> bool {
         match (&self.phase, &self.security) {

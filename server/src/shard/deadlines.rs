@@ -29,6 +29,7 @@ impl Shard {
         }
         self.v1.expire(self.now, &mut expired);
         self.expired = expired;
+        self.look_at_pressed();
     }
 
     /// Ends a connection of [`Shard::take_silent`]: its socket was read, and there was nothing.

@@ -137,18 +137,27 @@ impl Shard {
         let waiting = !self.dirty.is_empty() || self.v1.has_dirty();
         if waiting && self.now >= self.frozen_at + interval {
             self.frozen_at = self.now;
-            self.v1.begin_rounds();
+            let now = self.now32();
             let Self {
                 dirty,
                 rooms,
                 flush,
+                strains,
+                v1,
                 ..
             } = self;
+            v1.begin_rounds(strains, now);
             dirty.retain(|&id| {
                 let Some(room) = rooms.get_mut(id) else {
                     return false;
                 };
+                let said = if strains.are_any() {
+                    room.open_bytes()
+                } else {
+                    0
+                };
                 if room.freeze() {
+                    strains.say(RoomRef::Batches(id), said, now);
                     flush.fanouts.push(id);
                 }
                 room.has_open()

@@ -53,7 +53,7 @@ enum Route {
 }
 
 impl Shard {
-    /// Seats a connection that another reactor handed over. Bytes already read make no edge, so they are decoded here.
+    /// Seats a connection that another reactor handed over, with bytes already read.
     pub fn adopt(&mut self, handover: Handover) -> u32 {
         if self.draining {
             return self.refuse_seat(handover, Refusal::Draining, CloseReason::Drain);
@@ -63,7 +63,7 @@ impl Shard {
             security,
             admission,
             left,
-            mut unread,
+            unread,
             unsent,
         } = handover;
         // What came behind the head, and so may have ended it all, was heard by the other shard already.
@@ -82,7 +82,8 @@ impl Shard {
         let slot = self.insert(connection);
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
-        self.join(slot, &admission, &mut unread);
+        self.connections[slot as usize].came_with(unread.len());
+        self.join(slot, &admission, unread);
         self.heed(slot, heard);
         slot
     }
@@ -157,7 +158,7 @@ impl Shard {
             Route::Seat(admission) => {
                 let home = admission.room.map(|room| self.common.home(&room));
                 let Some(home) = home.filter(|&home| home != self.index) else {
-                    return self.join(slot, &admission, rest);
+                    return self.join(slot, &admission, rest.to_vec());
                 };
                 let now = self.now32();
                 let connection = &mut self.connections[slot as usize];
@@ -205,11 +206,12 @@ impl Shard {
     }
 
     /// Takes the seat that was asked for, here.
-    fn join(&mut self, slot: u32, admission: &Admission, unread: &mut [u8]) {
+    fn join(&mut self, slot: u32, admission: &Admission, unread: Vec<u8>) {
+        self.set_aside(slot, unread);
         let dialect = match (admission.speaks, &admission.room) {
             (Speaks::V1, Some(name)) => {
                 let player = self.stand_at_door(slot, name);
-                return self.seat(slot, player, admission, unread);
+                return self.seat(slot, player, admission);
             }
             (Speaks::Messages(dialect), _) => dialect,
             (Speaks::V1, None) => Dialect::Raw,
@@ -228,7 +230,7 @@ impl Shard {
         if let (Some(id), Some(room)) = (admission.returns, room)
             && let Some(player) = self.reattach(slot, id, room)
         {
-            return self.seat(slot, player, admission, unread);
+            return self.seat(slot, player, admission);
         }
         if let Some(id) = room
             && self.is_full(id)
@@ -239,7 +241,7 @@ impl Shard {
             return self.turn_away(slot, admission, CloseReason::RoomFull);
         }
         let player = self.enter(slot, room, dialect);
-        self.seat(slot, player, admission, unread);
+        self.seat(slot, player, admission);
     }
 
     /// Opens the WebSocket only to say why it ends: pages see nothing of a refused one.
@@ -249,6 +251,7 @@ impl Shard {
             .outbox
             .push_own(|out| admission.write_accept(out));
         self.close(slot, reason);
+        self.hear_aside(slot);
     }
 
     fn is_full(&self, id: RoomId) -> bool {
@@ -258,7 +261,7 @@ impl Shard {
     }
 
     /// The connection in this slot is the player's from here on.
-    fn seat(&mut self, slot: u32, player: PlayerId, admission: &Admission, unread: &mut [u8]) {
+    fn seat(&mut self, slot: u32, player: PlayerId, admission: &Admission) {
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Open(player);
         connection
@@ -268,9 +271,7 @@ impl Shard {
         self.welcome(slot, player);
         self.rearm(slot);
         self.list(slot);
-        if !unread.is_empty() {
-            self.receive_frames(slot, player, unread);
-        }
+        self.hear_aside(slot);
     }
 
     fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {

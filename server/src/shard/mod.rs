@@ -31,6 +31,7 @@ mod pulse;
 mod reattach;
 mod receive;
 mod secure;
+mod unread;
 mod v1;
 
 use std::hash::{BuildHasher, RandomState};
@@ -55,6 +56,7 @@ use self::notices::Notices;
 use self::player::Player;
 use self::pressure::Strains;
 use self::pulse::Pulse;
+use self::unread::Unread;
 use self::v1::V1;
 use crate::delivery::BatchPool;
 use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, HANDSHAKE_RESERVE, Limits};
@@ -243,6 +245,7 @@ pub struct Shard {
     rooms: Rooms,
     v1: V1,
     strains: Strains,
+    unread: Unread,
     pool: BatchPool,
     /// Which connection has to be looked at, and when.
     timers: Wheel,
@@ -286,6 +289,7 @@ impl Shard {
             rooms: Rooms::new(RandomState::new()),
             v1: V1::new(limits, common.reactors, now),
             strains: Strains::default(),
+            unread: Unread::default(),
             pool: BatchPool::default(),
             timers: Wheel::new(now),
             player_timers: Wheel::new(now),
@@ -372,7 +376,8 @@ impl Shard {
     /// When the shard wants to be woken without input (ms), `None` if never.
     pub fn next_deadline(&self) -> Option<u64> {
         let timers = [&self.timers, &self.player_timers, self.v1.timers()];
-        let timer = timers.into_iter().filter_map(Wheel::next_deadline).min();
+        let timer = timers.into_iter().filter_map(Wheel::next_deadline);
+        let timer = timer.chain(self.strains.look_at()).min();
         if self.dirty.is_empty() && !self.v1.has_dirty() {
             return timer;
         }
@@ -410,6 +415,7 @@ impl Shard {
             timers,
             common,
             farewells,
+            unread,
             now,
             ..
         } = self;
@@ -423,6 +429,7 @@ impl Shard {
                 return false;
             }
             timers.disarm(slot);
+            unread.forget(slot);
             farewells.say(slot, &connections.remove(slot as usize), common, *now);
             common.connections.fetch_sub(1, Ordering::Relaxed);
             freed(slot);
@@ -469,8 +476,8 @@ impl Shard {
         self.connections.get(slot as usize)?.reason
     }
 
-    /// Bytes held for the connection in this slot and its player: charged for what waits, and of an incomplete frame or
-    /// message.
+    /// Bytes held for the connection in this slot and its player: charged for what waits, and of input: an incomplete
+    /// frame or message, and what has not been heard.
     pub fn held(&self, slot: u32) -> (usize, usize) {
         let Some(connection) = self.connections.get(slot as usize) else {
             return (0, 0);
@@ -479,7 +486,8 @@ impl Shard {
         if let Phase::Open(player) = connection.phase {
             charged += self.players[player as usize].lanes.charged();
         }
-        (charged, connection.decoder.buffered())
+        let input = connection.decoder.buffered() + self.unread.held(slot);
+        (charged, input)
     }
 
     /// Whether nothing waits for this connection, nor for its player.

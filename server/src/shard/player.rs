@@ -30,7 +30,7 @@ pub(super) enum Place {
 }
 
 /// A room of either kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum RoomRef {
     Batches(RoomId),
     V1(v1::RoomId),

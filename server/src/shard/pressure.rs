@@ -3,13 +3,18 @@
 //! Owns: the pressure of each player, the reading of each connection, and their sums for each room. Must not know: what
 //! is written or read. Invariant: a room's strain is the number of its players who press, and of those who are paused.
 //!
-//! A player *presses* while it is behind and still takes bytes: as long as one does, whoever floods its room is paused.
-//! Who takes nothing for a second presses no longer, so that it slows nobody until it is evicted.
+//! A player *presses* while it is behind and still takes bytes: as long as one does, whoever floods its room is paused,
+//! and the room as a whole says little, by however many connections; but each player is always read a trickle. Who takes nothing for a second presses no longer, so that it slows nobody until it is evicted.
+
+use std::collections::BTreeMap;
 
 use super::Shard;
 use super::connection::Phase;
 use super::player::{Link, PlayerId, RoomRef};
-use crate::limits::{FLOOD_BURST, OWN_ANSWERS};
+use crate::limits::{
+    FLOOD_BURST, FLOOD_REMEMBERED, HANDSHAKE_READ, OWN_ANSWERS, PRESSED_BYTES_PER_MS,
+    PRESSED_LOOK_MS, RECEIVE_BUFFER, TRICKLE, TRICKLE_BYTES_PER_MS, TRICKLE_MIN,
+};
 use crate::planted::{self, Fault};
 
 /// Whether a player's connection takes what it gets.
@@ -48,11 +53,32 @@ struct Strain {
     paused: u32,
 }
 
+/// Leaky bucket of what a room has said since somebody in it presses.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    level: u32,
+    /// As of then.
+    at: u32,
+}
+
+impl Said {
+    fn level(self, now: u32) -> u32 {
+        let leaked = now
+            .wrapping_sub(self.at)
+            .saturating_mul(PRESSED_BYTES_PER_MS);
+        self.level.saturating_sub(leaked)
+    }
+}
+
 /// The strain of each room, by its id. A room that was closed has none.
 #[derive(Debug, Default)]
 pub(super) struct Strains {
     batches: Vec<Strain>,
     v1: Vec<Strain>,
+    /// Those in which somebody presses.
+    pressed: BTreeMap<RoomRef, Said>,
+    /// When whoever is paused in one of these is tried again (ms).
+    look_at: Option<u64>,
 }
 
 impl Strains {
@@ -74,53 +100,161 @@ impl Strains {
         }
         &mut strains[id as usize]
     }
+
+    /// One more presses.
+    fn press(&mut self, room: RoomRef, now: u32) {
+        let strain = self.of(room);
+        strain.pressing += 1;
+        if strain.pressing == 1 {
+            self.pressed.insert(room, Said { level: 0, at: now });
+        }
+    }
+
+    /// One less does. Whether it was the last.
+    fn relieve(&mut self, room: RoomRef) -> bool {
+        let strain = self.of(room);
+        strain.pressing -= 1;
+        let last = strain.pressing == 0;
+        if last {
+            self.pressed.remove(&room);
+            self.look_at = self.look_at.filter(|_| !self.pressed.is_empty());
+        }
+        last
+    }
+
+    /// What a room has said goes to its players.
+    pub(super) fn say(&mut self, room: RoomRef, bytes: usize, now: u32) {
+        if self.are_any()
+            && let Some(said) = self.pressed.get_mut(&room)
+        {
+            let level = said.level(now).saturating_add(bytes as u32);
+            *said = Said {
+                level: level.min(FLOOD_REMEMBERED),
+                at: now,
+            };
+        }
+    }
+
+    /// Whether somebody presses anywhere.
+    pub(super) fn are_any(&self) -> bool {
+        !self.pressed.is_empty()
+    }
+
+    /// Bytes that a room has said beyond the sustainable rate.
+    fn said(&self, room: RoomRef, now: u32) -> u32 {
+        self.pressed.get(&room).map_or(0, |said| said.level(now))
+    }
+
+    /// When whoever is paused because somebody presses is tried again (ms).
+    pub(super) fn look_at(&self) -> Option<u64> {
+        self.look_at
+    }
 }
 
 impl Shard {
-    /// Whether the socket may be read now. If not, [`Shard::take_unpaused`] will name the slot when it may again.
-    pub fn may_read(&mut self, slot: u32) -> bool {
-        let now = self.now32();
+    /// How many bytes the socket may be read now. If none, [`Shard::take_unpaused`] will name the slot when it may be read
+    /// again.
+    pub fn may_read(&mut self, slot: u32) -> usize {
         let connection = &mut self.connections[slot as usize];
-        if connection.reading == Reading::Paused || matches!(connection.phase, Phase::Dead) {
-            return false;
+        if connection.reading == Reading::Paused {
+            return 0;
         }
-        let mut room = None;
-        let mut blocked = false;
-        if let Phase::Open(player) = connection.phase {
-            blocked = connection.outbox.answers() > OWN_ANSWERS;
-            let player = &self.players[player as usize];
-            room = player.room();
-            if let Some(room) = room {
-                let (gathered, halved) = match room {
-                    RoomRef::Batches(id) => {
-                        let room = &self.rooms[id];
-                        (room.open_bytes(), room.batch().is_some())
-                    }
-                    RoomRef::V1(id) => {
-                        let room = &self.v1.rooms[id];
-                        (room.unserved(), room.is_serving())
-                    }
-                };
-                let crowded = gathered >= self.batch_bytes / if halved { 2 } else { 1 };
-                blocked |= crowded
-                    || self.strains.get(room).pressing > 0
-                        && connection.flood_level(now) > FLOOD_BURST;
-            }
-            blocked |= self.v1.is_broke(player.place, now);
+        let player = match connection.phase {
+            Phase::Open(player) => player,
+            Phase::Hello | Phase::Handshake(_) => return HANDSHAKE_READ,
+            Phase::Closing(_) => return RECEIVE_BUFFER,
+            Phase::Dead => return 0,
+        };
+        let mut most = RECEIVE_BUFFER;
+        if connection.outbox.answers() > OWN_ANSWERS {
+            most = 0;
         }
-        if !blocked {
-            connection.reading = Reading::Free;
-            return true;
-        }
-        connection.reading = Reading::Paused;
+        let player = &self.players[player as usize];
+        let place = player.place;
+        let room = player.room();
         if let Some(room) = room {
-            self.strains.of(room).paused += 1;
+            let (gathered, halved) = match room {
+                RoomRef::Batches(id) => {
+                    let room = &self.rooms[id];
+                    (room.open_bytes(), room.batch().is_some())
+                }
+                RoomRef::V1(id) => {
+                    let room = &self.v1.rooms[id];
+                    (room.unserved(), room.is_serving())
+                }
+            };
+            if gathered >= self.batch_bytes / if halved { 2 } else { 1 } {
+                most = 0;
+            }
+            if self.strains.get(room).pressing > 0 {
+                most = most.min(self.may_press(slot, room, gathered));
+            }
         }
-        if matches!(room, Some(RoomRef::V1(_))) {
+        if most == 0 || self.v1.is_broke(place, self.now32()) {
+            self.pause(slot, room);
+            return 0;
+        }
+        self.connections[slot as usize].reading = Reading::Free;
+        most
+    }
+
+    /// Bytes that may be read of a player in whose room somebody presses, and that has gathered so much.
+    #[cold]
+    fn may_press(&self, slot: u32, room: RoomRef, gathered: usize) -> usize {
+        let now = self.now32();
+        let connection = &self.connections[slot as usize];
+        // What has not been heard was counted when it came.
+        let unread = self.unread.of(slot) as u32;
+        let level = connection.flood_level(now).saturating_sub(unread);
+        let own = FLOOD_BURST.saturating_sub(level);
+        // The next byte may complete what has come of a message, and all of that is said at once.
+        let begun = connection.decoder.buffered() as u32;
+        let room = match self.strains.said(room, now).saturating_add(gathered as u32) {
+            // Or who writes large messages would never be heard.
+            0 => FLOOD_BURST,
+            said => FLOOD_BURST.saturating_sub(said).saturating_sub(begun),
+        };
+        let most = own.min(room);
+        if most >= TRICKLE {
+            return most as usize;
+        }
+        let unheard = now.wrapping_sub(connection.heard_at);
+        let trickle = unheard.saturating_mul(TRICKLE_BYTES_PER_MS).min(TRICKLE);
+        let most = own.min(trickle.saturating_sub(begun));
+        if most >= TRICKLE_MIN {
+            most as usize
+        } else {
+            0
+        }
+    }
+
+    /// Reads a connection no further.
+    fn pause(&mut self, slot: u32, room: Option<RoomRef>) {
+        self.connections[slot as usize].reading = Reading::Paused;
+        let Some(room) = room else { return };
+        let strain = self.strains.of(room);
+        strain.paused += 1;
+        if strain.pressing > 0 {
+            // Of who is slowed for others nobody else tells when it may go on.
+            let soon = self.now + PRESSED_LOOK_MS;
+            self.strains.look_at.get_or_insert(soon);
+        }
+        if matches!(room, RoomRef::V1(_)) {
             // If it has sent too many packets, only its timer tells when it may go on.
             self.rearm(slot);
         }
-        false
+    }
+
+    /// Tries those again who are paused where somebody presses: since then some of what was said has been forgotten.
+    pub(super) fn look_at_pressed(&mut self) {
+        if self.strains.look_at.is_none_or(|at| self.now < at) {
+            return;
+        }
+        self.strains.look_at = None;
+        let rooms: Vec<RoomRef> = self.strains.pressed.keys().copied().collect();
+        for room in rooms {
+            self.unpause_room(room);
+        }
     }
 
     /// The socket of this slot did not take everything, but `progressed` if it took something.
@@ -147,7 +281,7 @@ impl Shard {
         };
         if !matches!(before, Pressure::Behind { pressing: true, .. }) {
             if let Some(room) = player.room() {
-                self.strains.of(room).pressing += 1;
+                self.strains.press(room, now);
             }
             self.arm_player(id);
         }
@@ -181,9 +315,7 @@ impl Shard {
 
     /// One player less presses.
     pub(super) fn relieve(&mut self, room: RoomRef) {
-        let strain = self.strains.of(room);
-        strain.pressing -= 1;
-        if strain.pressing == 0 {
+        if self.strains.relieve(room) {
             self.unpause_room(room);
         }
     }

@@ -125,6 +125,8 @@ impl Shard {
         let phase = &self.connections[slot as usize].phase;
         let reason = match heard {
             Heard::More => return,
+            // It came behind them.
+            _ if self.unread.of(slot) > 0 => return,
             Heard::Closed => EndReason::PeerGone,
             Heard::Breach(Breach::Handshake) => EndReason::TlsHandshake,
             Heard::Breach(Breach::Record) => EndReason::TlsViolation,

@@ -162,7 +162,7 @@ fn a_long_queue_leaves_in_several_writes() {
     let (mut stage, sender, _, slow) = room(Limits::default(), 500);
     for said in 0..200 {
         stage.send(sender, &numbered(said, 600));
-        stage.pass(5);
+        stage.pass(10);
     }
     stage.net().wires[slow].resize(WIDE);
     let writes = stage.reactors[0].shard().counters().writes;
@@ -310,15 +310,15 @@ fn a_flooder_does_not_silence_the_others() {
 fn who_was_not_read_is_not_idle() {
     let limits = Limits {
         ping_ms: 1_000,
-        idle_ms: 3_000,
-        congested_ms_max: 4_000,
+        idle_ms: 2_000,
+        congested_ms_max: 3_000,
         ..Limits::default()
     };
     let (mut stage, flooder, reader, slow) = room(limits, 20_000);
     let flood: Vec<u8> = (0..300).flat_map(|said| numbered(said, 1_000)).collect();
     stage.send(flooder, &flood);
     // It takes too little to be clear, but enough not to stand still.
-    while stage.now < 3_900 {
+    while stage.now < 2_600 {
         stage.read(slow, 7_000);
         for wire in [reader, slow] {
             stage.send(wire, &frame(Opcode::Pong, &[]));

@@ -44,13 +44,14 @@ fn whatever_happens_the_oracle_finds_nothing() {
         return;
     }
     let mut ends = Ends::default();
-    let (mut delivered, mut moved, mut refused_reads) = (0, 0, 0);
+    let (mut delivered, mut moved, mut refused_reads, mut heard_late) = (0, 0, 0, 0);
     for seed in 0..number("SEEDS").unwrap_or(SEEDS) {
         let (report, verdict) = seeded(seed, None);
         verdict.unwrap_or_else(|wrong| panic!("SEED={seed}: {wrong}"));
         delivered += report.delivered;
         moved += report.moved;
         refused_reads += report.refused_reads;
+        heard_late += report.heard_late;
         ends.add(&report.ends);
     }
     // A simulation in which little happens finds nothing either.
@@ -63,8 +64,10 @@ fn whatever_happens_the_oracle_finds_nothing() {
             || V1_ONLY.contains(&label);
         assert!(count > 0 || elsewhere, "no connection ended as {label}");
     }
-    println!("{delivered} deliveries, {moved} hand-offs, {refused_reads} reads put off");
-    assert!(delivered > 100_000 && moved > 500 && refused_reads > 500);
+    println!(
+        "{delivered} deliveries, {moved} hand-offs, {refused_reads} reads put off, {heard_late} bytes heard late"
+    );
+    assert!(delivered > 100_000 && moved > 500 && refused_reads > 500 && heard_late > 10_000);
 }
 
 /// As a fuzzer decides: with bytes that run out.
@@ -115,6 +118,7 @@ fn what_the_server_does_wrong_is_found() {
     for fault in [
         planted::Fault::ForgottenRead,
         planted::Fault::LostByte,
+        planted::Fault::ForgottenRest,
         planted::Fault::ForgottenMark,
         planted::Fault::WrongGap,
         planted::Fault::SleepingTimer,

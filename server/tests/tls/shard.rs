@@ -613,7 +613,7 @@ fn who_takes_everything_is_neither_buried_nor_evicted() {
             let bytes: Vec<u8> = flooder_peer.to_us.drain(..).collect();
             // Several reads in one iteration, as from several flooders.
             stage.shards[0].advance(stage.now + 1, stage.now + 1);
-            if stage.shards[0].may_read(flooder.1) {
+            if stage.shards[0].may_read(flooder.1) > 0 {
                 stage.turn(&[(flooder, &bytes)]);
             } else {
                 flooder_peer.to_us.extend(bytes);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use roomcast::limits::{Limits, RECEIVE_BUFFER};
+use roomcast::limits::Limits;
 use roomcast::shard::{Action, Common, DisconnectReason, Shard, Written};
 use roomcast::transport::Port;
 use roomcast_protocol::close::CloseCode;
@@ -162,11 +162,16 @@ impl Stage {
             if wire.end == Some(End::Reset) {
                 wire.end = None;
                 shard.failed(slot);
-            } else if !wire.up.is_empty() && shard.may_read(slot) {
-                let most = wire.up.len().min(RECEIVE_BUFFER);
-                let mut bytes: Vec<u8> = wire.up.drain(..most).collect();
-                shard.receive(slot, &mut bytes);
-                read = true;
+            } else if !wire.up.is_empty() || shard.unread(slot) > 0 {
+                let most = shard.may_read(slot);
+                if shard.receive_unread(slot, most) == 0 {
+                    let most = wire.up.len().min(most);
+                    let mut bytes: Vec<u8> = wire.up.drain(..most).collect();
+                    if most > 0 {
+                        shard.receive(slot, &mut bytes);
+                    }
+                }
+                read |= most > 0;
             } else if wire.up.is_empty() && wire.end.take() == Some(End::Fin) {
                 shard.end_of_input(slot);
             }

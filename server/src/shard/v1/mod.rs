@@ -16,6 +16,7 @@ use roomcast_protocol::v1::{Malformed, PROPERTIES_MAX, up};
 
 use super::connection::Phase;
 use super::player::{Place, RoomRef};
+use super::pressure::Strains;
 use super::{CloseReason, Shard};
 use crate::delivery::Outbox;
 use crate::limits::{LOG_BYTES_MIN, Limits, PROPERTY_BYTES, ROOM_PROPERTY_BYTES};
@@ -131,7 +132,7 @@ impl V1 {
     }
 
     /// Begins a round in each room in which something was said.
-    pub(super) fn begin_rounds(&mut self) {
+    pub(super) fn begin_rounds(&mut self, strains: &mut Strains, now: u32) {
         let Self {
             rooms,
             dirty,
@@ -142,7 +143,9 @@ impl V1 {
             let Some(room) = rooms.get_mut(id) else {
                 return false;
             };
+            let said = room.unserved();
             if room.begin_round() {
+                strains.say(RoomRef::V1(id), said, now);
                 rounds.push(id);
             }
             room.dirty = room.unserved() > 0 && room.is_serving();

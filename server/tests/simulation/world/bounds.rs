@@ -5,6 +5,7 @@
 
 use roomcast::limits::{
     BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, Limits, NEWCOMER_GRACE_MS, OWN_ANSWERS, RECEIVE_BUFFER,
+    UNREAD_MAX,
 };
 
 use super::net::WireId;
@@ -42,7 +43,8 @@ impl Times {
         }
     }
 
-    /// Judges a connection that has a socket. `held`: bytes charged to its outbox, and of incomplete input.
+    /// Judges a connection that has a socket. `held`: bytes charged to its outbox, and of input that is
+    /// incomplete or waits.
     pub(crate) fn check(
         &mut self,
         wire: WireId,
@@ -60,7 +62,7 @@ impl Times {
             wire,
             "its outbox has no bound",
         )?;
-        let message = limits.max_message + INCOMPLETE_OVERHEAD;
+        let message = limits.max_message + INCOMPLETE_OVERHEAD + UNREAD_MAX;
         must(incomplete <= message, wire, "its input has no bound")?;
 
         self.queued = self

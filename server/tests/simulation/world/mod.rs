@@ -18,7 +18,7 @@ use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roomcast::limits::Limits;
+use roomcast::limits::{Limits, UNREAD_MAX};
 use roomcast::reactor::Running;
 use roomcast::shard::{CloseReason, Common, DisconnectReason, EndReason, Ends};
 
@@ -46,6 +46,8 @@ pub(crate) struct Report {
     pub(crate) moved: u64,
     /// Reads that a shard did not want, for its own sake or for that of a room.
     pub(crate) refused_reads: u64,
+    /// Bytes that came behind a request head, and were heard later than they were read.
+    pub(crate) heard_late: u64,
     pub(crate) ends: Ends,
     /// The planted fault had its occasion.
     pub(crate) struck: bool,
@@ -60,6 +62,10 @@ pub(crate) fn run(choices: Choices<'_>, steps: usize, fault: Option<Fault>) -> (
     let mut world = World::new(choices, fault);
     let verdict = world.play(steps).and_then(|()| world.finish());
     let verdict = verdict.map_err(|wrong| format!("at {} ms: {wrong}", world.now));
+    let (refused_reads, heard_late) = {
+        let network = world.net();
+        (network.refused_reads, network.heard_late)
+    };
     let report = Report {
         delivered: world.oracle.delivered,
         moved: world
@@ -67,7 +73,8 @@ pub(crate) fn run(choices: Choices<'_>, steps: usize, fault: Option<Fault>) -> (
             .iter()
             .map(|reactor| reactor.shard().counters().adopted)
             .sum(),
-        refused_reads: world.net().refused_reads,
+        refused_reads,
+        heard_late,
         ends: world.oracle.ends.clone(),
         struck: world.planted.struck,
     };
@@ -163,10 +170,12 @@ impl World<'_> {
                 Seen::Took {
                     wire,
                     bytes,
+                    waiting,
                     seated,
                     ended,
                 } => {
-                    self.oracle.took(wire, bytes, seated, ended, now)?;
+                    self.oracle
+                        .took(wire, (bytes, waiting), seated, ended, now)?;
                     let times = &mut self.times[wire];
                     times.heard = now;
                     times.seated |= seated;
@@ -196,7 +205,11 @@ impl World<'_> {
         }
         let reactor = &self.reactors[index];
         for (slot, &wire) in reactor.sockets().iter() {
-            let held = reactor.shard().held(slot);
+            let shard = reactor.shard();
+            let (held, unread) = (shard.held(slot), shard.unread(slot));
+            let remembered = shard.is_paused(slot) || reactor.sockets().is_waiting(slot);
+            must(unread == 0 || remembered, wire, "what waits is forgotten")?;
+            must(unread <= UNREAD_MAX, wire, "what waits has no bound")?;
             // Nobody is late by what the process stood still.
             self.times[wire].check(wire, &self.common.limits, now - self.stalled, held)?;
         }

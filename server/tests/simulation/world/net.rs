@@ -23,11 +23,12 @@ pub(crate) type Mail = reactor::Mail<WireId>;
 /// What an iteration did, in order.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    /// The shard was given this many bytes: none, if it was given a connection of another shard. Then: has the
-    /// connection a seat, and why does it end, if that came of it.
+    /// The shard was given this many bytes: none, if it was given a connection of another shard, or heard what had waited.
+    /// Then: how many still wait, has the connection a seat, and why does it end, if that came of it.
     Took {
         wire: WireId,
         bytes: usize,
+        waiting: usize,
         seated: bool,
         ended: Option<DisconnectReason>,
     },
@@ -92,6 +93,8 @@ pub(crate) struct Network {
     pub(crate) taken: u64,
     /// Reads that a shard did not want, for its own sake or for that of a room.
     pub(crate) refused_reads: u64,
+    /// Bytes that were heard later than they were read.
+    pub(crate) heard_late: u64,
 }
 
 impl Network {
@@ -105,6 +108,7 @@ impl Network {
             ended: Vec::new(),
             taken: 0,
             refused_reads: 0,
+            heard_late: 0,
         }
     }
 
@@ -393,7 +397,7 @@ impl Net for Side {
     fn watch(&mut self, shard: &Shard, sockets: &Sockets<WireId>, step: Step) {
         let mut network = self.network();
         match step {
-            Step::Adopted(slot) | Step::Read(slot, _) => {
+            Step::Adopted(slot) | Step::Read(slot, _) | Step::Unread(slot, _) => {
                 let wire = *sockets.get(slot).expect("the slot has a socket");
                 let reason = shard.reason(slot);
                 match step {
@@ -401,6 +405,11 @@ impl Net for Side {
                     Step::Read(_, bytes) => {
                         network.taken += bytes as u64;
                         self.took(&mut network, shard, slot, wire, bytes);
+                    }
+                    Step::Unread(_, heard) => {
+                        network.taken += heard as u64;
+                        network.heard_late += heard as u64;
+                        self.took(&mut network, shard, slot, wire, 0);
                     }
                     _ => self.took(&mut network, shard, slot, wire, 0),
                 }
@@ -422,6 +431,7 @@ impl Side {
         network.locals[self.index].seen.push(Seen::Took {
             wire,
             bytes,
+            waiting: shard.unread(slot),
             seated,
             ended,
         });

@@ -36,6 +36,8 @@ struct Link {
     ahead: VecDeque<(usize, Mark)>,
     sent: usize,
     taken: usize,
+    /// Of these, so many wait in the shard until they may be heard.
+    waiting: usize,
     stay: Option<Stay>,
     /// On its way to another shard.
     moving: bool,
@@ -112,23 +114,25 @@ impl Oracle {
         self.links.iter().filter(member).count()
     }
 
-    /// A shard took bytes, or without bytes a connection of another shard.
+    /// A shard took bytes, or without bytes a connection of another shard; so many of all that it took wait.
     pub(crate) fn took(
         &mut self,
         wire: WireId,
-        bytes: usize,
+        (bytes, waiting): (usize, usize),
         seated: bool,
         ended: Option<DisconnectReason>,
         now: u64,
     ) -> Verdict {
         let link = &mut self.links[wire];
         link.taken += bytes;
+        link.waiting = waiting;
         link.moving = false;
         if link.reason.is_some() {
             return must(ended.is_none() && !seated, wire, "goes on after its end");
         }
         while let Some((at, mark)) = self.links[wire].ahead.front().cloned() {
-            let whole = at <= self.links[wire].taken;
+            let heard = self.links[wire].taken - self.links[wire].waiting;
+            let whole = at <= heard;
             if ended.is_some_and(|reason| endings::follows_from(reason, &mark)) {
                 // Whatever is wrong may be noticed before its last byte; all else only after it.
                 let wrong = matches!(mark, Mark::Breach(_) | Mark::Request { .. });
