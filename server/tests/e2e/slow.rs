@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::players::binary;
 use crate::relay::Relay;
-use crate::wire::{BINARY, FIN, Wire, frame};
+use crate::wire::{BINARY, FIN, Wire, frame, upgrade_request};
 
 const MESSAGE: usize = 32 * 1024;
 
@@ -191,4 +191,54 @@ fn stalled_readers_cost_no_more_than_they_are_charged() {
     }
     let grown = relay.resident().saturating_sub(before);
     assert!(grown < 3 << 20, "grown by {grown} bytes");
+}
+
+/// Hears so many messages of 1,000 bytes at 400 KB/s. What keeps silent is there to be waited for.
+fn hear_at_a_pace(reader: &mut Wire, messages: usize) {
+    let (_silent, silence) = mpsc::channel::<()>();
+    for heard in 0..messages {
+        reader.expect(BINARY, &[7; 1_000]);
+        if heard % 20 == 19 {
+            let _ = silence.recv_timeout(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Connection after connection, each with 60 KiB behind its request head, all within some milliseconds: what comes with a
+/// head is counted like everything else, here and where it is handed off.
+#[test]
+fn reconnecting_is_no_way_around_the_budgets() {
+    const EACH: usize = 60;
+    let relay = Relay::start(&[]);
+    let mut attack = upgrade_request("/rooms/attacked").into_bytes();
+    attack.extend(frame(FIN | BINARY, &[7; 1_000]).repeat(EACH));
+    let mut readers: Vec<Wire> = (0..3)
+        .map(|_| Wire::connect_within(relay.addr(), 64 * 1024).upgrade("/rooms/attacked"))
+        .collect();
+    let heard: Vec<_> = thread::scope(|scope| {
+        let hearing: Vec<_> = readers
+            .iter_mut()
+            .map(|reader| scope.spawn(|| hear_at_a_pace(reader, 16 * EACH)))
+            .collect();
+        let attackers: Vec<Wire> = (0..16)
+            .map(|_| {
+                let mut attacker = Wire::connect(relay.addr());
+                attacker.send(&attack);
+                // It hears the others, so that it is not one of those who are waited for.
+                let mut hears = attacker.writer();
+                scope.spawn(move || std::io::copy(&mut hears, &mut std::io::sink()));
+                attacker
+            })
+            .collect();
+        let heard = hearing.into_iter().map(|reader| reader.join().is_ok());
+        let heard = heard.collect();
+        attackers.iter().for_each(Wire::finish_writing);
+        heard
+    });
+    assert_eq!(heard, [true; 3], "nobody was evicted");
+    let mut another = Wire::join(relay.addr(), "/rooms/attacked");
+    another.message(BINARY, b"business as usual");
+    for reader in &mut readers {
+        reader.expect(BINARY, b"business as usual");
+    }
 }

@@ -134,9 +134,14 @@ impl Wire {
 
     /// With the smallest receive buffer that the system gives, so that it is full soon.
     pub(crate) fn connect_narrow(addr: SocketAddr) -> Self {
+        Self::connect_within(addr, 4096)
+    }
+
+    /// With a receive buffer of so many bytes.
+    pub(crate) fn connect_within(addr: SocketAddr, buffer: usize) -> Self {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
         socket
-            .set_recv_buffer_size(4096)
+            .set_recv_buffer_size(buffer)
             .expect("a small receive buffer");
         socket.connect(&addr.into()).expect("the relay accepts");
         Self::over(Stream::Plain(prepared(socket.into())))

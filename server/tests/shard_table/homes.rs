@@ -6,7 +6,7 @@ use roomcast_protocol::frame::Opcode;
 use crate::stage::{Stage, frame, text};
 
 /// A room that is at home on that reactor.
-fn room_of(stage: &Stage, reactor: usize) -> String {
+pub(crate) fn room_of(stage: &Stage, reactor: usize) -> String {
     let name = |number| format!("room-{number}");
     let mut names = (0..1_000)
         .map(name)

@@ -12,6 +12,7 @@ mod wire;
 mod away;
 mod ends;
 mod fanout;
+mod heads;
 mod homes;
 mod phases;
 mod ready;

@@ -594,6 +594,47 @@ fn who_does_not_answer_our_close_frame_gets_a_close_notify_all_the_same() {
     assert_eq!(stage.ended[&place], Some(CloseReason::Idle.into()));
 }
 
+/// A close_notify behind messages that wait comes behind them.
+#[test]
+fn what_ends_a_session_waits_with_what_came_before_it() {
+    let mut stage = Stage::new(1);
+    let (slow, _) = stage.join(0, "lobby");
+    let (talker, mut talker_peer) = stage.join(0, "lobby");
+    stage.room.insert(slow, 1_000);
+    for talk in [6_000, 20_000] {
+        // The first leaves somebody behind, and with the second the room has said what it may.
+        talker_peer.say(&frame(&[7; 1_000]).repeat(talk / 1_000));
+        stage.exchange(talker, &mut talker_peer);
+    }
+    let leaving = stage.accept(0);
+    let mut peer = stage.shake(leaving);
+    peer.say(&[request("/rooms/lobby"), frame(b"farewell").repeat(50)].concat());
+    peer.tls.send_close_notify();
+    peer.pump();
+    stage.exchange(leaving, &mut peer);
+    assert!(peer.got.starts_with(b"HTTP/1.1 101"));
+    assert!(stage.shards[0].unread(leaving.1) > 0, "it waits");
+    assert!(stage.shards[0].is_seated(leaving.1));
+    stage.room.insert(slow, usize::MAX);
+    stage.shards[0].writable(slow.1);
+    for _ in 0..3 {
+        stage.turn(&[]);
+        let mut unpaused = Vec::new();
+        stage.shards[0].take_unpaused(&mut unpaused);
+        if unpaused.contains(&leaving.1) {
+            let most = stage.shards[0].may_read(leaving.1);
+            stage.shards[0].receive_unread(leaving.1, most);
+        }
+    }
+    let heard = stage.take(talker);
+    talker_peer.hear(&heard);
+    assert_eq!(talker_peer.got.len(), 50 * 10, "all of it was said");
+    assert_eq!(
+        stage.shards[0].reason(leaving.1),
+        Some(EndReason::PeerGone.into())
+    );
+}
+
 /// A room of one flooder and one member that takes every write whole: what is held for it stays within the limit.
 #[test]
 fn who_takes_everything_is_neither_buried_nor_evicted() {
