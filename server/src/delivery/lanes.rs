@@ -45,6 +45,10 @@ impl Lanes {
         }
     }
 
+    pub(super) fn segments(&self) -> usize {
+        self.events.as_ref().map_or(0, |events| events.segments())
+    }
+
     pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.events
             .as_ref()

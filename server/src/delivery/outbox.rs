@@ -123,6 +123,16 @@ impl Outbox {
         filled + lanes.gather(&mut slices[filled..])
     }
 
+    /// Whether [`Outbox::gather`] gives all that waits if there are so many `slices`.
+    pub fn is_whole_in(&self, lanes: &Lanes, slices: usize) -> bool {
+        let here = match &self.out {
+            None => 0,
+            Some(out) if out.sealed.is_empty() => out.frames.segments(),
+            Some(_) => return false,
+        };
+        here + lanes.segments() <= slices
+    }
+
     /// Notes that `written` bytes of what [`Outbox::gather`] gave have left, and frees what they held. A drained outbox
     /// is clear again. Of a frame that has begun to leave, the rest comes here: it must leave whatever becomes of the
     /// player.

@@ -86,6 +86,11 @@ impl Queue {
         self.segments.is_empty()
     }
 
+    /// Segments that wait.
+    pub(super) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Bytes charged: what is pinned (capacities, not lengths), and [`SEGMENT_OVERHEAD`] for each segment.
     pub(super) fn charged(&self) -> usize {
         self.charged

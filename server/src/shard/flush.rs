@@ -116,6 +116,17 @@ impl Pending<'_> {
             }
         }
     }
+
+    /// Bytes of one write, if more waits than that.
+    fn offered_of_more(&self) -> Option<usize> {
+        let Self::Waiting(outbox, lanes) = *self else {
+            return None;
+        };
+        if outbox.is_whole_in(lanes.unwrap_or(&Lanes::default()), SLICES_PER_WRITE) {
+            return None;
+        }
+        Some(self.with_slices(|slices| slices.iter().map(|slice| slice.len()).sum()))
+    }
 }
 
 /// What the socket made of a write.
@@ -495,9 +506,8 @@ impl Shard {
     }
 
     fn waiting_written(&mut self, slot: u32, written: usize) {
-        let offered: usize = self
-            .waiting(slot)
-            .with_slices(|slices| slices.iter().map(|slice| slice.len()).sum());
+        // Whoever was offered all of it has taken all of it if nothing is left.
+        let offered = self.waiting(slot).offered_of_more();
         match seated(&mut self.connections, &mut self.players, slot) {
             Some((connection, player)) => connection.outbox.advance(&mut player.lanes, written),
             None => self.connections[slot as usize]
@@ -506,7 +516,7 @@ impl Shard {
         }
         if self.is_clear(slot) {
             self.took_all(slot);
-        } else if written == offered {
+        } else if offered == Some(written) {
             self.write_on(slot);
         } else {
             self.connections[slot as usize].writable = false;
