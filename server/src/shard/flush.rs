@@ -10,7 +10,7 @@ use slab::Slab;
 
 use super::connection::{Connection, Phase};
 use super::player::{Link, Place, Player, RoomRef};
-use super::pressure::Pressure;
+use super::pressure::{Pressure, Reading};
 use super::secure::Sealer;
 use super::{CloseReason, EndReason, Shard};
 use crate::delivery::{Batch, Dialect, Encoding, Lanes, Outbox};
@@ -540,12 +540,20 @@ impl Shard {
     }
 
     /// The socket took all there was.
+    #[inline]
     pub(super) fn took_all(&mut self, slot: u32) {
-        if self.is_owed(slot) {
+        let connection = &self.connections[slot as usize];
+        let Phase::Open(id) = connection.phase else {
+            return self.flushed(slot);
+        };
+        let player = &self.players[id as usize];
+        if let Place::V1 { room, seat } = player.place
+            && self.v1.rooms[room].owes(seat)
+        {
             // But not all of what its room has for it.
             self.write_on(slot);
-        } else {
-            self.caught_up(slot);
+        } else if player.pressure != Pressure::Clear || connection.reading == Reading::Paused {
+            self.caught_up(slot, id);
         }
     }
 

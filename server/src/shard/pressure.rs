@@ -287,19 +287,16 @@ impl Shard {
         }
     }
 
-    /// The socket of this slot took everything there was.
-    pub(super) fn caught_up(&mut self, slot: u32) {
-        if let Phase::Open(id) = self.connections[slot as usize].phase {
-            self.no_longer_pressing(id);
-            let player = &mut self.players[id as usize];
-            player.pressure = Pressure::Clear;
-            let room = player.room();
-            // Unless it was unpaused just now, with others.
-            if self.connections[slot as usize].reading == Reading::Paused {
-                self.unpause(slot, room);
-            }
+    /// The socket of this slot took everything there was for its player, who was behind, or paused.
+    pub(super) fn caught_up(&mut self, slot: u32, id: PlayerId) {
+        self.no_longer_pressing(id);
+        let player = &mut self.players[id as usize];
+        player.pressure = Pressure::Clear;
+        let room = player.room();
+        // Unless it was unpaused just now, with others.
+        if self.connections[slot as usize].reading == Reading::Paused {
+            self.unpause(slot, room);
         }
-        self.flushed(slot);
     }
 
     /// A player has caught up or stands still: either way nobody is slowed for it any longer.
