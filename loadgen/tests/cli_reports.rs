@@ -75,7 +75,10 @@ fn merge_judges_and_writes_everything() {
     let verdicts: Vec<bool> = written.checks.iter().map(|check| check.passed).collect();
     assert_eq!(verdicts, [true, false]);
     let junit = std::fs::read_to_string(out.join("junit.xml")).unwrap();
-    assert!(junit.contains("tests=\"12\" failures=\"1\""), "{junit}");
+    assert!(
+        junit.contains("tests=\"12\" skipped=\"0\" failures=\"1\""),
+        "{junit}"
+    );
     let summary = std::fs::read_to_string(out.join("summary.md")).unwrap();
     assert!(
         summary.contains("## loadgen: FAILED: p50&lt;1ms\n"),

@@ -1,22 +1,20 @@
 //! junit.xml: what CI systems show as test results.
 //!
-//! It owns the form of the verdict's cases as test cases and the escaping of XML. It must not know
-//! how a verdict came about.
+//! It owns the form of the verdict's cases as test cases. It must not know how a verdict came about, nor how XML is
+//! written.
 //!
-//! Invariant: the text is well-formed XML 1.0 whatever a check, a URL or a message contains.
+//! Invariant: every case of the verdict is one test case, with the same outcome and the same words.
 
-use std::fmt::Write as _;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
 use super::time::rfc3339;
-use super::{CaseStatus, Report};
+use super::{Case, CaseStatus, Report};
 
 /// The whole text of junit.xml.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let verdict = report.verdict.as_ref();
-    let cases = verdict.map_or(&[][..], |verdict| &verdict.cases);
-    let are = |status| cases.iter().filter(|case| case.status == status).count();
-    let (failures, skipped) = (are(CaseStatus::Failed), are(CaseStatus::Open));
     let stages = &report.stages;
     let seconds = stages.ramp_s
         + stages.settle_s
@@ -24,58 +22,34 @@ pub fn render(report: &Report) -> String {
         + stages.measured_s
         + stages.drain_s
         + stages.close_s;
-    let totals = format!(
-        "tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{seconds:.3}\"",
-        cases.len()
-    );
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(xml, "<testsuites name=\"loadgen\" {totals}>");
-    let timestamp = rfc3339(report.started_at_unix_ms);
-    let _ = writeln!(
-        xml,
-        "  <testsuite name=\"loadgen {}\" {totals} timestamp=\"{}\">",
-        escape(&report.scenario.url),
-        timestamp.trim_end_matches('Z')
-    );
-    for case in cases {
-        let (name, why) = (escape(&case.name), escape(&case.message));
-        let head = format!("    <testcase classname=\"loadgen\" name=\"{name}\" time=\"0\"");
-        let _ = match case.status {
-            CaseStatus::Passed => writeln!(xml, "{head}/>"),
-            CaseStatus::Open => writeln!(
-                xml,
-                "{head}>\n      <skipped message=\"{why}\"/>\n    </testcase>"
-            ),
-            CaseStatus::Failed => writeln!(
-                xml,
-                "{head}>\n      <failure message=\"{why}\">{why}</failure>\n    </testcase>"
-            ),
-        };
-    }
-    xml.push_str("  </testsuite>\n</testsuites>\n");
-    xml
+    // A report that was read from a file may hold any number.
+    let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let mut suite = TestSuite::new(format!("loadgen {}", report.scenario.url));
+    suite.set_time(time);
+    let began = rfc3339(report.started_at_unix_ms);
+    suite.extra.insert("timestamp".into(), began.into());
+    let verdict = report.verdict.as_ref();
+    suite.add_test_cases(verdict.iter().flat_map(|verdict| &verdict.cases).map(case));
+    let mut document = Document::new("loadgen");
+    document.set_time(time).add_test_suite(suite);
+    document.to_string().expect("text is written to memory")
 }
 
-/// Text for an attribute in double quotes or for an element. Characters that XML 1.0 cannot hold
-/// at all become U+FFFD.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            // As references, so that attribute normalization keeps them.
-            '\t' => out.push_str("&#9;"),
-            '\n' => out.push_str("&#10;"),
-            '\r' => out.push_str("&#13;"),
-            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
+fn case(case: &Case) -> TestCase {
+    let mut status = match case.status {
+        CaseStatus::Passed => TestCaseStatus::success(),
+        CaseStatus::Open => TestCaseStatus::skipped(),
+        CaseStatus::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+    };
+    if case.status != CaseStatus::Passed {
+        status.set_message(case.message.as_str());
     }
-    out
+    if case.status == CaseStatus::Failed {
+        status.set_description(case.message.as_str());
+    }
+    let mut case = TestCase::new(case.name.as_str(), status);
+    case.set_classname("loadgen").set_time(Duration::ZERO);
+    case
 }
 
 #[cfg(test)]
@@ -84,66 +58,27 @@ mod tests {
     use crate::gate::{Check, judge_all};
     use crate::report::{Case, CaseKind, Status, Verdict, sample};
     use proptest::prelude::*;
+    use quick_junit::XmlString;
 
-    /// Element names in order if `xml` is well-formed in the subset this module writes: a
-    /// declaration, nested elements, double-quoted attributes, five entities and references.
-    fn elements(xml: &str) -> Result<Vec<String>, String> {
-        let text_is_clean = |text: &str| {
-            let mut rest = text;
-            while let Some(at) = rest.find('&') {
-                rest = &rest[at + 1..];
-                let end = rest.find(';').ok_or("an entity without end")?;
-                let known = ["amp", "lt", "gt", "quot", "apos", "#9", "#10", "#13"];
-                if !known.contains(&&rest[..end]) {
-                    return Err(format!("entity {}", &rest[..end]));
-                }
-                rest = &rest[end + 1..];
-            }
-            let forbidden =
-                |c: char| (c < ' ' && c != '\n') || c == '<' || c == '\u{fffe}' || c == '\u{ffff}';
-            match text.find(forbidden) {
-                None => Ok(()),
-                Some(at) => Err(format!("forbidden character in {:?}", &text[at..])),
-            }
-        };
-        let mut rest = xml
-            .strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")
-            .ok_or("no declaration")?;
-        let (mut open, mut seen) = (Vec::new(), Vec::new());
-        while let Some(at) = rest.find('<') {
-            text_is_clean(&rest[..at])?;
-            rest = &rest[at + 1..];
-            let end = rest.find('>').ok_or("a tag without end")?;
-            let tag = &rest[..end];
-            rest = &rest[end + 1..];
-            if let Some(name) = tag.strip_prefix('/') {
-                if open.pop().as_deref() != Some(name) {
-                    return Err(format!("</{name}> closes something else"));
-                }
-                continue;
-            }
-            let empty = tag.ends_with('/');
-            let tag = tag.trim_end_matches('/');
-            let (name, mut attributes) = tag.split_once(' ').unwrap_or((tag, ""));
-            while !attributes.trim().is_empty() {
-                let (_, value) = attributes
-                    .split_once("=\"")
-                    .ok_or("an attribute without value")?;
-                let (value, behind) = value.split_once('"').ok_or("a value without end")?;
-                text_is_clean(value)?;
-                attributes = behind;
-            }
-            seen.push(name.to_owned());
-            if !empty {
-                open.push(name.to_owned());
-            }
-        }
-        text_is_clean(rest)?;
-        if open.is_empty() {
-            Ok(seen)
-        } else {
-            Err(format!("left open: {open:?}"))
-        }
+    /// (Name, message if it is not passed, whether that is a failure) of each test case, as another program reads them.
+    fn cases(xml: &str) -> Vec<(String, Option<String>, bool)> {
+        let document = Document::deserialize_from_str(xml).expect("well-formed");
+        let suites = document.test_suites.into_iter();
+        let cases = suites.flat_map(|suite| suite.test_cases);
+        cases
+            .map(|case| {
+                let (message, failed) = match case.status {
+                    TestCaseStatus::Success { .. } => (None, false),
+                    TestCaseStatus::NonSuccess { message, .. } => (message, true),
+                    TestCaseStatus::Skipped { message, .. } => (message, false),
+                };
+                (
+                    case.name.into_string(),
+                    message.map(|text| text.into_string()),
+                    failed,
+                )
+            })
+            .collect()
     }
 
     #[test]
@@ -154,19 +89,14 @@ mod tests {
             .to_vec();
         judge_all(&checks, &[], &mut report);
         let xml = render(&report);
-        let elements = elements(&xml).unwrap();
-        let cases = elements.iter().filter(|name| *name == "testcase").count();
-        assert_eq!(cases, report.verdict.as_ref().unwrap().cases.len());
-        assert_eq!(
-            elements[elements.len() - 3..],
-            ["testcase", "failure", "testcase"]
-        );
-        assert!(
-            xml.contains(&format!("tests=\"{cases}\" failures=\"1\"")),
-            "{xml}"
-        );
-        assert!(xml.contains("name=\"p99&lt;1ns\""), "{xml}");
-        assert!(xml.contains("timestamp=\"2023-11-14T22:13:20\""), "{xml}");
+        let told = cases(&xml);
+        assert_eq!(told.len(), report.verdict.as_ref().unwrap().cases.len());
+        let [.., (failed, Some(why), true), (passed, None, false)] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!([&failed[..], &passed[..]], ["p99<1ns", "delivered>=540"]);
+        assert!(why.contains("does not hold"), "{why}");
+        assert!(xml.contains("timestamp=\"2023-11-14T22:13:20Z\""), "{xml}");
     }
 
     #[test]
@@ -194,19 +124,19 @@ mod tests {
             message: "3 of 20 clients could not join".to_owned(),
         }];
         judge_all(&["delivered>=540".parse().unwrap()], &[], &mut report);
-        let xml = render(&report);
-        let open = report.verdict.as_ref().unwrap().cases.len() - 1;
-        assert!(
-            xml.contains(&format!("failures=\"1\" errors=\"0\" skipped=\"{open}\"")),
-            "{xml}"
-        );
-        assert!(xml.contains("3 of 20 clients could not join"), "{xml}");
-        assert!(elements(&xml).is_ok());
+        let told = cases(&render(&report));
+        let failed: Vec<_> = told.iter().filter(|(.., failed)| *failed).collect();
+        let [(_, Some(why), _)] = &failed[..] else {
+            panic!("{told:?}");
+        };
+        assert!(why.contains("3 of 20 clients could not join"), "{why}");
+        let mut others = told.iter().filter(|(.., failed)| !failed);
+        assert!(others.all(|(_, message, _)| message.is_some()), "{told:?}");
     }
 
     proptest! {
         #[test]
-        fn any_text_is_escaped(name in any::<String>(), message in any::<String>()) {
+        fn any_text_is_told(name in any::<String>(), message in any::<String>()) {
             let mut report = sample::report();
             report.scenario.url = name.clone();
             let case = |status| Case {
@@ -221,7 +151,11 @@ mod tests {
                 exit_code: 99,
                 cases: vec![case(CaseStatus::Failed), case(CaseStatus::Open)],
             });
-            prop_assert!(elements(&render(&report)).is_ok(), "{:?}", elements(&render(&report)));
+            // What XML cannot hold is left out.
+            let [name, message] = [name, message].map(|text| XmlString::new(text).into_string());
+            let told = cases(&render(&report));
+            prop_assert_eq!(&told[0], &(name.clone(), Some(message.clone()), true));
+            prop_assert_eq!(&told[1], &(name, Some(message), false));
         }
     }
 }

@@ -5,6 +5,9 @@
 //!
 //! Invariant: every figure a verdict rests on is in it.
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+
 use super::Report;
 use super::rows;
 use super::units::count;
@@ -71,30 +74,16 @@ pub fn render(report: &Report) -> String {
 /// Cells in columns two spaces apart: the first to the left, the others to the right.
 #[must_use]
 pub fn columns(lines: &[Vec<String>]) -> String {
-    let across = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..across)
-        .map(|column| {
-            lines
-                .iter()
-                .filter_map(|line| Some(line.get(column)?.chars().count()))
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for line in lines {
-        let mut row = String::new();
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            if column == 0 {
-                row.push_str(&format!("{cell:<width$}"));
-            } else {
-                row.push_str(&format!("  {cell:>width$}"));
-            }
+    let mut table = Table::new();
+    table.load_style(NOTHING).add_rows(lines);
+    for (number, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if number == 0 { 0 } else { 2 }, 0));
+        if number > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
         }
-        text.push_str(row.trim_end());
-        text.push('\n');
     }
-    text
+    let lines = table.lines();
+    lines.map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 #[cfg(test)]
