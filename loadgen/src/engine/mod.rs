@@ -41,6 +41,7 @@ mod tls;
 mod trust;
 mod usage;
 mod validity;
+mod wire;
 mod worker;
 
 pub use error::EngineError;

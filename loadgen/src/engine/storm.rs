@@ -29,7 +29,7 @@ use super::socket::{self, Failure};
 use super::tls::Tls;
 use super::trust::Secure;
 use super::usage::{self, Server};
-use super::worker::{open_and_answer, write_whole};
+use super::wire::{open_and_answer, write_whole};
 use crate::handshakes::{Measured, Plan, Used};
 
 /// Events taken from one poll.

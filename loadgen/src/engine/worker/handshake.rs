@@ -1,109 +1,59 @@
-//! How clients get in: the ramp, TCP, the upgrade (TLS, which may be between, is `secure`'s).
+//! How clients get in: TCP, the upgrade (TLS, which may be between, is `secure`'s), and those that take too long.
 
 use std::io::Read;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::event::Event;
-use mio::{Interest, Token};
 use roomcast_protocol::upgrade::{self, ClientError, ClientKey};
 
-use super::secure::{open_and_answer, write_whole};
+use super::ramp::Turn;
 use super::{Stage, Worker};
 use crate::engine::client::{Phase, Upgrading};
 use crate::engine::clock::{Nanos, nanos};
 use crate::engine::link::{self, Gauges};
-use crate::engine::schedule::Period;
 use crate::engine::socket::{self, Failure};
 use crate::engine::tls::Security;
-
-/// Failures of one thread after which it opens no further connections: this many, or a tenth of
-/// its clients if that is more.
-const FAILURES_MAX: u64 = 16;
-
-/// The opening of a thread's connections.
-#[derive(Debug)]
-pub(super) struct Ramp {
-    start: Nanos,
-    period: Period,
-    /// The next client, and of how many.
-    next: usize,
-    concurrent: usize,
-}
+use crate::engine::wire::{open_and_answer, write_whole};
 
 impl Worker {
     /// Opens the connections whose time has come.
     pub(super) fn ramp_up(&mut self) {
-        while self.ramp_due() <= self.now {
-            let Some(ramp) = &mut self.ramp else { return };
-            let client = ramp.next;
-            ramp.next += 1;
-            let limit = FAILURES_MAX.max(self.clients.len() as u64 / 10);
-            if self.connections.failed_total() > limit {
-                self.count_failure(&Failure::NotTried);
-            } else if self.clients[client].attempt == 0 {
+        while let Some(turn) = self.ramp.pop(self.io.now()) {
+            match turn {
+                Turn::Forfeit => self.count_failure(&Failure::NotTried),
                 // Who was in before, and is not any more, had its turn.
-                self.connect(client as u32);
+                Turn::Of(index) if self.clients[index as usize].attempt > 0 => {}
+                Turn::Of(index) => self.connect(index),
             }
             self.ramped();
         }
     }
 
-    /// When the next connection is to be opened; `Nanos::MAX`: not now.
-    pub(super) fn ramp_due(&self) -> Nanos {
-        match &self.ramp {
-            Some(ramp) if ramp.next < self.clients.len() && self.under_way < ramp.concurrent => {
-                let all = ramp.next * self.settings.threads + self.index;
-                ramp.start + ramp.period.offset(all as u64)
-            }
-            _ => Nanos::MAX,
-        }
-    }
-
-    pub(super) fn begin_ramp(&mut self, address: SocketAddr, start: Nanos) {
-        let scenario = &self.settings.scenario;
-        self.address = Some(address);
-        self.ramp = Some(Ramp {
-            start,
-            period: Period::of_rate(scenario.connect_rate),
-            next: 0,
-            concurrent: scenario.connect_concurrency.div_ceil(self.settings.threads),
-        });
-    }
-
     /// Says so, once, when every client is in or has failed.
     fn ramped(&mut self) {
-        if let Some(ramp) = &self.ramp
-            && ramp.next == self.clients.len()
-            && self.under_way == 0
-        {
-            self.ramp = None;
+        if self.ramp.is_just_over() {
             self.tell(link::Event::Ramped);
         }
     }
 
     /// Begins to connect a client that is away.
     pub(super) fn connect(&mut self, index: u32) {
-        let Some(address) = self.address else { return };
-        let now = self.settings.clock.now();
-        self.now = now;
+        let Some(address) = self.ramp.address else {
+            return;
+        };
+        let now = self.io.tick();
         let client = &mut self.clients[index as usize];
         client.attempt = client.attempt.wrapping_add(1);
         let timeout = nanos(self.settings.scenario.handshake_timeout);
-        self.handshakes
-            .push_back((now.saturating_add(timeout), index, client.attempt));
+        let deadline = now.saturating_add(timeout);
+        self.ramp.deadlines.set(deadline, index, client);
         client.phase = Phase::Connecting(now);
-        self.under_way += 1;
-        let registered = socket::connect(address, client.plan.source, client.plan.role).and_then(
-            |mut stream| {
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                let token = Token(index as usize);
-                self.poll
-                    .registry()
-                    .register(&mut stream, token, interest)?;
-                Ok(stream)
-            },
-        );
+        self.ramp.under_way += 1;
+        let connecting = socket::connect(address, client.plan.source, client.plan.role);
+        let registered = connecting.and_then(|mut stream| {
+            self.io.register(&mut stream, index)?;
+            Ok(stream)
+        });
         match registered {
             Ok(stream) => client.stream = Some(stream),
             Err(error) => self.failed(index, error.into()),
@@ -129,10 +79,9 @@ impl Worker {
     }
 
     fn connected(&mut self, index: u32, since: Nanos) {
-        let now = self.settings.clock.now();
-        self.now = now;
+        let now = self.io.tick();
         if self.stage == Stage::Quiet {
-            self.connect.record(now - since);
+            self.ramp.connect.record(now - since);
         }
         let settings = Arc::clone(&self.settings);
         match &settings.secure {
@@ -152,9 +101,10 @@ impl Worker {
         let extra: Vec<_> = extra
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        self.out.clear();
+        let out = &mut self.traffic.writing.out;
+        out.clear();
         upgrade::write_client_request(
-            &mut self.out,
+            out,
             &scenario.target.host_field(),
             &scenario.target.path_of(&room),
             &key,
@@ -163,7 +113,7 @@ impl Worker {
         );
         client.phase = Phase::Upgrading(Box::new(Upgrading {
             connecting_since,
-            since: self.now,
+            since: self.io.now(),
             key,
             answer: Vec::new(),
         }));
@@ -171,13 +121,13 @@ impl Worker {
             return;
         };
         let written = match &mut client.security {
-            Security::Plain => write_whole(stream, &self.out),
+            Security::Plain => write_whole(stream, out),
             Security::Tls(tls) => {
-                self.sealed.clear();
-                let sealed = tls.seal(&self.out, &mut self.sealed);
-                sealed
+                let sealed = &mut self.io.sealed;
+                sealed.clear();
+                tls.seal(out, sealed)
                     .map_err(Failure::Tls)
-                    .and_then(|()| write_whole(stream, &self.sealed))
+                    .and_then(|()| write_whole(stream, sealed))
             }
         };
         match written {
@@ -194,7 +144,7 @@ impl Worker {
             else {
                 return;
             };
-            let read = match stream.read(&mut self.buffer) {
+            let read = match stream.read(&mut self.io.buffer) {
                 Ok(0) if client.security.is_cut_short() => {
                     return self.failed(index, Failure::Truncated);
                 }
@@ -207,15 +157,15 @@ impl Worker {
                 },
             };
             if let Security::Tls(tls) = &mut client.security {
-                let input = &mut self.buffer[..read];
-                let answered =
-                    open_and_answer(stream, tls, input, &mut self.text, &mut self.sealed);
-                upgrading.answer.extend_from_slice(&self.text);
+                let io = &mut self.io;
+                let input = &mut io.buffer[..read];
+                let answered = open_and_answer(stream, tls, input, &mut io.text, &mut io.sealed);
+                upgrading.answer.extend_from_slice(&io.text);
                 if let Err(failure) = answered {
                     return self.failed(index, failure);
                 }
             } else {
-                upgrading.answer.extend_from_slice(&self.buffer[..read]);
+                upgrading.answer.extend_from_slice(&self.io.buffer[..read]);
             }
             let offered = self.settings.scenario.request.subprotocol.as_deref();
             match upgrade::parse_client_response(&upgrading.answer, &upgrading.key, offered) {
@@ -264,79 +214,65 @@ impl Worker {
 
     /// The 101 is here, `len` bytes of what was read.
     fn joined(&mut self, index: u32, len: usize) {
-        let now = self.settings.clock.now();
-        self.now = now;
+        let now = self.io.tick();
         let client = &mut self.clients[index as usize];
         let Phase::Upgrading(upgrading) = std::mem::replace(&mut client.phase, Phase::Joined)
         else {
             return;
         };
         let (room, member) = (client.plan.room, client.plan.member);
-        let healthy = client.is_healthy();
-        self.under_way -= 1;
-        self.joined += 1;
-        self.joined_healthy += usize::from(healthy);
+        self.ramp.under_way -= 1;
+        self.present.enter(client);
         if self.stage == Stage::Quiet {
-            self.join.record(now - upgrading.since);
-            self.connections.joined += 1;
+            self.ramp.join.record(now - upgrading.since);
+            self.ramp.connections.joined += 1;
         } else {
-            self.rejoin.record(now - upgrading.connecting_since);
-            self.connections.rejoins += 1;
-            self.ledger.rejoined(room, member);
+            self.ramp.rejoin.record(now - upgrading.connecting_since);
+            self.ramp.connections.rejoins += 1;
+            self.traffic.ledger.rejoined(room, member);
         }
         let mut behind = upgrading.answer;
         self.frames(index, &mut behind[len..], now);
         // The read that brought the 101 may have been cut short by the size of the buffer.
-        self.read_later(index);
+        let client = &mut self.clients[index as usize];
+        self.io.read_later(index, client);
         self.entered(Ok(()));
     }
 
     /// A client did not get in.
     pub(super) fn failed(&mut self, index: u32, failure: Failure) {
         self.clients[index as usize].reset();
-        self.under_way -= 1;
+        self.ramp.under_way -= 1;
         if self.stage != Stage::Quiet {
-            self.connections.rejoins_failed += 1;
-        } else if self.ramp.is_some() {
+            self.ramp.connections.rejoins_failed += 1;
+        } else if self.ramp.is_paced() {
             self.count_failure(&failure);
         }
         self.entered(Err(failure));
     }
 
     fn entered(&mut self, result: Result<(), Failure>) {
-        if self.address.is_some() && self.ramp.is_none() && self.stage == Stage::Quiet {
+        if self.ramp.is_at_the_first() && self.stage == Stage::Quiet {
             self.tell(link::Event::First(result));
         }
         self.ramped();
     }
 
     fn count_failure(&mut self, failure: &Failure) {
-        self.connections.refused += u64::from(failure.is_refusal());
-        *self
-            .connections
-            .failed
-            .entry(failure.to_string())
-            .or_default() += 1;
-        Gauges::set(&self.ends.gauges.failed, self.connections.failed_total());
+        self.ramp.count_failure(failure);
+        let failed = self.ramp.connections.failed_total();
+        Gauges::set(&self.ends.gauges.failed, failed);
     }
 
     /// Ends the handshakes and leaves that take too long.
     pub(super) fn time_out(&mut self) {
-        while let Some(&(deadline, index, attempt)) = self.handshakes.front()
-            && deadline <= self.now
-        {
-            self.handshakes.pop_front();
-            let client = &self.clients[index as usize];
-            if client.attempt == attempt && client.phase.is_entering() {
+        while let Some(index) = self.ramp.deadlines.pop(self.io.now(), &self.clients) {
+            if self.clients[index as usize].phase.is_entering() {
                 self.failed(index, Failure::TimedOut);
             }
         }
-        while let Some(&(deadline, index, attempt)) = self.leaves.front()
-            && deadline <= self.now
-        {
-            self.leaves.pop_front();
-            let client = &self.clients[index as usize];
-            if client.attempt == attempt && matches!(client.phase, Phase::Leaving { .. }) {
+        while let Some(index) = self.endings.deadlines.pop(self.io.now(), &self.clients) {
+            if matches!(self.clients[index as usize].phase, Phase::Leaving { .. }) {
                 self.left(index, false);
             }
         }

@@ -5,52 +5,45 @@
 //! Invariant: nothing in the loop blocks but the poll, and that not beyond the next thing that
 //! is due; between two reads, messages that have fallen due are written.
 
+mod deadlines;
+mod endings;
 mod handshake;
+mod io;
 mod leave;
+mod misbehaviour;
+mod ramp;
 mod receive;
 mod secure;
 mod send;
 mod timeline;
+mod traffic;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use mio::{Events, Poll, Token};
-use roomcast_protocol::frame;
 
-use self::handshake::Ramp;
-pub(super) use self::secure::{open_and_answer, write_whole};
+use self::endings::Endings;
+use self::io::{Io, Waited};
+use self::misbehaviour::Misbehaviour;
+use self::ramp::Ramp;
 use self::timeline::Timeline;
-use super::alarm::{Alarm, Lateness};
-use super::client::{Client, Phase};
+use self::traffic::Traffic;
+use super::client::Client;
 use super::clock::{Clock, Nanos};
-use super::ledger::Ledger;
 use super::link::{Command, Event, Gauges, Part};
-use super::measure::{Measure, Window};
-use super::plan::{Role, RoomPlan, Share};
+use super::measure::Window;
+use super::plan::{RoomPlan, Share};
 use super::recorder::Recorder;
-use super::schedule::{Period, Ring};
 use super::trust::Secure;
-use crate::outcome::Connections;
-use crate::payload::{Codec, Room};
-use crate::scenario::{MessageKind, Polling, Scenario};
+use crate::scenario::Scenario;
 
-/// What one `recv` may take: large, so that a server that coalesces is read as cheaply as it
-/// writes; still well within the second-level cache.
-const RECEIVE_BUFFER: usize = 256 * 1024;
 /// Events taken from one poll.
 const EVENTS: usize = 1024;
 /// Messages written at most before events are looked at again.
 const SENDS_PER_ITERATION: usize = 128;
 /// Messages written at most between two reads.
 const SENDS_PER_READ: usize = 16;
-
-/// A poll that took less did not sleep: what it reports may have been ready before.
-const SLEEP_MIN: Nanos = 5_000;
 
 /// The token that wakes for commands. Clients have their indices.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -91,6 +84,8 @@ enum Stage {
     Quiet,
     /// Sending.
     Traffic,
+    /// The same, and the conductor knows that nobody healthy is left.
+    Deserted,
     /// Waiting for what was sent.
     Drain,
     /// The same, and the conductor knows that everything has arrived.
@@ -99,75 +94,51 @@ enum Stage {
     Close,
 }
 
+impl Stage {
+    /// Whether messages are sent.
+    #[inline]
+    fn is_traffic(self) -> bool {
+        matches!(self, Self::Traffic | Self::Deserted)
+    }
+}
+
+/// Clients that are in their rooms.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    all: usize,
+    /// Of these, the healthy: once gone, they stay away.
+    healthy: usize,
+}
+
+impl Present {
+    fn enter(&mut self, client: &Client) {
+        self.all += 1;
+        self.healthy += usize::from(client.is_healthy());
+    }
+
+    fn leave(&mut self, client: &Client) {
+        self.all -= 1;
+        self.healthy -= usize::from(client.is_healthy());
+    }
+}
+
 /// One thread.
 pub(crate) struct Worker {
     settings: Arc<Settings>,
     ends: Ends,
-    index: usize,
-
-    poll: Poll,
-    polling: Polling,
-    alarm: Alarm,
-    lateness: Lateness,
-    buffer: Box<[u8]>,
-    /// Where messages are encoded.
-    out: Vec<u8>,
-    payload: Vec<u8>,
-    /// Where records are opened, and where they are sealed.
-    text: Vec<u8>,
-    sealed: Vec<u8>,
+    stage: Stage,
     random: fastrand::Rng,
-    frame_len: usize,
-    opcode: frame::Opcode,
-    rules: frame::Rules,
-    address: Option<SocketAddr>,
 
     clients: Vec<Client>,
     rooms: Vec<RoomPlan>,
-    /// Healthy members of each room when traffic began.
-    receivers: Vec<u32>,
-    ledger: Ledger,
-    measure: Measure,
+    present: Present,
 
-    stage: Stage,
-    ramp: Option<Ramp>,
-    /// (Deadline, client, attempt), in order because all have the same length.
-    handshakes: VecDeque<(Nanos, u32, u32)>,
-    leaves: VecDeque<(Nanos, u32, u32)>,
-    under_way: usize,
-    joined: usize,
-    /// Of these, the healthy: once gone, they stay away.
-    joined_healthy: usize,
-    leaving: usize,
-    start: Nanos,
-    period: Period,
-    ring: Ring,
-    churn: Ring,
-    stall_at: Nanos,
-    /// Messages of connected healthy senders that are due and not wholly written.
-    unsent: u64,
-    /// Clients to read again without an event.
-    again: Vec<u32>,
-    /// The list of this iteration, kept for its memory.
-    again_now: Vec<u32>,
+    io: Io,
+    ramp: Ramp,
+    traffic: Traffic,
+    misbehaviour: Misbehaviour,
+    endings: Endings,
     timeline: Timeline,
-
-    connect: Recorder,
-    tls: Recorder,
-    join: Recorder,
-    rejoin: Recorder,
-    receive_wait: Recorder,
-    connections: Connections,
-    /// Close codes of healthy clients that lost their connection, and when the first did.
-    ended_codes: BTreeMap<u16, u64>,
-    first_ended: Nanos,
-    /// The conductor knows that nobody healthy is left.
-    deserted: bool,
-
-    /// The clock as it was read last.
-    now: Nanos,
-    /// Since when a socket that is reported now may have been readable, at worst.
-    ready_since: Nanos,
 }
 
 impl Worker {
@@ -178,73 +149,20 @@ impl Worker {
         index: usize,
         share: Share,
         poll: Poll,
-    ) -> io::Result<Self> {
+    ) -> std::io::Result<Self> {
         let scenario = &settings.scenario;
-        let kind = match scenario.kind {
-            MessageKind::Binary => frame::MessageKind::Binary,
-            MessageKind::Text => frame::MessageKind::Text,
-        };
-        let opcode = frame::Opcode::from(kind);
-        let header = frame::header(true, opcode, scenario.size, Some([0; 4]));
-        let mut ledger = Ledger::default();
-        for room in &share.rooms {
-            let name = Room::new(settings.run, room.number);
-            ledger.add_room(name, room.members, room.senders, room.healthy);
-        }
-        let codec = Codec::new(scenario.kind, scenario.size, scenario.seed);
-        let period = Period::of_rate(scenario.rate_hz);
         Ok(Self {
-            index,
-            alarm: Alarm::new(poll.registry(), ALARM)?,
-            lateness: Lateness::default(),
-            polling: scenario.polling,
-            poll,
-            buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
-            out: Vec::new(),
-            payload: Vec::new(),
-            text: Vec::new(),
-            sealed: Vec::new(),
-            random: fastrand::Rng::with_seed(scenario.seed.wrapping_add(index as u64)),
-            frame_len: header.as_bytes().len() + scenario.size,
-            opcode,
-            rules: frame::Rules {
-                role: frame::Role::Client,
-                max_message: scenario.size,
-            },
-            address: None,
-            clients: share.clients.into_iter().map(Client::new).collect(),
-            receivers: vec![0; share.rooms.len()],
-            rooms: share.rooms,
-            ledger,
-            measure: Measure::new(codec, kind),
             stage: Stage::Quiet,
-            ramp: None,
-            handshakes: VecDeque::new(),
-            leaves: VecDeque::new(),
-            under_way: 0,
-            joined: 0,
-            joined_healthy: 0,
-            leaving: 0,
-            start: 0,
-            period,
-            ring: Ring::new(Vec::new(), period, 0),
-            churn: Ring::new(Vec::new(), period, 0),
-            stall_at: Nanos::MAX,
-            unsent: 0,
-            again: Vec::new(),
-            again_now: Vec::new(),
+            random: fastrand::Rng::with_seed(scenario.seed.wrapping_add(index as u64)),
+            present: Present::default(),
+            io: Io::new(settings.clock, poll, scenario.polling)?,
+            ramp: Ramp::new(index, settings.threads, share.clients.len()),
+            traffic: Traffic::new(settings.run, scenario, &share.rooms),
+            misbehaviour: Misbehaviour::new(scenario),
+            endings: Endings::new(),
             timeline: Timeline::default(),
-            connect: Recorder::new(),
-            tls: Recorder::new(),
-            join: Recorder::new(),
-            rejoin: Recorder::new(),
-            receive_wait: Recorder::new(),
-            connections: Connections::default(),
-            ended_codes: BTreeMap::new(),
-            first_ended: Nanos::MAX,
-            deserted: false,
-            now: 0,
-            ready_since: 0,
+            clients: share.clients.into_iter().map(Client::new).collect(),
+            rooms: share.rooms,
             settings,
             ends,
         })
@@ -254,69 +172,37 @@ impl Worker {
     ///
     /// # Errors
     /// Only if the poll itself fails.
-    pub(crate) fn run(mut self) -> io::Result<()> {
+    pub(crate) fn run(mut self) -> std::io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         if let Some(secure) = &self.settings.secure {
             secure.prepare();
         }
         loop {
-            self.now = self.settings.clock.now();
+            self.io.tick();
             self.due();
             if self.stage == Stage::Close && self.is_closed() {
                 break;
             }
             self.publish();
-            let slept = self.wait(&mut events)?;
-            let polled = self.now;
-            if slept {
-                self.ready_since = polled;
+            let waited = self.io.wait(&mut events, self.next_due())?;
+            if let Waited::Idle(time) = waited {
+                self.timeline.idled(time);
             }
+            let polled = self.io.now();
             for event in &events {
                 match event.token() {
                     WAKE => self.obey(),
-                    ALARM => {
-                        let late = polled.checked_sub(self.alarm.went_off());
-                        if let Some(late) = late.filter(|_| slept) {
-                            self.lateness.observe(late);
-                        }
-                    }
+                    ALARM => self.io.alarmed(polled, waited),
                     Token(client) => self.ready(client as u32, event),
                 }
             }
             self.read_again();
-            // What is reported by the next poll may have been ready since this one.
-            self.ready_since = polled;
-            self.timeline.iteration(self.now.saturating_sub(polled));
+            self.io.handled(polled);
+            self.timeline
+                .iteration(self.io.now().saturating_sub(polled));
         }
         self.report();
         Ok(())
-    }
-
-    /// Polls until something is due, or almost; tells whether it has slept.
-    fn wait(&mut self, events: &mut Events) -> io::Result<bool> {
-        let due = self.next_due();
-        let next = match due {
-            Nanos::MAX => due,
-            due => due.saturating_sub(self.lateness.ahead()),
-        };
-        let idle = next > self.now && self.again.is_empty();
-        let sleep = idle && self.polling == Polling::Sleeping;
-        let timeout = if sleep {
-            self.alarm.arm(next, self.now)?
-        } else {
-            Some(Duration::ZERO)
-        };
-        match self.poll.poll(events, timeout) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
-            Err(error) => return Err(error),
-        }
-        let before = self.now;
-        self.now = self.settings.clock.now();
-        if !sleep && due > before && events.is_empty() && self.again.is_empty() {
-            self.timeline.idled(self.now - before);
-        }
-        Ok(sleep && self.now - before > SLEEP_MIN)
     }
 
     /// Does everything whose time has come.
@@ -327,19 +213,18 @@ impl Worker {
             return;
         }
         self.timeline_due();
-        if self.stage == Stage::Traffic {
+        if self.stage.is_traffic() {
             self.send_due(SENDS_PER_ITERATION);
             self.misbehave();
-            if self.joined_healthy == 0 && !self.deserted {
-                self.deserted = true;
+            if self.present.healthy == 0 && self.stage == Stage::Traffic {
+                self.stage = Stage::Deserted;
                 self.tell(Event::Deserted);
             }
-            if self.next_send() == Nanos::MAX && self.now >= self.measure.window.to {
+            if self.traffic.due() == Nanos::MAX && self.io.now() >= self.traffic.measure.window.to {
                 self.end_traffic();
             }
         }
-        let nothing_to_come = self.unsent == 0 && self.measure.tally.outstanding() == 0;
-        if self.stage == Stage::Drain && (nothing_to_come || self.joined_healthy == 0) {
+        if self.stage == Stage::Drain && (self.traffic.is_over() || self.present.healthy == 0) {
             self.stage = Stage::Drained;
             self.tell(Event::Drained);
         }
@@ -347,75 +232,61 @@ impl Worker {
 
     /// When something is due next; `Nanos::MAX`: never.
     fn next_due(&self) -> Nanos {
-        let mut next = self.ramp_due();
-        for queue in [&self.handshakes, &self.leaves] {
-            if let Some(&(deadline, ..)) = queue.front() {
-                next = next.min(deadline);
-            }
+        let mut next = self.ramp.due().min(self.timeline.due());
+        next = next.min(self.ramp.deadlines.due());
+        next = next.min(self.endings.deadlines.due());
+        if self.stage.is_traffic() {
+            next = next.min(self.traffic.due());
+            next = next.min(self.traffic.measure.window.to);
+            next = next.min(self.misbehaviour.due());
         }
-        if self.stage == Stage::Traffic {
-            let to = self.measure.window.to;
-            next = next.min(self.next_send()).min(to);
-            next = next.min(self.churn.due()).min(self.stall_at);
-        }
-        next.min(self.timeline.due())
+        next
     }
 
     fn obey(&mut self) {
         while let Ok(command) = self.ends.commands.try_recv() {
             match command {
                 Command::First(address) => {
-                    self.address = Some(address);
+                    self.ramp.address = Some(address);
                     self.connect(0);
                 }
-                Command::Ramp { address, start } => self.begin_ramp(address, start),
+                Command::Ramp { address, start } => {
+                    self.ramp.begin(address, start, &self.settings.scenario);
+                }
                 Command::Traffic { start, window } => self.begin_traffic(start, window),
-                Command::Stop => self.stop(),
+                Command::Stop => {
+                    self.traffic.stop(self.io.now());
+                    self.timeline_due();
+                }
                 Command::Close => self.begin_close(),
             }
         }
     }
 
     fn begin_traffic(&mut self, start: Nanos, window: Window) {
+        let scenario = &self.settings.scenario;
         self.stage = Stage::Traffic;
-        self.start = start;
-        self.measure.window = window;
-        for client in &self.clients {
-            if client.is_joined() && client.is_healthy() {
-                self.receivers[client.plan.room as usize] += 1;
-            }
-        }
-        let slots = self.clients.iter().zip(0..);
-        let slots = slots.filter_map(|(client, index)| Some((client.plan.phase?, index)));
-        self.ring = Ring::new(slots.collect(), self.period, start);
-        self.begin_misbehaving();
-        let interval = super::clock::nanos(self.settings.scenario.interval);
+        self.traffic.begin(start, window, &self.clients);
+        self.misbehaviour.begin(start, scenario, &mut self.clients);
+        let interval = super::clock::nanos(scenario.interval);
         self.timeline.begin(window.from, interval);
-    }
-
-    /// Ends the traffic before its time.
-    fn stop(&mut self) {
-        let window = &mut self.measure.window;
-        window.to = window.to.min(self.now);
-        // Then nothing was measured: all that was sent was warm-up.
-        window.from = window.from.min(window.to);
-        self.timeline_due();
     }
 
     fn end_traffic(&mut self) {
         self.stage = Stage::Drain;
-        for index in 0..self.clients.len() {
-            self.resume(index as u32);
+        for (client, index) in self.clients.iter_mut().zip(0..) {
+            self.io.resume(index, client);
         }
     }
 
     fn publish(&self) {
         let gauges = &*self.ends.gauges;
-        Gauges::set(&gauges.connected, self.joined as u64);
-        Gauges::set(&gauges.sent, self.measure.tally.sent());
-        Gauges::set(&gauges.delivered, self.measure.tally.delivered());
-        Gauges::set(&gauges.missing, self.ledger.missing());
-        Gauges::set(&gauges.wrong, self.measure.tally.wrong());
+        let tally = &self.traffic.measure.tally;
+        Gauges::set(&gauges.connected, self.present.all as u64);
+        Gauges::set(&gauges.sent, tally.sent());
+        Gauges::set(&gauges.delivered, tally.delivered());
+        Gauges::set(&gauges.missing, self.traffic.ledger.missing());
+        Gauges::set(&gauges.wrong, tally.wrong());
     }
 
     /// For events that must arrive; there are only a handful of each, so that the channel has
@@ -427,32 +298,27 @@ impl Worker {
 
     fn report(mut self) {
         self.timeline_end();
-        self.measure.tally.misbehaving.lost = self.ledger.missing_misbehaving();
+        let (measure, ledger) = (&mut self.traffic.measure, &self.traffic.ledger);
+        measure.tally.misbehaving.lost = ledger.missing_misbehaving();
+        let mut connections = self.ramp.connections;
+        connections.add(&self.endings.connections);
         let usage = self.timeline.usage();
         let part = Part {
-            tally: self.measure.tally,
-            connect: self.connect,
-            tls: self.tls,
-            join: self.join,
-            rejoin: self.rejoin,
-            uncorrected: self.measure.uncorrected,
-            misbehaving: self.measure.misbehaving,
-            send_lag: self.measure.send_lag,
-            receive_wait: self.receive_wait,
-            connections: self.connections,
-            ended_codes: self.ended_codes,
-            first_ended: self.first_ended,
-            accounting_overflow: self.ledger.overflowed(),
+            tally: self.traffic.measure.tally,
+            connect: self.ramp.connect,
+            tls: self.ramp.tls,
+            join: self.ramp.join,
+            rejoin: self.ramp.rejoin,
+            uncorrected: self.traffic.measure.uncorrected,
+            misbehaving: self.traffic.measure.misbehaving,
+            send_lag: self.traffic.measure.send_lag,
+            receive_wait: self.io.receive_wait,
+            connections,
+            ended_codes: self.endings.codes,
+            first_ended: self.endings.first,
+            accounting_overflow: self.traffic.ledger.overflowed(),
             usage,
         };
         let _ = self.ends.events.send(Event::Done(Box::new(part)));
-    }
-
-    fn is_churning(&self, index: u32) -> bool {
-        self.clients[index as usize].plan.role == Role::Churning
-    }
-
-    fn is_away(&self, index: u32) -> bool {
-        matches!(self.clients[index as usize].phase, Phase::Away)
     }
 }

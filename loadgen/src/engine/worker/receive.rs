@@ -6,7 +6,9 @@ use mio::event::Event;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{self, Item};
 
-use super::{RECEIVE_BUFFER, SENDS_PER_READ, Worker};
+use super::io::RECEIVE_BUFFER;
+use super::traffic::Traffic;
+use super::{SENDS_PER_READ, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
 use crate::engine::tls::Security;
@@ -34,7 +36,7 @@ impl Worker {
             Phase::Joined | Phase::Leaving { .. } => {
                 if event.is_read_closed() || event.is_error() {
                     client.ending = true;
-                    self.resume(index);
+                    self.io.resume(index, client);
                 }
                 if event.is_writable() && self.clients[index as usize].blocked {
                     self.flush(index);
@@ -53,33 +55,13 @@ impl Worker {
 
     /// Reads those that no event will tell of, once each.
     pub(super) fn read_again(&mut self) {
-        // What is put on the list meanwhile waits for the next iteration.
-        let mut again = std::mem::take(&mut self.again_now);
-        std::mem::swap(&mut again, &mut self.again);
+        let mut again = self.io.take_again();
         for index in again.drain(..) {
             self.clients[index as usize].queued = false;
             self.read(index);
             self.send_due(SENDS_PER_READ);
         }
-        self.again_now = again;
-    }
-
-    /// Remembers to read a client without an event.
-    pub(super) fn read_later(&mut self, index: u32) {
-        let client = &mut self.clients[index as usize];
-        if !client.queued {
-            client.queued = true;
-            self.again.push(index);
-        }
-    }
-
-    /// Lets a client read (again).
-    pub(super) fn resume(&mut self, index: u32) {
-        let client = &mut self.clients[index as usize];
-        client.paused = false;
-        if std::mem::take(&mut client.readable) {
-            self.read_later(index);
-        }
+        self.io.keep_again(again);
     }
 
     /// One `recv`, and everything that was in it.
@@ -92,16 +74,15 @@ impl Worker {
         let Some(stream) = &mut client.stream else {
             return;
         };
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.io.buffer);
         let read = stream.read(&mut buffer);
-        let now = self.settings.clock.now();
-        let waited = self.now.saturating_sub(self.ready_since);
-        self.now = now;
+        let waited = self.io.tick_after_read();
+        let now = self.io.now();
         match read {
             Ok(0) => self.ended(index),
             Ok(read) => {
                 if self.timeline.is_measuring() {
-                    self.receive_wait.record(waited);
+                    self.io.receive_wait.record(waited);
                     self.timeline.lag(waited, true, &self.ends.gauges);
                 }
                 self.timeline.bytes_in += read as u64;
@@ -110,8 +91,9 @@ impl Worker {
                     Security::Tls(_) => self.records(index, &mut buffer[..read], now),
                 }
                 // A short read took all there was, and more will be an event.
-                if read == RECEIVE_BUFFER || self.clients[index as usize].ending {
-                    self.read_later(index);
+                let client = &mut self.clients[index as usize];
+                if read == RECEIVE_BUFFER || client.ending {
+                    self.io.read_later(index, client);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -120,10 +102,12 @@ impl Worker {
                     self.ended(index);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read_later(index),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.io.read_later(index, &mut self.clients[index as usize]);
+            }
             Err(_) => self.ended(index),
         }
-        self.buffer = buffer;
+        self.io.buffer = buffer;
     }
 
     /// Takes the frames out of what was read at `now`.
@@ -133,13 +117,19 @@ impl Worker {
             // What follows a close frame means nothing.
             return;
         }
-        let mut row = self.ledger.row(client.plan.room, client.plan.member);
+        let Traffic {
+            rules,
+            ledger,
+            measure,
+            ..
+        } = &mut self.traffic;
+        let mut row = ledger.row(client.plan.room, client.plan.member);
         let mut input = input;
         let mut asked = Asked::Nothing;
         loop {
-            match client.decoder.next(&self.rules, &mut input) {
+            match client.decoder.next(rules, &mut input) {
                 Ok(Some(Item::Message { kind, payload })) => {
-                    self.measure.delivery(&mut row, kind, payload, now);
+                    measure.delivery(&mut row, kind, payload, now);
                 }
                 Ok(None) => break,
                 Ok(Some(Item::Ping(payload))) => {

@@ -2,16 +2,14 @@
 
 use std::io::{self, Read};
 
-use mio::net::TcpStream;
-
 use super::leave::NO_CLOSE;
-use super::send::write;
 use super::{Stage, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
 use crate::engine::socket::Failure;
 use crate::engine::tls::{Fault, Security, Tls};
 use crate::engine::trust::Secure;
+use crate::engine::wire::{open_and_answer, write, write_or_keep, write_whole};
 
 impl Worker {
     /// TCP is connected: begins the TLS handshake.
@@ -20,16 +18,16 @@ impl Worker {
         let Some(stream) = &mut client.stream else {
             return;
         };
-        self.sealed.clear();
-        let begun = Tls::new(secure, &mut self.sealed);
+        self.io.sealed.clear();
+        let begun = Tls::new(secure, &mut self.io.sealed);
         client.phase = Phase::Securing {
             connecting_since: since,
-            since: self.now,
+            since: self.io.now(),
         };
         let written = match begun {
             Ok(tls) => {
                 client.security = Security::Tls(Box::new(tls));
-                write_whole(stream, &self.sealed)
+                write_whole(stream, &self.io.sealed)
             }
             Err(error) => Err(Failure::Tls(error)),
         };
@@ -48,7 +46,7 @@ impl Worker {
             else {
                 return;
             };
-            let read = match stream.read(&mut self.buffer) {
+            let read = match stream.read(&mut self.io.buffer) {
                 Ok(0) => return self.failed(index, Failure::EndedInTls),
                 Ok(read) => read,
                 Err(error) => match error.kind() {
@@ -61,8 +59,9 @@ impl Worker {
                     _ => return self.failed(index, error.into()),
                 },
             };
-            let input = &mut self.buffer[..read];
-            let answered = open_and_answer(stream, tls, input, &mut self.text, &mut self.sealed);
+            let io = &mut self.io;
+            let input = &mut io.buffer[..read];
+            let answered = open_and_answer(stream, tls, input, &mut io.text, &mut io.sealed);
             let (secure, resumed) = (tls.is_secure(), tls.is_resumed());
             if let Err(failure) = answered {
                 return self.failed(index, failure);
@@ -75,8 +74,7 @@ impl Worker {
 
     /// The TLS handshake is complete.
     fn secured(&mut self, index: u32, resumed: bool) {
-        let now = self.settings.clock.now();
-        self.now = now;
+        let now = self.io.tick();
         let Phase::Securing {
             connecting_since,
             since,
@@ -84,11 +82,11 @@ impl Worker {
         else {
             return;
         };
-        self.tls.record(now - since);
+        self.ramp.tls.record(now - since);
         if resumed {
-            self.connections.tls_resumed += 1;
+            self.ramp.connections.tls_resumed += 1;
         } else {
-            self.connections.tls_full += 1;
+            self.ramp.connections.tls_full += 1;
         }
         self.request(index, connecting_since);
     }
@@ -99,14 +97,14 @@ impl Worker {
         let Security::Tls(tls) = &mut client.security else {
             return;
         };
-        let mut text = std::mem::take(&mut self.text);
+        let mut text = std::mem::take(&mut self.io.text);
         text.clear();
-        self.sealed.clear();
-        let opened = tls.open(input, &mut text, &mut self.sealed);
+        self.io.sealed.clear();
+        let opened = tls.open(input, &mut text, &mut self.io.sealed);
         let peer_closed = tls.peer_closed();
-        if !self.sealed.is_empty() {
+        if !self.io.sealed.is_empty() {
             // Behind what is sealed already, before what is not.
-            tls.unsent.extend_from_slice(&self.sealed);
+            tls.unsent.extend_from_slice(&self.io.sealed);
             if !client.blocked {
                 self.flush(index);
             }
@@ -115,7 +113,7 @@ impl Worker {
         if !text.is_empty() {
             self.frames(index, &mut text, now);
         }
-        self.text = text;
+        self.io.text = text;
         // A close frame begins the leave, which is an attempt of its own, and still has an end.
         let client = &self.clients[index as usize];
         let is_same = client.attempt == attempt || matches!(client.phase, Phase::Leaving { .. });
@@ -133,7 +131,7 @@ impl Worker {
         if !fault.is_alert() {
             self.broke_protocol(index, format!("TLS: {fault}"));
         } else if client.is_joined() && self.stage != Stage::Close {
-            self.count_disconnect(index, NO_CLOSE);
+            self.endings.count(client, NO_CLOSE, self.io.now());
         }
         match self.clients[index as usize].phase {
             Phase::Leaving { .. } => self.left(index, false),
@@ -150,81 +148,28 @@ impl Worker {
             else {
                 return Ok(());
             };
-            self.sealed.clear();
+            self.io.sealed.clear();
             if !tls.unsent.is_empty() {
                 let written = write(stream, &tls.unsent)?;
                 self.timeline.bytes_out += written as u64;
                 tls.unsent.drain(..written);
                 if tls.unsent.is_empty() {
                     tls.unsent = Vec::new();
-                    self.count_begun(index);
+                    self.traffic.count_begun(client, self.io.stamp());
                 }
                 continue;
             }
             if !client.outbox.is_empty() {
                 let outbox = std::mem::take(&mut client.outbox);
-                tls.seal(&outbox, &mut self.sealed)
+                tls.seal(&outbox, &mut self.io.sealed)
                     .map_err(io::Error::other)?;
             } else if matches!(client.phase, Phase::Leaving { answered: true }) && !tls.is_closed()
             {
-                tls.close(&mut self.sealed).map_err(io::Error::other)?;
+                tls.close(&mut self.io.sealed).map_err(io::Error::other)?;
             } else {
                 return Ok(());
             }
-            self.timeline.bytes_out += write_or_keep(stream, tls, &self.sealed)? as u64;
+            self.timeline.bytes_out += write_or_keep(stream, tls, &self.io.sealed)? as u64;
         }
-    }
-}
-
-/// Seals `text` in `scratch` and writes it with one send; what the socket does not take is kept.
-/// Nothing else may be kept. Tells how many bytes were written.
-#[inline]
-pub(super) fn seal_and_write(
-    stream: &mut TcpStream,
-    tls: &mut Tls,
-    text: &[u8],
-    scratch: &mut Vec<u8>,
-) -> io::Result<usize> {
-    scratch.clear();
-    tls.seal(text, scratch).map_err(io::Error::other)?;
-    write_or_keep(stream, tls, scratch)
-}
-
-fn write_or_keep(stream: &mut TcpStream, tls: &mut Tls, sealed: &[u8]) -> io::Result<usize> {
-    debug_assert!(tls.unsent.is_empty(), "records in order");
-    let written = match write(stream, sealed) {
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(error) => return Err(error),
-    };
-    tls.unsent.extend_from_slice(&sealed[written..]);
-    Ok(written)
-}
-
-/// Opens what was read during a handshake into `text`, and answers what has to be answered; also when opening failed:
-/// then the answer is the alert. `sealed` is scratch space.
-pub(in crate::engine) fn open_and_answer(
-    stream: &mut TcpStream,
-    tls: &mut Tls,
-    input: &mut [u8],
-    text: &mut Vec<u8>,
-    sealed: &mut Vec<u8>,
-) -> Result<(), Failure> {
-    text.clear();
-    sealed.clear();
-    let opened = tls.open(input, text, sealed);
-    let written = write_whole(stream, sealed);
-    opened.map_err(Failure::Tls).and(written)
-}
-
-/// Writes a part of a handshake: far less than the buffer of a socket that has sent nothing.
-pub(in crate::engine) fn write_whole(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), Failure> {
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    match write(stream, bytes) {
-        Ok(written) if written == bytes.len() => Ok(()),
-        Ok(_) => Err(Failure::Io(io::ErrorKind::WriteZero)),
-        Err(error) => Err(error.into()),
     }
 }

@@ -139,17 +139,17 @@ impl Timeline {
 impl Worker {
     /// Begins and ends what has to begin or end at this time.
     pub(super) fn timeline_due(&mut self) {
-        let now = self.now;
-        if now >= self.measure.window.to && self.timeline.is_measuring() {
+        let now = self.io.now();
+        if now >= self.traffic.measure.window.to && self.timeline.is_measuring() {
             self.timeline.ended = Some(self.timeline.read(now));
-            let healthy = &mut self.measure.tally.healthy;
+            let healthy = &mut self.traffic.measure.tally.healthy;
             healthy.delivered_in_time = healthy.delivered;
         }
         if now < self.timeline.due {
             return;
         }
         if self.timeline.began.is_none() {
-            if self.measure.window.from == self.measure.window.to {
+            if self.traffic.measure.window.from == self.traffic.measure.window.to {
                 self.timeline.due = Nanos::MAX;
                 return;
             }
@@ -168,19 +168,19 @@ impl Worker {
     pub(super) fn timeline_end(&mut self) {
         self.timeline_due();
         if self.timeline.began.is_some() {
-            let since = self.now - self.timeline.from;
+            let since = self.io.now() - self.timeline.from;
             self.interval_ended(since / self.timeline.interval);
         }
     }
 
     fn interval_ended(&mut self, index: u64) {
-        let counts = self.measure.tally.healthy;
+        let counts = self.traffic.measure.tally.healthy;
         let before = self.timeline.counted;
         let next = self.ends.spare.try_recv();
         let next = next.unwrap_or_else(|_| Box::new(Recorder::new()));
         let part = IntervalPart {
             index: index as usize,
-            latency: std::mem::replace(&mut self.measure.latency, next),
+            latency: std::mem::replace(&mut self.traffic.measure.latency, next),
             offered: counts.offered - before.offered,
             sent: counts.sent - before.sent,
             delivered: counts.delivered - before.delivered,
@@ -189,7 +189,7 @@ impl Worker {
         let event = Event::Interval(Box::new(part));
         if let Err(TrySendError::Full(Event::Interval(part))) = self.ends.events.try_send(event) {
             // The conductor is busy: this interval goes on.
-            self.measure.latency = part.latency;
+            self.traffic.measure.latency = part.latency;
             return;
         }
         self.timeline.counted = counts;

@@ -1,0 +1,74 @@
+//! Those that misbehave on purpose: when churners leave and come back, and when the stalling stop and go on reading.
+//!
+//! Owns these times. Must not know how a client leaves.
+//! Invariant: all churners of a run share its rate; a thread has its part of both.
+
+use crate::engine::client::Client;
+use crate::engine::clock::{Nanos, nanos};
+use crate::engine::plan::Role;
+use crate::engine::schedule::{Period, Ring};
+use crate::scenario::Scenario;
+
+/// When a thread's clients misbehave.
+#[derive(Debug)]
+pub(super) struct Misbehaviour {
+    churn: Ring,
+    stall: Nanos,
+    stall_at: Nanos,
+}
+
+impl Misbehaviour {
+    /// Nobody does yet.
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        Self {
+            churn: Ring::new(Vec::new(), Period::of_rate(1.0), 0),
+            stall: nanos(scenario.stall),
+            stall_at: Nanos::MAX,
+        }
+    }
+
+    /// Traffic begins: the slow stop reading, the others get their times.
+    pub(super) fn begin(&mut self, start: Nanos, scenario: &Scenario, clients: &mut [Client]) {
+        let mut churners = Vec::new();
+        for (client, index) in clients.iter_mut().zip(0..) {
+            match client.plan.role {
+                Role::Healthy => {}
+                Role::Slow => client.paused = true,
+                Role::Stalling => self.stall_at = start,
+                Role::Churning => churners.push(index),
+            }
+        }
+        if churners.is_empty() {
+            return;
+        }
+        let period = scenario.churners() as f64 / scenario.churn;
+        let share = (period * 1e9) as Nanos / churners.len() as Nanos;
+        let slots = (1..).map(|i| i * share).zip(churners).collect();
+        self.churn = Ring::new(slots, Period::of_rate(1.0 / period), start);
+    }
+
+    /// When something is due; `Nanos::MAX`: never.
+    #[inline]
+    pub(super) fn due(&self) -> Nanos {
+        self.churn.due().min(self.stall_at)
+    }
+
+    /// Takes the next churner whose time has come.
+    #[inline]
+    pub(super) fn pop_churner(&mut self, now: Nanos) -> Option<u32> {
+        if self.churn.due() > now {
+            return None;
+        }
+        self.churn.pop().map(|(_, index)| index)
+    }
+
+    /// Whether it is time for the stalling to stop, or to go on.
+    #[inline]
+    pub(super) fn stall(&mut self, now: Nanos) -> bool {
+        let due = self.stall_at <= now;
+        if due {
+            self.stall_at = self.stall_at.saturating_add(self.stall);
+        }
+        due
+    }
+}

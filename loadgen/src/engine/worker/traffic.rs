@@ -1,0 +1,248 @@
+//! The messages of one thread: when they are due, how they are written down, and what became of them.
+//!
+//! Owns the schedule, the encoding and the judgement of what comes. Must not know sockets or threads.
+//! Invariant: `unsent` is how many messages of connected healthy senders are due and not wholly written.
+
+use roomcast_protocol::frame;
+
+use crate::engine::client::Client;
+use crate::engine::clock::Nanos;
+use crate::engine::ledger::Ledger;
+use crate::engine::measure::{Measure, Window};
+use crate::engine::plan::RoomPlan;
+use crate::engine::schedule::{Period, Ring};
+use crate::payload::{Codec, Room, Stamp};
+use crate::scenario::{MessageKind, Scenario};
+
+/// Bytes of messages that one write may carry, if a client has several due.
+const BATCH_BYTES: usize = 16 * 1024;
+
+/// A thread's messages.
+pub(super) struct Traffic {
+    start: Nanos,
+    period: Period,
+    ring: Ring,
+    unsent: u64,
+    /// Healthy members of each room when traffic began.
+    receivers: Vec<u32>,
+    /// What a frame from the server may be.
+    pub(super) rules: frame::Rules,
+    pub(super) ledger: Ledger,
+    pub(super) measure: Measure,
+    pub(super) writing: Writing,
+}
+
+/// Messages on their way to bytes.
+pub(super) struct Writing {
+    run: u32,
+    opcode: frame::Opcode,
+    frame_len: usize,
+    payload: Vec<u8>,
+    /// Whole messages, one after the other.
+    pub(super) out: Vec<u8>,
+}
+
+impl Writing {
+    /// How many messages are whole in the first `written` bytes, and the rest of one that was begun.
+    pub(super) fn split(&self, written: usize) -> (u32, &[u8]) {
+        let (whole, begun) = (written / self.frame_len, written % self.frame_len);
+        let end = if begun > 0 {
+            (whole + 1) * self.frame_len
+        } else {
+            written
+        };
+        (whole as u32, &self.out[written..end])
+    }
+}
+
+impl Traffic {
+    /// Of these rooms; nothing is due yet.
+    pub(super) fn new(run: u32, scenario: &Scenario, rooms: &[RoomPlan]) -> Self {
+        let kind = match scenario.kind {
+            MessageKind::Binary => frame::MessageKind::Binary,
+            MessageKind::Text => frame::MessageKind::Text,
+        };
+        let opcode = frame::Opcode::from(kind);
+        let header = frame::header(true, opcode, scenario.size, Some([0; 4]));
+        let mut ledger = Ledger::default();
+        for room in rooms {
+            let name = Room::new(run, room.number);
+            ledger.add_room(name, room.members, room.senders, room.healthy);
+        }
+        let codec = Codec::new(scenario.kind, scenario.size, scenario.seed);
+        let period = Period::of_rate(scenario.rate_hz);
+        Self {
+            start: 0,
+            period,
+            ring: Ring::new(Vec::new(), period, 0),
+            unsent: 0,
+            receivers: vec![0; rooms.len()],
+            rules: frame::Rules {
+                role: frame::Role::Client,
+                max_message: scenario.size,
+            },
+            ledger,
+            measure: Measure::new(codec, kind),
+            writing: Writing {
+                run,
+                opcode,
+                frame_len: header.as_bytes().len() + scenario.size,
+                payload: Vec::new(),
+                out: Vec::new(),
+            },
+        }
+    }
+
+    /// The clients that are in their rooms now are who must get what is sent from `start` on.
+    pub(super) fn begin(&mut self, start: Nanos, window: Window, clients: &[Client]) {
+        self.start = start;
+        self.measure.window = window;
+        for client in clients {
+            if client.is_joined() && client.is_healthy() {
+                self.receivers[client.plan.room as usize] += 1;
+            }
+        }
+        let slots = clients.iter().zip(0..);
+        let slots = slots.filter_map(|(client, index)| Some((client.plan.phase?, index)));
+        self.ring = Ring::new(slots.collect(), self.period, start);
+    }
+
+    /// Ends before its time, which is `now`.
+    pub(super) fn stop(&mut self, now: Nanos) {
+        let window = &mut self.measure.window;
+        window.to = window.to.min(now);
+        // Then nothing was measured: all that was sent was warm-up.
+        window.from = window.from.min(window.to);
+    }
+
+    /// When the next message is due; `Nanos::MAX`: no further one.
+    #[inline]
+    pub(super) fn due(&self) -> Nanos {
+        let due = self.ring.due();
+        if due < self.measure.window.to {
+            due
+        } else {
+            Nanos::MAX
+        }
+    }
+
+    /// Takes the next message: when it is due, and whose it is.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<(Nanos, u32)> {
+        self.ring.pop()
+    }
+
+    /// Takes the next message if it is due at `now` and of this client.
+    #[inline]
+    pub(super) fn pop_of(&mut self, index: u32, now: Nanos) -> Option<Nanos> {
+        if self.due() <= now && self.ring.whose() == Some(index) {
+            return self.ring.pop().map(|(due, _)| due);
+        }
+        None
+    }
+
+    /// Whether everything that is due has been written and has arrived.
+    pub(super) fn is_over(&self) -> bool {
+        self.unsent == 0 && self.measure.tally.outstanding() == 0
+    }
+
+    /// A message of this client is due. Tells whether it is to be written, and if its lateness belongs to the measured
+    /// time.
+    #[inline]
+    pub(super) fn fell_due(&mut self, client: &mut Client, due: Nanos, now: Nanos) -> Option<bool> {
+        let healthy = client.is_healthy();
+        self.measure.fell_due(healthy, due);
+        client.due += 1;
+        if !client.is_joined() {
+            client.skip_pending();
+            self.measure.unconnected(healthy, due);
+            return None;
+        }
+        self.measure.tried(healthy, due, now);
+        self.unsent += u64::from(healthy);
+        if client.blocked {
+            self.measure.blocked(healthy, due);
+        }
+        Some(due >= self.measure.window.from)
+    }
+
+    /// Writes some of the messages that are due down, stamped with `now`, and tells how many.
+    pub(super) fn encode(
+        &mut self,
+        client: &Client,
+        room: u32,
+        random: &mut fastrand::Rng,
+        now: Nanos,
+    ) -> u32 {
+        let pending = client.pending() as usize;
+        let batch = pending.min((BATCH_BYTES / self.writing.frame_len).max(1)) as u32;
+        self.writing.out.clear();
+        for ahead in 0..batch {
+            let sequence = client.sequence + ahead;
+            let intended_ns = self.due_of(client, sequence, client.skipped);
+            let writing = &mut self.writing;
+            writing.payload.clear();
+            let stamp = Stamp {
+                room: Room::new(writing.run, room),
+                sender: client.plan.member as u16,
+                sequence,
+                intended_ns,
+                delay_ns: now.saturating_sub(intended_ns),
+            };
+            self.measure.codec().write(&stamp, &mut writing.payload);
+            let key = random.u32(..).to_le_bytes();
+            frame::encode_masked(&mut writing.out, writing.opcode, &writing.payload, key);
+        }
+        batch
+    }
+
+    /// When the message with this sequence number was due, before which `skipped` were given up.
+    fn due_of(&self, client: &Client, sequence: u32, skipped: u32) -> Nanos {
+        let phase = client.plan.phase.unwrap_or_default();
+        let k = u64::from(sequence) + u64::from(skipped);
+        self.start + phase + self.period.offset(k)
+    }
+
+    /// The client's connection is ending: what it still has to send is never to be sent, but for
+    /// the first `kept` that are begun. `counted`: it is not the generator that gives them up.
+    pub(super) fn give_up(&mut self, client: &Client, kept: u32, counted: bool) {
+        let healthy = client.is_healthy();
+        let pending = client.pending();
+        if healthy {
+            self.unsent -= u64::from(pending.saturating_sub(kept));
+        }
+        if !counted {
+            return;
+        }
+        for ahead in kept..pending {
+            let skipped = if ahead < client.begun {
+                client.begun_skipped
+            } else {
+                client.skipped
+            };
+            let due = self.due_of(client, client.sequence + ahead, skipped);
+            self.measure.unconnected(healthy, due);
+        }
+    }
+
+    /// What was begun is wholly written now.
+    pub(super) fn count_begun(&mut self, client: &mut Client, now: Nanos) {
+        let (begun, skipped) = (std::mem::take(&mut client.begun), client.begun_skipped);
+        self.count_sent(client, begun, skipped, now);
+    }
+
+    /// The client's next messages, this many, are wholly written.
+    #[inline]
+    pub(super) fn count_sent(&mut self, client: &mut Client, count: u32, skipped: u32, now: Nanos) {
+        let healthy = client.is_healthy();
+        // A healthy sender is one of the receivers itself.
+        let receivers = u64::from(self.receivers[client.plan.room as usize]);
+        let others = receivers.saturating_sub(u64::from(healthy));
+        for _ in 0..count {
+            let due = self.due_of(client, client.sequence, skipped);
+            client.sequence += 1;
+            self.unsent -= u64::from(healthy);
+            self.measure.sent(healthy, due, now, others);
+        }
+    }
+}
