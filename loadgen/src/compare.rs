@@ -216,29 +216,7 @@ pub fn compare(
             )));
         }
     }
-    let mut left_out = Vec::new();
-    let (mut bases, mut news) = (Vec::new(), Vec::new());
-    for ((base_name, base), (new_name, new)) in base.iter().zip(new) {
-        let invalid = [(base_name, base), (new_name, new)]
-            .into_iter()
-            .find_map(|(name, run)| {
-                let mut reasons = run.validity.reasons.iter();
-                Some((
-                    name,
-                    reasons.find(|reason| !accepted.contains(&reason.code))?,
-                ))
-            });
-        match invalid {
-            None => {
-                bases.push(base);
-                news.push(new);
-            }
-            Some((name, reason)) => left_out.push(format!(
-                "{name} is of an invalid run and cannot be compared: {}",
-                reason.message
-            )),
-        }
-    }
+    let (bases, news, mut left_out) = valid_pairs(base, new, accepted);
     let broken = broken(base, new);
     if bases.is_empty() {
         left_out.extend(broken.iter().cloned());
@@ -274,6 +252,38 @@ pub fn compare(
         left_out,
         broken,
     })
+}
+
+/// The pairs of which both runs are valid, but for what is accepted; and why others are not among them.
+fn valid_pairs<'a>(
+    base: &'a [Run],
+    new: &'a [Run],
+    accepted: &[String],
+) -> (Vec<&'a Report>, Vec<&'a Report>, Vec<String>) {
+    let mut left_out = Vec::new();
+    let (mut bases, mut news) = (Vec::new(), Vec::new());
+    for ((base_name, base), (new_name, new)) in base.iter().zip(new) {
+        let invalid = [(base_name, base), (new_name, new)]
+            .into_iter()
+            .find_map(|(name, run)| {
+                let mut reasons = run.validity.reasons.iter();
+                Some((
+                    name,
+                    reasons.find(|reason| !accepted.contains(&reason.code))?,
+                ))
+            });
+        match invalid {
+            None => {
+                bases.push(base);
+                news.push(new);
+            }
+            Some((name, reason)) => left_out.push(format!(
+                "{name} is of an invalid run and cannot be compared: {}",
+                reason.message
+            )),
+        }
+    }
+    (bases, news, left_out)
 }
 
 /// The rules that a run of `new` has broken, be it an invalid one, and no run of `base`.

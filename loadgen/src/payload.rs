@@ -16,8 +16,6 @@
 //!
 //! Text has the same 32 bytes as 64 letters `a` to `p`, and text as filler.
 
-use crate::scenario::MessageKind;
-
 /// Bytes of the header: the smallest binary payload.
 pub const MIN: usize = 32;
 /// The smallest text payload: the header takes two letters for each byte.
@@ -38,6 +36,15 @@ const SEEDS: [u64; 4] = [
 ];
 /// Odd, so that multiplying by it is a bijection.
 const MULTIPLIER: u64 = 0xf135_7aea_2e62_a9c5;
+
+/// Whether the messages are binary or text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// Binary messages.
+    Binary,
+    /// Text messages: valid UTF-8, with characters of one to four bytes where there is room.
+    Text,
+}
 
 /// The smallest payload of a kind, in bytes.
 pub const fn min_size(kind: MessageKind) -> usize {

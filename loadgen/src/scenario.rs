@@ -10,7 +10,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::payload;
+pub use crate::payload::MessageKind;
+use crate::payload::min_size;
 use crate::target::Target;
 
 /// The largest room: a member's index travels in 16 bits of the payload.
@@ -46,15 +47,6 @@ pub enum Polling {
     Sleeping,
     /// Looks again and again: neither is in the figures, for a whole core each.
     Spinning,
-}
-
-/// Whether the messages are binary or text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
-    /// Binary messages.
-    Binary,
-    /// Text messages: valid UTF-8, with characters of one to four bytes where there is room.
-    Text,
 }
 
 /// How the relay under test is spoken to.
@@ -297,9 +289,16 @@ impl Scenario {
     /// # Errors
     /// The first thing that is wrong, in words that say what to change.
     pub fn check(&self) -> Result<(), ScenarioError> {
-        let fail = |what: String| Err(ScenarioError(what));
+        self.check_rooms()?;
+        self.check_rates()?;
+        self.check_times()?;
+        self.check_clients()
+    }
+
+    /// Who is in which room.
+    fn check_rooms(&self) -> Result<(), ScenarioError> {
         if self.clients == 0 {
-            return fail("at least one client is needed".into());
+            return fail("at least one client is needed");
         }
         if self.room_size == 0 || self.room_size > ROOM_SIZE_MAX {
             return fail(format!(
@@ -328,13 +327,18 @@ impl Scenario {
                 "{pairs} pairs of receiver and sender are more than {PAIRS_MAX}: use smaller rooms or fewer senders per room"
             ));
         }
+        Ok(())
+    }
+
+    /// What is sent how often, and how fast connections are opened.
+    fn check_rates(&self) -> Result<(), ScenarioError> {
         if !(self.rate_hz > 0.0 && self.rate_hz <= RATE_MAX) {
             return fail(format!(
                 "the rate must be above 0 and at most {RATE_MAX} messages per second, not {}",
                 self.rate_hz
             ));
         }
-        let min = payload::min_size(self.kind);
+        let min = min_size(self.kind);
         if self.size < min || self.size > SIZE_MAX {
             return fail(format!(
                 "a message of this kind must have {min} to {SIZE_MAX} bytes (who sent it, when, and a checksum), not {}",
@@ -348,10 +352,15 @@ impl Scenario {
             ));
         }
         if self.connect_concurrency == 0 {
-            return fail("at least one handshake must be allowed at a time".into());
+            return fail("at least one handshake must be allowed at a time");
         }
+        Ok(())
+    }
+
+    /// How long each stage is.
+    fn check_times(&self) -> Result<(), ScenarioError> {
         if self.duration.is_zero() {
-            return fail("the duration must be more than nothing".into());
+            return fail("the duration must be more than nothing");
         }
         for (name, stage) in [
             ("duration", self.duration),
@@ -365,10 +374,10 @@ impl Scenario {
             }
         }
         if self.handshake_timeout.is_zero() {
-            return fail("the handshake timeout must be more than nothing".into());
+            return fail("the handshake timeout must be more than nothing");
         }
         if self.interval < Duration::from_millis(10) || self.interval > Duration::from_secs(3600) {
-            return fail("the interval of the time line must be 10 ms to 1 hour".into());
+            return fail("the interval of the time line must be 10 ms to 1 hour");
         }
         let intervals = (self.duration + self.drain).as_secs_f64() / self.interval.as_secs_f64();
         if intervals > INTERVALS_MAX {
@@ -382,6 +391,11 @@ impl Scenario {
                 "one sender would send more than {MESSAGES_MAX} messages: lower the rate or the duration"
             ));
         }
+        Ok(())
+    }
+
+    /// Who misbehaves, and what the run has of its own.
+    fn check_clients(&self) -> Result<(), ScenarioError> {
         if !(self.churn >= 0.0 && self.churn <= RATE_MAX) {
             return fail(format!(
                 "churn must be 0 to {RATE_MAX} per second, not {}",
@@ -389,7 +403,7 @@ impl Scenario {
             ));
         }
         if self.stalling_readers > 0 && self.stall.is_zero() {
-            return fail("a stall must take more than no time".into());
+            return fail("a stall must take more than no time");
         }
         if self.misbehaving() > 0 && self.misbehaving() >= self.clients {
             return fail(format!(
@@ -404,12 +418,14 @@ impl Scenario {
         let prefix = self.room_prefix.as_bytes();
         let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"._~-".contains(b);
         if prefix.is_empty() || prefix.len() > 48 || !prefix.iter().all(allowed) {
-            return fail(
-                "the room prefix must be 1 to 48 of the characters A-Z a-z 0-9 . _ ~ -".into(),
-            );
+            return fail("the room prefix must be 1 to 48 of the characters A-Z a-z 0-9 . _ ~ -");
         }
         Ok(())
     }
+}
+
+fn fail(what: impl Into<String>) -> Result<(), ScenarioError> {
+    Err(ScenarioError(what.into()))
 }
 
 /// What the rooms of no other run begin with: the keys of a [`RandomState`] are the system's.

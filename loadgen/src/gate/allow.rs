@@ -1,6 +1,6 @@
-//! `--allow lost=0.1%`: how much of what must not happen is tolerated.
+//! `--allow lost=0.1%`: how much of what must not happen is tolerated, and the rules judged by that.
 //!
-//! It owns how that is spelled. It must not know what was counted.
+//! It owns how that is spelled and what it forgives. It must not know what a rule counts.
 //!
 //! Invariant: nothing is tolerated that was not named.
 
@@ -8,8 +8,9 @@ use std::str::FromStr;
 
 use strsim::levenshtein;
 
-use super::rules::{RULES, Rule};
+use super::rules::{RULES, Rule, is_the_servers};
 use crate::report::units::count;
+use crate::report::{Case, CaseKind, CaseStatus, Report};
 
 /// One tolerance, as typed behind `--allow`.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +82,55 @@ impl FromStr for Allowance {
                 Most::Share(_) => amount.to_owned(),
             },
         })
+    }
+}
+
+impl Rule {
+    /// Judges a report by this rule; without an `allowance`, once is too often.
+    pub(super) fn judge(&self, allowance: Option<&Allowance>, report: &Report) -> Case {
+        let (times, of) = ((self.count)(report), (self.of)(report));
+        let kept = allowance.map_or(times == 0, |allowance| allowance.covers(times, of));
+        let valid = report.validity.valid;
+        let status = match kept {
+            true if valid => CaseStatus::Passed,
+            false if valid || is_the_servers(self.name, report) => CaseStatus::Failed,
+            _ => CaseStatus::Open,
+        };
+        let rules = if self.name == "violations" && times > 0 {
+            let broken = report.connections.violations.keys();
+            let broken: Vec<&str> = broken.map(String::as_str).collect();
+            format!(" ({})", broken.join("; "))
+        } else {
+            String::new()
+        };
+        let told = match (times, allowance) {
+            (0, _) => "it never happened".to_owned(),
+            (_, None) => format!("{} of {} {}{rules}", count(times), count(of), self.happened),
+            (_, Some(allowance)) => format!(
+                "{} of {} {}{rules}: {} {}",
+                count(times),
+                count(of),
+                self.happened,
+                allowance.amount(),
+                if kept {
+                    "is allowed"
+                } else {
+                    "at most is allowed"
+                }
+            ),
+        };
+        let open = status == CaseStatus::Open;
+        Case {
+            name: self.holds.to_owned(),
+            kind: CaseKind::Rule,
+            happened: times > 0,
+            status,
+            message: if open {
+                format!("not decided, as the run is invalid: {told}")
+            } else {
+                told
+            },
+        }
     }
 }
 

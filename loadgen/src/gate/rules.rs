@@ -5,9 +5,7 @@
 //! Invariant: a rule counts over everything that the clients saw, the warm-up and the misbehaving included, as far as
 //! anybody can know what they should have seen.
 
-use super::allow::Allowance;
-use crate::report::units::count;
-use crate::report::{Case, CaseKind, CaseStatus, Counts, Report};
+use crate::report::{Counts, Report};
 
 /// Something that must not happen.
 #[derive(Debug)]
@@ -17,13 +15,13 @@ pub(super) struct Rule {
     /// What it counts, for `--help`.
     pub(super) about: &'static str,
     /// What holds if it never happens: the name of its case.
-    holds: &'static str,
+    pub(super) holds: &'static str,
     /// What is said behind the count.
-    happened: &'static str,
+    pub(super) happened: &'static str,
     /// How often it happened.
-    count: fn(&Report) -> u64,
+    pub(super) count: fn(&Report) -> u64,
     /// Out of how many: what a share in `--allow` is of.
-    of: fn(&Report) -> u64,
+    pub(super) of: fn(&Report) -> u64,
 }
 
 macro_rules! everyone {
@@ -110,59 +108,10 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-impl Rule {
-    /// Judges a report; without an `allowance`, once is too often.
-    pub(super) fn judge(&self, allowance: Option<&Allowance>, report: &Report) -> Case {
-        let (times, of) = ((self.count)(report), (self.of)(report));
-        let kept = allowance.map_or(times == 0, |allowance| allowance.covers(times, of));
-        let valid = report.validity.valid;
-        let status = match kept {
-            true if valid => CaseStatus::Passed,
-            false if valid || is_the_servers(self.name, report) => CaseStatus::Failed,
-            _ => CaseStatus::Open,
-        };
-        let rules = if self.name == "violations" && times > 0 {
-            let broken = report.connections.violations.keys();
-            let broken: Vec<&str> = broken.map(String::as_str).collect();
-            format!(" ({})", broken.join("; "))
-        } else {
-            String::new()
-        };
-        let told = match (times, allowance) {
-            (0, _) => "it never happened".to_owned(),
-            (_, None) => format!("{} of {} {}{rules}", count(times), count(of), self.happened),
-            (_, Some(allowance)) => format!(
-                "{} of {} {}{rules}: {} {}",
-                count(times),
-                count(of),
-                self.happened,
-                allowance.amount(),
-                if kept {
-                    "is allowed"
-                } else {
-                    "at most is allowed"
-                }
-            ),
-        };
-        let open = status == CaseStatus::Open;
-        Case {
-            name: self.holds.to_owned(),
-            kind: CaseKind::Rule,
-            happened: times > 0,
-            status,
-            message: if open {
-                format!("not decided, as the run is invalid: {told}")
-            } else {
-                told
-            },
-        }
-    }
-}
-
 /// Whether what a count says can only have been done by the server, however badly the generator did. Who is saturated
 /// reads late: a server may be right to drop such a client, and what it sent may be counted as lost. What nobody has
 /// waited for may still have been on its way.
-fn is_the_servers(name: &str, report: &Report) -> bool {
+pub(super) fn is_the_servers(name: &str, report: &Report) -> bool {
     let validity = &report.validity;
     match name {
         "corrupted" | "leaked" | "own_echoed" | "violations" => true,

@@ -138,7 +138,18 @@ impl Measured {
             duration(self.took.as_nanos() as f64)
         );
         text.push_str(&format!("measurement {}\n", self.verdict(plan).told()));
-        let mut fact = |name: &str, fact: String| text.push_str(&format!("{name:<16}{fact}\n"));
+        for (name, fact) in self.facts(plan) {
+            text.push_str(&format!("{name:<16}{fact}\n"));
+        }
+        text.push('\n');
+        text.push_str(&table::columns(&self.times(plan)));
+        text
+    }
+
+    /// What is said in words, by name.
+    fn facts(&self, plan: &Plan) -> Vec<(&'static str, String)> {
+        let mut facts = Vec::new();
+        let mut fact = |name, said: String| facts.push((name, said));
         fact(
             "handshakes",
             format!(
@@ -200,6 +211,11 @@ impl Measured {
                 ),
             );
         }
+        facts
+    }
+
+    /// Percentiles, with their heads.
+    fn times(&self, plan: &Plan) -> Vec<Vec<String>> {
         let heads = ["time", "p50", "p90", "p99", "max", "count"];
         let mut lines = vec![heads.map(str::to_owned).to_vec()];
         let mut times = vec![
@@ -225,8 +241,6 @@ impl Measured {
                 count(times.count()),
             ]);
         }
-        text.push('\n');
-        text.push_str(&table::columns(&lines));
-        text
+        lines
     }
 }

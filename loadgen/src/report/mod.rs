@@ -12,6 +12,7 @@ mod from_outcome;
 pub mod hgrm;
 pub mod histogram;
 pub mod hlog;
+mod json;
 pub mod junit;
 pub mod metrics;
 mod model;

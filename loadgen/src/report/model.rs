@@ -7,7 +7,6 @@
 //! unit. Every number carries its unit in its name; those without one are counts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::amount;
 use super::histogram::{self, Times};
 use super::verdict::Verdict;
-use crate::exit::Failure;
 use crate::outcome::{SparseHistogram, empty_histogram};
 
 /// The schema name and version written into every report.
@@ -465,52 +463,6 @@ fn yes() -> bool {
 }
 
 impl Report {
-    /// Reads a report.json.
-    ///
-    /// # Errors
-    /// One line and exit code 2 when the file cannot be read, is no report, or is a report of
-    /// another schema version.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
-        Self::from_json(&text).map_err(|error| Failure::usage(format!("{shown}: {error}")))
-    }
-
-    /// Parses the text of a report.json.
-    ///
-    /// # Errors
-    /// Says in a few words what is wrong with it.
-    pub fn from_json(text: &str) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Head {
-            schema: String,
-        }
-        let head: Head = serde_json::from_str(text).map_err(|error| {
-            format!("not a report of loadgen ({error}); give it the report.json of a run")
-        })?;
-        if head.schema != SCHEMA {
-            return Err(format!(
-                "the schema is {:?} but this loadgen reads {SCHEMA:?}; use the version that wrote it",
-                head.schema
-            ));
-        }
-        let mut report: Self = serde_json::from_str(text)
-            .map_err(|error| format!("the report is damaged: {error}"))?;
-        report.validity.valid = report.validity.reasons.is_empty();
-        report.metrics = super::metrics::all(&report);
-        Ok(report)
-    }
-
-    /// The text of report.json, ending in a line break.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self)
-            .expect("a report has string keys and numbers only, which JSON can hold");
-        text.push('\n');
-        text
-    }
-
     /// Deliveries per second over the measured stage; absent when nothing was measured. What
     /// arrived in the drain does not count: a backlog was not delivered at that rate.
     #[must_use]

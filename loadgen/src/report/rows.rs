@@ -168,51 +168,37 @@ pub(super) fn facts(report: &Report) -> Vec<Fact> {
         ));
     }
     connections(report, &mut facts);
-    let elsewhere = &report.counts;
-    if elsewhere.own_echoed > 0 {
-        facts.push((
+    let counts = &report.counts;
+    for (name, times, what) in [
+        (
             "echoed",
-            format!(
-                "{} messages came back to their sender",
-                count(elsewhere.own_echoed)
-            ),
-        ));
-    }
-    if elsewhere.superseded > 0 {
-        facts.push((
+            counts.own_echoed,
+            "messages came back to their sender",
+        ),
+        (
             "superseded",
-            format!(
-                "{} deliveries by a newer state",
-                count(elsewhere.superseded)
-            ),
-        ));
-    }
-    if elsewhere.blocked > 0 {
-        facts.push((
+            counts.superseded,
+            "deliveries by a newer state",
+        ),
+        (
             "blocked",
-            format!(
-                "{} messages found the server not reading",
-                count(elsewhere.blocked)
-            ),
-        ));
-    }
-    if elsewhere.unread() > 0 {
-        facts.push((
+            counts.blocked,
+            "messages found the server not reading",
+        ),
+        (
             "unread",
-            format!(
-                "{} messages were never taken by the server",
-                count(elsewhere.unread())
-            ),
-        ));
-    }
-    if report.warmup.lost > 0 {
-        facts.push((
+            counts.unread(),
+            "messages were never taken by the server",
+        ),
+        (
             "warm-up",
-            format!(
-                "{} deliveries were lost already then",
-                count(report.warmup.lost)
-            ),
-        ));
+            report.warmup.lost,
+            "deliveries were lost already then",
+        ),
+    ] {
+        if times > 0 {
+            facts.push((name, format!("{} {what}", count(times))));
+        }
     }
     server(report, &mut facts);
     let generator = &report.generator;

@@ -36,54 +36,13 @@ pub(crate) fn report() -> Report {
     for interval in &timeline {
         histogram::add(&mut latency, &interval.latency.to_histogram()).unwrap();
     }
-    let mut server = Server {
-        pid: 4242,
-        cpu_user_ns: 200_000_000,
-        cpu_system_ns: 1_600_000_000,
-        deliveries: 540,
-        rss_before_bytes: 4 << 20,
-        rss_idle_bytes: (4 << 20) + 9_000,
-        rss_end_bytes: (4 << 20) + 12_000,
-        rss_peak_bytes: 5 << 20,
-        memory_per_connection_bytes: Some(450.0),
-        ..Server::default()
-    };
-    server.divide();
     let mut report = Report {
         schema: SCHEMA.to_owned(),
         loadgen_version: "0.1.0".to_owned(),
         started_at_unix_ms: 1_700_000_000_123,
         measured_at_unix_ms: 1_700_000_001_143,
         runs: 1,
-        scenario: ScenarioReport {
-            profile: "raw".to_owned(),
-            url: "ws://127.0.0.1:7777".to_owned(),
-            tls: None,
-            subprotocol: None,
-            headers: Vec::new(),
-            clients: 20,
-            rooms: 2,
-            room_size: 10,
-            senders_per_room: 10,
-            rate_hz: 1.0,
-            size_bytes: 64,
-            schedule: "even".to_owned(),
-            kind: "binary".to_owned(),
-            connect_rate_per_s: 1000.0,
-            warmup_s: 0.0,
-            duration_s: 3.0,
-            drain_s: 5.0,
-            interval_s: 1.0,
-            churn_per_s: 0.0,
-            slow_readers: 0,
-            stalling_readers: 0,
-            stall_s: 0.5,
-            threads: 1,
-            polling: "sleeping".to_owned(),
-            source_addresses: 0,
-            seed: 7,
-            room_prefix: "lg-0000000000000007".to_owned(),
-        },
+        scenario: scenario(),
         validity: Validity {
             valid: true,
             reasons: Vec::new(),
@@ -124,7 +83,7 @@ pub(crate) fn report() -> Report {
             ..Histograms::default()
         },
         timeline,
-        server: Some(server),
+        server: Some(server()),
         generator: Generator {
             threads: 1,
             cpu_ns: 90_000_000,
@@ -139,4 +98,55 @@ pub(crate) fn report() -> Report {
     };
     report.metrics = super::metrics::all(&report);
     report
+}
+
+/// 20 clients in two rooms, a message of each in a second.
+fn scenario() -> ScenarioReport {
+    ScenarioReport {
+        profile: "raw".to_owned(),
+        url: "ws://127.0.0.1:7777".to_owned(),
+        tls: None,
+        subprotocol: None,
+        headers: Vec::new(),
+        clients: 20,
+        rooms: 2,
+        room_size: 10,
+        senders_per_room: 10,
+        rate_hz: 1.0,
+        size_bytes: 64,
+        schedule: "even".to_owned(),
+        kind: "binary".to_owned(),
+        connect_rate_per_s: 1000.0,
+        warmup_s: 0.0,
+        duration_s: 3.0,
+        drain_s: 5.0,
+        interval_s: 1.0,
+        churn_per_s: 0.0,
+        slow_readers: 0,
+        stalling_readers: 0,
+        stall_s: 0.5,
+        threads: 1,
+        polling: "sleeping".to_owned(),
+        source_addresses: 0,
+        seed: 7,
+        room_prefix: "lg-0000000000000007".to_owned(),
+    }
+}
+
+/// A server that used 1.8 s of CPU time.
+fn server() -> Server {
+    let mut server = Server {
+        pid: 4242,
+        cpu_user_ns: 200_000_000,
+        cpu_system_ns: 1_600_000_000,
+        deliveries: 540,
+        rss_before_bytes: 4 << 20,
+        rss_idle_bytes: (4 << 20) + 9_000,
+        rss_end_bytes: (4 << 20) + 12_000,
+        rss_peak_bytes: 5 << 20,
+        memory_per_connection_bytes: Some(450.0),
+        ..Server::default()
+    };
+    server.divide();
+    server
 }
