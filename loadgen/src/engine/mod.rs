@@ -26,6 +26,7 @@ mod clock;
 mod conduct;
 mod crew;
 mod error;
+mod fault;
 mod ledger;
 pub(crate) mod limits;
 mod link;

@@ -12,8 +12,8 @@ use mio::net::TcpStream;
 use roomcast_protocol::upgrade::ClientError;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::fault::Fault;
 use super::plan::Role;
-use super::tls::Fault;
 
 /// Receive buffer of a slow reader: the least the kernel gives, so that the server notices soon.
 const SLOW_RECEIVE_BUFFER: usize = 4 * 1024;

@@ -4,11 +4,9 @@
 //! know sockets, nor what the text means; how TLS works is `protocol`'s.
 //! Invariant: an idle connection owns no buffer: it is empty and unallocated between records.
 
-pub(super) mod fault;
-
 use roomcast_protocol::tls::{Breach, Client, Heard, Session, sealed_max};
 
-pub(crate) use self::fault::Fault;
+use super::fault::Fault;
 use super::trust::Secure;
 
 /// How a client's bytes travel.

@@ -19,8 +19,8 @@ use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::error::EngineError;
+use super::fault::is_about_the_issuer;
 use super::tickets::Tickets;
-use super::tls::fault::is_about_the_issuer;
 use crate::scenario::{Tls, Trust};
 use crate::target::Target;
 

@@ -1,13 +1,14 @@
 //! The rules of the house, held against every file of the repository. Each rule is a function over text, and is
 //! shown violations planted for it, so that a rule which finds nothing has found nothing.
 
+mod circles;
 mod rules;
 mod source;
 mod tree;
 
 use rules::{
-    CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, length, manifest, names,
-    unsafe_code,
+    CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, functions, length, manifest,
+    names, unsafe_code,
 };
 use source::Source;
 use tree::{File, files};
@@ -55,6 +56,16 @@ fn manifests_depend_only_downwards() {
 #[test]
 fn no_file_is_longer_than_a_reader_can_hold() {
     nothing(&files().iter().flat_map(length).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_function_is_longer_than_a_screen() {
+    nothing(&over_rust(functions));
+}
+
+#[test]
+fn no_modules_import_each_other_in_a_circle() {
+    nothing(&circles::circles(&files()));
 }
 
 #[test]

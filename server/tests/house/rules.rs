@@ -1,6 +1,6 @@
 //! What may stand where. Each rule answers with its findings, one line each.
 
-use crate::source::Source;
+use crate::source::{Source, end_of_block};
 use crate::tree::File;
 
 /// Code that must not know of certain paths.
@@ -74,6 +74,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             "loadgen/src/engine/trust.rs",
             "loadgen/src/engine/tickets.rs",
             "loadgen/src/engine/tls",
+            "loadgen/src/engine/fault.rs",
         ],
         forbidden: &["rustls"],
         why: "only who decides on trust and who words its faults names rustls",
@@ -268,6 +269,54 @@ pub(crate) fn length(file: &File) -> Vec<String> {
     }
 }
 
+/// Lines that a function may have, where it is shipped, or anywhere in loadgen. What is longer tells a story that
+/// functions with names would tell better; the longest that there are in server and protocol are their own bound.
+const FUNCTION_LINES_MAX: [(&str, usize); 3] =
+    [("loadgen", 80), ("server/src", 112), ("protocol/src", 91)];
+
+/// Functions of more lines than that, from their name to their last brace.
+pub(crate) fn functions(file: &File, source: &Source) -> Vec<String> {
+    let bound = FUNCTION_LINES_MAX
+        .iter()
+        .find(|(scope, _)| below(&file.path, scope));
+    let Some((_, bound)) = bound else {
+        return Vec::new();
+    };
+    let words: Vec<&str> = source
+        .tokens
+        .iter()
+        .map(|(_, token)| token.as_str())
+        .collect();
+    let mut findings = Vec::new();
+    for at in 0..words.len() {
+        // Behind the `fn` of a type comes no name.
+        if words[at] != "fn" || words.get(at + 1).is_none_or(|name| *name == "(") {
+            continue;
+        }
+        // A declaration ends before any block does.
+        let Some(body) = words[at..]
+            .iter()
+            .position(|word| ["{", ";"].contains(word))
+        else {
+            continue;
+        };
+        if words[at + body] == ";" {
+            continue;
+        }
+        let end = end_of_block(&words, at + body) - 1;
+        let (first, last) = (source.tokens[at].0, source.tokens[end].0);
+        let lines = last - first + 1;
+        if lines > *bound {
+            findings.push(format!(
+                "{}:{first}: {} has {lines} lines, of {bound}",
+                file.path,
+                words[at + 1]
+            ));
+        }
+    }
+    findings
+}
+
 /// Macros and attributes that say that something is not done.
 pub(crate) fn forbidden_words(file: &File, source: &Source) -> Vec<String> {
     let tokens: Vec<&str> = source
@@ -452,6 +501,20 @@ mod tests {
         ] {
             assert_eq!(strikes(forbidden_imports, path, text), 1, "{path}: {text}");
         }
+    }
+
+    #[test]
+    fn long_functions_are_found() {
+        let of = |lines: usize| {
+            let body = "    call([0; 3]);\n".repeat(lines - 2);
+            format!("impl X {{ fn short(&self) {{}} }}\npub fn long(\n) {{\n{body}}}\n")
+        };
+        let path = "loadgen/src/x.rs";
+        assert_eq!(strikes(functions, path, &of(79)), 0);
+        assert_eq!(strikes(functions, path, &of(80)), 1);
+        assert_eq!(strikes(functions, "benches/src/x.rs", &of(80)), 0);
+        assert_eq!(strikes(functions, "server/src/x.rs", &of(112)), 1);
+        assert_eq!(strikes(functions, path, "trait T { fn f(&self);\n}"), 0);
     }
 
     #[test]

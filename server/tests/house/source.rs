@@ -9,11 +9,22 @@ pub(crate) struct Source {
     pub(crate) paths: Vec<(usize, String)>,
     /// Every word and punctuation mark with its line.
     pub(crate) tokens: Vec<(usize, String)>,
+    /// What imported names stand for.
+    pub(crate) names: HashMap<String, String>,
 }
 
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        let tokens = tokens(&without_literals(text));
+        Self::of_tokens(path, tokens(&without_literals(text)))
+    }
+
+    /// The same without the modules that are only there for tests; and the names of those that are files.
+    pub(crate) fn shipped(path: &str, text: &str) -> (Self, Vec<String>) {
+        let (tokens, test_files) = without_tests(tokens(&without_literals(text)));
+        (Self::of_tokens(path, tokens), test_files)
+    }
+
+    fn of_tokens(path: &str, tokens: Vec<(usize, String)>) -> Self {
         let mut reader = Reader {
             tokens: &tokens,
             at: 0,
@@ -33,12 +44,59 @@ impl Source {
                 *path = format!("{full}::{rest}");
             }
         }
-        Self { paths, tokens }
+        Self {
+            paths,
+            tokens,
+            names,
+        }
     }
 }
 
+/// The tokens without `#[cfg(test)] mod … { … }`, and the names of `#[cfg(test)] mod …;`.
+fn without_tests(tokens: Vec<(usize, String)>) -> (Vec<(usize, String)>, Vec<String>) {
+    let words: Vec<&str> = tokens.iter().map(|(_, token)| token.as_str()).collect();
+    let (mut kept, mut files, mut at) = (Vec::new(), Vec::new(), 0);
+    while at < words.len() {
+        if !words[at..].starts_with(&["#", "[", "cfg", "(", "test", ")", "]"]) {
+            kept.push(tokens[at].clone());
+            at += 1;
+            continue;
+        }
+        at += 7;
+        // What is for tests and no module is left as it is: a `use`, or a function beside its type.
+        let head = words[at..].iter().take(6).position(|word| *word == "mod");
+        let Some(name) = head.map(|ahead| at + ahead + 1) else {
+            continue;
+        };
+        let Some(&body) = words.get(name + 1).filter(|word| ["{", ";"].contains(word)) else {
+            continue;
+        };
+        at = if body == "{" {
+            end_of_block(&words, name + 1)
+        } else {
+            files.push(words[name].to_owned());
+            name + 2
+        };
+    }
+    (kept, files)
+}
+
+/// Just behind the block that begins here.
+pub(crate) fn end_of_block(words: &[&str], begin: usize) -> usize {
+    let mut depth = 0;
+    for (at, word) in words.iter().enumerate().skip(begin) {
+        match *word {
+            "{" => depth += 1,
+            "}" if depth == 1 => return at + 1,
+            "}" => depth -= 1,
+            _ => {}
+        }
+    }
+    words.len()
+}
+
 /// The module that a file is: `server/src/shard/flush.rs` is `crate::shard::flush`.
-fn module_of(path: &str) -> Vec<String> {
+pub(crate) fn module_of(path: &str) -> Vec<String> {
     let inside = path.split_once("/src/").map_or(path, |(_, inside)| inside);
     let mut parts: Vec<String> = inside
         .trim_end_matches(".rs")

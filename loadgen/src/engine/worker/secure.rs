@@ -6,8 +6,9 @@ use super::leave::NO_CLOSE;
 use super::{Stage, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
+use crate::engine::fault::Fault;
 use crate::engine::socket::Failure;
-use crate::engine::tls::{Fault, Security, Tls};
+use crate::engine::tls::{Security, Tls};
 use crate::engine::trust::Secure;
 use crate::engine::wire::{open_and_answer, write, write_or_keep, write_whole};
 
