@@ -10,6 +10,13 @@ use roomcast_protocol::upgrade::MAX_HEAD;
 /// flooding connection can put between two turns of everybody else (budget).
 pub const RECEIVE_BUFFER: usize = 64 * 1024;
 
+/// Connections for which a reactor's tables have room from the start: what is not used takes no memory yet, and a table
+/// that grew while it was small would leave behind memory that had been used.
+pub const FIRST_SLOTS: usize = 16 * 1024;
+
+/// Connections that a reactor has had, beyond which its tables are given back once nobody is left.
+pub const SLOTS_GIVEN_BACK: usize = 1024;
+
 /// Bytes of one read in the handshake (budget): as many as the longest request head has, so that little can come behind
 /// one. A TLS record that is longer comes in several reads.
 pub const HANDSHAKE_READ: usize = MAX_HEAD;

@@ -1,5 +1,7 @@
 //! The sockets of one reactor, by the slots of its shard, and the tokens by which a poll names them.
 
+use crate::limits::FIRST_SLOTS;
+
 /// Token of the mailbox.
 pub const MAILBOX: usize = usize::MAX;
 /// The first door's token; those of connections are below.
@@ -52,12 +54,28 @@ pub fn door(number: usize) -> usize {
     DOORS + number
 }
 
+/// Its next read is on a list.
+const CARRIED: u32 = 1;
+/// And goes on until there is nothing left.
+const TO_THE_END: u32 = 2;
+/// Bits of a generation: with those two they fill 32, and no connection's token is a door's or the mailbox's.
+const GENERATION_BITS: u32 = 30;
+
 #[derive(Debug)]
 struct Entry<S> {
     socket: Option<S>,
-    generation: u32,
-    /// Its next read is on a list, once, and then goes on until there is nothing left (`Some(true)`) or not.
-    carried: Option<bool>,
+    /// The generation, above [`CARRIED`] and [`TO_THE_END`]: there is one for each idle connection.
+    state: u32,
+}
+
+impl<S> Entry<S> {
+    fn generation(&self) -> u32 {
+        self.state >> (32 - GENERATION_BITS)
+    }
+
+    fn is_carried(&self) -> bool {
+        self.state & CARRIED != 0
+    }
 }
 
 /// Sockets by slot.
@@ -69,7 +87,7 @@ pub struct Sockets<S> {
 impl<S> Default for Sockets<S> {
     fn default() -> Self {
         Self {
-            entries: Vec::new(),
+            entries: Vec::with_capacity(FIRST_SLOTS),
         }
     }
 }
@@ -80,17 +98,14 @@ impl<S> Sockets<S> {
         if self.entries.len() <= slot as usize {
             self.entries.resize_with(slot as usize + 1, || Entry {
                 socket: None,
-                generation: 0,
-                carried: None,
+                state: 0,
             });
         }
         let entry = &mut self.entries[slot as usize];
-        // 31 bits, so that no connection's token is a door's or the mailbox's.
-        entry.generation = (entry.generation + 1) & (u32::MAX >> 1);
-        entry.carried = None;
+        entry.state = (entry.generation() + 1) << (32 - GENERATION_BITS);
         Handle {
             slot,
-            generation: entry.generation,
+            generation: entry.generation(),
         }
     }
 
@@ -102,7 +117,7 @@ impl<S> Sockets<S> {
     /// The socket, if the slot still is what it was then.
     pub fn current(&self, handle: Handle) -> Option<&S> {
         let entry = self.entries.get(handle.slot as usize)?;
-        if entry.generation == handle.generation {
+        if entry.generation() == handle.generation {
             entry.socket.as_ref()
         } else {
             None
@@ -113,9 +128,9 @@ impl<S> Sockets<S> {
     /// `to_the_end`. False if there is nothing to put on a list: it is on one already, or the slot is not what it was.
     pub fn carry(&mut self, handle: Handle, to_the_end: bool) -> bool {
         match self.entries.get_mut(handle.slot as usize) {
-            Some(entry) if entry.generation == handle.generation => {
-                let fresh = entry.carried.is_none();
-                *entry.carried.get_or_insert(false) |= to_the_end;
+            Some(entry) if entry.generation() == handle.generation => {
+                let fresh = !entry.is_carried();
+                entry.state |= CARRIED | if to_the_end { TO_THE_END } else { 0 };
                 fresh
             }
             _ => false,
@@ -126,17 +141,18 @@ impl<S> Sockets<S> {
     /// not what it was.
     pub fn uncarry(&mut self, handle: Handle) -> Option<bool> {
         let entry = self.entries.get_mut(handle.slot as usize)?;
-        if entry.generation == handle.generation {
-            entry.carried.take()
-        } else {
-            None
+        if entry.generation() != handle.generation || !entry.is_carried() {
+            return None;
         }
+        let to_the_end = entry.state & TO_THE_END != 0;
+        entry.state &= !(CARRIED | TO_THE_END);
+        Some(to_the_end)
     }
 
     /// Whether a read of this socket is put off.
     pub fn is_carried(&self, handle: Handle) -> bool {
         let entry = self.entries.get(handle.slot as usize);
-        entry.is_some_and(|entry| entry.generation == handle.generation && entry.carried.is_some())
+        entry.is_some_and(|entry| entry.generation() == handle.generation && entry.is_carried())
     }
 
     /// Whether a read of the socket in this slot is put off.
@@ -150,7 +166,7 @@ impl<S> Sockets<S> {
         let entry = self.entries.get(slot as usize)?;
         entry.socket.as_ref().map(|_| Handle {
             slot,
-            generation: entry.generation,
+            generation: entry.generation(),
         })
     }
 
@@ -185,6 +201,39 @@ mod tests {
         assert!(sockets.current(old).is_none());
         assert!(sockets.current(new).is_some());
         assert_eq!(sockets.handle(3), Some(new));
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        // What a socket is in a release build; with debug assertions mio's knows its poll as well.
+        assert_eq!(size_of::<Entry<std::os::fd::OwnedFd>>(), 8);
+    }
+
+    #[test]
+    fn a_read_is_carried_once_and_only_for_who_was_there() {
+        let mut sockets = Sockets::default();
+        let handle = sockets.reserve(0);
+        sockets.insert(0, "socket");
+        assert_eq!(sockets.uncarry(handle), None);
+        assert!(sockets.carry(handle, true) && !sockets.carry(handle, false));
+        assert_eq!(sockets.uncarry(handle), Some(true));
+        assert!(sockets.carry(handle, false));
+        let next = sockets.reserve(0);
+        assert!(!sockets.is_carried(next) && !sockets.carry(handle, true));
+        assert_eq!(sockets.uncarry(handle), None);
+        assert!(sockets.current(next).is_some());
+    }
+
+    #[test]
+    fn generations_begin_anew_without_leaving_their_bits() {
+        let mut sockets = Sockets::default();
+        let first = sockets.reserve(0);
+        sockets.insert(0, "socket");
+        sockets.entries[0].state = u32::MAX;
+        let last = sockets.handle(0).expect("it has a socket");
+        assert_eq!(Named::by(last.token()), Named::Connection(last));
+        sockets.reserve(0);
+        assert_eq!(sockets.reserve(0), first);
     }
 
     #[test]

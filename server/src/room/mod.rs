@@ -105,6 +105,10 @@ impl Room {
         let member = self.next_member;
         self.next_member = self.next_member.wrapping_add(1);
         let joined_at = self.open.as_ref().map_or(0, |open| open.len());
+        if self.seats.len() == self.seats.capacity() {
+            // Twice as many would be memory of idle players.
+            self.seats.reserve_exact((self.seats.len() / 4).max(4));
+        }
         self.seats.push(Seat {
             player,
             member,
@@ -283,6 +287,16 @@ mod tests {
 
     fn room() -> Room {
         Room::new(Rc::from("arena"))
+    }
+
+    #[test]
+    fn seats_to_spare_are_few() {
+        let mut room = room();
+        for members in 1..2_000 {
+            room.join(members, Dialect::Raw);
+            let spare = room.seats.capacity() - members as usize;
+            assert!(spare <= (members as usize / 4).max(4), "{spare}");
+        }
     }
 
     /// Serves the running fan-out completely; what each player got.

@@ -59,7 +59,10 @@ use self::pulse::Pulse;
 use self::unread::Unread;
 use self::v1::V1;
 use crate::delivery::BatchPool;
-use crate::limits::{BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, HANDSHAKE_RESERVE, Limits};
+use crate::limits::{
+    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FIRST_SLOTS, HANDSHAKE_RESERVE, Limits,
+    SLOTS_GIVEN_BACK,
+};
 use crate::planted::{self, Fault};
 use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
@@ -242,6 +245,8 @@ pub struct Shard {
     real: u64,
     connections: Slab<Connection>,
     players: Slab<Player>,
+    /// Most connections since nobody was here.
+    peak: usize,
     rooms: Rooms,
     v1: V1,
     strains: Strains,
@@ -284,14 +289,15 @@ impl Shard {
             batch_bytes: (limits.outbox_bytes_max / BATCH_SHARE_OF_OUTBOX).max(BATCH_BYTES_MIN),
             now,
             real: now,
-            connections: Slab::new(),
-            players: Slab::new(),
+            connections: Slab::with_capacity(FIRST_SLOTS),
+            players: Slab::with_capacity(FIRST_SLOTS),
+            peak: 0,
             rooms: Rooms::new(RandomState::new()),
             v1: V1::new(limits, common.reactors, now),
             strains: Strains::default(),
             unread: Unread::default(),
             pool: BatchPool::default(),
-            timers: Wheel::new(now),
+            timers: Wheel::with_capacity(now, FIRST_SLOTS),
             player_timers: Wheel::new(now),
             expired: Vec::new(),
             dirty: Vec::new(),
@@ -348,7 +354,9 @@ impl Shard {
 
     fn insert(&mut self, connection: Connection) -> u32 {
         self.common.connections.fetch_add(1, Ordering::Relaxed);
-        self.connections.insert(connection) as u32
+        let slot = self.connections.insert(connection);
+        self.peak = self.peak.max(self.connections.len());
+        slot as u32
     }
 
     /// How far a TLS handshake is that the next bytes of this socket go into, if they do. Its steps cost a thousand times
@@ -437,11 +445,11 @@ impl Shard {
         });
         self.counters.rooms = self.rooms() as u64;
         self.common.pulse.beat(self.index, self.real);
-        if self.connections.is_empty() && self.connections.capacity() > 1024 {
-            self.connections = Slab::new();
-        }
-        if self.players.is_empty() && self.players.capacity() > 1024 {
-            self.players = Slab::new();
+        let nobody = self.connections.is_empty() && self.players.is_empty();
+        if nobody && self.peak > SLOTS_GIVEN_BACK {
+            self.connections = Slab::with_capacity(FIRST_SLOTS);
+            self.players = Slab::with_capacity(FIRST_SLOTS);
+            self.peak = 0;
         }
     }
 

@@ -13,13 +13,15 @@ pub const TICK_MS: u64 = 16;
 const SLOTS: usize = 1024;
 const WORDS: usize = SLOTS / 64;
 const NONE: u32 = u32::MAX;
+/// The first of a list has no entry before it, but a slot of the wheel.
+const FIRST: u32 = 1 << 31;
 
+/// There is one for each idle connection: 12 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Link {
     next: u32,
+    /// The entry before it, or [`FIRST`] and the slot of the wheel; [`NONE`] if not armed.
     prev: u32,
-    /// Slot of the wheel, [`NONE`] if not armed.
-    slot: u32,
     /// Deadline in ticks, truncated; compared by wrapping distance.
     tick: u32,
 }
@@ -27,7 +29,6 @@ struct Link {
 const IDLE: Link = Link {
     next: NONE,
     prev: NONE,
-    slot: NONE,
     tick: 0,
 };
 
@@ -54,6 +55,14 @@ impl Wheel {
         }
     }
 
+    /// The same, with room for so many entries.
+    pub fn with_capacity(now_ms: u64, entries: usize) -> Self {
+        Self {
+            links: Vec::with_capacity(entries),
+            ..Self::new(now_ms)
+        }
+    }
+
     /// Arms `entry` for `deadline_ms`, replacing its earlier deadline if it had one.
     pub fn arm(&mut self, entry: u32, deadline_ms: u64) {
         if self.links.len() <= entry as usize {
@@ -67,8 +76,7 @@ impl Wheel {
         let head = self.heads[slot as usize];
         self.links[entry as usize] = Link {
             next: head,
-            prev: NONE,
-            slot,
+            prev: FIRST | slot,
             tick: tick as u32,
         };
         if head != NONE {
@@ -84,13 +92,14 @@ impl Wheel {
         let Some(link) = self.links.get(entry as usize).copied() else {
             return;
         };
-        if link.slot == NONE {
+        if link.prev == NONE {
             return;
         }
-        if link.prev == NONE {
-            self.heads[link.slot as usize] = link.next;
+        if link.prev & FIRST != 0 {
+            let slot = link.prev & !FIRST;
+            self.heads[slot as usize] = link.next;
             if link.next == NONE {
-                self.occupied[link.slot as usize / 64] &= !(1 << (link.slot % 64));
+                self.occupied[slot as usize / 64] &= !(1 << (slot % 64));
             }
         } else {
             self.links[link.prev as usize].next = link.next;
@@ -185,6 +194,11 @@ mod tests {
         assert_eq!(expired, [7]);
         assert_eq!(wheel.armed(), 0);
         assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_link_is_small() {
+        assert_eq!(size_of::<Link>(), 12);
     }
 
     #[test]
