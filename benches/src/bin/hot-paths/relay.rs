@@ -132,7 +132,9 @@ impl Relay {
     pub(crate) fn receive(&mut self, said: &[(u32, Vec<u8>)]) {
         for (slot, wire) in said {
             self.received.clone_from(wire);
-            assert!(self.shard.may_read(*slot) > 0, "nobody floods here");
+            let most = self.shard.may_read(*slot);
+            assert!(most > 0, "nobody floods here");
+            assert_eq!(self.shard.receive_unread(*slot, most), 0);
             self.shard.receive(*slot, black_box(&mut self.received));
         }
     }
