@@ -62,6 +62,10 @@ Examples:
 Every flag is also an environment variable: --room-size is LOADGEN_ROOM_SIZE. Flags win; an empty
 variable is not set.
 
+Times and sizes are those of roomcast: 500ms, 20s, 2m, 1h; 64KiB, 1MiB (steps of 1,024), 64kB, 1MB
+(steps of 1,000), in capitals or not. A number alone is seconds or bytes; the bound of a --check on
+a time needs its unit.
+
 Exit codes:
   0  passed     2  unusable input or output     3  could not connect     4  the run proves nothing
   5  not measurable now (compare)

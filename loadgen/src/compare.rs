@@ -8,7 +8,6 @@
 use std::str::FromStr;
 
 use crate::exit::{Exit, Failure};
-use crate::gate;
 use crate::paired::{self, Interval, PAIRS_MIN};
 use crate::report::metrics::{Better, Metric};
 use crate::report::units::{Unit, significant};
@@ -55,7 +54,8 @@ impl FromStr for MaxRegress {
                 "{text:?} has no percent sign; write METRIC=PERCENT, for example p99=10%"
             ));
         }
-        let ratio = gate::parse_amount(amount, Unit::Ratio)
+        let ratio = Unit::Ratio
+            .parse(amount)
             .map_err(|error| format!("{text:?}: {error}"))?;
         Ok(Self { metric, ratio })
     }
@@ -401,6 +401,7 @@ fn line(row: &Row) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate;
     use crate::report::{Reason, sample};
 
     fn limit(text: &str) -> MaxRegress {

@@ -1,4 +1,5 @@
-//! The WebSocket protocol without I/O: HTTP upgrade, frames, masks, UTF-8; and `roomcast.v1` above it.
+//! The WebSocket protocol without I/O: HTTP upgrade, frames, masks, UTF-8; and `roomcast.v1` above it. Beside these, behind a feature, how both
+//! programs read sizes and times from people.
 //!
 //! Owns: what bytes on the wire mean, for both roles (the server's and the load generator's).
 //! Must not know: sockets, threads, clocks, rooms.
@@ -12,6 +13,8 @@ pub mod frame;
 pub mod mask;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "units")]
+pub mod units;
 pub mod upgrade;
 pub mod utf8;
 pub mod v1;

@@ -92,7 +92,7 @@ pub struct LoadArgs {
         default_value_t = 1.0,
         help_heading = "Load", value_parser = parse_number)]
     pub rate: f64,
-    /// Payload of a message, in bytes or with KiB or MiB
+    /// Payload of a message, in bytes or with a unit such as 4KiB (4096) or 4kB (4000)
     #[arg(long, short = 's', env = "LOADGEN_SIZE", value_name = "BYTES", default_value = "64", value_parser = parse_size, help_heading = "Load")]
     pub size: usize,
     /// All senders send at the same instant, instead of spread over the period

@@ -1,6 +1,6 @@
 //! How values on the command line are spelled: times, sizes, addresses.
 //!
-//! It owns these spellings. It must not know which flag a value is for.
+//! It owns their bounds, and the spelling of those that only this program takes. It must not know which flag a value is for.
 //!
 //! Invariant: what is refused is answered with an example of what is not.
 
@@ -8,8 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::gate;
-use crate::report::units::Unit;
+use roomcast_protocol::units;
 
 /// Most addresses that `--source-address` may name.
 pub(super) const SOURCE_ADDRESSES_MAX: usize = 4096;
@@ -20,23 +19,9 @@ pub struct Addresses(pub(super) Vec<IpAddr>);
 
 /// `15`, `15s`, `500ms`, `2m`, `1h`; a number alone is seconds.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let wrong = || format!("{text:?} is not a time; write 15s, 500ms, 2m or 1h");
-    let end = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit.trim() {
-        "ns" => 1e-9,
-        "us" | "µs" => 1e-6,
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
+    let ns = units::time(text).filter(|ns| *ns < u64::MAX as f64);
+    let ns = ns.ok_or_else(|| format!("{text:?} is not a time; write 15s, 500ms, 2m or 1h"))?;
+    Ok(Duration::from_nanos(ns.round() as u64))
 }
 
 /// The shortest interval of a time line: the server's CPU time is known in steps of 10 ms, so
@@ -88,13 +73,14 @@ pub(super) fn parse_number(text: &str) -> Result<f64, String> {
     text.trim().parse().map_err(wrong)
 }
 
-/// `64`, `4KiB`, `1MiB`.
+/// `64`, `4KiB`, `4kB`, `1MiB`.
 pub(super) fn parse_size(text: &str) -> Result<usize, String> {
-    let amount = gate::parse_amount(text, Unit::Bytes)?;
-    if amount.fract() != 0.0 || amount > 1e15 {
+    let wrong = || format!("{text:?} is not a size; write 64, 4KiB (4096 bytes) or 4kB (4000)");
+    let bytes = units::size(text).ok_or_else(wrong)?;
+    if bytes.fract() != 0.0 || bytes > 1e15 {
         return Err(format!("{text:?} is not a whole number of bytes"));
     }
-    Ok(amount as usize)
+    Ok(bytes as usize)
 }
 
 /// One address, or the first and last of a range of IPv4 addresses.
@@ -149,6 +135,8 @@ mod tests {
             ("64", 64),
             ("64B", 64),
             ("4KiB", 4_096),
+            ("4kB", 4_000),
+            ("4k", 4_096),
             ("0.5MiB", 524_288),
         ] {
             assert_eq!(parse_size(text).unwrap(), bytes, "{text}");

@@ -12,7 +12,6 @@ use std::str::FromStr;
 
 use super::rules::by_server;
 use crate::report::metrics::Metric;
-use crate::report::units::Unit;
 use crate::report::{CheckResult, Report};
 
 /// How the measured number is compared with the bound.
@@ -111,7 +110,9 @@ impl FromStr for Check {
         }
         let metric = Metric::find(name).map_err(CheckError)?;
         let bound_text = bound.trim().to_owned();
-        let bound = parse_amount(bound, metric.unit())
+        let bound = metric
+            .unit()
+            .parse(bound)
             .map_err(|error| CheckError(format!("{text:?}: {error}")))?;
         Ok(Self {
             text: text.to_owned(),
@@ -136,54 +137,6 @@ fn split_operator(text: &str) -> Option<(Operator, &str)> {
         .into_iter()
         .find_map(|operator| Some((operator, text.strip_prefix(operator.symbol())?)))?;
     (!rest.starts_with(['<', '>', '=', '!'])).then_some((operator, rest))
-}
-
-/// Reads `20ms`, `0.1 %`, `1_000` as an amount of `unit`, in its base unit.
-///
-/// # Errors
-/// Says what is wrong and which suffixes exist.
-pub fn parse_amount(text: &str, unit: Unit) -> Result<f64, String> {
-    let text = text.trim();
-    let end = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_'))
-        .unwrap_or(text.len());
-    let (digits, suffix) = text.split_at(end);
-    let suffix = suffix.trim();
-    let digits = digits.replace('_', "");
-    let number: f64 = match digits.parse() {
-        Ok(number) => number,
-        Err(_) if text.starts_with('-') => {
-            return Err("the bound is negative; nothing measured ever is".to_owned());
-        }
-        Err(_) => {
-            return Err(format!(
-                "{text:?} does not begin with a number such as 20 or 0.5"
-            ));
-        }
-    };
-    if !number.is_finite() {
-        return Err(format!("{digits} is too large"));
-    }
-    let suffixes = unit.suffixes();
-    let written: Vec<&str> = suffixes
-        .iter()
-        .map(|(name, _)| *name)
-        .filter(|name| name.is_ascii())
-        .collect();
-    if suffix.is_empty() {
-        if unit == Unit::Nanoseconds && number != 0.0 {
-            return Err(format!("a duration needs a unit: {}", written.join(", ")));
-        }
-        return Ok(number);
-    }
-    if let Some((_, factor)) = suffixes.iter().find(|(name, _)| *name == suffix) {
-        return Ok(number * factor);
-    }
-    Err(if written.is_empty() {
-        format!("unit {suffix:?} does not fit: this metric is a plain number")
-    } else {
-        format!("unit {suffix:?} does not fit: use {}", written.join(", "))
-    })
 }
 
 impl Check {

@@ -11,7 +11,7 @@ mod check;
 mod rules;
 
 pub use allow::Allowance;
-pub use check::{Check, CheckError, Operator, parse_amount};
+pub use check::{Check, CheckError, Operator};
 
 use crate::exit::Exit;
 use crate::report::{Case, CaseKind, CaseStatus, Report, Status, Verdict};

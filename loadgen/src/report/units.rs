@@ -1,11 +1,12 @@
 //! Numbers as people read them: durations, bytes, counts, ratios and rates.
 //!
-//! It owns how a number looks and which unit suffixes a check may use. It must not know what
-//! any number means.
+//! It owns how a number looks and how the bound of a check is read. It must not know what any
+//! number means.
 //!
 //! Invariant: what is printed can be typed back into a check (`us`, not `µs`, is printed; both
 //! are read).
 
+use roomcast_protocol::units as amounts;
 use serde::{Deserialize, Serialize};
 
 /// What a metric's number counts. The number itself is always in the base unit named here.
@@ -25,28 +26,59 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The suffixes a check may write after a number of this unit, each with its factor.
-    #[must_use]
-    pub fn suffixes(self) -> &'static [(&'static str, f64)] {
+    /// How a suffix behind a number of this unit counts; what sizes and times are written in is the same for every flag
+    /// of both programs.
+    fn factor(self, suffix: &str) -> Option<f64> {
         match self {
-            Self::Nanoseconds => &[
-                ("ns", 1.0),
-                ("us", 1e3),
-                ("µs", 1e3),
-                ("μs", 1e3),
-                ("ms", 1e6),
-                ("s", 1e9),
-            ],
-            Self::Bytes => &[
-                ("B", 1.0),
-                ("KiB", 1024.0),
-                ("MiB", 1_048_576.0),
-                ("GiB", 1_073_741_824.0),
-            ],
-            Self::Ratio => &[("%", 0.01)],
-            Self::Count => &[],
-            Self::PerSecond => &[("/s", 1.0), ("Hz", 1.0)],
+            Self::Nanoseconds => amounts::time_unit(suffix),
+            Self::Bytes => amounts::size_unit(suffix),
+            Self::Ratio => {
+                ["", "%"]
+                    .contains(&suffix)
+                    .then_some(if suffix == "%" { 0.01 } else { 1.0 })
+            }
+            Self::Count => suffix.is_empty().then_some(1.0),
+            Self::PerSecond => ["", "/s", "Hz"].contains(&suffix).then_some(1.0),
         }
+    }
+
+    /// The suffixes, for whoever wrote another.
+    fn suffixes(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns, us, ms, s, m, h",
+            Self::Bytes => "B, KiB, MiB, GiB, kB, MB, GB",
+            Self::Ratio => "%",
+            Self::Count => "",
+            Self::PerSecond => "/s, Hz",
+        }
+    }
+
+    /// Reads `20ms`, `0.1 %`, `1_000` as an amount of this unit, in its base unit.
+    ///
+    /// # Errors
+    /// Says what is wrong and which suffixes exist.
+    pub fn parse(self, text: &str) -> Result<f64, String> {
+        let text = text.trim();
+        if text.starts_with('-') {
+            return Err("the bound is negative; nothing measured ever is".to_owned());
+        }
+        let (number, suffix) = amounts::split(text)
+            .ok_or_else(|| format!("{text:?} does not begin with a number such as 20 or 0.5"))?;
+        if !number.is_finite() {
+            return Err("the number is too large".to_owned());
+        }
+        // Nobody says seconds when speaking of latencies.
+        if self == Self::Nanoseconds && suffix.is_empty() && number != 0.0 {
+            return Err(format!("a duration needs a unit: {}", self.suffixes()));
+        }
+        self.factor(suffix)
+            .map(|factor| number * factor)
+            .ok_or_else(|| match self {
+                Self::Count => {
+                    format!("unit {suffix:?} does not fit: this metric is a plain number")
+                }
+                _ => format!("unit {suffix:?} does not fit: use {}", self.suffixes()),
+            })
     }
 
     /// `value` in this unit, as a person reads it.

@@ -1,8 +1,12 @@
-//! Durations, sizes and addresses as people write them: `20s`, `500ms`, `64KiB`, `0.0.0.0:7777`.
+//! Durations, sizes and addresses of flags: `20s`, `500ms`, `64KiB`, `0.0.0.0:7777`.
+//!
+//! Owns how long and how large they may be. How they are written is `protocol::units`'s, as for loadgen.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+
+use roomcast_protocol::units;
 
 /// A duration in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,17 +28,8 @@ impl FromStr for Millis {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = split(text);
-        let factor = match unit {
-            "ms" => 1.0,
-            // A number alone is seconds for loadgen too.
-            "" | "s" => 1_000.0,
-            "m" | "min" => 60_000.0,
-            "h" => 3_600_000.0,
-            _ => return Err(Self::WRONG.to_owned()),
-        };
-        let number: f64 = number.parse().map_err(|_| Self::WRONG.to_owned())?;
-        let millis = (number * factor).round();
+        let ns = units::time(text).ok_or_else(|| Self::WRONG.to_owned())?;
+        let millis = (ns / 1e6).round();
         if !(0.0..=f64::from(Self::MAX)).contains(&millis) {
             return Err("at most 24h".to_owned());
         }
@@ -60,7 +55,8 @@ impl Bytes {
     /// Largest size taken: offsets into batches have 32 bits.
     const MAX: usize = 1 << 30;
 
-    const WRONG: &str = "give a size like 64KiB or 1MiB; a number alone is bytes";
+    const WRONG: &str =
+        "give a size like 64KiB (65536 bytes), 64kB (64000) or 1MiB; a number alone is bytes";
 
     /// In bytes.
     pub fn get(self) -> usize {
@@ -72,22 +68,12 @@ impl FromStr for Bytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = split(text);
-        let factor: usize = match unit.to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "kib" | "k" => 1 << 10,
-            "mib" | "m" => 1 << 20,
-            "gib" | "g" => 1 << 30,
-            "kb" => 1_000,
-            "mb" => 1_000_000,
-            "gb" => 1_000_000_000,
-            _ => return Err(Self::WRONG.to_owned()),
-        };
-        let number: usize = number.parse().map_err(|_| Self::WRONG.to_owned())?;
-        let bytes = number
-            .checked_mul(factor)
-            .filter(|&bytes| bytes <= Self::MAX);
-        bytes.map(Self).ok_or_else(|| "at most 1GiB".to_owned())
+        let bytes = units::size(text).filter(|bytes| bytes.fract() == 0.0);
+        let bytes = bytes.ok_or_else(|| Self::WRONG.to_owned())?;
+        if bytes > Self::MAX as f64 {
+            return Err("at most 1GiB".to_owned());
+        }
+        Ok(Self(bytes as usize))
     }
 }
 
@@ -103,15 +89,6 @@ impl fmt::Display for Bytes {
             bytes => write!(f, "{bytes}B"),
         }
     }
-}
-
-/// The number in front, and the rest.
-fn split(text: &str) -> (&str, &str) {
-    let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    (&text[..end], text[end..].trim_start())
 }
 
 /// An address to listen on.
@@ -169,6 +146,7 @@ mod tests {
             ("1 MiB", 1 << 20),
             ("64kib", 65_536),
             ("64K", 65_536),
+            ("1.5KiB", 1_536),
             ("2kB", 2_000),
             ("2KB", 2_000),
             ("1mb", 1_000_000),
@@ -181,7 +159,7 @@ mod tests {
             "",
             "KiB",
             "-1",
-            "1.5KiB",
+            "0.3B",
             "2GiB",
             "99999999999999999999",
             "64 kibi",
