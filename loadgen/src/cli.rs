@@ -217,6 +217,9 @@ pub struct CompareArgs {
         value_delimiter = ','
     )]
     pub accept: Vec<String>,
+    /// Print the comparison as JSON on stdout instead of the table
+    #[arg(long, env = "LOADGEN_JSON", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub json: bool,
     /// The load, for addresses.
     #[command(flatten)]
     pub load: LoadArgs,

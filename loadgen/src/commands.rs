@@ -189,7 +189,12 @@ fn compare_sides(args: &CompareArgs) -> Result<Exit, Failure> {
         ]
     };
     let comparison = compare::compare(&base, &new, &args.max_regress, &args.accept)?;
-    told(comparison.verdict(), print(&comparison.render()))
+    let text = if args.json {
+        comparison.to_json()
+    } else {
+        comparison.render()
+    };
+    told(comparison.verdict(), print(&text))
 }
 
 /// Puts the same load on two addresses, again and again.

@@ -5,6 +5,8 @@
 //! Invariant: only valid runs of the same load are compared; a figure that one of them lacks is
 //! never taken for an improvement, and what the runs can't tell is neither passed nor failed.
 
+mod json;
+
 use std::str::FromStr;
 
 use crate::exit::{Exit, Failure};

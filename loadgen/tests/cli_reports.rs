@@ -285,6 +285,34 @@ fn compare_judges_directories_of_runs() {
         assert_eq!(code(&output), want, "{text}{}", stderr(&output));
         let line = text.lines().find(|line| line.starts_with("latency.p99 "));
         assert!(line.is_some_and(|line| line.ends_with(said)), "{text}");
+        let output = loadgen(&["compare", &base, new, "--max-regress", "p99=5%", "--json"]);
+        assert_eq!(code(&output), want);
+        let told: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
+        assert_eq!(told["schema"], "roomcast.loadgen.compare/1");
+        assert_eq!(told["exit_code"], want);
+        assert_eq!(told["pairs"], 6);
+        let found = said.to_lowercase().replace(' ', "_");
+        let verdict = told["verdict"].as_str().unwrap();
+        assert!(verdict.starts_with(&found), "{verdict}: {found}");
+        let metrics = told["metrics"].as_array().unwrap();
+        let p99 = metrics
+            .iter()
+            .find(|metric| metric["name"] == "latency.p99");
+        let p99 = p99.unwrap();
+        assert_eq!(p99["finding"], found);
+        assert_eq!(
+            (&p99["unit"], &p99["max_regress"]),
+            (&"nanoseconds".into(), &0.05.into())
+        );
+        let at = |name: &str| p99[name].as_f64().unwrap();
+        assert!(
+            at("ratio_low") <= at("ratio") && at("ratio") <= at("ratio_high"),
+            "{p99}"
+        );
+        let unasked = metrics
+            .iter()
+            .find(|metric| metric["name"] == "latency.p50");
+        assert_eq!(unasked.unwrap()["finding"], "shown");
     }
     std::fs::remove_dir_all(format!("{slow}/6")).unwrap();
     let output = loadgen(&["compare", &base, &slow]);
