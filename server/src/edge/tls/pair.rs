@@ -45,14 +45,21 @@ pub struct Pair {
     pub files: Files,
     /// What rustls serves.
     pub certified: Arc<CertifiedKey>,
-    /// dNSName entries of the leaf (RFC 5280 section 4.2.1.6) in lower case, wildcards included. The common name is no
-    /// name of a host any more (RFC 9525 section 2).
+    /// What its leaf says.
+    pub leaf: Leaf,
+}
+
+/// What the first certificate of a chain says of itself.
+#[derive(Debug, Clone)]
+pub struct Leaf {
+    /// dNSName entries (RFC 5280 section 4.2.1.6) in lower case, wildcards included. The common name is no name of a host
+    /// any more (RFC 9525 section 2).
     pub names: Vec<String>,
-    /// iPAddress entries of the leaf. No client asks for one by SNI; they are kept for the log.
+    /// iPAddress entries. No client asks for one by SNI; they are kept for the log.
     pub addresses: Vec<IpAddr>,
-    /// Unix time in seconds after which clients refuse the leaf.
+    /// Unix time in seconds after which clients refuse it.
     pub not_after: i64,
-    /// The certificate that the leaf is signed by is not in the file: only clients that have it already trust the leaf.
+    /// The certificate that it is signed by is not in the file: only clients that have that already trust it.
     pub lacks_issuer: bool,
 }
 
@@ -142,19 +149,18 @@ impl Files {
             let file = file.to_owned();
             move |problem| Unusable { file, problem }
         };
-        let cert = contents.cert.as_deref();
-        let cert = cert.map_err(|problem| of(&self.cert)(problem.clone()))?;
-        let key = contents.key.as_deref();
         // Both may be in one file; what is in two is all of its own kind.
-        let together = key == Ok(cert);
-        let chain = chain(cert, together).map_err(of(&self.cert))?;
+        let together = contents.key == contents.cert;
+        let cert = contents.cert.as_deref().map_err(Clone::clone);
+        let chain = cert
+            .and_then(|text| chain(text, together))
+            .map_err(of(&self.cert))?;
         let leaf = Leaf::of(&chain, now).map_err(of(&self.cert))?;
-        let key = key.map_err(|problem| of(&self.key)(problem.clone()))?;
-        let key = private_key(key, together).map_err(of(&self.key))?;
-        let key = any_supported_type(&key).map_err(|error| Unusable {
-            file: self.key.clone(),
-            problem: Problem::Unsupported(error.to_string()),
-        })?;
+        let key = contents.key.as_deref().map_err(Clone::clone);
+        let key = key.and_then(|text| private_key(text, together));
+        let key = key
+            .and_then(|key| any_supported_type(&key).map_err(unsupported))
+            .map_err(of(&self.key))?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
             Ok(()) => {}
@@ -162,15 +168,12 @@ impl Files {
                 return Err(of(&self.key)(Problem::Mismatch(self.cert.clone())));
             }
             // Every kind of key that this provider loads tells its public half; what is left is the certificate.
-            Err(error) => return Err(of(&self.cert)(Problem::Unsupported(error.to_string()))),
+            Err(error) => return Err(of(&self.cert)(unsupported(error))),
         }
         Ok(Pair {
             files: self.clone(),
             certified: Arc::new(certified),
-            names: leaf.names,
-            addresses: leaf.addresses,
-            not_after: leaf.not_after,
-            lacks_issuer: leaf.lacks_issuer,
+            leaf,
         })
     }
 }
@@ -187,8 +190,8 @@ impl Pair {
 
     /// Everything the leaf stands for, for the log.
     pub fn subjects(&self) -> String {
-        let addresses = self.addresses.iter().map(ToString::to_string);
-        let all: Vec<String> = self.names.iter().cloned().chain(addresses).collect();
+        let addresses = self.leaf.addresses.iter().map(ToString::to_string);
+        let all: Vec<String> = self.leaf.names.iter().cloned().chain(addresses).collect();
         all.join(" ")
     }
 }
@@ -274,24 +277,16 @@ fn blocks(text: &[u8]) -> Result<Vec<Block>, Problem> {
     })
 }
 
-/// What the leaf itself says.
-struct Leaf {
-    names: Vec<String>,
-    addresses: Vec<IpAddr>,
-    not_after: i64,
-    lacks_issuer: bool,
-}
-
 impl Leaf {
     /// Of the first certificate of a chain.
     fn of(chain: &[CertificateDer<'_>], now: i64) -> Result<Self, Problem> {
-        let parsed = chain
-            .iter()
-            .map(|der| parse(der))
-            .collect::<Result<Vec<_>, _>>()?;
+        let parsed: Vec<_> = chain.iter().map(parse).collect::<Result<_, _>>()?;
         let leaf = &parsed[0];
-        let not_before = leaf.validity().not_before.timestamp();
-        let not_after = leaf.validity().not_after.timestamp();
+        let validity = leaf.validity();
+        let (not_before, not_after) = (
+            validity.not_before.timestamp(),
+            validity.not_after.timestamp(),
+        );
         if now > not_after {
             return Err(Problem::Expired(date(not_after)));
         }
@@ -300,7 +295,8 @@ impl Leaf {
         }
         let mut names = Vec::new();
         let mut addresses = Vec::new();
-        for subject in subjects(leaf)? {
+        let subjects = leaf.subject_alternative_name().map_err(unsupported)?;
+        for subject in subjects.iter().flat_map(|names| &names.value.general_names) {
             match subject {
                 GeneralName::DNSName(name) => names.push(name.to_ascii_lowercase()),
                 GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),
@@ -319,20 +315,14 @@ impl Leaf {
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Problem> {
-    match x509_parser::parse_x509_certificate(der) {
-        Ok(([], certificate)) => Ok(certificate),
-        Ok(_) => Err(Problem::Unsupported(
-            "bytes follow the certificate".to_owned(),
-        )),
-        Err(error) => Err(Problem::Unsupported(error.to_string())),
+    match x509_parser::parse_x509_certificate(der).map_err(unsupported)? {
+        ([], certificate) => Ok(certificate),
+        _ => Err(unsupported("bytes follow the certificate")),
     }
 }
 
-fn subjects<'a>(leaf: &'a X509Certificate<'a>) -> Result<&'a [GeneralName<'a>], Problem> {
-    let names = leaf
-        .subject_alternative_name()
-        .map_err(|error| Problem::Unsupported(error.to_string()))?;
-    Ok(names.map_or(&[][..], |names| &names.value.general_names))
+fn unsupported(error: impl ToString) -> Problem {
+    Problem::Unsupported(error.to_string())
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
@@ -388,9 +378,9 @@ mod tests {
         for kind in KINDS {
             let names = ["Game.Example", "*.game.example", "192.0.2.7", "::1"];
             let pair = Pair::load(&folder.pair_of("a", &names, kind, (1, 90)), NOW).unwrap();
-            assert_eq!(pair.names, ["game.example", "*.game.example"]);
+            assert_eq!(pair.leaf.names, ["game.example", "*.game.example"]);
             assert_eq!(pair.subjects(), "game.example *.game.example 192.0.2.7 ::1");
-            assert_eq!(pair.not_after, NOW + 90 * 24 * 60 * 60);
+            assert_eq!(pair.leaf.not_after, NOW + 90 * 24 * 60 * 60);
         }
     }
 
@@ -407,7 +397,7 @@ mod tests {
         };
         let pair = Pair::load(&files, NOW).unwrap();
         assert_eq!(pair.certified.cert.len(), 2);
-        assert_eq!(pair.names, ["leaf.example"]);
+        assert_eq!(pair.leaf.names, ["leaf.example"]);
     }
 
     #[test]
@@ -510,7 +500,7 @@ mod tests {
             let key = key.clone();
             // Of those made here, one is valid now and the others for ever.
             let pair = Pair::load(&Files { cert, key }, NOW).unwrap();
-            assert_eq!(pair.lacks_issuer, lacks_issuer, "{text}");
+            assert_eq!(pair.leaf.lacks_issuer, lacks_issuer, "{text}");
         }
     }
 

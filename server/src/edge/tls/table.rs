@@ -3,7 +3,6 @@
 //! Owns: the table of names, and that it can be exchanged while handshakes run. Must not know: files. Invariant: a
 //! client always gets a certificate; one whose name nobody has gets the first pair's and may judge for itself.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -11,19 +10,11 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::pair::Pair;
+use super::pair::{Leaf, Pair};
 
-/// All pairs, by name. Never changed, only replaced.
+/// All pairs, in the order of the command line. Never changed, only replaced.
 #[derive(Debug)]
-pub struct Table {
-    pairs: Vec<Pair>,
-    /// Whole names in lower case. Several pairs may have the same one: an RSA certificate beside an ECDSA one.
-    exact: HashMap<String, Vec<usize>>,
-    /// What follows `*.` in a wildcard, which stands for exactly one label (RFC 9525 section 6.3).
-    wildcards: HashMap<String, Vec<usize>>,
-    /// For everyone else.
-    all: Vec<usize>,
-}
+pub struct Table(Vec<Pair>);
 
 impl Table {
     /// A table of these pairs; the first one is the default.
@@ -33,50 +24,43 @@ impl Table {
     /// Without any pair: nobody could connect.
     pub fn new(pairs: Vec<Pair>) -> Self {
         assert!(!pairs.is_empty(), "a table needs at least one pair");
-        let mut exact: HashMap<String, Vec<usize>> = HashMap::new();
-        let mut wildcards: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, pair) in pairs.iter().enumerate() {
-            for name in &pair.names {
-                let (table, name) = match name.strip_prefix("*.") {
-                    Some(parent) => (&mut wildcards, parent),
-                    None => (&mut exact, name.as_str()),
-                };
-                table.entry(name.to_owned()).or_default().push(index);
-            }
-        }
-        let all = (0..pairs.len()).collect();
-        Self {
-            pairs,
-            exact,
-            wildcards,
-            all,
-        }
+        Self(pairs)
     }
 
     /// Its pairs, in the order of the command line.
     pub fn pairs(&self) -> &[Pair] {
-        &self.pairs
+        &self.0
     }
 
-    /// The pair for a client that asks for `name` and can verify these signatures.
+    /// The pair for a client that asks for `name` and can verify these signatures. All are looked at: a few hundred names
+    /// are nothing beside the handshake.
     pub fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> &Pair {
-        let candidates = name.and_then(|name| self.named(name)).unwrap_or(&self.all);
-        let fits = |index: &&usize| {
-            let key = &self.pairs[**index].certified.key;
-            key.choose_scheme(schemes).is_some()
+        let name = name.unwrap_or_default();
+        let name = name.strip_suffix('.').unwrap_or(name);
+        // A wildcard stands for exactly one label (RFC 9525 section 6.3).
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        let is_whole = |own: &str| own.eq_ignore_ascii_case(name);
+        let is_wildcard = |own: &str| {
+            let covered = own.strip_prefix("*.").zip(parent);
+            covered.is_some_and(|(own, parent)| own.eq_ignore_ascii_case(parent))
         };
-        let fitting = candidates.iter().find(fits);
-        // If none fits the handshake fails anyway, and rustls says so to the client.
-        &self.pairs[*fitting.unwrap_or(&candidates[0])]
+        let whole = self.first(schemes, |pair| pair.names.iter().any(|own| is_whole(own)));
+        whole
+            .or_else(|| {
+                self.first(schemes, |pair| {
+                    pair.names.iter().any(|own| is_wildcard(own))
+                })
+            })
+            .or_else(|| self.first(schemes, |_| true))
+            .unwrap_or(&self.0[0])
     }
 
-    fn named(&self, name: &str) -> Option<&Vec<usize>> {
-        let name = name.to_ascii_lowercase();
-        let name = name.strip_suffix('.').unwrap_or(&name);
-        let parent = || name.split_once('.').map(|(_, parent)| parent);
-        self.exact
-            .get(name)
-            .or_else(|| self.wildcards.get(parent()?))
+    /// The first of these pairs whose signature the client can verify, an RSA certificate beside an ECDSA one, say. If
+    /// there is none the handshake fails anyway, and rustls says so to the client.
+    fn first(&self, schemes: &[SignatureScheme], is: impl Fn(&Leaf) -> bool) -> Option<&Pair> {
+        let mut pairs = self.0.iter().filter(|pair| is(&pair.leaf));
+        let fits = |pair: &&Pair| pair.certified.key.choose_scheme(schemes).is_some();
+        pairs.clone().find(fits).or_else(|| pairs.next())
     }
 }
 

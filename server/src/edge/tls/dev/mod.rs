@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -195,15 +195,16 @@ impl Authority {
 
     /// Whether a client of today that trusts the authority would accept the leaf for all of this machine's names.
     fn is_good(&self, machine: &Machine, now: i64) -> bool {
-        let Ok(leaf) = Pair::load(&self.leaf(), now) else {
+        let Ok(pair) = Pair::load(&self.leaf(), now) else {
             return false;
         };
-        let names = self.vouched_for(machine);
+        let leaf = &pair.leaf;
+        let names: BTreeSet<String> = leaf.names.iter().cloned().collect();
+        let addresses: BTreeSet<IpAddr> = leaf.addresses.iter().copied().collect();
         leaf.not_after - now >= LEAF_RENEWED
-            && names
-                .is_some_and(|names| leaf.names.iter().cloned().collect::<BTreeSet<_>>() == names)
-            && leaf.addresses.iter().copied().collect::<BTreeSet<_>>() == Machine::addresses()
-            && self.signed(&leaf, now).is_some()
+            && self.vouched_for(machine) == Some(names)
+            && addresses == Machine::addresses()
+            && self.signed(&pair, now).is_some()
     }
 
     /// Nothing unless the authority in the folder, with or without its key, signed this leaf.
@@ -327,7 +328,7 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_der(issuer, signing).map_err(generate)?;
 
         let begin = now - BACKDATED;
-        let end = (begin + LEAF_VALID).min(authority.not_after);
+        let end = (begin + LEAF_VALID).min(authority.leaf.not_after);
         let mut params = valid(begin, end)?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         let common_name = "roomcast development certificate";

@@ -142,7 +142,7 @@ fn the_authority_says_whose_it_is_and_signs_for_ten_years() {
     let name = "CN=roomcast development CA (ada@Engine)";
     assert_eq!(parsed.subject().to_string(), name);
     assert!(parsed.is_ca());
-    assert_eq!(ca.not_after, NOW + 3650 * DAY);
+    assert_eq!(ca.leaf.not_after, NOW + 3650 * DAY);
     let leaf = Pair::load(&authority.leaf(), NOW).unwrap();
     let (_, parsed) = x509_parser::parse_x509_certificate(&leaf.certified.cert[0]).unwrap();
     assert!(!parsed.is_ca());
@@ -159,7 +159,7 @@ fn the_authority_says_whose_it_is_and_signs_for_ten_years() {
 fn the_leaf_is_renewed_in_time_and_when_the_machine_changes_its_name() {
     let (_folder, authority, machine) = stage();
     authority.ensure(&machine, NOW).unwrap();
-    let end = Pair::load(&authority.leaf(), NOW).unwrap().not_after;
+    let end = Pair::load(&authority.leaf(), NOW).unwrap().leaf.not_after;
     let last_good = end - 30 * DAY;
     assert_eq!(authority.ensure(&machine, last_good).unwrap(), NOTHING);
     assert_eq!(authority.ensure(&machine, last_good + 1).unwrap(), LEAF);
@@ -167,7 +167,7 @@ fn the_leaf_is_renewed_in_time_and_when_the_machine_changes_its_name() {
     assert_eq!(authority.ensure(&renamed, last_good).unwrap(), LEAF);
     let leaf = Pair::load(&authority.leaf(), last_good).unwrap();
     // The authority was not made for the other name.
-    assert_eq!(leaf.names, ["difference.local", "localhost"]);
+    assert_eq!(leaf.leaf.names, ["difference.local", "localhost"]);
     assert_eq!(authority.ensure(&renamed, last_good).unwrap(), NOTHING);
     assert_eq!(authority.doubt(&machine), None);
     let doubt = authority.doubt(&renamed).unwrap();
@@ -184,7 +184,7 @@ fn near_its_own_end_the_authority_signs_no_further_and_then_is_replaced() {
     let end = NOW + 3650 * DAY;
     assert_eq!(authority.ensure(&machine, end - 90 * DAY).unwrap(), LEAF);
     let leaf = Pair::load(&authority.leaf(), end - 90 * DAY).unwrap();
-    assert_eq!(leaf.not_after, end);
+    assert_eq!(leaf.leaf.not_after, end);
     assert_eq!(authority.ensure(&machine, end + 1).unwrap(), BOTH);
     assert_eq!(authority.ensure(&machine, end + 1).unwrap(), NOTHING);
 }
