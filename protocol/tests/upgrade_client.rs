@@ -199,7 +199,7 @@ fn an_endless_head() {
 
 #[test]
 fn every_refusal_arrives_as_its_status() {
-    for refusal in Refusal::ALL {
+    for &refusal in Refusal::ALL {
         let mut answer = Vec::new();
         write_refusal(&mut answer, refusal);
         let expected = match refusal {
@@ -208,7 +208,7 @@ fn every_refusal_arrives_as_its_status() {
         };
         assert_eq!(outcome(&answer, None, "refusal"), expected, "{refusal:?}");
     }
-    for status in Status::ALL {
+    for &status in Status::ALL {
         let mut answer = Vec::new();
         write_response(&mut answer, status, "text/plain", b"", false);
         assert_eq!(

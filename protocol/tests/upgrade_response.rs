@@ -72,13 +72,14 @@ fn refuse(refusal: Refusal) -> Answer {
 
 fn answered() -> impl Iterator<Item = Refusal> {
     Refusal::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|&refusal| refusal != Refusal::TlsOnPlainPort)
 }
 
 #[test]
 fn the_status_of_every_refusal() {
-    for refusal in Refusal::ALL {
+    for &refusal in Refusal::ALL {
         let code = match refusal {
             Refusal::NoTicket | Refusal::BadTicket => 401,
             Refusal::OriginNotAllowed => 403,
@@ -102,7 +103,7 @@ fn explanations_are_one_line_each_of_its_own() {
         .map(|refusal| refusal.explanation())
         .collect();
     assert_eq!(texts.len(), Refusal::ALL.len());
-    for refusal in Refusal::ALL {
+    for &refusal in Refusal::ALL {
         let text = refusal.explanation();
         assert_eq!(text, refusal.to_string());
         assert!(
@@ -202,7 +203,7 @@ fn a_head_gets_the_head() {
 fn pages_with_every_status() {
     let codes: HashSet<_> = Status::ALL.iter().map(|status| status.code()).collect();
     assert_eq!(codes.len(), Status::ALL.len());
-    for status in Status::ALL {
+    for &status in Status::ALL {
         for head_only in [false, true] {
             let mut out = b"before".to_vec();
             write_response(

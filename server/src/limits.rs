@@ -157,7 +157,7 @@ pub const LAST_WORDS_MS: u32 = 50;
 pub const STALLED_AFTER_MS: u32 = 1_000;
 
 /// Of a TLS session (limits), with their reasons there.
-pub use roomcast_protocol::tls::{HELLO_MAX, RECORD_MAX, RECORD_PLAINTEXT, TLS12_RECORDS};
+pub use roomcast_protocol::tls::{RECORD_MAX, RECORD_PLAINTEXT};
 
 /// Bytes sealed for one write (budget): few enough that little is sealed which a socket then does not take. What waits
 /// behind it is still plaintext and can be dropped or replaced.

@@ -9,6 +9,6 @@ pub mod pem;
 mod session;
 
 pub use self::session::{
-    Acceptor, Breach, Client, Connector, HELLO_MAX, Heard, RECORD_MAX, RECORD_PLAINTEXT, Role,
-    Server, Session, TLS12_RECORDS, sealed_max,
+    Acceptor, Breach, Client, Connector, Heard, RECORD_MAX, RECORD_PLAINTEXT, Role, Server,
+    Session, sealed_max,
 };

@@ -29,7 +29,7 @@ const RECORD_HEADER: usize = 5;
 
 /// Bytes that a server keeps of a TLS handshake that is not complete (limit). A ClientHello with a post-quantum key share
 /// has 2 KiB.
-pub const HELLO_MAX: usize = 8 * 1024;
+const HELLO_MAX: usize = 8 * 1024;
 
 /// Bytes that a client keeps of a TLS handshake that is not complete (limit): a chain of certificates, of which rustls
 /// takes 64 KiB, in its records.
@@ -37,7 +37,7 @@ const FLIGHT_MAX: usize = 96 * 1024;
 
 /// Records that a TLS 1.2 session seals before it is spent (limit). At 2^24 the keys of AES-GCM are (RFC 8446 section
 /// 5.5) and rustls seals nothing more; TLS 1.3 changes keys by itself.
-pub const TLS12_RECORDS: u32 = (1 << 24) - (1 << 12);
+const TLS12_RECORDS: u32 = (1 << 24) - (1 << 12);
 
 /// Bytes that sealing so many takes at most: header, tag and nonce of each record, and a key update or a close_notify
 /// before or behind them.

@@ -42,7 +42,7 @@ pub use key::{AcceptKey, ClientKey};
 pub use refusal::Refusal;
 pub use request::{Request, RequestKind, Upgrade, parse_request};
 pub use response::{write_accept, write_refusal, write_refusal_for, write_response};
-pub use room_name::{MAX_ROOM_NAME, RoomName, room_name};
+pub use room_name::{RoomName, room_name};
 pub use status::Status;
 
 /// The most bytes a head may have, with its blank line; more is 431.

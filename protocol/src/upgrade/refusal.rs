@@ -98,7 +98,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: &'static [Self] = &[
         Self::TlsOnPlainPort,
         Self::PlainOnTlsPort,
         Self::HeadTooLarge,

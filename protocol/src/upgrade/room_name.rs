@@ -5,7 +5,7 @@
 use std::{fmt, ops};
 
 /// The most characters a room name may have; each is one byte.
-pub const MAX_ROOM_NAME: usize = 64;
+const MAX_ROOM_NAME: usize = 64;
 
 /// The name of a room: 1 to 64 of `[A-Za-z0-9._~-]`, the unreserved characters of RFC 3986 section 2.3, but neither `.`
 /// nor `..`, which clients take out of a path before they ask for it (section 5.2.4). Names that differ in case are

@@ -5,6 +5,7 @@
 /// A status of RFC 9110 section 15 that this server uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names say code and phrase")]
+#[non_exhaustive]
 pub enum Status {
     Ok200,
     BadRequest400,
@@ -22,7 +23,7 @@ pub enum Status {
 
 impl Status {
     /// Every one of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: &'static [Self] = &[
         Self::Ok200,
         Self::BadRequest400,
         Self::Unauthorized401,

@@ -10,7 +10,7 @@ use clap::Command;
 use strsim::levenshtein;
 
 /// What all names begin with.
-pub const PREFIX: &str = "ROOMCAST_";
+const PREFIX: &str = "ROOMCAST_";
 
 /// Variables that are read and are no flags.
 const NO_FLAGS: [&str; 1] = ["ROOMCAST_DATA_DIR"];

@@ -172,7 +172,6 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .collect::<Result<_, _>>()
         .map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
-    let published: Vec<Published> = reactors.iter().map(Reactor::published).collect();
     let port = doors
         .iter()
         .find(|door| door.port == Port::Tls)
@@ -182,7 +181,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .map(|tls| tls.watch.start().map_err(Failure::Watch))
         .transpose()?;
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
-    signals::watch(Arc::clone(&common), addresses.clone(), config.drain, reload)
+    signals::watch(Arc::clone(&common), addresses, config.drain, reload)
         .map_err(Failure::Signals)?;
     for door in &doors {
         announce(door, reactors.len(), descriptors, &common.limits);
@@ -201,6 +200,17 @@ fn serve(config: &Config) -> Result<(), Failure> {
         tracing::info!("to trust the development certificate, {line}");
     }
 
+    run_reactors(reactors, &common, config)
+}
+
+/// Runs each reactor on a thread of its own until the last one has ended.
+fn run_reactors(
+    reactors: Vec<Reactor>,
+    common: &Arc<Common>,
+    config: &Config,
+) -> Result<(), Failure> {
+    let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
+    let published: Vec<Published> = reactors.iter().map(Reactor::published).collect();
     let count = reactors.len();
     let (ended, ends) = crossbeam_channel::bounded(count);
     for (index, reactor) in reactors.into_iter().enumerate() {
@@ -231,7 +241,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
         if let Err(error) = end {
             failure = Some(Failure::Reactor(error));
             // Its players are gone; those of the others get the chance to reconnect to a process that is whole.
-            signals::drain(&common, &addresses, config.drain);
+            signals::drain(common, &addresses, config.drain);
         }
     }
     farewell(&published);

@@ -8,7 +8,7 @@
 //! the turn and looked at again there.
 
 /// Milliseconds per slot.
-pub const TICK_MS: u64 = 16;
+const TICK_MS: u64 = 16;
 /// Slots of the wheel: one turn is 16.4 s.
 const SLOTS: usize = 1024;
 const WORDS: usize = SLOTS / 64;

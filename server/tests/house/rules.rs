@@ -270,9 +270,9 @@ pub(crate) fn length(file: &File) -> Vec<String> {
 }
 
 /// Lines that a function may have, where it is shipped, or anywhere in loadgen. What is longer tells a story that
-/// functions with names would tell better; the longest that there are in server and protocol are their own bound.
+/// functions with names would tell better; the longest that there is in protocol, the grammar of a header, is its own bound.
 const FUNCTION_LINES_MAX: [(&str, usize); 3] =
-    [("loadgen", 80), ("server/src", 112), ("protocol/src", 91)];
+    [("loadgen", 80), ("server/src", 80), ("protocol/src", 91)];
 
 /// Functions of more lines than that, from their name to their last brace.
 pub(crate) fn functions(file: &File, source: &Source) -> Vec<String> {

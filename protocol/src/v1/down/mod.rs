@@ -242,13 +242,6 @@ impl<'a> Packet<'a> {
 
     /// Appends its bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let numbers = |out: &mut Vec<u8>, kind, numbers: &[u64]| {
-            write_packet(out, kind, |out| {
-                for number in numbers {
-                    write_varint(out, *number);
-                }
-            });
-        };
         match *self {
             Self::Event {
                 author,
@@ -256,21 +249,18 @@ impl<'a> Packet<'a> {
                 by_host,
                 addressed,
             } => {
-                let mut kind = kind::EVENT;
-                for (flag, set) in [
+                let flags = [
                     (kind::TEXT, payload.is_text()),
                     (kind::BY_HOST, by_host),
                     (kind::ADDRESSED, addressed),
-                ] {
-                    if set {
-                        kind |= flag;
-                    }
-                }
-                let author = u64::from(author.get());
-                let bytes = payload.bytes();
-                write_head(out, kind, varint_len(author) + bytes.len());
-                write_varint(out, author);
-                out.extend_from_slice(bytes);
+                ];
+                let set = flags.iter().filter(|(_, set)| *set).map(|(flag, _)| flag);
+                write_event(
+                    out,
+                    set.fold(kind::EVENT, |kind, flag| kind | flag),
+                    author,
+                    payload.bytes(),
+                );
             }
             Self::Welcome(welcome) => welcome.encode(out),
             Self::Settings(settings) => {
@@ -427,6 +417,21 @@ const fn name_of(kind: u8) -> &'static str {
         kind::KEEPALIVE => "KEEPALIVE",
         _ => "a packet",
     }
+}
+
+fn numbers(out: &mut Vec<u8>, kind: u8, numbers: &[u64]) {
+    write_packet(out, kind, |out| {
+        for number in numbers {
+            write_varint(out, *number);
+        }
+    });
+}
+
+fn write_event(out: &mut Vec<u8>, kind: u8, author: PlayerId, payload: &[u8]) {
+    let author = u64::from(author.get());
+    write_head(out, kind, varint_len(author) + payload.len());
+    write_varint(out, author);
+    out.extend_from_slice(payload);
 }
 
 /// Bytes of a varint.
