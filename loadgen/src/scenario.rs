@@ -121,7 +121,7 @@ pub struct Scenario {
     pub senders_per_room: usize,
     /// Messages per second of each sender.
     pub rate_hz: f64,
-    /// Bytes of payload of each message, at least [`payload::min_size`] of its kind.
+    /// Bytes of payload of each message, at least [`min_size`] of its kind.
     pub size: usize,
     /// When senders send.
     pub schedule: Schedule,
