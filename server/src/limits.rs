@@ -218,8 +218,33 @@ pub const PLAYER_BYTES: usize = 32 * 1024;
 /// Descriptors the process needs for itself: listeners, pollers, wakers, standard streams.
 pub const DESCRIPTOR_RESERVE: usize = 64;
 
-/// Bytes of input thrown away while a connection is closing before it is cut off (limit).
+/// Bytes of input thrown away while a connection is closing before it is read no further (budget): whoever goes on sending
+/// is stopped by TCP, so that it still sees the close frame; a reset would destroy that on its way.
 pub const DISCARD_WHILE_CLOSING: u32 = 4 * 1024 * 1024;
+
+/// Bytes that the end of our side of TCP counts as, among what the kernel holds. Nothing that we say is as short.
+pub const FIN: usize = 1;
+
+/// Milliseconds after which it is looked at for the first time what a closing connection's peer has not taken. Most have
+/// taken everything by then.
+pub const EBB_FIRST_LOOK_MS: u32 = 64;
+
+/// Milliseconds between two such looks. A reader with a small buffer takes in bursts, several a second.
+pub const EBB_LOOK_MS: u32 = 1_000;
+
+/// Bytes that must have been taken in a second for a closing connection to go on beyond `--close-timeout` (limit). At half
+/// of that, what the kernel holds for one receiver would take twice as long as the longest stay by default.
+pub const EBB_BYTES_PER_S: u32 = 16 * 1024;
+
+/// Bytes up to which what is held for a closing connection is not counted (limit): a close frame under way, an answer.
+pub const EBB_UNCOUNTED: usize = 4 * 1024;
+
+/// Closing connections of the process that hold more than [`EBB_UNCOUNTED`] (limit), each reactor with its share; beyond it,
+/// who has taken nothing for longest is reset.
+pub const LINGERING: usize = 4096;
+
+/// Bytes that the kernel and the outboxes hold for these (limit), for the same: some 400 of those who read nothing at all.
+pub const LINGERING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Most reactors one process starts (limit): the room-to-reactor map and the mailboxes are one entry each.
 pub const REACTORS_MAX: usize = 256;
@@ -292,6 +317,10 @@ const _: () = {
     assert!(STALLED_AFTER_MS as u64 <= POLL_MS && POLL_MS < PULSE_MS);
     // What a mail may carry fits many times into a mailbox.
     assert!(MAIL_BUDGET <= MAILBOX_CAPACITY && 100 * UNREAD_MAX < MAILBOX_BYTES);
+    // Closing connections that the kernel is full of don't all have to go for one of them.
+    assert!(LINGERING_BYTES / REACTORS_MAX >= SEND_BUFFER && LINGERING >= REACTORS_MAX);
+    // A small answer is not counted; what a slow reader still has to take is.
+    assert!(FIN < EBB_UNCOUNTED && EBB_UNCOUNTED < SEND_BUFFER);
     // Who keeps its heartbeat is never cut off, and the log reaches back to where a missed one was noticed.
     assert!(2 * KEEP_ALIVE_MS < HEARD_WITHIN_MS && HEARD_WITHIN_MS < LOG_REACH_MS);
     // What is assembled for one write is sealed in one go, unless one packet is larger.
@@ -311,7 +340,8 @@ pub struct Limits {
     pub ping_ms: u32,
     /// A peer that was silent this long is gone: close code 4005.
     pub idle_ms: u32,
-    /// From our close frame (or HTTP answer) to the end of the TCP connection.
+    /// From our close frame (or HTTP answer) to the end of the TCP connection, for a peer that takes too little of it; one that
+    /// takes what is left for it gets [`Limits::congested_ms_max`] more.
     pub close_ms: u32,
     /// Bytes of memory held for one slow receiver; more is close code 4002.
     pub outbox_bytes_max: usize,

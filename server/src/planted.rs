@@ -25,6 +25,8 @@ pub enum Fault {
     LeakedSlot,
     /// A room whose members have caught up does not let its flooders be read again.
     EndlessPause,
+    /// Who takes nothing of what is left for it is waited for all the same.
+    EndlessEbb,
 }
 
 #[cfg(debug_assertions)]

@@ -241,7 +241,8 @@ pub struct Config {
     )]
     idle_timeout: Millis,
 
-    /// From our close frame to the end of the TCP connection, whatever the peer does
+    /// From our close frame to the end of the TCP connection, if the peer does not read what is left for it. One that does
+    /// gets --congested-timeout more
     #[arg(
         long,
         env = "ROOMCAST_CLOSE_TIMEOUT",

@@ -45,6 +45,8 @@ impl Minute {
             received_per_s = span.received,
             sent_per_s = span.sent,
             slow_consumers = span.slow_consumers,
+            lingering = now.lingering,
+            cut_off = span.cut_off,
             dropped_log_lines = dropped - self.dropped,
             "the last minute",
         );
@@ -73,6 +75,7 @@ struct Span {
     received: u64,
     sent: u64,
     slow_consumers: u64,
+    cut_off: u64,
 }
 
 impl Span {
@@ -86,6 +89,7 @@ impl Span {
             received: rate(before.received, now.received).round() as u64,
             sent: rate(before.sent, now.sent).round() as u64,
             slow_consumers: slow(now) - slow(before),
+            cut_off: now.cut_off - before.cut_off,
         }
     }
 }
@@ -111,6 +115,7 @@ mod tests {
         now.messages += 6_000;
         now.received += 600;
         now.sent += 60_000;
+        now.cut_off += 2;
         for _ in 0..3 {
             now.ends.note(CloseReason::SlowConsumer);
         }
@@ -121,6 +126,7 @@ mod tests {
             received: 10,
             sent: 1_000,
             slow_consumers: 3,
+            cut_off: 2,
         };
         assert_eq!(span, expected);
     }

@@ -326,6 +326,7 @@ fn farewell(published: &[Published]) {
         tls_resumed = total.tls_resumed,
         messages = total.messages,
         writes = total.writes,
+        cut_off = total.cut_off,
         dropped_log_lines = logs::dropped(),
         ends = ends.join(" "),
         "stopped",

@@ -11,6 +11,7 @@ mod net;
 mod os;
 mod running;
 mod sockets;
+mod unsent;
 mod weighed;
 
 use std::io;

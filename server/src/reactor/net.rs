@@ -107,8 +107,15 @@ pub trait Net {
     /// When the connection is broken.
     fn shutdown_write(&mut self, socket: &Self::Socket) -> io::Result<()>;
 
-    /// Drops a socket.
+    /// Bytes that were written and that the peer has not acknowledged; the end of our side counts as one. Nothing, where
+    /// that can't be told.
+    fn unsent(&self, socket: &Self::Socket) -> usize;
+
+    /// Drops a socket; what was written still leaves.
     fn close(&mut self, socket: Self::Socket);
+
+    /// Drops a socket and what was written with it: the peer is sent a reset.
+    fn abort(&mut self, socket: Self::Socket);
 
     /// The next mail, if there is any.
     fn take_mail(&mut self) -> Option<Mail<Self::Socket>>;

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
 
 use super::listener;
 use super::mailbox::{self, Address, Mail};
 use super::net::{Accepted, Event, Net};
 use super::sockets::door;
+use super::unsent::unsent;
 use super::weighed::Receiver;
 
 /// One reactor's part of the operating system.
@@ -119,8 +121,18 @@ impl Net for Os {
         socket.shutdown(Shutdown::Write)
     }
 
+    fn unsent(&self, socket: &TcpStream) -> usize {
+        unsent(socket).unwrap_or_default()
+    }
+
     fn close(&mut self, socket: TcpStream) {
         // Closing the descriptor also takes it out of the poll.
+        drop(socket);
+    }
+
+    fn abort(&mut self, socket: TcpStream) {
+        // If it can't be said, the kernel keeps what it holds for as long as it likes.
+        let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
         drop(socket);
     }
 

@@ -17,8 +17,8 @@ use super::mailbox::Mail;
 use super::net::{Accepted, Net, Step};
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, CALLS_PER_LOOK, HANDSHAKE_SLICE_US, LAST_WORDS_MS, MAIL_BUDGET,
-    POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, CALLS_PER_LOOK, FIN, HANDSHAKE_SLICE_US, LAST_WORDS_MS,
+    MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
 use crate::shard::{Action, Common, Handover, Handshake, Shard, Written};
@@ -212,17 +212,7 @@ impl<N: Net> Running<N> {
         self.shake_hands();
         self.act();
         self.net.watch(&self.shard, &self.sockets, Step::Done);
-        let Self {
-            shard,
-            sockets,
-            net,
-            ..
-        } = self;
-        shard.reap(|slot| {
-            if let Some(socket) = sockets.take(slot) {
-                net.close(socket);
-            }
-        });
+        self.reap();
         self.publish(false);
         self.sleep = self.sleep();
         Ok(())
@@ -529,7 +519,10 @@ impl<N: Net> Running<N> {
             return Read::Something;
         };
         let slot = handle.slot;
-        let most = self.shard.may_read(slot).min(self.buffer.len());
+        let mut most = self.shard.may_read(slot).min(self.buffer.len());
+        if to_the_end && self.shard.is_sated(slot) {
+            most = self.buffer.len();
+        }
         if most == 0 {
             self.net
                 .watch(&self.shard, &self.sockets, Step::Declined(slot));
@@ -602,22 +595,12 @@ impl<N: Net> Running<N> {
 
     fn act(&mut self) {
         let mut actions = std::mem::take(&mut self.actions);
-        self.shard.take_actions(&mut actions);
-        for action in actions.drain(..) {
-            match action {
-                Action::ShutdownWrite(slot) => {
-                    if let Some(socket) = self.sockets.get(slot)
-                        && self.net.shutdown_write(socket).is_err()
-                    {
-                        self.shard.failed(slot);
-                    }
-                }
-                Action::HandOff {
-                    slot,
-                    home,
-                    handover,
-                } => self.hand_off(slot, home, handover),
+        loop {
+            self.shard.take_actions(&mut actions);
+            if actions.is_empty() {
+                break;
             }
+            actions.drain(..).for_each(|action| self.act_on(action));
         }
         self.actions = actions;
         let mut slots = std::mem::take(&mut self.slots);
@@ -632,6 +615,48 @@ impl<N: Net> Running<N> {
             }
         }
         self.slots = slots;
+    }
+
+    fn act_on(&mut self, action: Action) {
+        match action {
+            Action::ShutdownWrite(slot) => {
+                if let Some(socket) = self.sockets.get(slot)
+                    && self.net.shutdown_write(socket).is_err()
+                {
+                    self.shard.failed(slot);
+                }
+            }
+            Action::Weigh(slot) => {
+                if let Some(socket) = self.sockets.get(slot) {
+                    self.shard.weighed(slot, self.net.unsent(socket));
+                }
+            }
+            Action::HandOff {
+                slot,
+                home,
+                handover,
+            } => self.hand_off(slot, home, handover),
+        }
+    }
+
+    /// Drops the sockets of those who have died. Whoever was worth waiting for has been waited for: what the kernel still
+    /// holds of one goes with it.
+    fn reap(&mut self) {
+        let Self {
+            shard,
+            sockets,
+            net,
+            ..
+        } = self;
+        shard.reap(|slot| {
+            if let Some(socket) = sockets.take(slot) {
+                if net.unsent(&socket) > FIN {
+                    net.abort(socket);
+                } else {
+                    net.close(socket);
+                }
+            }
+        });
     }
 
     fn hand_off(&mut self, slot: u32, home: usize, handover: Box<Handover>) {

@@ -5,6 +5,7 @@
 use roomcast_protocol::frame::Decoder;
 
 use super::DisconnectReason;
+use super::ebb::Ebb;
 use super::identity::Identity;
 use super::player::PlayerId;
 use super::pressure::Reading;
@@ -19,7 +20,8 @@ pub(super) enum Closing {
     AwaitPeer,
     /// Nothing is awaited; the outbox is flushed, then our side of TCP ends.
     Flush,
-    /// Our side of TCP has ended; what still comes is thrown away until the peer's side ends too.
+    /// Nothing more is written. What still comes is thrown away until the peer has taken what the kernel holds and has
+    /// ended its side too.
     Linger,
 }
 
@@ -33,7 +35,7 @@ pub(super) enum Phase {
     /// The WebSocket is open, and this player's link.
     Open(PlayerId),
     /// It ends, for a reason already counted.
-    Closing(Closing),
+    Closing(Closing, Box<Ebb>),
     /// Waits to be reaped, or to be taken to another reactor.
     Dead,
 }
@@ -56,12 +58,10 @@ pub(super) struct Connection {
     pub(super) outbox: Outbox,
     /// When bytes last came.
     pub(super) heard_at: u32,
-    /// End of the handshake, of the closing, or of the stay while draining.
+    /// End of the handshake or of the stay while draining, or the next look at what a closing connection holds.
     pub(super) deadline: u32,
     /// Leaky bucket of received bytes, see [`Connection::flood_level`].
     flood: u32,
-    /// Bytes thrown away while closing.
-    pub(super) discarded: u32,
     pub(super) reason: Option<DisconnectReason>,
     /// The socket can take bytes, as far as we know.
     pub(super) writable: bool,
@@ -91,7 +91,6 @@ impl Connection {
             heard_at: now,
             deadline,
             flood: 0,
-            discarded: 0,
             reason: None,
             writable: true,
             listed: false,
@@ -122,6 +121,13 @@ impl Connection {
     /// Notes that these bytes came, to another reactor.
     pub(super) fn came_with(&mut self, bytes: usize) {
         self.flood = bytes as u32;
+    }
+
+    /// On to another step of its closing.
+    pub(super) fn close_on(&mut self, to: Closing) {
+        if let Phase::Closing(step, _) = &mut self.phase {
+            *step = to;
+        }
     }
 
     /// Its TLS handshake is not complete, or has not begun.

@@ -25,6 +25,10 @@ pub struct Counters {
     pub rooms: u64,
     /// Bytes of batches that only slow receivers still refer to, now.
     pub pinned: u64,
+    /// Connections that end and hold more than a little that their peers have not taken, now.
+    pub lingering: u64,
+    /// Connections that were reset at their end because their peers took too little of what was left.
+    pub cut_off: u64,
     /// Ends of connections, by their reasons.
     pub ends: Ends,
 }
@@ -42,6 +46,8 @@ impl Counters {
         self.sent += other.sent;
         self.rooms += other.rooms;
         self.pinned += other.pinned;
+        self.lingering += other.lingering;
+        self.cut_off += other.cut_off;
         self.ends.add(&other.ends);
     }
 }

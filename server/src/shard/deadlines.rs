@@ -3,15 +3,15 @@
 
 use roomcast_protocol::upgrade::Refusal;
 
-use super::connection::{Closing, Phase};
+use super::connection::Phase;
 use super::player::Place;
 use super::pressure::Reading;
-use super::{CloseReason, EndReason, Shard};
-use crate::limits::{HEARD_WITHIN_MS, LAST_WORDS_MS};
-use crate::transport::{self, Security};
+use super::{Action, CloseReason, EndReason, Shard};
+use crate::limits::HEARD_WITHIN_MS;
+use crate::transport;
 
 /// Milliseconds from `now` until `since + span`, 0 if that is past. Times wrap; distances are below 2^31 ms.
-fn left(now: u32, since: u32, span: u32) -> u32 {
+pub(super) fn left(now: u32, since: u32, span: u32) -> u32 {
     span.saturating_sub(now.wrapping_sub(since))
 }
 
@@ -60,7 +60,7 @@ impl Shard {
         let until_deadline = connection.deadline.wrapping_sub(now) as i32;
         let until_deadline = until_deadline.max(0) as u32;
         let wait = match connection.phase {
-            Phase::Hello | Phase::Handshake(_) | Phase::Closing(_) => until_deadline,
+            Phase::Hello | Phase::Handshake(_) | Phase::Closing(..) => until_deadline,
             Phase::Open(player) => {
                 let silent = now.wrapping_sub(connection.heard_at);
                 let ping = if silent < limits.ping_ms {
@@ -106,17 +106,8 @@ impl Shard {
                     EndReason::HandshakeTimeout,
                 );
             }
-            Phase::Closing(Closing::AwaitPeer)
-                if overdue && matches!(connection.security, Security::Tls(_)) =>
-            {
-                // The peer's close frame did not come. Ours did leave, if it reads at all: with a close_notify behind it
-                // the end is told from an attack that cuts.
-                connection.phase = Phase::Closing(Closing::Flush);
-                connection.deadline = now.wrapping_add(LAST_WORDS_MS);
-                self.rearm(slot);
-                self.list(slot);
-            }
-            Phase::Closing(_) if overdue => self.bury(slot),
+            // The reactor answers in this very iteration.
+            Phase::Closing(..) if overdue => self.actions.push(Action::Weigh(slot)),
             Phase::Open(player) => {
                 let silent = now.wrapping_sub(connection.heard_at);
                 if connection.draining && overdue {
@@ -139,7 +130,7 @@ impl Shard {
                 }
                 self.rearm(slot);
             }
-            Phase::Hello | Phase::Handshake(_) | Phase::Closing(_) => self.rearm(slot),
+            Phase::Hello | Phase::Handshake(_) | Phase::Closing(..) => self.rearm(slot),
             Phase::Dead => {}
         }
     }

@@ -7,8 +7,10 @@ use roomcast_protocol::frame;
 use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
+use super::ebb::Ebb;
 use super::{Action, CloseReason, DisconnectReason, EndReason, Handover, Shard};
-use crate::limits::DRAIN_ROOM_MS;
+use crate::delivery::Outbox;
+use crate::limits::{DRAIN_ROOM_MS, EBB_FIRST_LOOK_MS};
 use crate::transport::{Heard, Security};
 
 impl Shard {
@@ -24,12 +26,12 @@ impl Shard {
                     }
                     _ => EndReason::PeerGone,
                 };
-                self.drop_connection(slot, reason);
+                self.hang_up(slot, reason);
             }
+            Phase::Closing(Closing::Linger, _) => self.actions.push(Action::Weigh(slot)),
             // What is left to say is said in this iteration's flush, then it ends.
-            Phase::Closing(Closing::Linger) => self.bury(slot),
-            Phase::Closing(_) => {
-                connection.phase = Phase::Closing(Closing::Flush);
+            Phase::Closing(..) => {
+                connection.close_on(Closing::Flush);
                 self.list(slot);
             }
             Phase::Dead => {}
@@ -174,23 +176,38 @@ impl Shard {
         self.begin_closing(slot, Closing::Flush, EndReason::PeerClosed);
     }
 
-    /// From here on only what is queued is sent, until the deadline at most.
+    /// From here on only what is queued is sent, for as long as `ebb` says.
     pub(super) fn begin_closing(
         &mut self,
         slot: u32,
         step: Closing,
         reason: impl Into<DisconnectReason>,
     ) {
-        self.note(slot, reason, None);
-        let deadline = self.now32().wrapping_add(self.common.limits.close_ms);
-        let connection = &mut self.connections[slot as usize];
-        connection.phase = Phase::Closing(step);
-        connection.deadline = deadline;
-        self.rearm(slot);
+        self.start_closing(slot, step, reason);
         self.list(slot);
     }
 
-    /// Ends a connection at once; nothing more is sent.
+    fn start_closing(&mut self, slot: u32, step: Closing, reason: impl Into<DisconnectReason>) {
+        self.note(slot, reason, None);
+        self.forget_ebb(slot);
+        let now = self.now32();
+        let connection = &mut self.connections[slot as usize];
+        connection.phase = Phase::Closing(step, Box::new(Ebb::new(now)));
+        let first_look = EBB_FIRST_LOOK_MS.min(self.common.limits.close_ms);
+        connection.deadline = now.wrapping_add(first_look);
+        self.rearm(slot);
+    }
+
+    /// The peer is gone, it seems: nothing more is said, and the connection ends as soon as the peer has what the kernel
+    /// holds for it, most often at once.
+    fn hang_up(&mut self, slot: u32, reason: EndReason) {
+        self.part(slot, reason, None);
+        self.connections[slot as usize].outbox = Outbox::default();
+        self.start_closing(slot, Closing::Linger, reason);
+        self.actions.push(Action::Weigh(slot));
+    }
+
+    /// Ends a connection at once; nothing more is sent, and what has not arrived may never do.
     pub(super) fn drop_connection(&mut self, slot: u32, reason: impl Into<DisconnectReason>) {
         self.part(slot, reason, None);
         self.bury(slot);
@@ -215,6 +232,7 @@ impl Shard {
 
     /// Leaves the connection to be reaped.
     pub(super) fn bury(&mut self, slot: u32) {
+        self.forget_ebb(slot);
         let connection = &mut self.connections[slot as usize];
         if !matches!(connection.phase, Phase::Dead) {
             connection.phase = Phase::Dead;
@@ -228,13 +246,20 @@ impl Shard {
             return;
         }
         let connection = &mut self.connections[slot as usize];
-        match connection.phase {
-            Phase::Closing(_) if connection.end_of_input => self.bury(slot),
-            Phase::Closing(Closing::Flush) => {
-                connection.phase = Phase::Closing(Closing::Linger);
+        let Phase::Closing(step, ebb) = &mut connection.phase else {
+            return;
+        };
+        match step {
+            Closing::AwaitPeer | Closing::Flush if connection.end_of_input => {
+                *step = Closing::Linger;
+                self.actions.push(Action::Weigh(slot));
+            }
+            Closing::Flush => {
+                *step = Closing::Linger;
+                ebb.is_shut = true;
                 self.actions.push(Action::ShutdownWrite(slot));
             }
-            _ => {}
+            Closing::AwaitPeer | Closing::Linger => {}
         }
     }
 }

@@ -10,13 +10,14 @@
 //! [`pending`](Shard::pending) / [`wrote`](Shard::wrote) until there is nothing to write; then
 //! [`expire`](Shard::expire) for the timers (what they ask to be written is written in the next iteration),
 //! [`take_silent`](Shard::take_silent) and [`convict`](Shard::convict),
-//! [`take_actions`](Shard::take_actions), [`take_unpaused`](Shard::take_unpaused) and [`reap`](Shard::reap).
+//! [`take_actions`](Shard::take_actions) and [`weighed`](Shard::weighed) until there are none, [`take_unpaused`](Shard::take_unpaused) and [`reap`](Shard::reap).
 
 mod admission;
 mod connection;
 mod counters;
 mod deadlines;
 mod disconnect;
+mod ebb;
 mod farewells;
 mod flush;
 mod handshake;
@@ -45,6 +46,7 @@ use slab::Slab;
 use self::connection::{Connection, Phase};
 pub use self::counters::Counters;
 pub use self::disconnect::{CloseReason, DisconnectReason, EndReason, Ends};
+use self::ebb::Lingering;
 use self::farewells::Farewells;
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
@@ -211,6 +213,8 @@ fn take_one(counted: &AtomicUsize, limit: usize) -> bool {
 pub enum Action {
     /// Everything was written: end our side of TCP.
     ShutdownWrite(u32),
+    /// Tell [`Shard::weighed`] what the kernel holds for this slot that its peer has not acknowledged.
+    Weigh(u32),
     /// Take the socket from this slot and give it to another reactor, with what it needs to go on.
     HandOff {
         /// The slot here, free after this iteration.
@@ -272,6 +276,7 @@ pub struct Shard {
     newcomers: Newcomers,
     notices: Notices,
     farewells: Farewells,
+    lingering: Lingering,
     random: fastrand::Rng,
     counters: Counters,
 }
@@ -312,6 +317,7 @@ impl Shard {
             newcomers: Newcomers::default(),
             notices: Notices::default(),
             farewells: Farewells::default(),
+            lingering: Lingering::default(),
             random: fastrand::Rng::with_seed(seed),
             counters: Counters::default(),
             common,
@@ -417,6 +423,7 @@ impl Shard {
     /// Frees what died, after everyone has stopped pointing at it, and names each slot once.
     pub fn reap(&mut self, mut freed: impl FnMut(u32)) {
         self.counters.pinned = self.pool.pinned() as u64;
+        self.counters.lingering = self.lingering.len() as u64;
         let Self {
             dead,
             connections,

@@ -158,7 +158,7 @@ impl Shard {
             return;
         };
         // Until the caller has decided how it ends; its player must not be taken off twice.
-        connection.phase = Phase::Closing(Closing::Flush);
+        connection.phase = Phase::Closing(Closing::Flush, Box::default());
         let player = &self.players[id as usize];
         let grace = match player.place {
             Place::V1 { room, .. } => self.v1_grace(room, reason, said),

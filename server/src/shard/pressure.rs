@@ -162,7 +162,7 @@ impl Shard {
         let player = match connection.phase {
             Phase::Open(player) => player,
             Phase::Hello | Phase::Handshake(_) => return HANDSHAKE_READ,
-            Phase::Closing(_) => return RECEIVE_BUFFER,
+            Phase::Closing(..) => return RECEIVE_BUFFER,
             Phase::Dead => return 0,
         };
         let mut most = RECEIVE_BUFFER;

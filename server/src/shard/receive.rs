@@ -7,7 +7,6 @@ use super::connection::{Closing, Connection, Phase};
 use super::player::{Place, PlayerId};
 use super::v1::{BadPacket, Ending};
 use crate::delivery::{Audience, Class, Dialect, Outbox};
-use crate::limits::DISCARD_WHILE_CLOSING;
 use crate::planted::{self, Fault};
 use crate::room::{RoomId, v1};
 use crate::transport::{self, Security};
@@ -40,7 +39,7 @@ impl Shard {
         match (&connection.phase, &connection.security) {
             (&Phase::Open(player), Security::Plain) => self.receive_frames(slot, player, bytes),
             (Phase::Hello, _) => self.receive_hello(slot, bytes),
-            (Phase::Closing(Closing::Flush | Closing::Linger) | Phase::Dead, _)
+            (Phase::Closing(Closing::Flush | Closing::Linger, _) | Phase::Dead, _)
             | (_, Security::Plain) => {
                 self.receive_plain(slot, bytes);
             }
@@ -50,11 +49,11 @@ impl Shard {
 
     /// What a peer sent, without the records it may have come in.
     pub(super) fn receive_plain(&mut self, slot: u32, bytes: &mut [u8]) {
-        match self.connections[slot as usize].phase {
-            Phase::Open(player) => self.receive_frames(slot, player, bytes),
+        match &self.connections[slot as usize].phase {
+            &Phase::Open(player) => self.receive_frames(slot, player, bytes),
             Phase::Handshake(_) => self.receive_head(slot, bytes),
-            Phase::Closing(Closing::AwaitPeer) => self.await_close(slot, bytes),
-            Phase::Closing(Closing::Flush | Closing::Linger) => self.discard(slot, bytes.len()),
+            Phase::Closing(Closing::AwaitPeer, _) => self.await_close(slot, bytes),
+            Phase::Closing(Closing::Flush | Closing::Linger, _) => self.discard(slot, bytes.len()),
             Phase::Hello | Phase::Dead => {}
         }
     }
@@ -188,18 +187,10 @@ impl Shard {
             }
         };
         if closed {
-            connection.phase = Phase::Closing(Closing::Flush);
+            connection.close_on(Closing::Flush);
             self.list(slot);
         } else {
             self.discard(slot, len);
-        }
-    }
-
-    fn discard(&mut self, slot: u32, len: usize) {
-        let connection = &mut self.connections[slot as usize];
-        connection.discarded = connection.discarded.saturating_add(len as u32);
-        if connection.discarded > DISCARD_WHILE_CLOSING {
-            self.bury(slot);
         }
     }
 }

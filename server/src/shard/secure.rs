@@ -137,11 +137,11 @@ impl Shard {
                 self.connections[slot as usize].outbox.truncate();
                 self.begin_closing(slot, Closing::Flush, reason);
             }
-            Phase::Closing(Closing::AwaitPeer) => {
-                self.connections[slot as usize].phase = Phase::Closing(Closing::Flush);
+            Phase::Closing(Closing::AwaitPeer, _) => {
+                self.connections[slot as usize].close_on(Closing::Flush);
                 self.list(slot);
             }
-            Phase::Closing(Closing::Flush | Closing::Linger) | Phase::Dead => {}
+            Phase::Closing(Closing::Flush | Closing::Linger, _) | Phase::Dead => {}
         }
         if let Heard::Breach(_) = heard {
             self.connections[slot as usize].outbox.keep_sealed();
@@ -176,7 +176,7 @@ impl Shard {
             self.drop_connection(slot, EndReason::Internal);
             return true;
         }
-        if outbox.is_clear() && matches!(connection.phase, Phase::Closing(Closing::Flush)) {
+        if outbox.is_clear() && matches!(connection.phase, Phase::Closing(Closing::Flush, _)) {
             sealer.len += tls
                 .close_notify(&mut sealer.sealed[sealer.len..])
                 .unwrap_or_default();
@@ -187,7 +187,7 @@ impl Shard {
     /// Before our side of TCP ends: a close_notify. True if there is one to be written first.
     pub(super) fn say_goodbye(&mut self, slot: u32) -> bool {
         let connection = &mut self.connections[slot as usize];
-        let (Phase::Closing(Closing::Flush), Security::Tls(tls)) =
+        let (Phase::Closing(Closing::Flush, _), Security::Tls(tls)) =
             (&connection.phase, &mut connection.security)
         else {
             return false;

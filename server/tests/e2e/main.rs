@@ -12,6 +12,7 @@ mod endings;
 mod handshake;
 mod http;
 mod limits;
+mod lingering;
 mod logs;
 mod players;
 mod proxies;

@@ -27,10 +27,13 @@ impl Stream {
 
     /// Over TLS, to `localhost`; the handshake happens with the first bytes.
     pub(crate) fn tls(addr: SocketAddr, config: &Arc<ClientConfig>) -> Self {
-        Self::Tls(Box::new(StreamOwned::new(
-            client(config, "localhost"),
-            connect(addr),
-        )))
+        Self::tls_over(connect(addr), config)
+    }
+
+    /// The same over this connection.
+    pub(crate) fn tls_over(socket: TcpStream, config: &Arc<ClientConfig>) -> Self {
+        let client = client(config, "localhost");
+        Self::Tls(Box::new(StreamOwned::new(client, socket)))
     }
 
     pub(crate) fn tcp(&self) -> &TcpStream {

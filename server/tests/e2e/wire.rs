@@ -117,6 +117,16 @@ pub(crate) fn ready_within(socket: &TcpStream, flags: PollFlags, millis: u64) ->
     poll(&mut [PollFd::new(socket, flags)], Some(&timeout)).expect("poll") > 0
 }
 
+/// A connection whose receive buffer has this size, or the smallest that the system gives.
+fn narrow(addr: SocketAddr, buffer: usize) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
+    socket
+        .set_recv_buffer_size(buffer)
+        .expect("a small receive buffer");
+    socket.connect(&addr.into()).expect("the relay accepts");
+    prepared(socket.into())
+}
+
 pub(crate) struct Wire {
     stream: Stream,
     unread: Vec<u8>,
@@ -139,12 +149,20 @@ impl Wire {
 
     /// With a receive buffer of so many bytes.
     pub(crate) fn connect_within(addr: SocketAddr, buffer: usize) -> Self {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
-        socket
-            .set_recv_buffer_size(buffer)
-            .expect("a small receive buffer");
-        socket.connect(&addr.into()).expect("the relay accepts");
-        Self::over(Stream::Plain(prepared(socket.into())))
+        Self::connect_through(addr, buffer, None)
+    }
+
+    /// With a receive buffer of this size, over TLS if there is a client for it.
+    pub(crate) fn connect_through(
+        addr: SocketAddr,
+        buffer: usize,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Self {
+        let socket = narrow(addr, buffer);
+        Self::over(match tls {
+            Some(config) => Stream::tls_over(socket, config),
+            None => Stream::Plain(socket),
+        })
     }
 
     fn over(stream: Stream) -> Self {
@@ -256,6 +274,52 @@ impl Wire {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
             Err(error) => panic!("nothing came in time: {error}; unread: {:?}", &self.unread),
         }
+    }
+
+    /// From here on reads and writes wait for nothing.
+    pub(crate) fn hurry(&self) {
+        let hurried = self.stream.tcp().set_nonblocking(true);
+        hurried.expect("a socket that waits for nothing");
+    }
+
+    /// Reads at most so many bytes of what is there; an error is the end of the stream, or that nothing is there.
+    pub(crate) fn sip(&mut self, most: usize) -> std::io::Result<()> {
+        let mut chunk = vec![0; most];
+        let len = self.stream.read(&mut chunk)?;
+        self.unread.extend(&chunk[..len]);
+        if len == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+
+    /// Writes as much of this as is taken.
+    pub(crate) fn pour(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    /// The next frame, if all of it has been read.
+    pub(crate) fn whole_frame(&mut self) -> Option<Frame> {
+        let &[_, len, ..] = &self.unread[..] else {
+            return None;
+        };
+        let (head, len) = match (len, &self.unread[2..]) {
+            (126, &[a, b, ..]) => (4, usize::from(u16::from_be_bytes([a, b]))),
+            (126 | 127, _) => return None,
+            (short, _) => (2, usize::from(short)),
+        };
+        (self.unread.len() >= head + len).then(|| self.next())
+    }
+
+    /// The port of our end.
+    pub(crate) fn port(&self) -> u16 {
+        let address = self.stream.tcp().local_addr();
+        address.expect("a connected socket").port()
+    }
+
+    /// Lets so much time pass, or less if the connection breaks.
+    pub(crate) fn idle(&self, millis: u64) {
+        self.ready_within(PollFlags::empty(), millis);
     }
 
     fn take(&mut self, len: usize) -> Option<Vec<u8>> {

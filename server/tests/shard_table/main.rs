@@ -14,6 +14,7 @@ mod ends;
 mod fanout;
 mod heads;
 mod homes;
+mod lingering;
 mod phases;
 mod ready;
 mod slow;

@@ -136,7 +136,7 @@ const TABLE: &[Row] = {
         (Flush, Part, "", "", "violation", STAYS),
         (Flush, Whole, "", "", "violation", STAYS),
         (Flush, Garbage, "", "", "violation", STAYS),
-        (Flush, TooMuch, "end", "", "violation", GONE),
+        (Flush, TooMuch, "", "", "violation", STAYS),
         (Flush, Close, "", "", "violation", STAYS),
         (Flush, BareClose, "", "", "violation", STAYS),
         // The peer may still read: what is left to say is said when there is space.
@@ -150,7 +150,7 @@ const TABLE: &[Row] = {
         (Linger, Part, "end", "", "violation", STAYS),
         (Linger, Whole, "end", "", "violation", STAYS),
         (Linger, Garbage, "end", "", "violation", STAYS),
-        (Linger, TooMuch, "end", "", "violation", GONE),
+        (Linger, TooMuch, "end", "", "violation", STAYS),
         (Linger, Close, "end", "", "violation", STAYS),
         (Linger, BareClose, "end", "", "violation", STAYS),
         (Linger, Fin, "end", "", "violation", GONE),

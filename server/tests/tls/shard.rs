@@ -139,6 +139,8 @@ impl Stage {
         for action in actions {
             match action {
                 Action::ShutdownWrite(slot) => self.shut.push((index, slot)),
+                // Everything arrives.
+                Action::Weigh(slot) => self.shards[index].weighed(slot, 0),
                 Action::HandOff {
                     slot,
                     home,

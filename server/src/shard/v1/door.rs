@@ -110,7 +110,8 @@ impl Shard {
             Link::Here(old) => {
                 self.unburden(id, old);
                 self.note(old, CloseReason::Replaced, None);
-                self.connections[old as usize].phase = Phase::Closing(Closing::Flush);
+                self.connections[old as usize].phase =
+                    Phase::Closing(Closing::Flush, Box::default());
                 self.common.return_seat();
                 self.close(old, CloseReason::Replaced);
             }

@@ -4,8 +4,8 @@
 //! bound follows from `Limits` and the constants beside them.
 
 use roomcast::limits::{
-    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, Limits, NEWCOMER_GRACE_MS, OWN_ANSWERS, RECEIVE_BUFFER,
-    UNREAD_MAX,
+    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, EBB_LOOK_MS, Limits, NEWCOMER_GRACE_MS, OWN_ANSWERS,
+    RECEIVE_BUFFER, UNREAD_MAX,
 };
 
 use super::net::WireId;
@@ -27,6 +27,8 @@ pub(crate) struct Times {
     pub(crate) seated: bool,
     pub(crate) heard: u64,
     pub(crate) ended: Option<u64>,
+    /// Bytes that its client's kernel has taken, and when it last took some.
+    taken: (usize, u64),
     /// Since when something has been queued for it.
     queued: Option<u64>,
 }
@@ -39,7 +41,15 @@ impl Times {
             seated: false,
             heard: now,
             ended: None,
+            taken: (0, now),
             queued: None,
+        }
+    }
+
+    /// Notes what its client's kernel has taken so far.
+    pub(crate) fn took(&mut self, bytes: usize, now: u64) {
+        if bytes != self.taken.0 {
+            self.taken = (bytes, now);
         }
     }
 
@@ -71,7 +81,12 @@ impl Times {
             .filter(|_| queued > 0 && self.ended.is_none());
         let within = |since: u64, ms: u32| now <= since + u64::from(ms) + SLACK_MS;
         if let Some(ended) = self.ended {
-            return must(within(ended, limits.close_ms), wire, "it closes for ever");
+            let longest = limits.close_ms + limits.congested_ms_max;
+            must(within(ended, longest), wire, "it closes for ever")?;
+            // Whose kernel takes nothing is not waited for; that it does is noticed at the next look.
+            let last = ended.max(self.taken.1);
+            let patience = limits.close_ms + EBB_LOOK_MS;
+            return must(within(last, patience), wire, "it is waited for in vain");
         }
         if !self.seated {
             return must(

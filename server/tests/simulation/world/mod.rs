@@ -210,6 +210,8 @@ impl World<'_> {
             let remembered = shard.is_paused(slot) || reactor.sockets().is_waiting(slot);
             must(unread == 0 || remembered, wire, "what waits is forgotten")?;
             must(unread <= UNREAD_MAX, wire, "what waits has no bound")?;
+            let taken = self.network.borrow().wires[wire].taken();
+            self.times[wire].took(taken, now);
             // Nobody is late by what the process stood still.
             self.times[wire].check(wire, &self.common.limits, now - self.stalled, held)?;
         }

@@ -361,6 +361,15 @@ impl Net for Side {
         }
     }
 
+    fn unsent(&self, &wire: &WireId) -> usize {
+        self.network().wires[wire].unsent()
+    }
+
+    fn abort(&mut self, wire: WireId) {
+        self.network().wires[wire].abort();
+        self.close(wire);
+    }
+
     fn close(&mut self, wire: WireId) {
         let mut network = self.network();
         network.wires[wire].close();

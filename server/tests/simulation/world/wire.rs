@@ -69,11 +69,19 @@ impl Pipe {
         result
     }
 
+    /// Loses what is behind the first so many bytes.
+    fn cut(&mut self, at: usize) {
+        self.bytes.truncate(self.taken + at);
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.taken = 0;
     }
 }
+
+/// Bytes that a client's kernel takes though the client does not read, at most.
+const ACKNOWLEDGED: usize = 16 * 1024;
 
 /// One connection.
 #[derive(Debug)]
@@ -81,6 +89,10 @@ pub(crate) struct Wire {
     edges: Edges,
     /// Bytes that the kernel holds of what the server wrote and the client has not read.
     capacity: usize,
+    /// Bytes of these that the client's kernel takes.
+    acknowledged: usize,
+    /// Bytes that the server has written.
+    written: usize,
     in_flight: Pipe,
     fin_in_flight: bool,
     arrived: Pipe,
@@ -109,6 +121,8 @@ impl Wire {
         Self {
             edges,
             capacity,
+            acknowledged: ACKNOWLEDGED.min(capacity / 2),
+            written: 0,
             in_flight: Pipe::default(),
             fin_in_flight: false,
             arrived: Pipe::default(),
@@ -267,6 +281,7 @@ impl Wire {
             written += n;
             self.wants_space |= n < slice.len();
         }
+        self.written += written;
         let blocked = written == 0 && self.wants_space;
         self.offer_space();
         if blocked {
@@ -280,6 +295,23 @@ impl Wire {
     pub(crate) fn shutdown_write(&mut self) -> bool {
         self.server_shut = true;
         !self.reset
+    }
+
+    /// What the server wrote and the client's kernel has not acknowledged; the end counts as one.
+    pub(crate) fn unsent(&self) -> usize {
+        let waits = self.sent.len().saturating_sub(self.acknowledged);
+        waits + usize::from(self.server_shut && waits > 0)
+    }
+
+    /// Bytes that the client's kernel has acknowledged so far.
+    pub(crate) fn taken(&self) -> usize {
+        self.written - self.sent.len().saturating_sub(self.acknowledged)
+    }
+
+    /// The server is about to drop the socket, and what it wrote with it.
+    pub(crate) fn abort(&mut self) {
+        self.aborted = !self.reset;
+        self.sent.cut(self.acknowledged);
     }
 
     /// The server drops the socket.
