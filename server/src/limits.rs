@@ -286,6 +286,21 @@ pub const BUNDLES_PER_WRITE: usize = 48 * 1024;
 /// those who keep up are still to be given.
 pub const LOG_BYTES_MIN: usize = 2 * RECEIVE_BUFFER;
 
+/// Bytes that are held back for a player who asked for a bad network (limit); beyond them it is a socket that takes
+/// nothing, and its player is behind. As much as waits for any other slow player by default.
+pub const IMPAIRED_BYTES: usize = 256 * 1024;
+
+/// Writes that are held back for such a player (limit): one in each of some ms, for as long as it may ask for.
+pub const IMPAIRED_WRITES: usize = 4096;
+
+/// Such players of one reactor (limit); a further one is refused. With [`IMPAIRED_BYTES`], what they hold is 256 MiB at
+/// most.
+pub const IMPAIRED_MAX: usize = 1024;
+
+/// Milliseconds of a rate that go at once, and after which more goes (budget): twenty writes a second are enough to look
+/// like a slow network, and cheap.
+pub const IMPAIRED_SLICE_MS: u64 = 50;
+
 // What the bounds rely on of each other. Who changes one and breaks a relation is told here, not by a load test.
 const _: () = {
     // What one read brings never counts as more of a flood than is remembered.
@@ -325,6 +340,8 @@ const _: () = {
     assert!(2 * KEEP_ALIVE_MS < HEARD_WITHIN_MS && HEARD_WITHIN_MS < LOG_REACH_MS);
     // What is assembled for one write is sealed in one go, unless one packet is larger.
     assert!(BUNDLES_PER_WRITE + roomcast_protocol::v1::BUNDLE_BYTES_MAX <= SEAL_PORTION);
+    // The longest delay of a player who gets something in every frame fits.
+    assert!(20 * 2 * roomcast_protocol::v1::DELAY_MS_MAX as usize / 1_000 <= IMPAIRED_WRITES);
     // One owner's properties are a part of its room's.
     assert!(PROPERTY_BYTES <= ROOM_PROPERTY_BYTES);
 };
@@ -370,6 +387,8 @@ pub struct Limits {
     /// Bytes of all these in the process, each reactor with its share; beyond it a room in which something is said keeps
     /// [`LOG_BYTES_MIN`].
     pub logs_bytes_max: usize,
+    /// Whether a roomcast.v1 player may ask for a bad network for itself.
+    pub impairment: bool,
 }
 
 impl Default for Limits {
@@ -392,6 +411,7 @@ impl Default for Limits {
             packets_per_second: 120,
             log_bytes_max: 1024 * 1024,
             logs_bytes_max: 512 * 1024 * 1024,
+            impairment: false,
         }
     }
 }

@@ -202,6 +202,11 @@ pub struct Config {
     )]
     grace: Millis,
 
+    /// roomcast.v1: let players ask for a bad network for themselves, to try games on it: delay, jitter, a slow line, a cut.
+    /// Not for production: such a player holds up to 256 KiB more
+    #[arg(long, env = "ROOMCAST_ALLOW_IMPAIRMENT", help_heading = "Limits")]
+    allow_impairment: bool,
+
     /// How long a player may stay behind before it ends with 4002
     #[arg(
         long,
@@ -426,6 +431,7 @@ impl Config {
             packets_per_second: self.packets_per_second,
             log_bytes_max: self.log_max.get(),
             logs_bytes_max: self.logs_max.get(),
+            impairment: self.allow_impairment,
         };
         let at_least_1ms = [
             ("--handshake-timeout", limits.handshake_ms),

@@ -132,16 +132,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let memory = memory::allowed();
     let limits = config.limits(allowed, memory).map_err(Failure::Flags)?;
     let (plain, wanted) = config.listeners().map_err(Failure::Flags)?;
-    for line in environment::unknown(&Config::command(), env::vars_os()) {
-        tracing::warn!("{line}");
-    }
-    if let Some(asked) = config.players_in_vain(allowed) {
-        tracing::warn!(
-            "--max-connections {asked} is cut down to {allowed}: the limit of open files is {descriptors}. \
-             For all of them, raise it to {} (ulimit -Hn, LimitNOFILE= of a service, --ulimit nofile= of a container)",
-            descriptors::needed_for(asked, reactors),
-        );
-    }
+    caution(config, &limits, allowed, descriptors, reactors);
     let tls = wanted
         .as_ref()
         .map(|wanted| tls::setup(&wanted.source))
@@ -279,6 +270,25 @@ const fn flag_of(port: Port) -> &'static str {
     match port {
         Port::Plain => "--listen",
         Port::Tls => "--listen-tls",
+    }
+}
+
+/// Says what may be other than the operator meant it.
+fn caution(config: &Config, limits: &Limits, allowed: usize, descriptors: u64, reactors: usize) {
+    for line in environment::unknown(&Config::command(), env::vars_os()) {
+        tracing::warn!("{line}");
+    }
+    if let Some(asked) = config.players_in_vain(allowed) {
+        tracing::warn!(
+            "--max-connections {asked} is cut down to {allowed}: the limit of open files is {descriptors}. \
+             For all of them, raise it to {} (ulimit -Hn, LimitNOFILE= of a service, --ulimit nofile= of a container)",
+            descriptors::needed_for(asked, reactors),
+        );
+    }
+    if limits.impairment {
+        tracing::warn!(
+            "--allow-impairment: players of roomcast.v1 may ask for a bad network for themselves. Not for production"
+        );
     }
 }
 

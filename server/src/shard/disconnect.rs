@@ -128,6 +128,8 @@ reasons! {
     PeerGone => "peer_gone", Nobody, ();
     /// Reading or writing failed: reset, unreachable, timed out.
     ConnectionLost => "connection_lost", Network, ();
+    /// A player asked for its connection to break (`--allow-impairment`).
+    Cut => "cut", Nobody, ();
     /// There was no agreement on a TLS session, or what came was not TLS.
     TlsHandshake => "tls_handshake", Peer, ();
     /// The peer sent a TLS record that was not what it must be.

@@ -28,6 +28,8 @@ pub(super) enum Current {
     Waiting(u32),
     /// What was assembled for a player that speaks roomcast.v1.
     Bundles(u32),
+    /// What was held back until now for a player that asked for a bad network.
+    HeldBack(u32),
     /// What the sealer holds; it has been taken out of wherever it was.
     Sealed(u32),
 }
@@ -194,10 +196,12 @@ impl Shard {
         if let Some(slot) = self.next_in_fanouts() {
             return Some(slot);
         }
-        if let Some(slot) = self.next_in_rounds() {
-            return Some(slot);
+        while let Some(slot) = self.next_in_rounds() {
+            if !self.hold_back(slot) {
+                return Some(slot);
+            }
         }
-        self.next_outbox()
+        self.next_outbox().or_else(|| self.next_held_back())
     }
 
     /// The next member of a running fan-out to write.
@@ -266,7 +270,7 @@ impl Shard {
             let writable = connection.writable;
             if self.is_clear(slot) {
                 if let Some((room, seat)) = self.seat_of(slot) {
-                    if self.offer_bundles(slot, room, seat) {
+                    if self.offer_bundles(slot, room, seat) && !self.hold_back(slot) {
                         return Some(slot);
                     }
                 } else {
@@ -278,7 +282,9 @@ impl Shard {
                 } else {
                     Current::Waiting(slot)
                 };
-                return Some(slot);
+                if !self.hold_back(slot) {
+                    return Some(slot);
+                }
             }
         }
         None
@@ -312,6 +318,7 @@ impl Shard {
             }
             Current::Bundles(_) => Pending::One(self.v1.assembled()),
             Current::Waiting(slot) => self.waiting(slot),
+            Current::HeldBack(slot) => Pending::One(self.v1.impairments.due(slot, self.now)),
             Current::Sealed(_) => Pending::One(self.flush.sealer.sealed()),
         }
     }
@@ -336,6 +343,7 @@ impl Shard {
                 Current::Batch(Direct { slot, .. })
                 | Current::Bundles(slot)
                 | Current::Waiting(slot)
+                | Current::HeldBack(slot)
                 | Current::Sealed(slot),
                 Written::Failed,
             ) => {
@@ -356,6 +364,8 @@ impl Shard {
                 self.waiting_written(slot, n);
             }
             (Current::Waiting(slot), Written::Blocked) => self.waiting_written(slot, 0),
+            (Current::HeldBack(slot), Written::Bytes(n)) => self.held_back_written(slot, n),
+            (Current::HeldBack(slot), Written::Blocked) => self.held_back_written(slot, 0),
             (Current::Sealed(slot), Written::Bytes(n)) => {
                 self.took(slot, n);
                 self.sealed_written(slot, n);

@@ -245,6 +245,9 @@ impl Shard {
         if self.say_goodbye(slot) {
             return;
         }
+        if self.v1.impairments.held(slot) > 0 {
+            return;
+        }
         let connection = &mut self.connections[slot as usize];
         let Phase::Closing(step, ebb) = &mut connection.phase else {
             return;

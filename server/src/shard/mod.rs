@@ -380,6 +380,13 @@ impl Shard {
 
     /// The socket can take bytes again.
     pub fn writable(&mut self, slot: u32) {
+        if !self.v1.impairments.unstick(slot) {
+            self.takes_again(slot);
+        }
+    }
+
+    /// What is written for this connection leaves again.
+    fn takes_again(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         connection.writable = true;
         if !self.is_clear(slot) || self.is_owed(slot) {
@@ -391,7 +398,8 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<u64> {
         let timers = [&self.timers, &self.player_timers, self.v1.timers()];
         let timer = timers.into_iter().filter_map(Wheel::next_deadline);
-        let timer = timer.chain(self.strains.look_at()).min();
+        let others = [self.strains.look_at(), self.v1.impairments.next()];
+        let timer = timer.chain(others.into_iter().flatten()).min();
         if self.dirty.is_empty() && !self.v1.has_dirty() {
             return timer;
         }
@@ -432,6 +440,7 @@ impl Shard {
             farewells,
             unread,
             now,
+            v1,
             ..
         } = self;
         dead.retain(|&slot| {
@@ -445,6 +454,7 @@ impl Shard {
             }
             timers.disarm(slot);
             unread.forget(slot);
+            v1.impairments.remove(slot);
             farewells.say(slot, &connections.remove(slot as usize), common, *now);
             common.connections.fetch_sub(1, Ordering::Relaxed);
             freed(slot);
@@ -497,7 +507,7 @@ impl Shard {
         let Some(connection) = self.connections.get(slot as usize) else {
             return (0, 0);
         };
-        let mut charged = connection.outbox.charged();
+        let mut charged = connection.outbox.charged() + self.v1.impairments.held(slot);
         if let Phase::Open(player) = connection.phase {
             charged += self.players[player as usize].lanes.charged();
         }

@@ -118,7 +118,7 @@ impl Shard {
             counters.messages += 1;
             match place {
                 Place::V1 { room, seat } => {
-                    let heard = v1.hear((room, seat), kind, payload, now, outbox);
+                    let heard = v1.hear(slot, (room, seat), kind, payload, now, outbox);
                     heard.map_err(EndedV1::Told)
                 }
                 Place::Door { room } => Err(EndedV1::Joins(room, kind, payload.to_vec())),

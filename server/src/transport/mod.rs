@@ -3,12 +3,14 @@
 //! Owns: how a connection's bytes are carried, and what messages look like in each dialect. Must not know: rooms.
 //! Invariant: a message is one whole frame, whatever the dialect.
 
+mod impaired;
 mod security;
 
 use roomcast_protocol::frame::{self, MessageKind, Opcode};
 
 use crate::delivery::Dialect;
 
+pub use self::impaired::Impaired;
 pub use self::security::{Acceptor, Breach, Heard, Played, Security, Tls};
 
 /// What a port speaks.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use roomcast_protocol::v1::client::{Client, Event, Kept, Link};
 use roomcast_protocol::v1::down::Packet;
-use roomcast_protocol::v1::up::{Audience, Join, Mode};
+use roomcast_protocol::v1::up::{Audience, Impairment, Join, Mode};
 use roomcast_protocol::v1::{List, Name, Pairs, Payload, SUBPROTOCOL};
 
 use crate::patience;
@@ -187,4 +187,46 @@ fn who_does_not_ask_for_it_is_raw_and_the_two_keep_apart() {
     let _bob = Player::join(Wire::connect(relay.addr()), "lobby", "Bob");
     let mut raw = Wire::join(relay.addr(), "/rooms/lobby");
     assert_eq!(raw.next().close_code(), Some(4011));
+}
+
+#[test]
+fn a_bad_network_on_request_where_the_operator_lets_it() {
+    let relay = Relay::start_secure(&["--allow-impairment"]);
+    relay.logged("--allow-impairment", 1);
+    let config = relay.client();
+    for secure in [false, true] {
+        let connect = || match secure {
+            true => Wire::connect_tls(relay.secure_addr(), &config),
+            false => Wire::connect(relay.addr()),
+        };
+        let mut bob = Player::join(connect(), "lobby", "Bob");
+        let mut ada = Player::join(connect(), "lobby", "Ada");
+        let impairment = Impairment {
+            delay: 150,
+            jitter: 50,
+            ..Impairment::default()
+        };
+        ada.client.impair(impairment).expect("it keeps little");
+        ada.say("from here on");
+        bob.until(|player| !player.heard.is_empty());
+        let said_at = Instant::now();
+        bob.say("late");
+        ada.until(|player| !player.heard.is_empty());
+        assert!(said_at.elapsed().as_millis() >= 150, "it was held back");
+        let cut = Impairment {
+            cut: 1,
+            ..Impairment::default()
+        };
+        ada.client.impair(cut).expect("it keeps little");
+        ada.write();
+        relay.logged("cut", 1 + usize::from(secure));
+        if !secure {
+            // No close frame says so.
+            while let Some(frame) = ada.wire.next_frame() {
+                assert_ne!(frame.first & 0x0f, CLOSE);
+            }
+        }
+        ada.resume(connect(), "lobby");
+        ada.until(|player| player.heard.iter().any(|line| line == "resumed"));
+    }
 }

@@ -18,7 +18,6 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("protocol/src/close.rs", "ROOM_LOCKED"),
     ("protocol/src/close.rs", "BARRED"),
     ("protocol/src/v1/pairs.rs", "RAW"),
-    ("protocol/src/v1/down/reasons.rs", "IMPAIRMENT"),
 ];
 
 /// Every public item that no other file names, one line each.

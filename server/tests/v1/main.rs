@@ -3,6 +3,7 @@
 
 mod ends;
 mod events;
+mod impaired;
 mod properties;
 mod random;
 mod resume;

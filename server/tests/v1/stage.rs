@@ -63,6 +63,8 @@ pub(crate) struct Actor {
     link: Link,
     path: String,
     pub(crate) heard: Vec<String>,
+    /// What the last welcome said the relay can do.
+    pub(crate) capabilities: u64,
 }
 
 /// Wide enough for everything.
@@ -266,6 +268,11 @@ impl Stage {
         messages
     }
 
+    /// Where a connection is in the shard, as long as it is.
+    pub(crate) fn slot(&self, wire: WireId) -> Option<u32> {
+        self.wires[wire].slot
+    }
+
     /// Nothing is left of anybody.
     pub(crate) fn assert_empty(&self) {
         let held = (
@@ -314,6 +321,7 @@ impl Actor {
             wire,
             path,
             heard: Vec::new(),
+            capabilities: 0,
         }
     }
 
@@ -359,9 +367,12 @@ impl Actor {
         let messages = stage.messages(self.wire);
         let any = !messages.is_empty();
         for message in messages {
-            let heard = &mut self.heard;
+            let (heard, capabilities) = (&mut self.heard, &mut self.capabilities);
             self.client
                 .receive(self.link, now, &message, &mut |event| {
+                    if let Event::Welcome { welcome, .. } = event {
+                        *capabilities = welcome.capabilities;
+                    }
                     heard.extend(line(event));
                 })
                 .expect("the relay keeps to the protocol");

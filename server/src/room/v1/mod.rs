@@ -47,6 +47,8 @@ pub struct Rules {
     pub players_max: usize,
     /// How long an away player keeps its seat, ms.
     pub grace_ms: u32,
+    /// Players may ask for a bad network.
+    pub impairment: bool,
     /// Packets of one player.
     pub rate: Rate,
     /// Bytes of one message up.

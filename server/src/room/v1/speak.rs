@@ -15,6 +15,8 @@ pub enum Effect {
     Said,
     /// A ping with this echo is to be answered.
     Pong(u64),
+    /// The player wants a bad network; if it does not get one, this packet is to be refused.
+    Impair(u64, up::Impairment),
     /// The player wants to go.
     Leave,
     /// It is in the room already.
@@ -41,6 +43,7 @@ impl Room {
                 self.write(seat, number, owner, changes, now, rules)
             }
             up::Packet::Ping { echo, .. } => Effect::Pong(echo),
+            up::Packet::Impair(to) if rules.impairment => Effect::Impair(number, to),
             up::Packet::Leave => Effect::Leave,
             up::Packet::Join(_) => Effect::JoinedTwice,
             // What else there is, this relay has not built.
@@ -140,6 +143,11 @@ impl Room {
             self.say(id, Audience::All, packet, now);
         }
         Effect::Said
+    }
+
+    /// Refuses a packet of the player on `seat` that whoever carries it could not do.
+    pub fn refuse_to(&mut self, seat: Seat, number: u64, reason: u64, now: u32) -> Effect {
+        self.refuse(self.players[seat as usize].id, number, reason, now)
     }
 
     /// Tells a player that its packet had no effect: an entry for it alone, so that a resume repeats it.

@@ -63,7 +63,7 @@ impl Room {
         bundles.add(down::Packet::Welcome(down::Welcome {
             created: occasion.created,
             minor: v1::MINOR,
-            capabilities: 0,
+            capabilities: rules.capabilities(),
             life: self.life,
             id,
             token,
@@ -107,6 +107,14 @@ impl Bundles<'_> {
 }
 
 impl Rules {
+    fn capabilities(&self) -> u64 {
+        if self.impairment {
+            down::capability::IMPAIRMENT
+        } else {
+            0
+        }
+    }
+
     fn limits<'a>(&self, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
         let limits = [
             (limit::MESSAGE_BYTES, self.message_max as u64),

@@ -5,6 +5,7 @@
 
 mod door;
 mod due;
+mod impairments;
 mod parting;
 mod rounds;
 
@@ -12,8 +13,9 @@ use std::hash::RandomState;
 use std::mem;
 
 use roomcast_protocol::frame::MessageKind;
-use roomcast_protocol::v1::{Malformed, PROPERTIES_MAX, up};
+use roomcast_protocol::v1::{Malformed, PROPERTIES_MAX, down, up};
 
+use self::impairments::Impairments;
 use super::connection::Phase;
 use super::player::{Place, RoomRef};
 use super::pressure::Strains;
@@ -89,6 +91,8 @@ pub(super) struct V1 {
     /// Bytes of all logs.
     log_bytes: usize,
     bundle: Bundle,
+    /// Bad networks that were asked for.
+    pub(super) impairments: Impairments,
     /// What is assembled for one write.
     assembled: Vec<u8>,
 }
@@ -98,6 +102,7 @@ impl V1 {
         let rules = Rules {
             players_max: limits.max_room_members,
             grace_ms: limits.grace_ms,
+            impairment: limits.impairment,
             rate: Rate {
                 per_second: limits.packets_per_second,
                 burst: limits.packets_per_second.saturating_mul(2),
@@ -122,6 +127,7 @@ impl V1 {
             served: 0,
             wheel: Wheel::new(now),
             bundle: Bundle::default(),
+            impairments: Impairments::default(),
             log_bytes: 0,
             assembled: Vec::new(),
         }
@@ -255,6 +261,7 @@ impl V1 {
     #[inline(never)]
     pub(super) fn hear(
         &mut self,
+        slot: u32,
         (id, seat): (RoomId, v1::Seat),
         kind: MessageKind,
         message: &[u8],
@@ -289,6 +296,12 @@ impl V1 {
                         transport::encode_binary_head(out, pong.len());
                         out.extend_from_slice(&pong);
                     });
+                }
+                Effect::Impair(number, to) => {
+                    if !self.impairments.set(slot, to, now) {
+                        let limit = down::refused::LIMIT;
+                        said |= room.refuse_to(seat, number, limit, now as u32) == Effect::Said;
+                    }
                 }
                 Effect::Leave => {
                     ended = Err(CloseReason::Left.into());

@@ -25,8 +25,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         TooManyRooms, Violation,
     };
     use EndReason::{
-        Answered, ConnectionLost, Full, HandshakeRefused, HandshakeTimeout, Internal, Overloaded,
-        PeerClosed, PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
+        Answered, ConnectionLost, Cut, Full, HandshakeRefused, HandshakeTimeout, Internal,
+        Overloaded, PeerClosed, PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
     };
     match reason {
         DisconnectReason::Close(Left) => Parting::Leaves,
@@ -40,7 +40,7 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
             | TooBig(_) | TooManyPackets | Violation(_),
         )
         | DisconnectReason::End(
-            ConnectionLost | Internal | PeerGone | TlsTruncated | TlsViolation,
+            ConnectionLost | Cut | Internal | PeerGone | TlsTruncated | TlsViolation,
         ) => Parting::Detaches(u32::MAX),
         // Nobody has a seat then.
         DisconnectReason::Close(
@@ -133,6 +133,7 @@ mod tests {
             ((EndReason::PeerClosed.into(), None), Detaches(u32::MAX)),
             ((EndReason::PeerGone.into(), None), Detaches(u32::MAX)),
             ((EndReason::ConnectionLost.into(), None), Detaches(u32::MAX)),
+            ((EndReason::Cut.into(), None), Detaches(u32::MAX)),
             ((EndReason::TlsTruncated.into(), None), Detaches(u32::MAX)),
             ((EndReason::TlsViolation.into(), None), Detaches(u32::MAX)),
             ((EndReason::Internal.into(), None), Detaches(u32::MAX)),
