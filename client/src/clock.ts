@@ -7,6 +7,8 @@ const SAMPLES = 8;
 const SLEW = 0.05;
 const SLEW_FAR = 0.5;
 const FAR = 1_000_000;
+/** A round trip that says nothing any more. */
+const TRIP_MAX = 60_000_000;
 
 export class Clock {
   #samples: { trip: number; offset: number }[] = [];
@@ -20,8 +22,9 @@ export class Clock {
 
   /** A PONG has come: sent at `a`, received at `b` by the client's clock, answered at `t` by the relay's. */
   sample(a: number, b: number, t: number): void {
-    const first = this.#trips === 0;
     const trip = b - a;
+    if (trip < 0 || trip > TRIP_MAX) return;
+    const first = this.#trips === 0;
     // As RFC 3550 has it: a sixteenth of what two trips that follow each other differ by.
     if (!first) this.#jitter += (Math.abs(trip - this.#last) - this.#jitter) / 16;
     this.#last = trip;

@@ -70,13 +70,14 @@ impl Shard {
                     limits.ping_ms
                 };
                 let mut wait = ping;
-                match self.players[player as usize].place {
+                let place = self.players[player as usize].place;
+                match place {
                     Place::V1 { room, seat } => wait = self.v1_wait(connection, room, seat),
                     Place::Door { .. } => wait = until_deadline,
                     Place::Room { .. } | Place::Echo => {}
                 }
                 if connection.reading != Reading::Paused {
-                    wait = wait.min(left(now, connection.heard_at, limits.idle_ms));
+                    wait = wait.min(left(now, connection.heard_at, self.silence(place)));
                 }
                 if connection.draining {
                     wait = wait.min(until_deadline);

@@ -6,6 +6,7 @@
 use std::io::IoSlice;
 use std::mem;
 
+use roomcast_protocol::v1::down::left;
 use slab::Slab;
 
 use super::connection::{Connection, Phase};
@@ -428,7 +429,7 @@ impl Shard {
         let charged = player.lanes.charged();
         let Link::Here(slot) = player.link else {
             if charged > limit {
-                self.leave(receiver.player);
+                self.leave(receiver.player, left::LEFT);
             }
             return;
         };

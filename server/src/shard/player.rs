@@ -5,6 +5,7 @@
 //! gone (`leave`), or away with its seat kept (`detach`).
 
 use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::v1::down::left;
 
 use super::connection::{Closing, Phase};
 use super::pressure::{Pressure, Reading};
@@ -162,11 +163,14 @@ impl Shard {
         let player = &self.players[id as usize];
         let grace = match player.place {
             Place::V1 { room, .. } => self.v1_grace(room, reason, said),
-            Place::Room { .. } | Place::Door { .. } | Place::Echo => grace(player.dialect, reason),
+            Place::Room { .. } | Place::Door { .. } | Place::Echo => {
+                grace(player.dialect, reason).ok_or(left::LEFT)
+            }
         };
         match grace {
-            Some(grace) if !self.draining => self.detach(id, slot, grace),
-            _ => self.leave(id),
+            Ok(grace) if !self.draining => self.detach(id, slot, grace),
+            Ok(_) => self.leave(id, left::GRACE_OVER),
+            Err(why) => self.leave(id, why),
         }
     }
 
@@ -182,8 +186,9 @@ impl Shard {
         self.arm_player(id);
     }
 
-    /// Gives up the seat, and with it what waits: that leaves with the connection, if there is one.
-    pub(super) fn leave(&mut self, id: PlayerId) {
+    /// Gives up the seat, and with it what waits: that leaves with the connection, if there is one. `why` is one of the
+    /// reasons of [`left`].
+    pub(super) fn leave(&mut self, id: PlayerId, why: u64) {
         if let Link::Here(slot) = self.players[id as usize].link {
             self.unburden(id, slot);
             let outbox = &mut self.connections[slot as usize].outbox;
@@ -192,7 +197,7 @@ impl Shard {
         self.player_timers.disarm(id);
         let player = self.players.remove(id as usize);
         match player.place {
-            Place::V1 { room, seat } => return self.leave_v1(room, seat, player.link),
+            Place::V1 { room, seat } => return self.leave_v1(room, seat, player.link, why),
             Place::Door { room } => self.leave_door(room),
             Place::Room { room, seat } => {
                 if let Some(moved) = self.rooms[room].leave(seat) {
@@ -235,7 +240,7 @@ impl Shard {
         };
         let away: Vec<PlayerId> = self.players.iter().filter_map(away).collect();
         for id in away {
-            self.leave(id);
+            self.leave(id, left::GRACE_OVER);
         }
     }
 
@@ -253,7 +258,7 @@ impl Shard {
             return;
         };
         match player.due(self.now32(), &self.common.limits) {
-            Some((0, Due::Lost)) => self.leave(id),
+            Some((0, Due::Lost)) => self.leave(id, left::GRACE_OVER),
             Some((0, Due::Slow(slot))) => match self.players[id as usize].place {
                 Place::V1 { room, seat } => self.reset(slot, room, seat),
                 _ => self.close(slot, CloseReason::SlowConsumer),

@@ -1,6 +1,7 @@
 //! How connections of roomcast.v1 are refused, kept alive, slowed and ended.
 
 use roomcast::limits::Limits;
+use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::Opcode;
 use roomcast_protocol::v1::up::{self, Audience, Mode, Packet};
 use roomcast_protocol::v1::{Payload, SUBPROTOCOL};
@@ -109,6 +110,49 @@ fn what_no_honest_client_sends_ends_with_4006_and_says_why() {
         stage.wires[ada.wire].closed.is_none(),
         "she is not moved by it"
     );
+}
+
+#[test]
+fn no_more_rooms_than_there_may_be() {
+    let mut stage = Stage::new(Limits {
+        max_rooms: 1,
+        ..Limits::default()
+    });
+    let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+    let mut refused = Actor::new(&mut stage, "attic", &join("Bob"));
+    refused.write(&mut stage);
+    assert_eq!(closed(&mut stage, refused.wire).0, 1013);
+    let bob = Actor::join(&mut stage, "lobby", "Bob");
+    ada.client.leave();
+    ada.play(&mut stage);
+    let mut refused = Actor::new(&mut stage, "attic", &join("Cy"));
+    refused.write(&mut stage);
+    assert_eq!(
+        closed(&mut stage, refused.wire).0,
+        1013,
+        "Bob is still there"
+    );
+    stage.close(bob.wire, CloseCode::NORMAL);
+    let mut cy = Actor::join(&mut stage, "attic", "Cy");
+    assert_eq!(cy.news(&mut stage)[0], "welcome 1 created");
+}
+
+/// A player's silence is judged by its heartbeat alone, so it is also looked at no sooner for it.
+#[test]
+fn a_short_idle_timeout_wakes_nobody_for_a_player() {
+    let mut stage = Stage::new(Limits {
+        idle_ms: 1_000,
+        ping_ms: 500,
+        ..Limits::default()
+    });
+    let ada = Actor::join(&mut stage, "lobby", "Ada");
+    stage.pass(2_000, 10);
+    let next = stage.shard.next_deadline().expect("a keep-alive");
+    assert!(next > stage.now + 100, "{next} at {}", stage.now);
+    stage.pass(5_400, 100);
+    assert!(stage.wires[ada.wire].why.is_none());
+    stage.pass(200, 10);
+    assert_eq!(closed(&mut stage, ada.wire).0, 4005);
 }
 
 #[test]

@@ -211,5 +211,5 @@ fn no_more_players_are_away_than_may_be() {
     ada.lose(&mut stage);
     stage.settle();
     cy.lose(&mut stage);
-    assert_eq!(bob.news(&mut stage), ["away 2", "left 3 0"]);
+    assert_eq!(bob.news(&mut stage), ["away 2", "left 3 1"]);
 }

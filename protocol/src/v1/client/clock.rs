@@ -106,6 +106,9 @@ mod tests {
         // A longer trip changes nothing.
         clock.answered(2_000_000, 52_500_000, 2_600_000);
         assert_eq!(clock.time(2_600_000), Some(52_600_000));
+        // Nor does one of more than a minute, or that ended before it began.
+        clock.answered(0, 900_000_000, 60_000_001);
+        clock.answered(9, 900_000_000, 8);
         // A shorter one says 10 ms more: that takes 200 ms.
         clock.answered(3_000_000, 53_015_000, 3_010_000);
         assert_eq!(clock.trip(), Some(10_000));

@@ -1,6 +1,5 @@
 //! What a connection is owed by the clock: keep-alives, acknowledgements, and being read again.
 
-use crate::limits::HEARD_WITHIN_MS;
 use crate::room::v1::{self, RoomId};
 use crate::shard::Shard;
 use crate::shard::connection::Connection;
@@ -27,8 +26,6 @@ impl Shard {
             if broke > 0 {
                 wait = wait.min(broke);
             }
-        } else {
-            wait = wait.min(left(connection.heard_at.wrapping_add(HEARD_WITHIN_MS)));
         }
         wait
     }

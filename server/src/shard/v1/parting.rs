@@ -54,19 +54,20 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
 }
 
 impl Shard {
-    /// For how long a player of this room whose connection ends keeps its seat (ms).
+    /// For how long a player of this room whose connection ends keeps its seat (ms), or else what the others are told.
     pub(in crate::shard) fn v1_grace(
         &self,
         id: RoomId,
         reason: DisconnectReason,
         said: Option<CloseCode>,
-    ) -> Option<u32> {
+    ) -> Result<u32, u64> {
         let room = &self.v1.rooms[id];
         match parting(reason, said) {
+            Parting::Leaves => Err(down::left::LEFT),
             Parting::Detaches(most) if !self.draining && self.common.take_away() => {
-                Some(room.grace_ms().min(most))
+                Ok(room.grace_ms().min(most))
             }
-            Parting::Detaches(_) | Parting::Leaves => None,
+            Parting::Detaches(_) => Err(down::left::GRACE_OVER),
         }
     }
 
@@ -77,18 +78,18 @@ impl Shard {
         self.v1.touch(id, self.now);
     }
 
-    /// A player has left, who was reached like this until now.
-    pub(in crate::shard) fn leave_v1(&mut self, id: RoomId, seat: v1::Seat, link: Link) {
-        let reason = match link {
-            Link::Here(_) => {
-                self.common.return_seat();
-                down::left::LEFT
-            }
-            Link::Away { .. } => {
-                self.common.return_away();
-                down::left::GRACE_OVER
-            }
-        };
+    /// A player has left, who was reached like this until now, for one of the reasons of [`down::left`].
+    pub(in crate::shard) fn leave_v1(
+        &mut self,
+        id: RoomId,
+        seat: v1::Seat,
+        link: Link,
+        reason: u64,
+    ) {
+        match link {
+            Link::Here(_) => self.common.return_seat(),
+            Link::Away { .. } => self.common.return_away(),
+        }
         self.v1.rooms[id].leave(seat, reason, self.now as u32);
         self.v1.touch(id, self.now);
         if self.v1.rooms[id].end_life() {
