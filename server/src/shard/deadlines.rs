@@ -48,7 +48,7 @@ impl Shard {
     /// Milliseconds within which somebody in this place has to be heard.
     fn silence(&self, place: Place) -> u32 {
         match place {
-            Place::V1 { .. } => HEARD_WITHIN_MS,
+            Place::V1 { room, seat } if !self.v1.rooms[room][seat].raw => HEARD_WITHIN_MS,
             _ => self.common.limits.idle_ms,
         }
     }
@@ -72,7 +72,7 @@ impl Shard {
                 let mut wait = ping;
                 let place = self.players[player as usize].place;
                 match place {
-                    Place::V1 { room, seat } => wait = self.v1_wait(connection, room, seat),
+                    Place::V1 { room, seat } => wait = self.v1_wait(connection, room, seat, ping),
                     Place::Door { .. } => wait = until_deadline,
                     Place::Room { .. } | Place::Echo => {}
                 }
@@ -92,7 +92,6 @@ impl Shard {
     /// The timer of a connection has expired.
     fn look(&mut self, slot: u32) {
         let now = self.now32();
-        let limits = &self.common.limits;
         let connection = &mut self.connections[slot as usize];
         let overdue = now.wrapping_sub(connection.deadline) as i32 >= 0;
         match connection.phase {
@@ -123,9 +122,12 @@ impl Shard {
                     self.silent.push(slot);
                     return self.rearm(slot);
                 }
-                if let Place::V1 { room, seat } = place {
-                    self.look_at_v1(slot, room, seat);
-                } else if silent >= limits.ping_ms && self.is_clear(slot) {
+                if let Place::V1 { room, seat } = place
+                    && self.look_at_v1(slot, room, seat)
+                {
+                    return self.rearm(slot);
+                }
+                if silent >= self.common.limits.ping_ms && self.is_clear(slot) {
                     let connection = &mut self.connections[slot as usize];
                     connection.outbox.push_own(transport::encode_ping);
                     self.list(slot);

@@ -217,13 +217,17 @@ impl Shard {
             (Speaks::V1, None) => Dialect::Raw,
         };
         if let Some(name) = &admission.room
-            && self
-                .v1
-                .rooms
-                .find(name)
-                .is_some_and(|room| room.players() > 0)
+            && let Some(room) = self.v1.rooms.find(name)
+            && room.players() > 0
         {
-            return self.turn_away(slot, admission, CloseReason::OtherDialect);
+            return match (room.lets_raw_in(), room.is_full()) {
+                (false, _) => self.turn_away(slot, admission, CloseReason::OtherDialect),
+                (true, true) => self.turn_away(slot, admission, CloseReason::RoomFull),
+                (true, false) => {
+                    let player = self.enter_mixed(slot, name);
+                    self.seat(slot, player, admission);
+                }
+            };
         }
         let room = admission.room.map(|name| self.rooms.open(&name));
         #[cfg(feature = "test-dialect")]

@@ -162,7 +162,7 @@ impl Shard {
         connection.phase = Phase::Closing(Closing::Flush, Box::default());
         let player = &self.players[id as usize];
         let grace = match player.place {
-            Place::V1 { room, .. } => self.v1_grace(room, reason, said),
+            Place::V1 { room, seat } => self.v1_grace(room, seat, reason, said),
             Place::Room { .. } | Place::Door { .. } | Place::Echo => {
                 grace(player.dialect, reason).ok_or(left::LEFT)
             }

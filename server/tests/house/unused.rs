@@ -17,7 +17,6 @@ const CRATES: &[&str] = &["protocol/src/", "server/src/"];
 pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("protocol/src/close.rs", "ROOM_LOCKED"),
     ("protocol/src/close.rs", "BARRED"),
-    ("protocol/src/v1/pairs.rs", "RAW"),
 ];
 
 /// Every public item that no other file names, one line each.

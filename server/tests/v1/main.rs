@@ -4,6 +4,7 @@
 mod ends;
 mod events;
 mod impaired;
+mod mixed;
 mod properties;
 mod random;
 mod resume;

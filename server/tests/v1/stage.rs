@@ -248,8 +248,12 @@ impl Stage {
         while let Some(item) = wire.decoder.next(&rules, &mut input).expect("frames") {
             match item {
                 Item::Message { kind, payload } => {
-                    assert_eq!(kind, MessageKind::Binary);
-                    messages.push(payload.to_vec());
+                    assert!(kind == MessageKind::Binary || wire.protocol.is_none());
+                    // Of a raw message its kind is told too.
+                    let kind = wire.protocol.is_none().then(|| format!("{kind:?}: "));
+                    let mut message = kind.unwrap_or_default().into_bytes();
+                    message.extend_from_slice(payload);
+                    messages.push(message);
                 }
                 Item::Close { code, reason } => {
                     wire.closed = Some((code.map_or(0, |code| code.0), reason.to_owned()));
@@ -258,7 +262,9 @@ impl Stage {
             }
         }
         for message in &messages {
-            if let Ok(bundle) = Bundle::decode(message) {
+            if wire.protocol.is_some()
+                && let Ok(bundle) = Bundle::decode(message)
+            {
                 let names = bundle
                     .packets
                     .map(|packet| packet.expect("a packet").name());

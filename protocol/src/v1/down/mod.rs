@@ -199,6 +199,14 @@ impl<'a> Bundle<'a> {
 #[derive(Clone)]
 pub struct Packets<'a>(Reader<'a>);
 
+impl<'a> Packets<'a> {
+    /// Packets alone, without the head of a bundle.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(Reader(bytes))
+    }
+}
+
 impl<'a> Iterator for Packets<'a> {
     type Item = Result<Packet<'a>, Malformed>;
 

@@ -18,7 +18,7 @@ mod welcome;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 
-use roomcast_protocol::v1::{Life, Name, PlayerId, Property, Token, down, up};
+use roomcast_protocol::v1::{Life, List, Name, Pairs, PlayerId, Property, Token, down, up};
 use slab::Slab;
 
 pub use self::budget::{Budget, Rate, Spent};
@@ -70,6 +70,8 @@ pub struct Rules {
 pub struct Settings {
     players_max: u32,
     grace_ms: u32,
+    /// Raw players are let in too.
+    raw: bool,
 }
 
 /// How a player that lost its connection comes back.
@@ -119,6 +121,7 @@ impl Room {
             settings: Settings {
                 players_max: 0,
                 grace_ms: 0,
+                raw: false,
             },
             players: Slab::new(),
             order: Vec::new(),
@@ -152,6 +155,11 @@ impl Room {
         self.players.iter().map(|(_, player)| player.player)
     }
 
+    /// Whether raw players are let in too.
+    pub fn lets_raw_in(&self) -> bool {
+        self.settings.raw
+    }
+
     /// How long whoever lost its connection keeps its seat, ms.
     pub fn grace_ms(&self) -> u32 {
         self.settings.grace_ms
@@ -183,6 +191,7 @@ impl Room {
                     .map_or(most, |wish| wish.clamp(1, most)),
                 grace_ms: wished(roomcast_protocol::v1::setting::GRACE_MS)
                     .map_or(rules.grace_ms, |wish| wish.min(rules.grace_ms)),
+                raw: wished(roomcast_protocol::v1::setting::RAW) == Some(1),
             },
             timed: self.timed,
             log_counted: self.log_counted,
@@ -236,6 +245,21 @@ impl Room {
         }
         let seat = self.players.insert(player) as Seat;
         self.order.push((id, seat));
+        seat
+    }
+
+    /// Seats somebody who speaks no roomcast.v1, and so has no name. The token is told to nobody.
+    pub fn join_raw(&mut self, player: u32, token: Token, now: u32, rules: &Rules) -> Seat {
+        let join = up::Join {
+            minor: 0,
+            mode: up::Mode::Any,
+            back: None,
+            name: Name::NONE,
+            properties: List::EMPTY,
+            wishes: Pairs::EMPTY,
+        };
+        let seat = self.join(player, &join, token, now, rules);
+        self.players[seat as usize].raw = true;
         seat
     }
 

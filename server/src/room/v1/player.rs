@@ -54,6 +54,8 @@ pub struct Player {
     reset_at: Option<u32>,
     /// It did not keep up twice: nothing is replayed to it.
     pub(super) forgotten: bool,
+    /// It speaks no roomcast.v1: it gets events for everybody as messages, and can't come back.
+    pub raw: bool,
 }
 
 impl Player {
@@ -76,6 +78,7 @@ impl Player {
             unacked_since: 0,
             reset_at: None,
             forgotten: false,
+            raw: false,
         }
     }
 

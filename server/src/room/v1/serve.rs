@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use roomcast_protocol::v1::{self, down};
+use roomcast_protocol::v1::{self, Payload, down};
 
 use super::log::Reader;
 use super::{Room, Rules, Seat};
@@ -144,6 +144,20 @@ impl Room {
         for run in &bundle.runs {
             out.extend_from_slice(self.log.slice(run.clone()));
         }
+    }
+
+    /// What a raw player gets of a bundle that was just made: events for everybody.
+    pub fn messages<'r>(&'r self, bundle: &'r Bundle) -> impl Iterator<Item = Payload<'r>> {
+        let runs = bundle.runs.iter().map(|run| self.log.slice(run.clone()));
+        let packets = runs.flat_map(down::Packets::new);
+        packets.filter_map(|packet| match packet {
+            Ok(down::Packet::Event {
+                payload,
+                addressed: false,
+                ..
+            }) => Some(payload),
+            _ => None,
+        })
     }
 
     /// A player can't be given anything now: droppable events are not for it. True if it is too far behind.

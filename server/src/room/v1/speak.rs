@@ -1,6 +1,6 @@
 //! What players say: each packet becomes entries of the log, or is refused.
 
-use roomcast_protocol::v1::{Change, Changed, List, Owner, PlayerId, down, up};
+use roomcast_protocol::v1::{Change, Changed, List, Owner, Payload, PlayerId, down, up};
 
 use super::log::{Audience, Said};
 use super::properties::Unchanged;
@@ -51,13 +51,19 @@ impl Room {
         }
     }
 
+    /// A raw player on `seat` says something.
+    pub fn hear_raw(&mut self, seat: Seat, payload: Payload<'_>, now: u32) {
+        let id = self.players[seat as usize].id;
+        self.event(id, 0, up::Audience::Others, false, payload, now);
+    }
+
     fn event(
         &mut self,
         id: u32,
         number: u64,
         to: up::Audience<'_>,
         droppable: bool,
-        payload: roomcast_protocol::v1::Payload<'_>,
+        payload: Payload<'_>,
         now: u32,
     ) -> Effect {
         let mut present = Vec::new();

@@ -75,7 +75,11 @@ impl Room {
         bundles.add(down::Packet::Settings(self.settings.pairs(&mut settings)));
         for &(id, seat) in &self.order {
             let player = &self.players[seat as usize];
-            if let (Some(id), Ok(name)) = (PlayerId::new(id), Name::new(&player.name)) {
+            let name = match player.raw {
+                true => Ok(Name::NONE),
+                false => Name::new(&player.name),
+            };
+            if let (Some(id), Ok(name)) = (PlayerId::new(id), name) {
                 let away = player.away_since.is_some();
                 bundles.add(down::Packet::Player { id, name, away });
             }
@@ -134,7 +138,11 @@ impl super::Settings {
             (setting::PLAYERS_MAX, u64::from(self.players_max)),
             (setting::GRACE_MS, u64::from(self.grace_ms)),
             (setting::PROPERTIES_BY_ALL, 1),
+            (setting::RAW, 1),
         ];
+        // Left out: that nobody else is let in.
+        let told = if self.raw { 4 } else { 3 };
+        let settings = settings.into_iter().take(told);
         let settings = settings.map(|(key, number)| (key, PairValue::Number(number)));
         Pairs::encode(settings, buffer).unwrap_or(Pairs::EMPTY)
     }

@@ -19,6 +19,16 @@ impl Shard {
         self.place(slot, Place::Door { room }, Dialect::Raw)
     }
 
+    /// A raw player takes a seat in a roomcast.v1 room that lets it in.
+    pub(in crate::shard) fn enter_mixed(&mut self, slot: u32, name: &str) -> PlayerId {
+        let id = self.players.vacant_key() as PlayerId;
+        let now = self.now32();
+        let room = self.v1.rooms.open(name);
+        let seat = self.v1.rooms[room].join_raw(id, Token(random()), now, &self.v1.rules);
+        self.v1.touch(room, self.now);
+        self.place(slot, Place::V1 { room, seat }, Dialect::Raw)
+    }
+
     /// The first message of a connection at a door.
     pub(in crate::shard) fn join_v1(
         &mut self,

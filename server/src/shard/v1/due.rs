@@ -7,17 +7,21 @@ use crate::shard::player::RoomRef;
 use crate::shard::pressure::Reading;
 
 impl Shard {
-    /// Milliseconds until the connection of this player has to be looked at for its sake.
+    /// Milliseconds until the connection of this player has to be looked at for its sake; a raw one's is pinged.
     pub(in crate::shard) fn v1_wait(
         &self,
         connection: &Connection,
         id: RoomId,
         seat: v1::Seat,
+        ping: u32,
     ) -> u32 {
         let now = self.now32();
         let player = &self.v1.rooms[id][seat];
         let left = |at: u32| (at.wrapping_sub(now) as i32).max(0) as u32;
-        let mut wait = left(player.keep_alive_at());
+        let mut wait = match player.raw {
+            true => ping,
+            false => left(player.keep_alive_at()),
+        };
         if let Some(at) = player.ack_at() {
             wait = wait.min(left(at));
         }
@@ -30,12 +34,13 @@ impl Shard {
         wait
     }
 
-    /// The timer of a player's connection has expired: what it is owed by now.
-    pub(in crate::shard) fn look_at_v1(&mut self, slot: u32, id: RoomId, seat: v1::Seat) {
+    /// The timer of a player's connection has expired: what it is owed by now. False if it has no heartbeat of its own.
+    pub(in crate::shard) fn look_at_v1(&mut self, slot: u32, id: RoomId, seat: v1::Seat) -> bool {
         let now = self.now32();
         let player = &mut self.v1.rooms[id][seat];
         let due = |at: u32| now.wrapping_sub(at) as i32 >= 0;
-        if due(player.keep_alive_at()) {
+        let raw = player.raw;
+        if !raw && due(player.keep_alive_at()) {
             // Late by a tick of the timer, but not by ever more of them.
             player.kept_alive_at = player.keep_alive_at();
             if due(player.keep_alive_at()) {
@@ -51,5 +56,6 @@ impl Shard {
         if self.v1.rooms[id].owes(seat) {
             self.list(slot);
         }
+        !raw
     }
 }

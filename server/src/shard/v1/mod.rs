@@ -13,7 +13,7 @@ use std::hash::RandomState;
 use std::mem;
 
 use roomcast_protocol::frame::MessageKind;
-use roomcast_protocol::v1::{Malformed, PROPERTIES_MAX, down, up};
+use roomcast_protocol::v1::{Malformed, PROPERTIES_MAX, Payload, down, up};
 
 use self::impairments::Impairments;
 use super::connection::Phase;
@@ -268,6 +268,9 @@ impl V1 {
         now: u64,
         outbox: &mut Outbox,
     ) -> Result<(), Ending> {
+        if self.rooms[id][seat].raw {
+            return self.hear_raw((id, seat), kind, message, now);
+        }
         if kind == MessageKind::Text {
             return Err(BadPacket::Text.into());
         }
@@ -317,6 +320,29 @@ impl V1 {
             self.touch(id, now);
         }
         ended
+    }
+}
+
+impl V1 {
+    /// What a raw player says is an event for all others.
+    fn hear_raw(
+        &mut self,
+        (id, seat): (RoomId, v1::Seat),
+        kind: MessageKind,
+        message: &[u8],
+        now: u64,
+    ) -> Result<(), Ending> {
+        let room = &mut self.rooms[id];
+        if room[seat].budget.take(now as u32, self.rules.rate) == Spent::Over {
+            return Err(CloseReason::TooManyPackets.into());
+        }
+        let payload = match (kind, std::str::from_utf8(message)) {
+            (MessageKind::Text, Ok(text)) => Payload::Text(text),
+            _ => Payload::Bytes(message),
+        };
+        room.hear_raw(seat, payload, now as u32);
+        self.touch(id, now);
+        Ok(())
     }
 }
 

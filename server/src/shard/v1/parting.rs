@@ -58,11 +58,13 @@ impl Shard {
     pub(in crate::shard) fn v1_grace(
         &self,
         id: RoomId,
+        seat: v1::Seat,
         reason: DisconnectReason,
         said: Option<CloseCode>,
     ) -> Result<u32, u64> {
         let room = &self.v1.rooms[id];
         match parting(reason, said) {
+            _ if room[seat].raw => Err(down::left::LEFT),
             Parting::Leaves => Err(down::left::LEFT),
             Parting::Detaches(most) if !self.draining && self.common.take_away() => {
                 Ok(room.grace_ms().min(most))

@@ -1,8 +1,10 @@
 //! Bundles out: whose turn it is, and what becomes of what its socket did not take.
 
-use roomcast_protocol::v1::down;
+use roomcast_protocol::frame::MessageKind;
+use roomcast_protocol::v1::{Payload, down};
 
 use super::V1;
+use crate::delivery::Dialect;
 use crate::limits::{BUNDLES_PER_WRITE, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION};
 use crate::room::v1::{self, RoomId};
 use crate::shard::flush::Current;
@@ -74,17 +76,9 @@ impl Shard {
             self.write_on(slot);
             return false;
         }
-        assembled.clear();
-        while assembled.len() < BUNDLES_PER_WRITE {
-            if !room.next_bundle(seat, time, bundle) {
-                self.reset(slot, id, seat);
-                return false;
-            }
-            if bundle.is_empty() {
-                break;
-            }
-            transport::encode_binary_head(assembled, bundle.len());
-            room.write_bundle(bundle, assembled);
+        if !assemble((room, seat), time, bundle, assembled) {
+            self.reset(slot, id, seat);
+            return false;
         }
         *served += (assembled.len() / FANOUT_PORTION) as u32;
         match &mut connection.security {
@@ -133,7 +127,7 @@ impl Shard {
     /// A player is too far behind: it is told so and welcomed anew, once in a while.
     pub(in crate::shard) fn reset(&mut self, slot: u32, id: RoomId, seat: v1::Seat) {
         let now = self.now32();
-        if !self.v1.rooms[id].may_be_reset(seat, now) {
+        if self.v1.rooms[id][seat].raw || !self.v1.rooms[id].may_be_reset(seat, now) {
             return self.close(slot, CloseReason::SlowConsumer);
         }
         self.connections[slot as usize].outbox.truncate();
@@ -150,4 +144,35 @@ impl Shard {
             self.fell_behind(slot, false);
         }
     }
+}
+
+/// Assembles one write's worth for a player. False if the log no longer reaches back to where it is.
+fn assemble(
+    (room, seat): (&mut v1::Room, v1::Seat),
+    time: u64,
+    bundle: &mut v1::Bundle,
+    assembled: &mut Vec<u8>,
+) -> bool {
+    assembled.clear();
+    while assembled.len() < BUNDLES_PER_WRITE {
+        if !room.next_bundle(seat, time, bundle) {
+            return false;
+        }
+        if bundle.is_empty() {
+            break;
+        }
+        if room[seat].raw {
+            for payload in room.messages(bundle) {
+                let kind = match payload {
+                    Payload::Text(_) => MessageKind::Text,
+                    Payload::Bytes(_) => MessageKind::Binary,
+                };
+                transport::encode_message(Dialect::Raw, assembled, 0, kind, payload.bytes());
+            }
+            continue;
+        }
+        transport::encode_binary_head(assembled, bundle.len());
+        room.write_bundle(bundle, assembled);
+    }
+    true
 }
