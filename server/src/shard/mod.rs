@@ -59,7 +59,7 @@ use self::player::Player;
 use self::pressure::Strains;
 use self::pulse::Pulse;
 use self::unread::Unread;
-use self::v1::V1;
+use self::v1::{Secrets, V1};
 use crate::delivery::BatchPool;
 use crate::limits::{
     BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, FIRST_SLOTS, HANDSHAKE_RESERVE, Limits,
@@ -81,6 +81,8 @@ pub struct Common {
     /// For the ports that speak TLS.
     tls: Option<Acceptor>,
     naming: Naming,
+    /// Tokens come from the seeds of the shards.
+    seeded_secrets: bool,
     homes: RandomState,
     seated: AtomicUsize,
     /// Players that are away, and rooms that speak roomcast.v1.
@@ -100,6 +102,7 @@ impl Common {
             reactors,
             tls: None,
             naming: Naming::default(),
+            seeded_secrets: false,
             homes: RandomState::new(),
             seated: AtomicUsize::new(0),
             away: AtomicUsize::new(0),
@@ -121,6 +124,13 @@ impl Common {
     #[must_use]
     pub fn with_naming(mut self, naming: Naming) -> Self {
         self.naming = naming;
+        self
+    }
+
+    /// For simulations: the seed of a shard decides also what nobody may guess, the tokens of players above all.
+    #[must_use]
+    pub fn with_seeded_secrets(mut self) -> Self {
+        self.seeded_secrets = true;
         self
     }
 
@@ -285,6 +295,12 @@ impl Shard {
     /// The shard number `index` of `common.reactors`, whose time begins at `now` (ms). `seed` decides the jitter.
     pub fn new(common: Arc<Common>, index: usize, now: u64, seed: u64) -> Self {
         let limits = &common.limits;
+        let mut random = fastrand::Rng::with_seed(seed);
+        let secrets = if common.seeded_secrets {
+            Secrets::Seeded(random.fork())
+        } else {
+            Secrets::System
+        };
         Self {
             index,
             rules: Rules {
@@ -298,7 +314,7 @@ impl Shard {
             players: Slab::with_capacity(FIRST_SLOTS),
             peak: 0,
             rooms: Rooms::new(RandomState::new()),
-            v1: V1::new(limits, common.reactors, now),
+            v1: V1::new(limits, common.reactors, now, secrets),
             strains: Strains::default(),
             unread: Unread::default(),
             pool: BatchPool::default(),
@@ -318,7 +334,7 @@ impl Shard {
             notices: Notices::default(),
             farewells: Farewells::default(),
             lingering: Lingering::default(),
-            random: fastrand::Rng::with_seed(seed),
+            random,
             counters: Counters::default(),
             common,
         }

@@ -1,7 +1,7 @@
 //! A lost connection is not the end of a game.
 
 use roomcast::limits::Limits;
-use roomcast::shard::{CloseReason, DisconnectReason};
+use roomcast::shard::{CloseReason, Common, DisconnectReason};
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::v1::up::Audience;
 use roomcast_protocol::v1::{PairValue, Pairs, Payload, setting};
@@ -212,4 +212,21 @@ fn no_more_players_are_away_than_may_be() {
     stage.settle();
     cy.lose(&mut stage);
     assert_eq!(bob.news(&mut stage), ["away 2", "left 3 1"]);
+}
+
+/// Where a seed decides everything it decides tokens too; everywhere else nobody can guess them.
+#[test]
+fn tokens_come_from_the_system_unless_a_simulation_asks() {
+    let secrets = |common: Common| {
+        let mut stage = Stage::with(common);
+        let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+        ada.play(&mut stage);
+        let life = ada.client.cursor().expect("a cursor").life;
+        (ada.client.token().expect("a token"), life)
+    };
+    let system = || Common::new(Limits::default(), 1);
+    let seeded = || system().with_seeded_secrets();
+    assert_eq!(secrets(seeded()), secrets(seeded()));
+    assert_ne!(secrets(system()), secrets(system()));
+    assert_ne!(secrets(system()), secrets(seeded()));
 }

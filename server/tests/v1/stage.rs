@@ -72,7 +72,12 @@ pub(crate) const WIDE: usize = 1 << 30;
 
 impl Stage {
     pub(crate) fn new(limits: Limits) -> Self {
-        let common = Arc::new(Common::new(limits, 1));
+        Self::with(Common::new(limits, 1))
+    }
+
+    /// One whose shard shares this with nobody.
+    pub(crate) fn with(common: Common) -> Self {
+        let common = Arc::new(common);
         Self {
             shard: Shard::new(Arc::clone(&common), 0, 0, 7),
             common,

@@ -24,7 +24,8 @@ impl Shard {
         let id = self.players.vacant_key() as PlayerId;
         let now = self.now32();
         let room = self.v1.rooms.open(name);
-        let seat = self.v1.rooms[room].join_raw(id, Token(random()), now, &self.v1.rules);
+        let token = Token(self.v1.secrets.bytes());
+        let seat = self.v1.rooms[room].join_raw(id, token, now, &self.v1.rules);
         self.v1.touch(room, self.now);
         self.place(slot, Place::V1 { room, seat }, Dialect::Raw)
     }
@@ -92,11 +93,13 @@ impl Shard {
                 if !self.common.take_room() {
                     return Err(CloseReason::TooManyRooms.into());
                 }
-                room.create(Life(random()), join.wishes, &self.v1.rules);
+                let life = Life(self.v1.secrets.bytes());
+                room.create(life, join.wishes, &self.v1.rules);
             } else if room.is_full() {
                 return Err(CloseReason::RoomFull.into());
             }
-            let seat = room.join(door, join, Token(random()), now, &self.v1.rules);
+            let token = Token(self.v1.secrets.bytes());
+            let seat = room.join(door, join, token, now, &self.v1.rules);
             self.players[door as usize].place = Place::V1 { room: id, seat };
             let reset = join.back.map(|_| down::reset::GONE);
             (seat, Some((reset, is_new)))
@@ -157,11 +160,4 @@ impl Shard {
             });
         });
     }
-}
-
-/// Random bytes that nobody can guess.
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the system has random bytes");
-    bytes
 }

@@ -8,6 +8,7 @@ mod due;
 mod impairments;
 mod parting;
 mod rounds;
+mod secrets;
 
 use std::hash::RandomState;
 use std::mem;
@@ -16,6 +17,7 @@ use roomcast_protocol::frame::MessageKind;
 use roomcast_protocol::v1::{Malformed, PROPERTIES_MAX, Payload, down, up};
 
 use self::impairments::Impairments;
+pub(super) use self::secrets::Secrets;
 use super::connection::Phase;
 use super::player::{Place, RoomRef};
 use super::pressure::Strains;
@@ -91,6 +93,7 @@ pub(super) struct V1 {
     /// Bytes of all logs.
     log_bytes: usize,
     bundle: Bundle,
+    secrets: Secrets,
     /// Bad networks that were asked for.
     pub(super) impairments: Impairments,
     /// What is assembled for one write.
@@ -98,7 +101,7 @@ pub(super) struct V1 {
 }
 
 impl V1 {
-    pub(super) fn new(limits: &Limits, reactors: usize, now: u64) -> Self {
+    pub(super) fn new(limits: &Limits, reactors: usize, now: u64, secrets: Secrets) -> Self {
         let rules = Rules {
             players_max: limits.max_room_members,
             grace_ms: limits.grace_ms,
@@ -127,6 +130,7 @@ impl V1 {
             served: 0,
             wheel: Wheel::new(now),
             bundle: Bundle::default(),
+            secrets,
             impairments: Impairments::default(),
             log_bytes: 0,
             assembled: Vec::new(),
