@@ -81,7 +81,13 @@ fn answered() -> impl Iterator<Item = Refusal> {
 fn the_status_of_every_refusal() {
     for &refusal in Refusal::ALL {
         let code = match refusal {
-            Refusal::NoTicket | Refusal::BadTicket => 401,
+            Refusal::NoTicket
+            | Refusal::BadTicket
+            | Refusal::TicketExpired
+            | Refusal::TicketEarly
+            | Refusal::TicketClaims
+            | Refusal::TicketRooms
+            | Refusal::TicketRole => 401,
             Refusal::OriginNotAllowed => 403,
             Refusal::NotFound | Refusal::BadRoomName => 404,
             Refusal::MethodNotAllowed | Refusal::UpgradeNeedsGet => 405,

@@ -84,8 +84,18 @@ pub enum Refusal {
     OriginNotAllowed,
     /// The server's: a ticket is needed and there is none.
     NoTicket,
-    /// The server's: the ticket is not, or no longer, good.
+    /// The server's: the ticket is none, or no key that is known signed it.
     BadTicket,
+    /// The server's: the ticket's `exp` is past.
+    TicketExpired,
+    /// The server's: the ticket's `nbf` is to come.
+    TicketEarly,
+    /// The server's: the ticket lacks `sub`, `rooms` or `exp`, or one of its claims is of the wrong type.
+    TicketClaims,
+    /// The server's: the ticket's `rooms` are others.
+    TicketRooms,
+    /// The server's: the ticket's `role` is none that the server knows.
+    TicketRole,
     /// The server's: the head was not complete in time.
     HeadTimeout,
     /// The server's: every connection it may have is taken.
@@ -135,6 +145,11 @@ impl Refusal {
         Self::OriginNotAllowed,
         Self::NoTicket,
         Self::BadTicket,
+        Self::TicketExpired,
+        Self::TicketEarly,
+        Self::TicketClaims,
+        Self::TicketRooms,
+        Self::TicketRole,
         Self::HeadTimeout,
         Self::ServerFull,
         Self::Draining,
@@ -174,7 +189,13 @@ impl Refusal {
             }
             Self::NotFound | Self::BadRoomName => Status::NotFound404,
             Self::OriginNotAllowed => Status::Forbidden403,
-            Self::NoTicket | Self::BadTicket => Status::Unauthorized401,
+            Self::NoTicket
+            | Self::BadTicket
+            | Self::TicketExpired
+            | Self::TicketEarly
+            | Self::TicketClaims
+            | Self::TicketRooms
+            | Self::TicketRole => Status::Unauthorized401,
             Self::HeadTimeout => Status::RequestTimeout408,
             Self::ServerFull | Self::Draining | Self::Stalled => Status::Unavailable503,
         }
@@ -253,10 +274,13 @@ impl Refusal {
             Self::OriginNotAllowed => {
                 "Pages of this origin may not connect: ask the operator to allow it."
             }
-            Self::NoTicket => {
-                "A ticket is needed: get one from the game's own server and send it along."
-            }
-            Self::BadTicket => "The ticket is not valid: get a new one from the game's own server.",
+            Self::NoTicket
+            | Self::BadTicket
+            | Self::TicketExpired
+            | Self::TicketEarly
+            | Self::TicketClaims
+            | Self::TicketRooms
+            | Self::TicketRole => self.of_ticket(),
             Self::HeadTimeout => {
                 "The request head did not arrive in time: send it at once, or check the network."
             }
@@ -265,6 +289,31 @@ impl Refusal {
             }
             Self::Draining => "The server is about to stop: connect again in a few seconds.",
             Self::Stalled => "A part of the server stands still: ask again in a few seconds.",
+        }
+    }
+
+    /// What is wrong with a ticket, by its claims.
+    const fn of_ticket(self) -> &'static str {
+        match self {
+            Self::NoTicket => {
+                "A ticket is needed: get one from the game's own server and send it along."
+            }
+            Self::TicketExpired => {
+                "The ticket has expired (exp): get a new one from the game's own server."
+            }
+            Self::TicketEarly => {
+                "The ticket is not valid yet (nbf): wait, or have the clocks of both servers set."
+            }
+            Self::TicketClaims => {
+                "The ticket lacks sub, rooms or exp, or one of them is of the wrong type: have the game's own server correct it."
+            }
+            Self::TicketRooms => {
+                "The ticket is not for this room (rooms): get one for it from the game's own server."
+            }
+            Self::TicketRole => {
+                "The ticket's role is not known here (role): have the game's own server say player."
+            }
+            _ => "The ticket is not valid: get a new one from the game's own server.",
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Request<'h> {
     pub host: Option<&'h str>,
     /// The Origin field (RFC 6454 section 7), printable ASCII; browsers always send it with a handshake.
     pub origin: Option<&'h str>,
+    /// What stands behind `Bearer` in the Authorization field (RFC 6750 section 2.1), if that came once.
+    pub bearer: Option<&'h str>,
     /// Whether a WebSocket is asked for.
     pub kind: RequestKind<'h>,
 }
@@ -110,6 +112,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
         query: target.query,
         host: target.authority.or(host),
         origin: known.origin()?,
+        bearer: known.bearer(),
         kind,
     })
 }
@@ -133,6 +136,7 @@ impl<'h> Once<'h> {
 struct Known<'h> {
     host: Once<'h>,
     origin: Once<'h>,
+    authorization: Once<'h>,
     content_length: Once<'h>,
     transfer_encoding: bool,
     connection_upgrade: bool,
@@ -169,6 +173,8 @@ impl<'h> Known<'h> {
                 known.bad_protocol |= !elements(value).all(is_token);
             } else if is("Origin") {
                 known.origin.put(value);
+            } else if is("Authorization") {
+                known.authorization.put(value);
             } else if is("Content-Length") {
                 known.content_length.put(value);
             } else if is("Transfer-Encoding") {
@@ -204,6 +210,18 @@ impl<'h> Known<'h> {
             Ok(origin) if origin.is_ascii() && !self.origin.repeated => Ok(Some(origin)),
             _ => Err(Refusal::BadOrigin),
         }
+    }
+
+    /// Whose scheme is in any case (RFC 9110 section 11.1).
+    fn bearer(&self) -> Option<&'h str> {
+        let value = self
+            .authorization
+            .first
+            .filter(|_| !self.authorization.repeated);
+        let (scheme, token) = str::from_utf8(value?).ok()?.split_once(' ')?;
+        scheme
+            .eq_ignore_ascii_case("Bearer")
+            .then(|| token.trim_matches(' '))
     }
 
     /// RFC 6455 section 4.2.1. The version before the key: other versions have other keys.

@@ -7,6 +7,10 @@ use roomcast_protocol::v1::SUBPROTOCOL;
 
 use crate::delivery::Dialect;
 
+/// The subprotocol of messages as they are. Nobody needs to ask for it but pages that offer something else beside it, a
+/// ticket for example: browsers fail a connection that offered some and got none.
+const RAW: &str = "roomcast.raw";
+
 /// What a handshake wants to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speaks {
@@ -22,6 +26,8 @@ pub(super) struct Admission {
     /// The room; none for who wants to hear itself.
     pub(super) room: Option<RoomName>,
     pub(super) speaks: Speaks,
+    /// Whether messages as they are were asked for by name.
+    by_name: bool,
     accept: AcceptKey,
     /// The player who comes back, as it was told when it joined.
     #[cfg(feature = "test-dialect")]
@@ -32,6 +38,7 @@ impl Admission {
     pub(super) fn new(room: Option<RoomName>, upgrade: &Upgrade<'_>) -> Self {
         Self {
             room,
+            by_name: upgrade.protocols().any(|name| name == RAW),
             accept: upgrade.accept,
             speaks: match room {
                 Some(_) if upgrade.protocols().any(|name| name == SUBPROTOCOL) => Speaks::V1,
@@ -45,11 +52,16 @@ impl Admission {
         }
     }
 
+    /// Whether the 101 selects a subprotocol.
+    pub(super) fn names_dialect(&self) -> bool {
+        self.by_name || self.speaks != Speaks::Messages(Dialect::Raw)
+    }
+
     /// The 101.
     pub(super) fn write_accept(&self, out: &mut Vec<u8>) {
         let subprotocol = match self.speaks {
             Speaks::V1 => Some(SUBPROTOCOL),
-            Speaks::Messages(Dialect::Raw) => None,
+            Speaks::Messages(Dialect::Raw) => self.by_name.then_some(RAW),
             #[cfg(feature = "test-dialect")]
             Speaks::Messages(Dialect::Test) => Some(super::reattach::SUBPROTOCOL),
         };

@@ -1,12 +1,13 @@
 //! From the first byte to a seat: the request head, its answer, and the way to the room's home.
 
-use roomcast_protocol::upgrade::{self, Refusal, RequestKind, Status};
+use roomcast_protocol::upgrade::{self, Refusal, Request, RequestKind, Status};
 
 use super::admission::{Admission, Speaks};
 use super::connection::{Closing, Connection, PartialHead, Phase};
 use super::identity::Identity;
 use super::notices::Notice;
 use super::player::PlayerId;
+use super::tickets;
 use super::{Action, CloseReason, DisconnectReason, EndReason, Shard};
 use crate::delivery::Dialect;
 use crate::planted;
@@ -125,10 +126,11 @@ impl Shard {
             Ok(request) => request,
             Err(refusal) => return self.refuse(slot, refusal, head_only),
         };
-        let route = self.route(request.path, &request.kind);
+        let route = self.admitted(&request, self.route(request.path, &request.kind));
         if let RequestKind::Upgrade(upgrade) = &request.kind
             && upgrade.protocols().next().is_some()
-            && !matches!(&route, Route::Seat(admission) if admission.speaks != Speaks::Messages(Dialect::Raw))
+            && !matches!(&route, Route::Refuse(_))
+            && !matches!(&route, Route::Seat(admission) if admission.names_dialect())
         {
             self.tell(Notice::UnknownSubprotocol, slot);
         }
@@ -178,6 +180,23 @@ impl Shard {
                 });
                 self.bury(slot);
             }
+        }
+    }
+
+    /// What is left of a route that leads to a seat: where tickets are judged, nobody goes on without a good one.
+    fn admitted(&self, request: &Request<'_>, route: Route) -> Route {
+        let Some(judge) = &self.common.tickets else {
+            return route;
+        };
+        if !matches!(route, Route::Seat(_) | Route::Ask) {
+            return route;
+        }
+        let room = request.path.strip_prefix("/rooms/");
+        let room = room.and_then(upgrade::room_name);
+        let ticket = tickets::carried(request).ok_or(Refusal::NoTicket);
+        match ticket.and_then(|ticket| judge.judge(ticket, room.as_deref())) {
+            Ok(()) => route,
+            Err(refusal) => Route::Refuse(refusal),
         }
     }
 

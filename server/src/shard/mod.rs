@@ -32,6 +32,7 @@ mod pulse;
 mod reattach;
 mod receive;
 mod secure;
+mod tickets;
 mod unread;
 mod v1;
 
@@ -58,6 +59,7 @@ use self::notices::Notices;
 use self::player::Player;
 use self::pressure::Strains;
 use self::pulse::Pulse;
+pub use self::tickets::Tickets;
 use self::unread::Unread;
 use self::v1::{Secrets, V1};
 use crate::delivery::BatchPool;
@@ -80,6 +82,8 @@ pub struct Common {
     pub reactors: usize,
     /// For the ports that speak TLS.
     tls: Option<Acceptor>,
+    /// Who judges tickets; without, everybody is let in.
+    tickets: Option<Arc<dyn Tickets>>,
     naming: Naming,
     /// Tokens come from the seeds of the shards.
     seeded_secrets: bool,
@@ -101,6 +105,7 @@ impl Common {
             limits,
             reactors,
             tls: None,
+            tickets: None,
             naming: Naming::default(),
             seeded_secrets: false,
             homes: RandomState::new(),
@@ -117,6 +122,13 @@ impl Common {
     #[must_use]
     pub fn with_tls(mut self, acceptor: Acceptor) -> Self {
         self.tls = Some(acceptor);
+        self
+    }
+
+    /// Nobody gets a seat any more but with a ticket that these let in.
+    #[must_use]
+    pub fn with_tickets(mut self, tickets: Arc<dyn Tickets>) -> Self {
+        self.tickets = Some(tickets);
         self
     }
 

@@ -70,7 +70,7 @@ impl Shard {
             ),
             Notice::UnknownSubprotocol => tracing::warn!(
                 id, %peer,
-                "a client asks for a subprotocol that is not spoken here: browsers fail such a WebSocket without a word, so leave out its second argument, or say roomcast.v1"
+                "a client asks for a subprotocol that is not spoken here: browsers fail such a WebSocket without a word, so leave out its second argument, or say roomcast.v1 or roomcast.raw"
             ),
         }
     }

@@ -1,0 +1,78 @@
+//! Tickets: what a player brings along to be let in.
+//!
+//! Owns: where in a request a ticket may stand. Must not know: keys, signatures, the time of day: whoever has those
+//! judges. Invariant: where somebody judges, nobody gets a seat without a ticket.
+
+use std::fmt::Debug;
+
+use roomcast_protocol::upgrade::{Refusal, Request, RequestKind};
+
+/// What a ticket stands behind where it is offered as a subprotocol: browsers let a page set nothing else. Never selected,
+/// never echoed.
+const OFFERED: &str = "roomcast.ticket.";
+/// Its name in a query.
+const QUERIED: &str = "ticket";
+
+/// Who judges tickets.
+pub trait Tickets: Debug + Send + Sync {
+    /// Whether this ticket lets its bearer into this room, or merely in.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn judge(&self, ticket: &str, room: Option<&str>) -> Result<(), Refusal>;
+}
+
+/// The ticket that a request carries: in its query, as a bearer token, or among the subprotocols, in this order.
+pub(super) fn carried<'h>(request: &Request<'h>) -> Option<&'h str> {
+    let pairs = request.query.unwrap_or_default().split('&');
+    let mut queried = pairs.filter_map(|pair| pair.split_once('='));
+    let queried = queried.find(|(name, _)| *name == QUERIED);
+    let queried = queried.map(|(_, ticket)| ticket);
+    queried.or(request.bearer).or_else(|| match &request.kind {
+        RequestKind::Upgrade(upgrade) => upgrade
+            .protocols()
+            .find_map(|name| name.strip_prefix(OFFERED)),
+        RequestKind::Plain => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use roomcast_protocol::upgrade::parse_request;
+
+    use super::*;
+
+    fn found(target: &str, fields: &str) -> Option<String> {
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
+        );
+        carried(&parse_request(head.as_bytes()).unwrap()).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_ticket_may_stand_in_three_places() {
+        let query = "/rooms/a?x=1&ticket=a.b.c";
+        let bearer = "Authorization: bearer d.e.f\r\n";
+        let offered = "Sec-WebSocket-Protocol: roomcast.raw, roomcast.ticket.g.h.i\r\n";
+        let all = format!("{bearer}{offered}");
+        for (target, fields, ticket) in [
+            (query, "", Some("a.b.c")),
+            ("/rooms/a", bearer, Some("d.e.f")),
+            ("/rooms/a", offered, Some("g.h.i")),
+            (query, all.as_str(), Some("a.b.c")),
+            ("/rooms/a", all.as_str(), Some("d.e.f")),
+            ("/rooms/a?tickets=a", "", None),
+            ("/rooms/a", "Authorization: Basic YTpi\r\n", None),
+            ("/rooms/a", &format!("{bearer}{bearer}"), None),
+            ("/rooms/a", "Sec-WebSocket-Protocol: roomcast.raw\r\n", None),
+        ] {
+            assert_eq!(
+                found(target, fields).as_deref(),
+                ticket,
+                "{target} {fields}"
+            );
+        }
+    }
+}
