@@ -182,6 +182,15 @@ pub const HANDSHAKE_STEP_US: u64 = 1_000;
 /// may be anything, a bundle of authorities for example.
 pub const CERTIFICATE_FILE: u64 = 64 * 1024;
 
+/// Bytes of one file of ticket keys (limit): a JWKS of a hundred keys.
+pub const TICKET_KEY_FILE: u64 = 64 * 1024;
+
+/// Bytes of a secret that signs tickets (limit): as many as the hash has (RFC 7518 section 3.2), fewer can be guessed.
+pub const TICKET_SECRET_MIN: usize = 32;
+
+/// Seconds by which a ticket's times may be missed (limit), for two servers' clocks.
+pub const TICKET_LEEWAY_S: u64 = 5;
+
 /// Milliseconds that accepting pauses when the process is out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 

@@ -1,6 +1,7 @@
 //! Flags and environment: every limit under one name.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::{env, thread};
 
 use clap::error::{ContextKind, ErrorKind};
@@ -26,6 +27,9 @@ properties, and who loses its connection goes on where it was.
 With --tls-cert and --tls-key, or --dev-tls on your own machine, players also connect to wss://HOST:PORT/rooms/NAME. Rooms \
 are the same whichever way a player came.
 
+With --ticket-key nobody is let in without a ticket: ?ticket=JWT in the URL, or Authorization: Bearer JWT, or the \
+subprotocol roomcast.ticket.JWT beside roomcast.raw or roomcast.v1.
+
 Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining, or if a \
 reactor stands still), / (says what this is).";
 
@@ -37,7 +41,7 @@ Times: 500ms, 20s, 2m, 1h; a number alone is seconds. Sizes: 64KiB, 1MiB (steps 
 capitals or not; a number alone is bytes.
 
 Signals: SIGTERM or SIGINT drains (players get close code 1012, spread over --drain) and exits with 0; \
-a second one exits at once. SIGHUP reads certificates again.
+a second one exits at once. SIGHUP reads certificates and ticket keys again.
 
 Exit codes: 0 drained, 1 could not start or go on, 2 unusable flags or environment, 130 or 143 (128 and the signal's number) \
 ended by a second SIGINT or SIGTERM.
@@ -92,7 +96,7 @@ pub enum LogLevel {
 }
 
 /// What else `roomcast` does. Without any of it, it serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Say where the development certificates of --dev-tls are and how programs trust them; make them first if there
     /// are none
@@ -100,6 +104,21 @@ pub enum Command {
         /// Print the authority's certificate (PEM) and nothing else
         #[arg(long)]
         print_ca: bool,
+    },
+    /// Make a ticket and print it: for tries and small games; others make theirs where players log in
+    Ticket {
+        /// File with the secret that is also given to --ticket-key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// For whom
+        #[arg(long, value_name = "NAME")]
+        sub: String,
+        /// For which room, several times for several; `match-*` is all whose name begins so, `*` all
+        #[arg(long, value_name = "ROOM", required = true)]
+        room: Vec<String>,
+        /// For how long somebody may join with it
+        #[arg(long, value_name = "TIME", default_value = "5m")]
+        valid: Millis,
     },
 }
 
@@ -120,6 +139,17 @@ pub struct Config {
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    /// Let nobody in without a ticket (a JWT) that this key signed. FILE: a secret of 32 bytes or more (HS256), a public key
+    /// as PEM (ES256, EdDSA), or a JWKS. Several times for several, any of which may have signed; read again on SIGHUP; in
+    /// the environment, separated by `:` [default: none, everybody is let in]
+    #[arg(
+        long,
+        env = "ROOMCAST_TICKET_KEY",
+        value_name = "FILE",
+        help_heading = "Access"
+    )]
+    pub ticket_key: Vec<PathBuf>,
 
     /// Threads that own sockets, each with its share of the rooms [default: one for each core]
     #[arg(long, env = "ROOMCAST_REACTORS", value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
@@ -331,6 +361,7 @@ impl Config {
         }?;
         let mut config = Self::from_arg_matches(&matches)?;
         config.tls.split_lists(&matches);
+        environment::split_paths(&matches, "ticket_key", &mut config.ticket_key);
         Ok(config)
     }
 

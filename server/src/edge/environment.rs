@@ -5,8 +5,10 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::Command;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
 use strsim::levenshtein;
 
 /// What all names begin with.
@@ -31,6 +33,14 @@ pub fn without_empty(command: Command) -> Command {
             arg
         }
     })
+}
+
+/// Takes a list of paths in the environment apart, which clap sees as one path. On the command line a path may hold any
+/// character.
+pub fn split_paths(matches: &ArgMatches, id: &str, paths: &mut Vec<PathBuf>) {
+    if matches.value_source(id) == Some(ValueSource::EnvVariable) {
+        *paths = paths.iter().flat_map(env::split_paths).collect();
+    }
 }
 
 /// One line for each variable among those set that begins like ours and is none, in the order of their names.

@@ -10,10 +10,11 @@ mod logs;
 mod memory;
 mod minute;
 mod signals;
+mod tickets;
 pub mod tls;
 mod units;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ use thiserror::Error;
 
 pub use self::config::{Command, Config};
 use self::minute::Minute;
+use self::signals::Reload;
+use self::tickets::Keys;
 use self::tls::NoTls;
 use crate::limits::Limits;
 use crate::reactor::{Address, KERNEL_SPREADS, Published, Reactor, listen};
@@ -58,6 +61,8 @@ enum Failure {
     Watch(io::Error),
     #[error(transparent)]
     NoTls(#[from] NoTls),
+    #[error(transparent)]
+    TicketKey(#[from] tickets::Unusable),
     #[error("{0}")]
     Flags(String),
 }
@@ -106,9 +111,23 @@ fn run_logged() -> ExitCode {
         }
     };
     logs::begin(config.log_format, config.log_level);
-    let end = match config.command {
+    let end = match &config.command {
         Some(Command::DevCert { print_ca }) => {
-            tls::dev_cert(print_ca).map_err(|error| Failure::NoTls(error.into()))
+            tls::dev_cert(*print_ca).map_err(|error| Failure::NoTls(error.into()))
+        }
+        Some(Command::Ticket {
+            key,
+            sub,
+            room,
+            valid,
+        }) => {
+            let order = tickets::Order {
+                key: key.clone(),
+                sub: sub.clone(),
+                rooms: room.clone(),
+                seconds: u64::from(valid.as_millis()) / 1_000,
+            };
+            print_ticket(order)
         }
         None => serve(&config),
     };
@@ -123,6 +142,20 @@ fn run_logged() -> ExitCode {
             })
         }
     }
+}
+
+fn print_ticket(order: tickets::Order) -> Result<(), Failure> {
+    let ticket = tickets::write(order)?;
+    // A closed standard output wants nothing.
+    let _ = writeln!(io::stdout(), "{ticket}");
+    Ok(())
+}
+
+/// The keys of tickets, if there are any to be asked for.
+fn ticket_keys(config: &Config) -> Result<Option<Arc<Keys>>, Failure> {
+    let files = &config.ticket_key;
+    let keys = (!files.is_empty()).then(|| Keys::load(files.clone()));
+    Ok(keys.transpose()?.map(Arc::new))
 }
 
 fn serve(config: &Config) -> Result<(), Failure> {
@@ -140,6 +173,10 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let mut common = Common::new(limits, reactors).with_naming(config.naming());
     if let Some(tls) = &tls {
         common = common.with_tls(tls.acceptor.clone().into());
+    }
+    let tickets = ticket_keys(config)?;
+    if let Some(keys) = &tickets {
+        common = common.with_tickets(Arc::<Keys>::clone(keys));
     }
     let common = Arc::new(common);
     let secure = wanted.map(|wanted| wanted.addresses).unwrap_or_default();
@@ -168,12 +205,19 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .find(|door| door.port == Port::Tls)
         .map_or(0, |door| door.bound.port());
     let advice = tls.as_ref().map(|tls| tls.advice(port));
-    let reload = tls
+    let certificates = tls
         .map(|tls| tls.watch.start().map_err(Failure::Watch))
         .transpose()?;
+    let reload = Reload {
+        certificates,
+        tickets,
+    };
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
     signals::watch(Arc::clone(&common), addresses, config.drain, reload)
         .map_err(Failure::Signals)?;
+    if config.ticket_key.is_empty() {
+        tracing::info!("no --ticket-key: whoever reaches this server may join every room");
+    }
     for door in &doors {
         announce(door, reactors.len(), descriptors, &common.limits);
     }

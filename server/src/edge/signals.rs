@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first drains, the second ends at once. SIGHUP: read certificates again.
+//! SIGTERM and SIGINT: the first drains, the second ends at once. SIGHUP: read certificates and ticket keys again.
 //!
 //! Invariant: a stop that arrives twice in one moment is one stop.
 
@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::logs;
+use super::tickets::Keys;
 use super::units::Millis;
 use crate::limits::SAME_STOP_MS;
 use crate::reactor::Address;
@@ -19,7 +20,16 @@ use crate::shard::Common;
 /// Signals within this time are one.
 const SAME_STOP: Duration = Duration::from_millis(SAME_STOP_MS);
 
-/// Watches on a thread of its own for as long as the process lives. Whoever can `reload` something is told of SIGHUP.
+/// What SIGHUP reads again.
+#[derive(Debug, Default)]
+pub struct Reload {
+    /// Whoever watches the certificates.
+    pub certificates: Option<Sender<()>>,
+    /// The keys of tickets.
+    pub tickets: Option<Arc<Keys>>,
+}
+
+/// Watches on a thread of its own for as long as the process lives.
 ///
 /// # Errors
 ///
@@ -28,14 +38,14 @@ pub fn watch(
     common: Arc<Common>,
     reactors: Vec<Address>,
     drain: Millis,
-    reload: Option<Sender<()>>,
+    reload: Reload,
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let on_signal = move || {
         let mut draining_since: Option<Instant> = None;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => reload_on_request(reload.as_ref()),
+                SIGHUP => reload_on_request(&reload),
                 // A terminal or a supervisor that tells the process and its group, or a wrapper that passes it on.
                 _ if draining_since.is_some_and(|at| at.elapsed() < SAME_STOP) => {}
                 _ if draining_since.is_some() => {
@@ -59,14 +69,18 @@ pub fn watch(
     Ok(())
 }
 
-fn reload_on_request(reload: Option<&Sender<()>>) {
-    match reload {
-        Some(reload) => {
-            tracing::info!("SIGHUP: reading the certificates again");
-            // If one request waits already, it is as good as two.
-            let _ = reload.try_send(());
-        }
-        None => tracing::info!("SIGHUP: nothing to reload, there are no certificates"),
+fn reload_on_request(reload: &Reload) {
+    if let Some(certificates) = &reload.certificates {
+        tracing::info!("SIGHUP: reading the certificates again");
+        // If one request waits already, it is as good as two.
+        let _ = certificates.try_send(());
+    }
+    if let Some(tickets) = &reload.tickets {
+        tracing::info!("SIGHUP: reading the ticket keys again");
+        tickets.reload();
+    }
+    if reload.certificates.is_none() && reload.tickets.is_none() {
+        tracing::info!("SIGHUP: nothing to reload, there are no certificates and no ticket keys");
     }
 }
 

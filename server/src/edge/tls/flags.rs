@@ -1,14 +1,13 @@
 //! What an operator says about TLS.
 
-use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use super::pair::Files;
+use crate::edge::environment::split_paths;
 use crate::edge::units::parse_address;
 
 /// Where wss listens when certificates are given but no address.
@@ -58,17 +57,10 @@ pub enum Source {
 }
 
 impl TlsFlags {
-    /// Takes lists in the environment apart, which clap sees as one path. On the command line a path may hold any
-    /// character.
+    /// Takes lists in the environment apart.
     pub fn split_lists(&mut self, matches: &ArgMatches) {
-        for (id, paths) in [
-            ("tls_cert", &mut self.tls_cert),
-            ("tls_key", &mut self.tls_key),
-        ] {
-            if matches.value_source(id) == Some(ValueSource::EnvVariable) {
-                *paths = paths.iter().flat_map(env::split_paths).collect();
-            }
-        }
+        split_paths(matches, "tls_cert", &mut self.tls_cert);
+        split_paths(matches, "tls_key", &mut self.tls_key);
     }
 
     /// What is asked for; nothing without certificates.
@@ -118,6 +110,7 @@ impl TlsFlags {
 
 #[cfg(test)]
 mod tests {
+    use std::env;
     use std::ffi::OsString;
     use std::path::Path;
 

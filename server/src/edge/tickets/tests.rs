@@ -1,0 +1,228 @@
+//! Who is let in by which ticket.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rcgen::{KeyPair, PublicKeyData};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+/// In the year 2096.
+const FAR: u64 = 4_000_000_000;
+
+fn keys(folder: &Path, texts: &[&[u8]]) -> Result<Keys, Unusable> {
+    let files = texts.iter().enumerate().map(|(at, text)| {
+        let file = folder.join(at.to_string());
+        fs::write(&file, text).unwrap();
+        file
+    });
+    Keys::load(files.collect())
+}
+
+fn trusting(texts: &[&[u8]]) -> Keys {
+    keys(TempDir::new().unwrap().path(), texts).unwrap()
+}
+
+fn good() -> Value {
+    json!({"sub": "ada", "rooms": ["a", "b-*"], "exp": FAR})
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = good();
+    claims[name] = value;
+    claims
+}
+
+fn signed(claims: &Value) -> String {
+    encode(
+        &Header::default(),
+        claims,
+        &EncodingKey::from_secret(SECRET),
+    )
+    .unwrap()
+}
+
+#[test]
+fn each_claim_is_heeded_and_named() {
+    let keys = trusting(&[SECRET]);
+    let mut missing = vec![];
+    for name in ["sub", "rooms", "exp"] {
+        let mut claims = good();
+        claims.as_object_mut().unwrap().remove(name);
+        missing.push((claims, Err(Refusal::TicketClaims)));
+    }
+    let rows = [
+        (good(), Ok(())),
+        (with("rooms", json!(["*"])), Ok(())),
+        (with("role", json!("player")), Ok(())),
+        (with("aud", json!("a lobby")), Ok(())),
+        (with("exp", json!(1)), Err(Refusal::TicketExpired)),
+        (with("nbf", json!(FAR)), Err(Refusal::TicketEarly)),
+        (with("rooms", json!(["aa", "A"])), Err(Refusal::TicketRooms)),
+        (with("rooms", json!([])), Err(Refusal::TicketClaims)),
+        (with("rooms", json!("a")), Err(Refusal::TicketClaims)),
+        (with("sub", json!("")), Err(Refusal::TicketClaims)),
+        (with("exp", json!("tomorrow")), Err(Refusal::TicketClaims)),
+        (with("role", json!("spectator")), Err(Refusal::TicketRole)),
+    ];
+    for (claims, verdict) in rows.into_iter().chain(missing) {
+        assert_eq!(keys.judge(&signed(&claims), Some("a")), verdict, "{claims}");
+    }
+    let ticket = signed(&good());
+    for (room, verdict) in [
+        (Some("b-1"), Ok(())),
+        (Some("b-"), Ok(())),
+        (Some("b"), Err(Refusal::TicketRooms)),
+        (Some("ab"), Err(Refusal::TicketRooms)),
+        (None, Ok(())),
+    ] {
+        assert_eq!(keys.judge(&ticket, room), verdict, "{room:?}");
+    }
+}
+
+#[test]
+fn forged_tickets_let_nobody_in() {
+    let keys = trusting(&[SECRET]);
+    let ticket = signed(&good());
+    let parts: Vec<&str> = ticket.split('.').collect();
+    let none = BASE64_URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#);
+    let crit = Header {
+        crit: Some(vec!["b64".to_owned()]),
+        ..Header::default()
+    };
+    let crit = encode(&crit, &good(), &EncodingKey::from_secret(SECRET)).unwrap();
+    let other = BASE64_URL_SAFE_NO_PAD.encode(with("rooms", json!(["*"])).to_string());
+    let longer = Header::new(Algorithm::HS512);
+    for forged in [
+        String::new(),
+        "a.b.c".to_owned(),
+        format!("{none}.{}.", parts[1]),
+        format!("{}.{other}.{}", parts[0], parts[2]),
+        format!("{}.{}.", parts[0], parts[1]),
+        format!("{ticket}.x"),
+        ticket[..ticket.len() - 2].to_owned(),
+        crit,
+        encode(&longer, &good(), &EncodingKey::from_secret(SECRET)).unwrap(),
+        encode(
+            &Header::default(),
+            &good(),
+            &EncodingKey::from_secret(&[7; 32]),
+        )
+        .unwrap(),
+    ] {
+        assert_eq!(
+            keys.judge(&forged, Some("a")),
+            Err(Refusal::BadTicket),
+            "{forged}"
+        );
+    }
+}
+
+#[test]
+fn a_key_verifies_its_own_algorithm_only() {
+    let (ec, ed) = (&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ED25519);
+    for (kind, algorithm) in [(ec, Algorithm::ES256), (ed, Algorithm::EdDSA)] {
+        let key = KeyPair::generate_for(kind).unwrap();
+        let pem = key.public_key_pem();
+        let private = match algorithm {
+            Algorithm::ES256 => EncodingKey::from_ec_der(key.serialized_der()),
+            _ => EncodingKey::from_ed_der(key.serialized_der()),
+        };
+        let header = Header {
+            kid: Some("k1".to_owned()),
+            ..Header::new(algorithm)
+        };
+        let ticket = encode(&header, &good(), &private).unwrap();
+        assert_eq!(
+            trusting(&[pem.as_bytes()]).judge(&ticket, Some("a")),
+            Ok(())
+        );
+        // The classic: the public key, taken for a secret.
+        let secret = EncodingKey::from_secret(pem.as_bytes());
+        let forged = encode(&Header::default(), &good(), &secret).unwrap();
+        let both = trusting(&[SECRET, pem.as_bytes()]);
+        assert_eq!(both.judge(&forged, Some("a")), Err(Refusal::BadTicket));
+        assert_eq!(both.judge(&ticket, Some("a")), Ok(()));
+        assert_eq!(both.judge(&signed(&good()), Some("a")), Ok(()));
+
+        let raw = key.der_bytes();
+        let encoded = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let jwk = |id: &str| match algorithm {
+            Algorithm::ES256 => json!({"kty": "EC", "crv": "P-256", "kid": id, "alg": "ES256",
+                "x": encoded(&raw[1..33]), "y": encoded(&raw[33..])}),
+            _ => json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": encoded(raw)}),
+        };
+        let set = |id: &str| json!({"keys": [jwk(id)]}).to_string();
+        assert_eq!(
+            trusting(&[set("k1").as_bytes()]).judge(&ticket, Some("a")),
+            Ok(())
+        );
+        let elsewhere = trusting(&[set("k2").as_bytes()]).judge(&ticket, Some("a"));
+        assert_eq!(elsewhere, Err(Refusal::BadTicket));
+    }
+}
+
+#[test]
+fn what_is_no_key_is_refused_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let private = p384.serialize_pem();
+    let public = p384.public_key_pem();
+    for (text, says) in [
+        (&b"short"[..], "32 bytes"),
+        (private.as_bytes(), "-pubout"),
+        (public.as_bytes(), "P-256"),
+        (b"-----BEGIN PUBLIC KEY-----\nM!\n", "PEM"),
+        (b"{}", "JWKS"),
+        (b"{\"keys\": []}", "no key"),
+        (
+            b"{\"keys\": [{\"kty\": \"oct\", \"k\": \"AAAA\"}]}",
+            "32 bytes",
+        ),
+    ] {
+        let line = keys(folder.path(), &[text]).unwrap_err().to_string();
+        assert!(
+            line.contains(says) && line.lines().count() == 1,
+            "{says}: {line}"
+        );
+    }
+}
+
+#[test]
+fn keys_are_read_again_or_stay_as_they_are() {
+    let folder = TempDir::new().unwrap();
+    let keys = keys(folder.path(), &[SECRET]).unwrap();
+    let ticket = signed(&good());
+    fs::write(folder.path().join("0"), "short").unwrap();
+    keys.reload();
+    assert_eq!(keys.judge(&ticket, None), Ok(()));
+    fs::write(folder.path().join("0"), [9; 32]).unwrap();
+    keys.reload();
+    assert_eq!(keys.judge(&ticket, None), Err(Refusal::BadTicket));
+}
+
+#[test]
+fn what_is_made_here_is_good_here() {
+    let folder = TempDir::new().unwrap();
+    let keys = keys(folder.path(), &[SECRET, b"{\"keys\": [{\"kty\": \"oct\", \"k\": \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}]}"]).unwrap();
+    let order = |key: &str| Order {
+        key: folder.path().join(key),
+        sub: "ada".to_owned(),
+        rooms: vec!["a".to_owned()],
+        seconds: 600,
+    };
+    let ticket = write(order("0")).unwrap();
+    assert_eq!(keys.judge(&ticket, Some("a")), Ok(()));
+    assert!(
+        write(order("1"))
+            .unwrap_err()
+            .to_string()
+            .contains("no secret")
+    );
+}
