@@ -21,6 +21,7 @@ mod secure;
 mod slow;
 mod startup;
 mod stream;
+mod tickets;
 mod v1;
 mod violations;
 mod wire;
