@@ -497,16 +497,15 @@ impl<N: Net> Running<N> {
         self.handshakes.measure(steps, began, self.net.clock());
     }
 
-    /// Who seems to have been silent for too long is read once: only who has really sent nothing ends for it. Its bytes may
-    /// wait among the reads that were put off.
+    /// Who seems to have been silent for too long, or late with its request head, is read once: only who has really sent
+    /// nothing, or not enough, ends for it. Its bytes may wait among the reads that were put off.
     fn convict(&mut self) {
         let mut slots = std::mem::take(&mut self.slots);
         self.shard.take_silent(&mut slots);
         for slot in slots.drain(..) {
-            if let Some(handle) = self.sockets.handle(slot)
-                && self.read_now(handle, false) == Read::Nothing
-            {
-                self.shard.convict(slot);
+            if let Some(handle) = self.sockets.handle(slot) {
+                let nothing = self.read_now(handle, false) == Read::Nothing;
+                self.shard.convict(slot, nothing);
             }
         }
         self.slots = slots;

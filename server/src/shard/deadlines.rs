@@ -33,15 +33,24 @@ impl Shard {
         self.look_at_pressed();
     }
 
-    /// Ends a connection of [`Shard::take_silent`]: its socket was read, and there was nothing.
-    pub fn convict(&mut self, slot: u32) {
+    /// Ends a connection of [`Shard::take_silent`] whose socket was read: a player's if there was `nothing`, one whose
+    /// request head is late if that is still not whole (a trickle does not save it).
+    pub fn convict(&mut self, slot: u32, nothing: bool) {
         let connection = &self.connections[slot as usize];
-        let Phase::Open(player) = connection.phase else {
-            return;
-        };
-        let silent = self.now32().wrapping_sub(connection.heard_at);
-        if silent >= self.silence(self.players[player as usize].place) {
-            self.close(slot, CloseReason::Idle);
+        match connection.phase {
+            Phase::Open(player) => {
+                let silent = self.now32().wrapping_sub(connection.heard_at);
+                if nothing && silent >= self.silence(self.players[player as usize].place) {
+                    self.close(slot, CloseReason::Idle);
+                }
+            }
+            Phase::Handshake(_) => self.refuse_for(
+                slot,
+                Refusal::HeadTimeout,
+                false,
+                EndReason::HandshakeTimeout,
+            ),
+            Phase::Hello | Phase::Closing(..) | Phase::Dead => {}
         }
     }
 
@@ -99,14 +108,8 @@ impl Shard {
             Phase::Hello | Phase::Handshake(_) if overdue && connection.is_shaking_hands() => {
                 self.drop_connection(slot, EndReason::HandshakeTimeout);
             }
-            Phase::Handshake(_) if overdue => {
-                self.refuse_for(
-                    slot,
-                    Refusal::HeadTimeout,
-                    false,
-                    EndReason::HandshakeTimeout,
-                );
-            }
+            // Its head may wait in the socket: the process stood still, or had much to do.
+            Phase::Handshake(_) if overdue => self.silent.push(slot),
             // The reactor answers in this very iteration.
             Phase::Closing(..) if overdue => self.actions.push(Action::Weigh(slot)),
             Phase::Open(player) => {

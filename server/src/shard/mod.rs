@@ -289,7 +289,7 @@ pub struct Shard {
     flush: Flush,
     actions: Vec<Action>,
     unpaused: Vec<u32>,
-    /// Who seems to have been silent for too long.
+    /// Who seems to have been silent for too long, or late with its request head.
     silent: Vec<u32>,
     dead: Vec<u32>,
     draining: bool,
@@ -450,8 +450,8 @@ impl Shard {
         into.append(&mut self.unpaused);
     }
 
-    /// Slots whose peers seem to have been silent for too long; empties the list. Whoever turns out to have sent nothing is
-    /// to be [convicted](Shard::convict).
+    /// Slots whose peers seem to have been silent for too long, or late with their request heads; empties the list. Each is
+    /// to be read once, and [convicted](Shard::convict).
     pub fn take_silent(&mut self, into: &mut Vec<u32>) {
         into.append(&mut self.silent);
     }

@@ -76,6 +76,28 @@ fn only_who_has_sent_nothing_is_found_silent() {
     stage.close();
 }
 
+/// Their request heads have come in time, but there was no time to read them.
+#[test]
+fn only_whose_head_has_not_come_is_found_late() {
+    let mut stage = Stage::new(Limits::default());
+    let wires: Vec<WireId> = (0..200).map(|_| stage.connect()).collect();
+    stage.pass(u64::from(stage.common.limits.handshake_ms) - 500);
+    stage.net().weather.call_us = SLOW_US;
+    let (late, others) = wires.split_last().expect("there are connections");
+    let request = stage.request("/echo");
+    for &wire in others {
+        stage.arrive(wire, &request);
+    }
+    // A trickle does not save it.
+    stage.arrive(*late, &request[..10]);
+    stage.now += 600;
+    stage.settle();
+    assert_eq!(stage.ends(), "handshake_timeout");
+    assert_eq!(stage.heard(*late), "408, end");
+    assert!(others.iter().all(|&wire| stage.is_seated(wire)));
+    stage.close();
+}
+
 #[test]
 fn a_process_that_stood_still_takes_nobody_for_silent() {
     let (mut stage, wires) = crowd(2);

@@ -132,7 +132,7 @@ impl Stage {
         let mut silent = Vec::new();
         self.shards[index].take_silent(&mut silent);
         for slot in silent {
-            self.shards[index].convict(slot);
+            self.shards[index].convict(slot, true);
         }
         let mut actions = Vec::new();
         self.shards[index].take_actions(&mut actions);

@@ -204,7 +204,9 @@ impl Stage {
         shard.expire();
         let mut silent = Vec::new();
         shard.take_silent(&mut silent);
-        silent.into_iter().for_each(|slot| shard.convict(slot));
+        silent
+            .into_iter()
+            .for_each(|slot| shard.convict(slot, true));
         let mut actions = Vec::new();
         shard.take_actions(&mut actions);
         for action in actions {
