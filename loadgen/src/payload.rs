@@ -10,7 +10,7 @@
 //! ```text
 //! 0  origin    run 24 bits | room 24 bits | sender 16 bits
 //! 1  order     delay 32 bits (units of 16 ns) | sequence 32 bits
-//! 2  intended  ns since the run's epoch
+//! 2  intended  ns of CLOCK_MONOTONIC
 //! 3  checksum  of words 0 to 2, the length, and the filler
 //! ```
 //!
@@ -74,7 +74,7 @@ pub struct Stamp {
     pub sender: u16,
     /// Counts the sender's messages from 0.
     pub sequence: u32,
-    /// When it should have been sent, in ns since the run's epoch.
+    /// When it should have been sent, in ns of `CLOCK_MONOTONIC`.
     pub intended_ns: u64,
     /// How much later it was really written, in ns; kept in steps of 16 ns, at most 68 s.
     pub delay_ns: u64,

@@ -1,31 +1,26 @@
 //! The run's clock.
 //!
-//! Owns the epoch. Must not know what its readings are for.
-//! Invariant: monotonic, and the same for every thread of a run.
+//! Owns what time is counted from. Must not know what its readings are for.
+//! Invariant: monotonic, and the same for every thread of a run, and for every program of the machine: whoever reads
+//! `CLOCK_MONOTONIC` beside loadgen can tell how old its messages are.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Nanoseconds since the run's epoch.
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds since the epoch of `CLOCK_MONOTONIC`, the machine's start or thereabouts.
 pub(crate) type Nanos = u64;
 
-/// A clock that reads nanoseconds since its epoch; copies share the epoch.
+/// The machine's monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    epoch: Instant,
-}
+pub(crate) struct Clock;
 
 impl Clock {
-    /// A clock whose epoch is now.
-    pub(crate) fn start() -> Self {
-        Self {
-            epoch: Instant::now(),
-        }
-    }
-
     /// Now.
     #[inline]
-    pub(crate) fn now(&self) -> Nanos {
-        nanos(self.epoch.elapsed())
+    pub(crate) fn now(self) -> Nanos {
+        let now = clock_gettime(ClockId::Monotonic);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
     }
 }
 

@@ -82,7 +82,7 @@ fn run_at(
     let started_at = SystemTime::now();
     let settings = Arc::new(Settings {
         threads: scenario.threads.min(scenario.rooms()),
-        clock: Clock::start(),
+        clock: Clock,
         run: scenario.run_number(),
         scenario: scenario.clone(),
         secure,

@@ -56,7 +56,7 @@ pub(super) fn run(plan: &Plan, stop: &AtomicBool) -> Result<Measured, EngineErro
         return Err(EngineError::Trust(what));
     };
     limits::raise_descriptors(plan.concurrency, plan.threads)?;
-    let clock = Clock::start();
+    let clock = Clock;
     let mut refused = None;
     for address in limits::resolve(&plan.target)? {
         let storm = || Storm::new(plan, &secure, address, clock).map_err(cannot_poll);
