@@ -2,16 +2,13 @@
 //!
 //! A relay in this process delays each delivery by an amount that it draws: most by one of two modes, some by a long
 //! tail. It writes down what it really did, from reading a message to writing the delivery. loadgen, another process,
-//! loads it, and each percentile of its report must be within 1 % and 200 us of what was written down.
-//!
-//! The relay does not know what happened to a message before it read it. loadgen counts that, as it must, and says how
-//! many it sent or read more than 200 us late itself: those have moved up in rank. So a percentile must lie between what
-//! was written down for the ranks that far below and above it. Away from a jump from one mode to the next that changes
-//! nothing; at a jump there is no one value that a percentile has.
+//! loads it, and each percentile of its report must be within 1 % and 200 us of what was written down (`judge.rs`).
 //!
 //! usage: accuracy LOADGEN…   (the command that loadgen is started by, such as `taskset -c 1 loadgen`)
 //!
 //! Exit codes: 0 it does, 1 it does not, 2 usage, 4 the run was invalid: the machine was too busy to tell.
+
+mod judge;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,6 +26,8 @@ use roomcast_loadgen::report::Report;
 use roomcast_protocol::frame::{self, Decoder, Item, Role, Rules};
 use roomcast_protocol::upgrade::{self, RequestKind};
 
+use judge::Judge;
+
 /// Of a hundred deliveries, how many are of the first mode and how many of the second; the others are the tail.
 const MODES: [(u64, u64); 2] = [(60, 2_000_000), (35, 20_000_000)];
 /// The tail begins here, in ns, and its logarithm is spread evenly up to the second.
@@ -36,9 +35,6 @@ const TAIL: (f64, f64) = (50e6, 400e6);
 /// How much earlier than due the relay wakes, to wait for the rest awake.
 const AHEAD: Duration = Duration::from_micros(150);
 const LISTENER: Token = Token(usize::MAX);
-
-/// What percentiles may differ by, beside 1 %, in ns.
-const SLACK: f64 = 200e3;
 
 struct Member {
     stream: TcpStream,
@@ -245,60 +241,30 @@ fn main() -> ExitCode {
         return ExitCode::from(if run.status.code() == Some(4) { 4 } else { 1 });
     }
     let report = Report::from_json(&String::from_utf8_lossy(&run.stdout)).expect("a report");
-    for (name, lag) in [
-        ("send lag", &report.histograms.send_lag),
-        ("receive wait", &report.histograms.receive_wait),
-    ] {
+    let lags = [&report.histograms.send_lag, &report.histograms.receive_wait];
+    for (name, lag) in ["send lag", "receive wait"].iter().zip(lags) {
         let p99 = lag.value_at_percentile(99.0) as f64 / 1e3;
         println!("loadgen's own {name}: p99 {p99:.0} us");
     }
-    // Half a percent is the relay's own: what it read late.
-    let ranks = 0.5 + late(&report.histograms.send_lag) + late(&report.histograms.receive_wait);
-    println!("compared within {ranks:.1} percent of rank");
-    if ranks > RANKS_MAX {
+    let Some(judge) = Judge::of_lags(lags) else {
+        eprintln!("accuracy: loadgen was late itself too often to tell");
         return ExitCode::from(4);
-    }
-    compare(&did, &report.histograms.latency, ranks)
-}
-
-/// Ranks, in percent, by which a percentile may be off at most; more are a machine too busy to tell.
-const RANKS_MAX: f64 = 5.0;
-
-/// How many percent of what loadgen did it did later than what is tolerated.
-fn late(lag: &Histogram<u64>) -> f64 {
-    let in_time = lag.count_between(0, SLACK as u64);
-    100.0 * (1.0 - in_time as f64 / lag.len().max(1) as f64)
-}
-
-fn compare(did: &Histogram<u64>, told: &Histogram<u64>, ranks: f64) -> ExitCode {
+    };
+    println!("compared within {:.1} percent of rank", judge.ranks);
     println!(
         "{} deliveries; in us:\n{:>10} {:>10} {:>10} {:>8}",
-        told.len(),
+        report.histograms.latency.len(),
         "percentile",
         "did",
         "told",
         "off"
     );
-    let mut wrong = u8::from(did.len() != told.len());
-    for percentile in (1..100).map(f64::from).chain([99.5, 99.9, 99.99]) {
-        let at = |histogram: &Histogram<u64>, percentile: f64| {
-            histogram.value_at_percentile(percentile.clamp(0.0, 100.0)) as f64
-        };
-        let told = at(told, percentile);
-        let least = 0.99 * at(did, percentile - ranks) - SLACK;
-        let most = 1.01 * at(did, percentile + ranks) + SLACK;
-        let within = (least..=most).contains(&told);
-        let did = at(did, percentile);
-        wrong |= u8::from(!within);
-        if !within || (percentile % 10.0 == 0.0) || percentile > 94.0 {
-            let mark = if within { "" } else { "  WRONG" };
-            println!(
-                "{percentile:>10} {:>10.0} {:>10.0} {:>+8.0}{mark}",
-                did / 1e3,
-                told / 1e3,
-                (told - did) / 1e3
-            );
+    let rows = judge.compare(&did, &report.histograms.latency);
+    for row in &rows {
+        if !row.within || row.percentile % 10.0 == 0.0 || row.percentile > 94.0 {
+            println!("{row}");
         }
     }
-    ExitCode::from(wrong)
+    let all = did.len() == report.histograms.latency.len();
+    ExitCode::from(u8::from(!all || rows.iter().any(|row| !row.within)))
 }
