@@ -160,10 +160,8 @@ struct Conductor<'a> {
     shown: Shown,
 
     first: Option<Result<(), Failure>>,
-    ramped: usize,
-    deserted: usize,
-    drained: usize,
-    done: usize,
+    /// How many threads are how far.
+    threads: Reached,
     /// When the first message was due.
     traffic_began: Nanos,
     timeline: TimelineParts,
@@ -172,6 +170,15 @@ struct Conductor<'a> {
     next_reading: Nanos,
     readings: Vec<Option<Duration>>,
     last_cpu: Option<Cpu>,
+}
+
+/// How many threads have said that they are so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reached {
+    ramped: usize,
+    deserted: usize,
+    drained: usize,
+    done: usize,
 }
 
 /// What the last snapshot said.
@@ -212,11 +219,8 @@ impl<'a> Conductor<'a> {
             next_snapshot: 0,
             shown: Shown::default(),
             first: None,
-            ramped: 0,
-            deserted: 0,
+            threads: Reached::default(),
             traffic_began: 0,
-            drained: 0,
-            done: 0,
             sum: Sum::new(),
             next_reading: Nanos::MAX,
             readings: Vec::new(),
@@ -265,7 +269,7 @@ impl<'a> Conductor<'a> {
         self.crew.tell_all(|| Command::Traffic { start, window });
         let all = self.crew.len();
         // Without anybody healthy there is nothing more to measure.
-        let deserted = |conductor: &Self| conductor.deserted == all;
+        let deserted = |conductor: &Self| conductor.threads.deserted == all;
         let mut ended = self.wait(from, deserted)?;
         stages.warmup = since(start, clock.now().min(from));
         let measured_at = SystemTime::now();
@@ -298,7 +302,7 @@ impl<'a> Conductor<'a> {
             // `stop` has been heard; it does not end the drain too.
             self.stop = &NEVER;
         }
-        if self.wait(limit, |conductor| conductor.drained == all)? == Ended::Stop {
+        if self.wait(limit, |conductor| conductor.threads.drained == all)? == Ended::Stop {
             interrupted = Some(Stopped::Drain);
         }
         stages.drain = since(start, clock.now());
@@ -323,7 +327,7 @@ impl<'a> Conductor<'a> {
         let address = self.address;
         self.crew.tell_all(|| Command::Ramp { address, start });
         let all = self.crew.len();
-        let ended = self.wait(Nanos::MAX, |conductor| conductor.ramped == all)?;
+        let ended = self.wait(Nanos::MAX, |conductor| conductor.threads.ramped == all)?;
         stages.ramp = since(start, clock.now());
         if ended == Ended::Stop {
             return Ok(Some(Stopped::Ramp));
@@ -345,7 +349,7 @@ impl<'a> Conductor<'a> {
         // `stop` has been heard, or comes too late.
         self.stop = &NEVER;
         let all = self.crew.len();
-        if self.wait(start + CLOSE_MAX, |conductor| conductor.done == all)? != Ended::Goal {
+        if self.wait(start + CLOSE_MAX, |conductor| conductor.threads.done == all)? != Ended::Goal {
             return Err(EngineError::Thread);
         }
         stages.close = since(start, clock.now());
@@ -450,16 +454,16 @@ impl<'a> Conductor<'a> {
     fn hear(&mut self, event: Event) {
         match event {
             Event::First(result) => self.first = Some(result),
-            Event::Ramped => self.ramped += 1,
+            Event::Ramped => self.threads.ramped += 1,
             Event::Interval(part) => {
                 self.timeline.add(&part);
                 self.crew.give_back(part.latency);
             }
-            Event::Deserted => self.deserted += 1,
-            Event::Drained => self.drained += 1,
+            Event::Deserted => self.threads.deserted += 1,
+            Event::Drained => self.threads.drained += 1,
             Event::Done(part) => {
                 self.sum.add(&part);
-                self.done += 1;
+                self.threads.done += 1;
             }
         }
     }

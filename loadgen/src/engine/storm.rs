@@ -70,7 +70,7 @@ pub(super) fn run(plan: &Plan, stop: &AtomicBool) -> Result<Measured, EngineErro
             refused = Some((address, failure));
             continue;
         }
-        if stop.load(Ordering::Relaxed) || first.tls.to_histogram().is_empty() {
+        if stop.load(Ordering::Relaxed) || first.times.tls.to_histogram().is_empty() {
             return Err(EngineError::Stopped);
         }
         let threads = plan.threads.min(plan.concurrency);
@@ -151,18 +151,18 @@ fn measure(
     };
     let [mut whole, mut connect, mut tls, mut start_lag] = [(); 4].map(|()| Recorder::new());
     for storm in storms {
-        whole.add(&storm.whole);
-        connect.add(&storm.connect);
-        tls.add(&storm.tls);
-        start_lag.add(&storm.start_lag);
-        measured.full += storm.full;
-        measured.resumed += storm.resumed;
-        measured.afterwards += storm.afterwards;
-        measured.refused += storm.refused;
-        measured.late += storm.late;
-        measured.without_place += storm.without_place;
+        whole.add(&storm.times.whole);
+        connect.add(&storm.times.connect);
+        tls.add(&storm.times.tls);
+        start_lag.add(&storm.times.start_lag);
+        measured.full += storm.counts.full;
+        measured.resumed += storm.counts.resumed;
+        measured.afterwards += storm.counts.afterwards;
+        measured.refused += storm.counts.refused;
+        measured.late += storm.counts.late;
+        measured.without_place += storm.counts.without_place;
         measured.generator_cpu += Duration::from_nanos(storm.cpu);
-        for (reason, count) in &storm.failed {
+        for (reason, count) in &storm.counts.failed {
             *measured.failed.entry(reason.clone()).or_default() += count;
         }
     }
@@ -200,21 +200,32 @@ struct Storm<'a> {
     sealed: Vec<u8>,
     next_source: u8,
 
+    times: Times,
+    counts: Counts,
+    /// Every connection was taken when the next was due.
+    places_short: bool,
+    last_failure: Option<Failure>,
+    cpu: Nanos,
+}
+
+/// How long handshakes took, and their parts.
+struct Times {
     whole: Recorder,
     connect: Recorder,
     tls: Recorder,
     start_lag: Recorder,
+}
+
+/// What came of handshakes.
+#[derive(Default)]
+struct Counts {
     full: u64,
     resumed: u64,
     afterwards: u64,
     refused: u64,
     late: u64,
     without_place: u64,
-    /// Every connection was taken when the next was due.
-    places_short: bool,
     failed: BTreeMap<String, u64>,
-    last_failure: Option<Failure>,
-    cpu: Nanos,
 }
 
 /// A connection, or the place for one.
@@ -257,18 +268,14 @@ impl<'a> Storm<'a> {
             text: Vec::new(),
             sealed: Vec::new(),
             next_source: 0,
-            whole: Recorder::new(),
-            connect: Recorder::new(),
-            tls: Recorder::new(),
-            start_lag: Recorder::new(),
-            full: 0,
-            resumed: 0,
-            afterwards: 0,
-            refused: 0,
-            late: 0,
-            without_place: 0,
+            times: Times {
+                whole: Recorder::new(),
+                connect: Recorder::new(),
+                tls: Recorder::new(),
+                start_lag: Recorder::new(),
+            },
+            counts: Counts::default(),
             places_short: false,
-            failed: BTreeMap::new(),
             last_failure: None,
             cpu: 0,
         })
@@ -361,8 +368,8 @@ impl<'a> Storm<'a> {
                 return;
             };
             starts.take();
-            self.start_lag.record(lag);
-            self.without_place += u64::from(self.places_short);
+            self.times.start_lag.record(lag);
+            self.counts.without_place += u64::from(self.places_short);
             if let Err(failure) = opened {
                 self.fail(failure);
             }
@@ -393,7 +400,7 @@ impl<'a> Storm<'a> {
 
     /// Whether a handshake was made, or failed.
     fn has_tried(&self) -> bool {
-        self.full + self.resumed > 0 || self.last_failure.is_some()
+        self.counts.full + self.counts.resumed > 0 || self.last_failure.is_some()
     }
 
     fn is_over(&self, pace: &Pace, now: Nanos) -> bool {
@@ -433,9 +440,9 @@ impl<'a> Storm<'a> {
             }
             _ => failure.to_string(),
         };
-        *self.failed.entry(reason).or_default() += 1;
-        self.refused += u64::from(failure.is_refusal());
-        self.late += u64::from(failure == Failure::TimedOut);
+        *self.counts.failed.entry(reason).or_default() += 1;
+        self.counts.refused += u64::from(failure.is_refusal());
+        self.counts.late += u64::from(failure == Failure::TimedOut);
         self.last_failure = Some(failure);
     }
 
@@ -476,7 +483,7 @@ impl<'a> Storm<'a> {
             return Ok(Slot::Connecting { stream, due });
         }
         let now = self.clock.now();
-        self.connect.record(now - due);
+        self.times.connect.record(now - due);
         self.sealed.clear();
         let tls = Tls::new(self.secure, &mut self.sealed).map_err(Failure::Tls)?;
         write_whole(&mut stream, &self.sealed).map_err(ended)?;
@@ -512,13 +519,13 @@ impl<'a> Storm<'a> {
         if now - due > self.timeout {
             return Err(Failure::TimedOut);
         }
-        self.whole.record(now - due);
-        self.tls.record(now - since);
-        self.afterwards += u64::from(now >= self.until);
+        self.times.whole.record(now - due);
+        self.times.tls.record(now - since);
+        self.counts.afterwards += u64::from(now >= self.until);
         if tls.is_resumed() {
-            self.resumed += 1;
+            self.counts.resumed += 1;
         } else {
-            self.full += 1;
+            self.counts.full += 1;
         }
         self.sealed.clear();
         tls.close(&mut self.sealed).map_err(Failure::Tls)?;

@@ -4,6 +4,7 @@
 mod circles;
 mod rules;
 mod source;
+mod structs;
 mod tree;
 mod unused;
 
@@ -62,6 +63,11 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 #[test]
 fn no_function_is_longer_than_a_screen() {
     nothing(&over_rust(functions));
+}
+
+#[test]
+fn no_struct_of_the_generators_engine_is_several() {
+    nothing(&over_rust(structs::structs));
 }
 
 #[test]
