@@ -1,21 +1,27 @@
-//! `scripts/accuracy --second-reader`: latency as somebody else would measure it, beside loadgen.
+//! `scripts/accuracy --second-reader`: the latency of loadgen's own messages, as somebody else reads it.
 //!
-//! It shares nothing with loadgen but the address of the relay: blocking sockets, one thread for each reader, its own
-//! handshake and its own frames, and in each payload the time at which it was meant to be sent.
+//! Members of loadgen's room that only listen. They share nothing with loadgen but the address, the room, where in a
+//! message its intended time stands (`payload.rs`), and the clock which that is of, `CLOCK_MONOTONIC`: blocking sockets,
+//! one thread for each member, a handshake and frames of its own, and its own reading of the clock after each frame.
 //!
-//! usage: second_reader HOST:PORT MEMBERS HZ SECONDS
+//! usage: second_reader HOST:PORT ROOM MEMBERS JOINS_PER_SECOND PAYLOAD_BYTES MESSAGES
 //!
-//! Prints p50, p90 and p99 in microseconds, and how many deliveries they are of.
+//! Each member reads so many messages. Prints p50, p90 and p99 in microseconds, and how many deliveries they are of.
 
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nothing comes for so long only if something was lost.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A member of the room: connected, and past the 101.
 fn join(address: &str, room: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a relay listens");
     stream.set_nodelay(true).expect("TCP");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let request = format!(
         "GET /rooms/{room} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -27,77 +33,53 @@ fn join(address: &str, room: &str) -> TcpStream {
         stream.read_exact(&mut byte).expect("an answer");
         answer.push(byte[0]);
     }
-    assert!(
-        answer.starts_with(b"HTTP/1.1 101"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.starts_with("HTTP/1.1 101"), "{text}");
     stream
 }
 
-/// A binary frame of 64 bytes, masked with zeros, that says when it was meant to be sent.
-fn message(meant: u64) -> Vec<u8> {
-    let mut frame = vec![0x82, 0x80 | 64, 0, 0, 0, 0];
-    frame.extend_from_slice(&meant.to_le_bytes());
-    frame.resize(6 + 64, 0);
-    frame
+/// How late each of `messages` is read, in ns.
+fn listen(stream: TcpStream, payload: u8, messages: usize) -> Vec<u64> {
+    let mut reader = BufReader::new(stream);
+    let mut frame = vec![0; 2 + usize::from(payload)];
+    let mut latencies = Vec::with_capacity(messages);
+    while latencies.len() < messages {
+        reader.read_exact(&mut frame).expect("everything comes");
+        let now = clock_gettime(ClockId::Monotonic);
+        let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        assert_eq!(frame[..2], [0x82, payload], "a binary message, whole");
+        let meant = u64::from_le_bytes(frame[18..26].try_into().expect("eight bytes"));
+        latencies.push(now.checked_sub(meant).expect("sent when it was due"));
+    }
+    latencies
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, address, members, hz, seconds] = &arguments[..] else {
-        eprintln!("usage: second_reader HOST:PORT MEMBERS HZ SECONDS");
+    let [_, address, room, members, joins, payload, messages] = &arguments[..] else {
+        eprintln!(
+            "usage: second_reader HOST:PORT ROOM MEMBERS JOINS_PER_SECOND PAYLOAD_BYTES MESSAGES"
+        );
         std::process::exit(2);
     };
-    let members: u64 = members.parse().expect("a number of members");
-    let hz: f64 = hz.parse().expect("a rate");
-    let rounds = (seconds.parse::<f64>().expect("seconds") * hz) as u64;
-    let room = format!("second-reader-{}", std::process::id());
-    let mut streams: Vec<TcpStream> = (0..members).map(|_| join(address, &room)).collect();
-    let epoch = Instant::now();
-    let (tell, told) = channel();
-    for stream in &streams {
-        let (tell, stream) = (tell.clone(), stream.try_clone().expect("a descriptor"));
-        std::thread::spawn(move || {
-            let mut reader = BufReader::new(stream);
-            let mut frame = [0; 2 + 64];
-            let mut latencies = Vec::new();
-            for _ in 0..rounds * (members - 1) {
-                reader.read_exact(&mut frame).expect("everything comes");
-                let now = epoch.elapsed().as_nanos() as u64;
-                assert_eq!(frame[..2], [0x82, 64], "a frame as it was sent");
-                let meant = u64::from_le_bytes(frame[2..10].try_into().expect("eight bytes"));
-                latencies.push(now - meant);
-            }
-            tell.send(latencies).expect("somebody waits");
-        });
+    let members: u32 = members.parse().expect("a number of members");
+    let gap = Duration::from_secs_f64(1.0 / joins.parse::<f64>().expect("a rate"));
+    let payload: u8 = payload.parse().expect("bytes, at most 125");
+    let messages: usize = messages.parse().expect("a number of messages");
+    let mut readers = Vec::new();
+    for _ in 0..members {
+        // Among loadgen's members, not behind them: a relay may serve a room in the order in which it filled.
+        std::thread::sleep(gap / 2);
+        let stream = join(address, room);
+        readers.push(std::thread::spawn(move || {
+            listen(stream, payload, messages)
+        }));
+        std::thread::sleep(gap / 2);
     }
-    // Members send in turn, evenly spread over the period.
-    let gap = Duration::from_secs_f64(1.0 / hz / members as f64);
-    let start = epoch.elapsed() + Duration::from_millis(100);
-    for turn in 0..rounds * members {
-        let meant = start + gap * turn as u32;
-        while let Some(wait) = meant.checked_sub(epoch.elapsed()) {
-            if wait > Duration::from_micros(200) {
-                std::thread::sleep(wait - Duration::from_micros(150));
-            }
-        }
-        let frame = message(meant.as_nanos() as u64);
-        streams[(turn % members) as usize]
-            .write_all(&frame)
-            .expect("written");
-    }
-    let mut all: Vec<u64> = (0..members)
-        .flat_map(|_| told.recv().expect("a reader"))
-        .collect();
+    let told = readers.into_iter().map(|reader| reader.join());
+    let mut all: Vec<u64> = told.flat_map(|read| read.expect("it read all")).collect();
     all.sort_unstable();
-    let at =
-        |share: f64| all[((all.len() as f64 * share) as usize).min(all.len() - 1)] as f64 / 1e3;
-    println!(
-        "{:.1} {:.1} {:.1} {}",
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        all.len()
-    );
+    let at = |percent: usize| all[(all.len() * percent / 100).min(all.len() - 1)] as f64 / 1e3;
+    let (p50, p90, p99) = (at(50), at(90), at(99));
+    println!("{p50:.1} {p90:.1} {p99:.1} {}", all.len());
 }
