@@ -126,6 +126,11 @@ impl<H: Copy + Ord> Handshakes<H> {
         None
     }
 
+    /// The process stood still: that is no pace.
+    pub fn stood_still(&mut self) {
+        self.busy_since = None;
+    }
+
     /// A slice of `steps` went from `began` to `ended` (us).
     pub fn measure(&mut self, steps: u64, began: u64, ended: u64) {
         let passed = ended - self.busy_since.unwrap_or(began);
@@ -232,6 +237,12 @@ mod tests {
             queue.measure(1, now + 9_000, now + 10_000);
             now += 10_000;
         }
+        assert!((900..=1_100).contains(&queue.pace), "{}", queue.pace);
+        // Half a minute in which nothing ran says nothing about the next one.
+        assert_eq!(queue.knock(2, 0, 1_000), None);
+        queue.measure(1, now + 9_000, now + 10_000);
+        queue.stood_still();
+        queue.measure(1, now + 30_009_000, now + 30_010_000);
         assert!((900..=1_100).contains(&queue.pace), "{}", queue.pace);
     }
 }

@@ -195,7 +195,12 @@ impl<N: Net> Running<N> {
     pub fn turn(&mut self, events: &mut N::Events) -> io::Result<()> {
         self.net.poll(events, Duration::from_millis(self.sleep))?;
         let real = self.net.clock() / 1_000;
-        self.now += (real - self.real).min(self.sleep + STANDSTILL_MS);
+        let passed = real - self.real;
+        let at_most = self.sleep + STANDSTILL_MS;
+        if passed > at_most {
+            self.handshakes.stood_still();
+        }
+        self.now += passed.min(at_most);
         self.real = real;
         self.shard.advance(self.now, real);
         self.heed_drain();
