@@ -324,7 +324,8 @@ impl Shard {
         }
     }
 
-    /// What became of the write that [`Shard::next_write`] named.
+    /// What became of the write that [`Shard::next_write`] named. Inlined, for it ends each delivery.
+    #[inline]
     pub fn wrote(&mut self, written: Written) {
         self.counters.writes += 1;
         if let (Current::Batch(direct), Written::Bytes(n)) = (&self.flush.current, written)
@@ -334,6 +335,12 @@ impl Shard {
             self.flush.current = Current::Nothing;
             return self.took(slot, n);
         }
+        self.wrote_other(written);
+    }
+
+    /// The same for what is not all of a member's part of a batch.
+    #[inline(never)]
+    fn wrote_other(&mut self, written: Written) {
         let (current, count) = (
             mem::replace(&mut self.flush.current, Current::Nothing),
             written,
