@@ -40,6 +40,13 @@ fn open(wire: Wire, room: &str) -> Wire {
 
 impl Player {
     fn join(wire: Wire, room: &str, name: &str) -> Self {
+        let mut player = Self::at_the_door(wire, room, name);
+        player.until(|player| player.client.is_live());
+        player
+    }
+
+    /// Has not sent its first packet.
+    fn at_the_door(wire: Wire, room: &str, name: &str) -> Self {
         let join = Join {
             minor: 0,
             mode: Mode::Any,
@@ -49,16 +56,14 @@ impl Player {
             wishes: Pairs::EMPTY,
         };
         let mut client = Client::new(&join, KEPT);
-        let mut player = Self {
+        Self {
             link: client.open(0),
             client,
             wire: open(wire, room),
             start: Instant::now(),
             heard: Vec::new(),
             closed: None,
-        };
-        player.until(|player| player.client.is_live());
-        player
+        }
     }
 
     /// Another socket for the same player; the old one is dropped without a word.
@@ -187,6 +192,18 @@ fn who_does_not_ask_for_it_is_raw_and_the_two_keep_apart() {
     let _bob = Player::join(Wire::connect(relay.addr()), "lobby", "Bob");
     let mut raw = Wire::join(relay.addr(), "/rooms/lobby");
     assert_eq!(raw.next().close_code(), Some(4011));
+}
+
+#[test]
+fn no_more_rooms_than_the_operator_lets_there_be() {
+    let relay = Relay::start(&["--max-rooms", "1"]);
+    let mut ada = Player::join(Wire::connect(relay.addr()), "lobby", "Ada");
+    let mut bob = Player::at_the_door(Wire::connect(relay.addr()), "attic", "Bob");
+    bob.until(|player| player.closed.is_some());
+    assert_eq!(bob.closed, Some(1013));
+    let mut cy = Player::join(Wire::connect(relay.addr()), "lobby", "Cy");
+    ada.say("there is room here");
+    cy.hears(&["1: there is room here"]);
 }
 
 #[test]

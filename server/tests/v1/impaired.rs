@@ -241,6 +241,25 @@ fn what_is_held_back_leaves_before_the_end() {
 }
 
 #[test]
+fn the_answer_to_a_close_frame_is_held_back_too() {
+    let mut stage = stage();
+    let delay = Impairment {
+        delay: 300,
+        ..Impairment::default()
+    };
+    let (mut ada, mut bob) = pair(&mut stage, delay);
+    say(&mut stage, &mut bob, "bye");
+    stage.close(ada.wire, CloseCode::NORMAL);
+    stage.pass(299, 1);
+    assert_eq!(ada.news(&mut stage), [""; 0]);
+    assert!(stage.wires[ada.wire].closed.is_none());
+    stage.pass(1, 1);
+    assert_eq!(ada.news(&mut stage), ["2: bye"]);
+    let closed = stage.wires[ada.wire].closed.clone();
+    assert_eq!(closed.expect("an answer").0, 1000);
+}
+
+#[test]
 fn so_many_and_no_more() {
     let mut stage = stage();
     let delay = Impairment {

@@ -29,6 +29,8 @@ pub(crate) struct Wire {
     /// Bytes that its kernel still takes.
     pub(crate) space: usize,
     was_full: bool,
+    /// The relay has ended its side: its kernel takes nothing any more.
+    is_shut: bool,
     decoder: Decoder,
     is_open: bool,
     protocol: Option<&'static str>,
@@ -189,6 +191,7 @@ impl Stage {
             let wire = wire.expect("a slot has a wire");
             let written = shard.pending().with_slices(|slices| {
                 let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+                assert!(!wire.is_shut, "nothing is written after the end");
                 let taken = bytes.len().min(wire.space);
                 wire.space -= taken;
                 wire.down.extend_from_slice(&bytes[..taken]);
@@ -211,7 +214,10 @@ impl Stage {
         shard.take_actions(&mut actions);
         for action in actions {
             match action {
-                Action::ShutdownWrite(_) => {}
+                Action::ShutdownWrite(slot) => {
+                    let wire = wires.iter_mut().find(|wire| wire.slot == Some(slot));
+                    wire.expect("a slot has a wire").is_shut = true;
+                }
                 // Everything arrives.
                 Action::Weigh(slot) => shard.weighed(slot, 0),
                 Action::HandOff { .. } => panic!("{action:?}"),
