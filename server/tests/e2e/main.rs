@@ -17,6 +17,7 @@ mod logs;
 mod players;
 mod proxies;
 mod relay;
+mod second;
 mod secure;
 mod slow;
 mod startup;
