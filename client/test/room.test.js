@@ -98,6 +98,28 @@ test("a packet for who is gone is refused, by the number that send gave", limits
   assert.deepEqual((({ number, reason }) => [number, reason])(await refused), [number, "gone"]);
 });
 
+test("a bad network on request, where the relay offers that", limits, async (t) => {
+  const strict = await enter(t, await relay(t), "Ada");
+  const refused = happens(strict, "refused");
+  const number = strict.impair({ delay: 100 });
+  assert.deepEqual((({ number, reason }) => [number, reason])(await refused), [number, "not offered"]);
+
+  const address = await relay(t, "--allow-impairment");
+  const [ada, bob] = [await enter(t, address, "Ada"), await enter(t, address, "Bob")];
+  ada.impair({ delay: 150 });
+  // From here on: Bob hears it at once, and what he says then is late.
+  await upTo(ada, bob);
+  const said = performance.now();
+  await upTo(bob, ada);
+  assert.ok(performance.now() - said >= 145);
+  const away = happens(bob, "away");
+  const resumed = happens(ada, "resumed");
+  ada.impair({ cut: 1 });
+  assert.equal((await away).name, "Ada");
+  await resumed;
+  await upTo(bob, ada, "as before");
+});
+
 test("cut off in mid-game both ways, nothing is lost, doubled or out of order", limits, async (t) => {
   const address = await relay(t);
   const wire = await network(t, address);
