@@ -297,6 +297,7 @@ export class Client {
         break;
       case "SETTINGS":
       case "PROPERTIES":
+      case "STATE":
         if (!this.#answered || this.#state === "Resetting") throw new Violation(`${kind} before WELCOME`);
         break;
       default:

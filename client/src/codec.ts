@@ -2,7 +2,7 @@
 //
 // Must not know: what a session allows when. Invariant: a bundle is decoded whole or is Malformed.
 
-import { Malformed, PROPERTIES_MAX, Reader, utf8, Writer } from "./bytes.js";
+import { ID_MAX, Malformed, PROPERTIES_MAX, Reader, utf8, Writer } from "./bytes.js";
 import type { Bundle, Down, Payload, Property, Up } from "./packets.js";
 
 const LIST_MAX = 256;
@@ -32,6 +32,17 @@ function packet(kind: number, body: Reader): Down {
     };
   }
   switch (kind) {
+    case 0x10:
+    case 0x11:
+    case 0x12:
+    case 0x13: {
+      const [author, key] = [body.owner("the author"), body.varint("the key", ID_MAX)];
+      return { packet: "STATE", author, key, host: kind > 0x11, payload: payload(body, (kind & 1) !== 0) };
+    }
+    case 0x18:
+      return { packet: "REMOVED", author: body.owner("the author"), key: body.varint("the key", ID_MAX) };
+    case 0x19:
+      return { packet: "REMOVED_ALL" };
     case 0x20:
     case 0x21:
       return {
@@ -83,6 +94,10 @@ function packet(kind: number, body: Reader): Down {
         reason: body.varint("the reason"),
         detail: utf8("the detail", body.rest()),
       };
+    case 0x79: {
+      const [key, reason] = [body.varint("the key", ID_MAX), body.varint("the reason")];
+      return { packet: "REFUSED_STATE", key, reason, detail: utf8("the detail", body.rest()) };
+    }
     case 0x80:
       return { packet: "ACK", applied: body.varint("applied") };
     case 0x88:
@@ -164,6 +179,18 @@ function write(packet: Up): number {
         body.value(key, value);
       });
       return 0x58;
+    case "STATE":
+      body.varint("a key", packet.key, ID_MAX);
+      body.payload(packet.payload);
+      return 0x38 + (typeof packet.payload === "string" ? 1 : 0) + (packet.room ? 2 : 0);
+    case "DELETE":
+      body.varint("a key", packet.key, ID_MAX);
+      return packet.room ? 0x42 : 0x40;
+    case "AUDIENCE":
+      body.varint("a key", packet.key, ID_MAX);
+      body.varint("the flags", packet.flags, 15);
+      if ((packet.flags & 3) === 2) body.varint("a group", packet.group!, ID_MAX);
+      return 0x70;
     case "PING":
       body.varint("the echo", packet.echo);
       body.varint("the trip", packet.trip);

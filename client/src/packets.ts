@@ -1,7 +1,7 @@
 // The packets of roomcast.v1 as values: their names and fields are those of docs/PROTOCOL.md.
 //
-// Must not know: sockets, time, what a session allows when. What belongs to the second part of the protocol (states,
-// groups, hosts, snapshots, ticks) is missing here; as a kind down it is UNKNOWN, which every client skips.
+// Must not know: sockets, time, what a session allows when. Of the second part of the protocol only states
+// are here; what belongs to groups, hosts, snapshots and ticks is UNKNOWN as a kind down, which every client skips.
 
 /** What players send each other: text, or bytes. Bytes that were received are a view of the message they came in. */
 export type Payload = string | Uint8Array;
@@ -28,6 +28,10 @@ export interface Change {
 /** A packet from the relay. */
 export type Down =
   | { packet: "EVENT"; author: number; host: boolean; addressed: boolean; payload: Payload }
+  | { packet: "STATE"; author: number; key: number; host: boolean; payload: Payload }
+  | { packet: "REMOVED"; author: number; key: number }
+  /** Of all keys: those that have a value follow. */
+  | { packet: "REMOVED_ALL" }
   | {
       packet: "WELCOME";
       created: boolean;
@@ -52,6 +56,7 @@ export type Down =
   | { packet: "RESUMED"; applied: number; time: number }
   | { packet: "RESET"; reason: number }
   | { packet: "REFUSED"; number: number; reason: number; detail: string }
+  | { packet: "REFUSED_STATE"; key: number; reason: number; detail: string }
   | { packet: "ACK"; applied: number }
   | { packet: "PONG"; echo: number; time: number }
   | { packet: "KEEPALIVE"; time: number }
@@ -76,6 +81,8 @@ export type Numbered =
   | ({ packet: "EVENT_LIST"; to: number[] } & Sent)
   | { packet: "LEAVE" }
   | { packet: "PROPERTIES"; owner: number; changes: Change[] }
+  /** `flags`: 0 others, 1 all, 2 a group, 3 the host; + 4: it stays when its author leaves; + 8: the key is the room's. */
+  | { packet: "AUDIENCE"; key: number; flags: number; group?: number }
   | { packet: "IMPAIR"; delay: number; jitter: number; rate: number; cut: number };
 
 export interface Join {
@@ -91,5 +98,10 @@ export interface Join {
   wishes: Pairs;
 }
 
+/** What takes the place of what was said of its key before. `room`: the key is the room's. */
+export type Stated =
+  | { packet: "STATE"; key: number; room: boolean; payload: Payload }
+  | { packet: "DELETE"; key: number; room: boolean };
+
 /** A packet to the relay. */
-export type Up = Numbered | Join | { packet: "PING"; echo: number; trip: number };
+export type Up = Numbered | Join | Stated | { packet: "PING"; echo: number; trip: number };

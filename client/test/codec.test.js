@@ -51,6 +51,10 @@ test("what the protocol has no place for is refused in words", () => {
     [{ packet: "PROPERTIES", owner: 0, changes: [] }, /0 properties/],
     [{ packet: "PROPERTIES", owner: 0, changes: [{ ...change, value: "x".repeat(4097) }] }, /4097 bytes/],
     [{ packet: "PROPERTIES", owner: 0, changes: Array.from({ length: 65 }, (_, i) => ({ ...change, key: `${i}` })) }, /65/],
+    [{ packet: "STATE", key: 2 ** 32, room: false, payload: "" }, /4294967295/],
+    [{ packet: "DELETE", key: -1, room: false }, /4294967295/],
+    [{ packet: "AUDIENCE", key: 1, flags: 16 }, /15/],
+    [{ packet: "AUDIENCE", key: 1, flags: 2 }, /a group/],
     [{ packet: "IMPAIR", delay: 10_001, jitter: 0, rate: 0, cut: 0 }, /10000/],
   ]) {
     assert.throws(() => encode(packet), (error) => error instanceof RangeError && words.test(error.message), `${words}`);

@@ -93,7 +93,12 @@ pub(super) fn client(mut data: &[u8]) {
             }
             3 => {
                 let len = usize::from(byte(&mut data).unwrap_or(0));
-                let _ = client.event(Audience::All, Payload::Bytes(&[7; 255][..len]), false);
+                let payload = Payload::Bytes(&[7; 255][..len]);
+                let _ = match step / 8 % 4 {
+                    0 => client.state(u32::from(step) / 32, false, payload),
+                    1 => client.delete(u32::from(step) / 32, false),
+                    _ => client.event(Audience::All, payload, false).map(|_| ()),
+                };
             }
             4 => {
                 let mut message = Vec::new();

@@ -126,6 +126,12 @@ pub(super) fn write_packet(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut V
     }
 }
 
+/// Bytes of a varint.
+pub(super) const fn varint_len(number: u64) -> usize {
+    let bits = 64 - (number | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
 pub(super) fn write_owner(out: &mut Vec<u8>, owner: Owner) {
     write_varint(out, owner.map_or(0, |id| u64::from(id.get())));
 }
@@ -210,13 +216,16 @@ impl<'a> Reader<'a> {
 
     /// A player, or the room.
     pub(super) fn owner(&mut self, field: &'static str) -> Result<Owner, Fault> {
-        Ok(PlayerId::new(
-            self.bounded(u64::from(u32::MAX), field)? as u32
-        ))
+        Ok(PlayerId::new(self.u32(field)?))
     }
 
     pub(super) fn player(&mut self, field: &'static str) -> Result<PlayerId, Fault> {
         self.owner(field)?.ok_or(Fault::NoPlayer(field))
+    }
+
+    /// The key of a state, or a group.
+    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, Fault> {
+        Ok(self.bounded(u64::from(u32::MAX), field)? as u32)
     }
 
     /// A name, which may be none.

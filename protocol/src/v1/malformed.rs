@@ -57,6 +57,9 @@ pub enum Fault {
     /// A mode that does not exist.
     #[error("no such mode: {0}")]
     UnknownMode(u8),
+    /// Flags of which one does not exist.
+    #[error("no such flags: {0}")]
+    UnknownFlags(u8),
     /// A cursor, and no token that it could belong to.
     #[error("a cursor without a token")]
     CursorWithoutToken,

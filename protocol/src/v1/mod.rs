@@ -6,8 +6,8 @@
 //! Invariant: no bytes make anything in here panic; what is decoded borrows from the message and allocates nothing;
 //! there is one encoding of everything, and decoding refuses every other.
 //!
-//! Only the first part of the protocol is here. The rest of `docs/PROTOCOL.md` is to a client a kind that it skips, and
-//! to a relay a kind that it refuses.
+//! Of the second part of the protocol only states are here. The rest of `docs/PROTOCOL.md` is to a client a kind that it
+//! skips, and to a relay a kind that it refuses.
 
 mod bytes;
 pub mod client;
@@ -48,6 +48,9 @@ pub const IDS_MAX: usize = 256;
 
 /// Bytes of a bundle that has more than one packet, at most.
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024;
+
+/// The key of a state.
+pub type Key = u32;
 
 /// Milliseconds by which impairment delays, at most, and as many again by jitter.
 pub const DELAY_MS_MAX: u64 = 10_000;

@@ -21,6 +21,14 @@ pub mod limit {
     pub const PROPERTIES: u64 = 8;
     /// Bytes of the keys and values of one owner.
     pub const PROPERTY_BYTES: u64 = 10;
+    /// Keys of one player's states.
+    pub const KEYS: u64 = 12;
+    /// Bytes of the values of one player's states.
+    pub const STATE_BYTES: u64 = 14;
+    /// Keys of the room's own states.
+    pub const ROOM_KEYS: u64 = 16;
+    /// Bytes of the values of the room's own states.
+    pub const ROOM_STATE_BYTES: u64 = 18;
 }
 
 /// Keys of the settings of a room.
@@ -33,6 +41,8 @@ pub mod setting {
     pub const PROPERTIES_BY_ALL: u64 = 6;
     /// Whether raw players are let in too (1).
     pub const RAW: u64 = 8;
+    /// Whether all may write keys of the room (1), or its host alone (0).
+    pub const KEYS_BY_ALL: u64 = 16;
 }
 
 /// What a key has.

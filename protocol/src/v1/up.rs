@@ -17,10 +17,10 @@
 //! # Ok::<(), roomcast_protocol::v1::Malformed>(())
 //! ```
 
-use super::bytes::{Reader, write_head, write_owner, write_packet};
+use super::bytes::{Reader, varint_len, write_head, write_owner, write_packet};
 use super::list::{Change, List, Property};
 use super::{
-    CUT_MS_MAX, DELAY_MS_MAX, Fault, Life, Malformed, NUMBER_MAX, Name, Owner, Pairs, Payload,
+    CUT_MS_MAX, DELAY_MS_MAX, Fault, Key, Life, Malformed, NUMBER_MAX, Name, Owner, Pairs, Payload,
     PlayerId, Token, write_varint,
 };
 
@@ -29,19 +29,28 @@ mod kind {
     pub(super) const ALL: u8 = 0x10;
     pub(super) const ONE: u8 = 0x18;
     pub(super) const LIST: u8 = 0x20;
+    pub(super) const STATE: u8 = 0x38;
+    pub(super) const DELETE: u8 = 0x40;
     pub(super) const JOIN: u8 = 0x48;
     pub(super) const LEAVE: u8 = 0x50;
     pub(super) const PROPERTIES: u8 = 0x58;
     pub(super) const PING: u8 = 0x60;
     pub(super) const IMPAIR: u8 = 0x68;
+    pub(super) const AUDIENCE: u8 = 0x70;
 
-    /// Of an event: its payload is text.
+    /// Of an event or state: its payload is text.
     pub(super) const TEXT: u8 = 1;
     /// Of an event: it need not arrive.
     pub(super) const DROPPABLE: u8 = 2;
+    /// Of a state or its end: its key is the room's.
+    pub(super) const ROOM: u8 = 2;
     /// Of a join.
     pub(super) const TOKEN: u8 = 1;
     pub(super) const CURSOR: u8 = 2;
+    /// Of an audience, in its body: who it is, and the rest.
+    pub(super) const TO: u8 = 3;
+    pub(super) const STAYS: u8 = 4;
+    pub(super) const ROOM_KEY: u8 = 8;
 }
 
 /// A packet from a client.
@@ -57,6 +66,24 @@ pub enum Packet<'a> {
         /// What it says.
         payload: Payload<'a>,
     },
+    /// The newest value under a key.
+    State {
+        /// Its key.
+        key: Key,
+        /// Whether the key is the room's, and not the sender's.
+        room: bool,
+        /// The value.
+        payload: Payload<'a>,
+    },
+    /// A key has no value any more.
+    Delete {
+        /// The key.
+        key: Key,
+        /// Whether it is the room's.
+        room: bool,
+    },
+    /// Who gets a key from now on.
+    Audience(KeyAudience),
     /// The first packet of a connection.
     Join(Join<'a>),
     /// The player goes.
@@ -91,6 +118,32 @@ pub enum Audience<'a> {
     One(PlayerId),
     /// These players, ascending, at least one.
     List(List<'a, PlayerId>),
+}
+
+/// Who gets a key from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KeyAudience {
+    /// The key.
+    pub key: Key,
+    /// Whether it is the room's.
+    pub room: bool,
+    /// Who gets it.
+    pub to: StateAudience,
+    /// Whether it is the room's once its author has left.
+    pub stays: bool,
+}
+
+/// Who gets a state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum StateAudience {
+    /// All but its author: what holds unless something else is said.
+    Others,
+    /// All.
+    All,
+    /// The members of a group.
+    Group(u32),
+    /// The room's host.
+    Host,
 }
 
 /// Who wants in.
@@ -194,6 +247,9 @@ impl<'a> Packet<'a> {
                 Audience::One(_) => "EVENT_ONE",
                 Audience::List(_) => "EVENT_LIST",
             },
+            Self::State { .. } => "STATE",
+            Self::Delete { .. } => "DELETE",
+            Self::Audience(_) => "AUDIENCE",
             Self::Join(_) => "JOIN",
             Self::Leave => "LEAVE",
             Self::Properties { .. } => "PROPERTIES",
@@ -206,8 +262,12 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub const fn is_numbered(&self) -> bool {
         match self {
-            Self::Event { .. } | Self::Leave | Self::Properties { .. } | Self::Impair(_) => true,
-            Self::Join(_) | Self::Ping { .. } => false,
+            Self::Event { .. }
+            | Self::Leave
+            | Self::Properties { .. }
+            | Self::Impair(_)
+            | Self::Audience(_) => true,
+            Self::Join(_) | Self::Ping { .. } | Self::State { .. } | Self::Delete { .. } => false,
         }
     }
 
@@ -219,6 +279,20 @@ impl<'a> Packet<'a> {
                 droppable,
                 payload,
             } => encode_event(out, to, droppable, payload),
+            Self::State { key, room, payload } => {
+                let text = if payload.is_text() { kind::TEXT } else { 0 };
+                let bytes = payload.bytes();
+                let len = varint_len(u64::from(key)) + bytes.len();
+                write_head(out, kind::STATE | text | of_room(room), len);
+                write_varint(out, u64::from(key));
+                out.extend_from_slice(bytes);
+            }
+            Self::Delete { key, room } => write_packet(out, kind::DELETE | of_room(room), |out| {
+                write_varint(out, u64::from(key));
+            }),
+            Self::Audience(audience) => {
+                write_packet(out, kind::AUDIENCE, |out| audience.write(out));
+            }
             Self::Join(join) => join.encode(out),
             Self::Leave => write_head(out, kind::LEAVE, 0),
             Self::Properties { owner, changes } => write_packet(out, kind::PROPERTIES, |out| {
@@ -247,6 +321,16 @@ impl<'a> Packet<'a> {
 
     fn read(kind: u8, body: &mut Reader<'a>) -> Result<Self, Fault> {
         Ok(match kind & !7 {
+            kind::STATE => Self::State {
+                key: body.u32("the key")?,
+                room: kind & kind::ROOM != 0,
+                payload: Payload::new(body.rest(), kind & kind::TEXT != 0)?,
+            },
+            kind::DELETE => Self::Delete {
+                key: body.u32("the key")?,
+                room: kind & kind::ROOM != 0,
+            },
+            kind::AUDIENCE => Self::Audience(KeyAudience::read(body)?),
             kind::JOIN => Self::Join(Join::read(kind, body)?),
             kind::LEAVE => Self::Leave,
             kind::PROPERTIES => Self::Properties {
@@ -284,6 +368,9 @@ const fn name_of(kind: u8) -> Option<&'static str> {
         (kind::ALL, 0..4) => "EVENT_ALL",
         (kind::ONE, 0..4) => "EVENT_ONE",
         (kind::LIST, 0..4) => "EVENT_LIST",
+        (kind::STATE, 0..4) => "STATE",
+        (kind::DELETE, 0 | kind::ROOM) => "DELETE",
+        (kind::AUDIENCE, 0) => "AUDIENCE",
         (kind::JOIN, 0..4) => "JOIN",
         (kind::LEAVE, 0) => "LEAVE",
         (kind::PROPERTIES, 0) => "PROPERTIES",
@@ -316,6 +403,46 @@ fn encode_event(out: &mut Vec<u8>, to: Audience<'_>, droppable: bool, payload: P
         }
     }
     out.extend_from_slice(bytes);
+}
+
+const fn of_room(room: bool) -> u8 {
+    if room { kind::ROOM } else { 0 }
+}
+
+impl KeyAudience {
+    fn read(body: &mut Reader<'_>) -> Result<Self, Fault> {
+        let key = body.u32("the key")?;
+        let flags = body.u8("the flags")?;
+        if flags & !(kind::TO | kind::STAYS | kind::ROOM_KEY) != 0 {
+            return Err(Fault::UnknownFlags(flags));
+        }
+        Ok(Self {
+            key,
+            room: flags & kind::ROOM_KEY != 0,
+            to: match flags & kind::TO {
+                0 => StateAudience::Others,
+                1 => StateAudience::All,
+                2 => StateAudience::Group(body.u32("the group")?),
+                _ => StateAudience::Host,
+            },
+            stays: flags & kind::STAYS != 0,
+        })
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        write_varint(out, u64::from(self.key));
+        let (to, group) = match self.to {
+            StateAudience::Others => (0, None),
+            StateAudience::All => (1, None),
+            StateAudience::Group(group) => (2, Some(group)),
+            StateAudience::Host => (3, None),
+        };
+        let stays = if self.stays { kind::STAYS } else { 0 };
+        out.push(to | stays | if self.room { kind::ROOM_KEY } else { 0 });
+        if let Some(group) = group {
+            write_varint(out, u64::from(group));
+        }
+    }
 }
 
 impl Impairment {

@@ -1,4 +1,4 @@
-"""The codec of roomcast.v1, first part, written from docs/PROTOCOL.md and nothing else.
+"""The codec of roomcast.v1, first part and states, written from docs/PROTOCOL.md and nothing else.
 
 A message is bytes; what it means is a list of dicts (up), or a dict of `covered` and such a list (down). Payloads and
 values are {"text": "…"} or {"hex": "…"}; a deleted value is None.
@@ -175,9 +175,11 @@ def packet(kind, body):
 
 # Section 4: packets down.
 
-FLAGS_DOWN = {"EVENT": 7, "WELCOME": 1, "PLAYER": 1}
+FLAGS_DOWN = {"EVENT": 7, "STATE": 3, "REMOVED": 1, "WELCOME": 1, "PLAYER": 1, "REFUSED": 1}
 FAMILIES_DOWN = {
     0x08: "EVENT",
+    0x10: "STATE",
+    0x18: "REMOVED",
     0x20: "WELCOME",
     0x28: "SETTINGS",
     0x30: "PLAYER",
@@ -194,16 +196,29 @@ FAMILIES_DOWN = {
     0x88: "PONG",
     0x90: "KEEPALIVE",
 }
-KINDS_DOWN = {name: kind for kind, name in FAMILIES_DOWN.items()}
+KINDS_DOWN = {name: kind for kind, name in FAMILIES_DOWN.items()} | {"REMOVED_ALL": 0x19, "REFUSED_STATE": 0x79}
 
 
 def read_down(kind, body):
     name = FAMILIES_DOWN.get(kind & ~7)
     if name is None or kind & 7 & ~FLAGS_DOWN.get(name, 0):
         return {"packet": "UNKNOWN", "kind": kind, "body": body.hex()}
+    name = {0x19: "REMOVED_ALL", 0x79: "REFUSED_STATE"}.get(kind, name)
     r = Reader(body)
     p = {"packet": name}
-    if name == "EVENT":
+    if name == "STATE":
+        p["host"] = bool(kind & 2)
+        p["author"] = r.id(room=True)
+        p["key"] = r.varint(ID_MAX)
+        p["payload"] = payload(r.rest(), kind & 1)
+    elif name == "REMOVED":
+        p["author"] = r.id(room=True)
+        p["key"] = r.varint(ID_MAX)
+    elif name == "REFUSED_STATE":
+        p["key"] = r.varint(ID_MAX)
+        p["reason"] = r.varint()
+        p["detail"] = utf8(r.rest())
+    elif name == "EVENT":
         p["host"] = bool(kind & 2)
         p["addressed"] = bool(kind & 4)
         p["author"] = r.id()
@@ -266,7 +281,14 @@ def write_down(p):
     if name == "UNKNOWN":
         return packet(p["kind"], bytes.fromhex(p["body"]))
     kind = KINDS_DOWN[name]
-    if name == "EVENT":
+    if name == "STATE":
+        kind += ("text" in p["payload"]) + 2 * p["host"]
+        body = varint(p["author"]) + varint(p["key"]) + raw(p["payload"])
+    elif name == "REMOVED":
+        body = varint(p["author"]) + varint(p["key"])
+    elif name == "REFUSED_STATE":
+        body = varint(p["key"]) + varint(p["reason"]) + p["detail"].encode()
+    elif name == "EVENT":
         kind += ("text" in p["payload"]) + 2 * p["host"] + 4 * p["addressed"]
         body = varint(p["author"]) + raw(p["payload"])
     elif name == "WELCOME":
@@ -279,7 +301,7 @@ def write_down(p):
     elif name == "PLAYER":
         kind += p["away"]
         body = varint(p["id"]) + text(p["name"])
-    elif name == "READY":
+    elif name in ("READY", "REMOVED_ALL"):
         body = b""
     elif name == "JOINED":
         body = varint(p["id"]) + text(p["name"]) + encode_changes(p["properties"], "version")
@@ -306,17 +328,20 @@ def write_down(p):
 
 # Section 5: packets up.
 
-FLAGS_UP = {"EVENT_OTHERS": 3, "EVENT_ALL": 3, "EVENT_ONE": 3, "EVENT_LIST": 3, "JOIN": 3}
+FLAGS_UP = {"EVENT_OTHERS": 3, "EVENT_ALL": 3, "EVENT_ONE": 3, "EVENT_LIST": 3, "JOIN": 3, "STATE": 3, "DELETE": 2}
 FAMILIES_UP = {
     0x08: "EVENT_OTHERS",
     0x10: "EVENT_ALL",
     0x18: "EVENT_ONE",
     0x20: "EVENT_LIST",
+    0x38: "STATE",
+    0x40: "DELETE",
     0x48: "JOIN",
     0x50: "LEAVE",
     0x58: "PROPERTIES",
     0x60: "PING",
     0x68: "IMPAIR",
+    0x70: "AUDIENCE",
 }
 KINDS_UP = {name: kind for kind, name in FAMILIES_UP.items()}
 
@@ -339,6 +364,20 @@ def read_up(kind, body):
             if any(a >= b for a, b in zip(p["to"], p["to"][1:])):
                 raise Malformed("ids do not ascend")
         p["payload"] = payload(r.rest(), kind & 1)
+    elif name == "STATE":
+        p["room"] = bool(kind & 2)
+        p["key"] = r.varint(ID_MAX)
+        p["payload"] = payload(r.rest(), kind & 1)
+    elif name == "DELETE":
+        p["room"] = bool(kind & 2)
+        p["key"] = r.varint(ID_MAX)
+    elif name == "AUDIENCE":
+        p["key"] = r.varint(ID_MAX)
+        p["flags"] = r.u8()
+        if p["flags"] > 15:
+            raise Malformed("an unknown flag")
+        if p["flags"] & 3 == 2:
+            p["group"] = r.varint(ID_MAX)
     elif name == "JOIN":
         if kind & 3 == 2:
             raise Malformed("a cursor without a token")
@@ -383,6 +422,16 @@ def write_up(p):
         elif name == "EVENT_LIST":
             body = varint(len(p["to"])) + b"".join(map(varint, p["to"]))
         body += raw(p["payload"])
+    elif name == "STATE":
+        kind += ("text" in p["payload"]) + 2 * p["room"]
+        body = varint(p["key"]) + raw(p["payload"])
+    elif name == "DELETE":
+        kind += 2 * p["room"]
+        body = varint(p["key"])
+    elif name == "AUDIENCE":
+        body = varint(p["key"]) + bytes([p["flags"]])
+        if "group" in p:
+            body += varint(p["group"])
     elif name == "JOIN":
         body = varint(p["minor"]) + bytes([p["mode"]])
         if "token" in p:

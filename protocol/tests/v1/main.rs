@@ -9,4 +9,5 @@ mod properties;
 mod python;
 mod relay;
 mod session;
+mod states;
 mod vectors;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use roomcast_protocol::v1::down::{self, Bundle};
-use roomcast_protocol::v1::up::{self, Audience, Mode};
+use roomcast_protocol::v1::up::{self, Audience, Mode, StateAudience};
 use roomcast_protocol::v1::{
     Change, Changed, Guard, List, Malformed, Owner, PairValue, Pairs, Payload, PlayerId, Property,
 };
@@ -99,6 +99,28 @@ pub(crate) fn of_up(packet: &up::Packet<'_>) -> Value {
                 _ => event,
             }
         }
+        up::Packet::State {
+            key,
+            room,
+            payload: said,
+        } => {
+            json!({ "key": key, "room": room, "payload": payload(said) })
+        }
+        up::Packet::Delete { key, room } => json!({ "key": key, "room": room }),
+        up::Packet::Audience(audience) => {
+            let to = match audience.to {
+                StateAudience::Others => 0,
+                StateAudience::All => 1,
+                StateAudience::Group(_) => 2,
+                StateAudience::Host => 3,
+            };
+            let flags = to + 4 * u8::from(audience.stays) + 8 * u8::from(audience.room);
+            let fields = json!({ "key": audience.key, "flags": flags });
+            match audience.to {
+                StateAudience::Group(group) => with(fields, json!({ "group": group })),
+                _ => fields,
+            }
+        }
         up::Packet::Join(join) => {
             let mut fields = json!({
                 "minor": join.minor,
@@ -143,6 +165,20 @@ pub(crate) fn of_down(packet: &down::Packet<'_>) -> Value {
         } => {
             json!({ "author": author, "payload": payload(said), "host": by_host, "addressed": addressed })
         }
+        down::Packet::State {
+            author,
+            key,
+            payload: said,
+            by_host,
+        } => {
+            json!({ "author": owner(author), "key": key, "payload": payload(said), "host": by_host })
+        }
+        down::Packet::Removed { author, key } => json!({ "author": owner(author), "key": key }),
+        down::Packet::RefusedState {
+            key,
+            reason,
+            detail,
+        } => json!({ "key": key, "reason": reason, "detail": detail }),
         down::Packet::Welcome(welcome) => json!({
             "created": welcome.created,
             "minor": welcome.minor,
@@ -159,7 +195,7 @@ pub(crate) fn of_down(packet: &down::Packet<'_>) -> Value {
         down::Packet::Player { id, name, away } => {
             json!({ "id": id, "name": name.as_str(), "away": away })
         }
-        down::Packet::Ready => json!({}),
+        down::Packet::Ready | down::Packet::RemovedAll => json!({}),
         down::Packet::Joined {
             id,
             name,

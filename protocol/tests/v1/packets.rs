@@ -1,6 +1,8 @@
 //! Packets of every kind, at the edges of what they may hold.
 
-use roomcast_protocol::v1::up::{self, Audience, Back, Cursor, Impairment, Join, Mode};
+use roomcast_protocol::v1::up::{
+    self, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode, StateAudience,
+};
 use roomcast_protocol::v1::{
     Change, Changed, Guard, Life, List, Name, PairValue, Pairs, Payload, PlayerId, Property, Token,
     down, limit, setting,
@@ -55,6 +57,7 @@ pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
             );
         }
     }
+    each_state_up(with);
     each_join(with);
     with("leave", &up::Packet::Leave);
     let mut changes = Vec::new();
@@ -101,6 +104,63 @@ pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
     }
 }
 
+fn each_state_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
+    let long = [7; 127];
+    for (what, key, room, payload) in [
+        ("a state of nothing", 0, false, Payload::Bytes(&[][..])),
+        ("a state", 127, false, Payload::Bytes(&[0, 0xff, 0x80])),
+        ("a state of text", 128, false, Payload::Text("grüß dich 🎲")),
+        (
+            "a state of 127 bytes",
+            u32::MAX,
+            false,
+            Payload::Bytes(&long),
+        ),
+        ("a state of the room", 1, true, Payload::Text("desert")),
+    ] {
+        with(what, &up::Packet::State { key, room, payload });
+    }
+    for (what, key, room) in [
+        ("delete", 0, false),
+        ("delete of the room's", u32::MAX, true),
+    ] {
+        with(what, &up::Packet::Delete { key, room });
+    }
+    for (what, key, room, to, stays) in [
+        (
+            "audience: the others",
+            0,
+            false,
+            StateAudience::Others,
+            false,
+        ),
+        ("audience: all", 128, false, StateAudience::All, true),
+        (
+            "audience: a group",
+            1,
+            false,
+            StateAudience::Group(0),
+            false,
+        ),
+        (
+            "audience of the room's: a group",
+            u32::MAX,
+            true,
+            StateAudience::Group(u32::MAX),
+            false,
+        ),
+        ("audience: the host", 7, false, StateAudience::Host, true),
+    ] {
+        let audience = KeyAudience {
+            key,
+            room,
+            to,
+            stays,
+        };
+        with(what, &up::Packet::Audience(audience));
+    }
+}
+
 fn each_join(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
     let longest = "ß".repeat(32);
     let value = [1; 4096];
@@ -130,6 +190,7 @@ fn each_join(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
             (setting::PLAYERS_MAX, PairValue::Number(8)),
             (setting::GRACE_MS, PairValue::Number(30_000)),
             (setting::PROPERTIES_BY_ALL, PairValue::Number(0)),
+            (setting::KEYS_BY_ALL, PairValue::Number(1)),
             (1001, PairValue::Bytes(&[])),
         ],
         &mut wishes,
@@ -236,6 +297,45 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
             },
         );
     }
+    for (what, author, key, payload, by_host) in [
+        (
+            "state",
+            Some(id(1)),
+            0,
+            Payload::Bytes(&[1, 2, 3][..]),
+            false,
+        ),
+        (
+            "state of text",
+            Some(id(128)),
+            127,
+            Payload::Text("grüß dich 🎲"),
+            false,
+        ),
+        ("state of the room", None, 128, Payload::Bytes(&[]), false),
+        (
+            "state by the host",
+            Some(id(u32::MAX)),
+            u32::MAX,
+            Payload::Text(""),
+            true,
+        ),
+        ("long state", Some(id(2)), 3, Payload::Bytes(&long), false),
+    ] {
+        with(
+            what,
+            &down::Packet::State {
+                author,
+                key,
+                payload,
+                by_host,
+            },
+        );
+    }
+    for (author, key) in [(None, 0), (Some(id(300)), u32::MAX)] {
+        with("removed", &down::Packet::Removed { author, key });
+    }
+    with("all removed", &down::Packet::RemovedAll);
     let mut limits = Vec::new();
     let limits = Pairs::encode(
         [
@@ -244,6 +344,10 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
             (limit::PACKETS_BURST, PairValue::Number(240)),
             (limit::PROPERTIES, PairValue::Number(64)),
             (limit::PROPERTY_BYTES, PairValue::Number(MOST)),
+            (limit::KEYS, PairValue::Number(64)),
+            (limit::STATE_BYTES, PairValue::Number(16_384)),
+            (limit::ROOM_KEYS, PairValue::Number(1_024)),
+            (limit::ROOM_STATE_BYTES, PairValue::Number(262_144)),
             (1001, PairValue::Bytes(&[1, 2])),
         ],
         &mut limits,
@@ -354,6 +458,16 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
             },
         );
     }
+    for (key, reason, detail) in [(0, 5, ""), (u32::MAX, 4, "too many keys: 64 at most")] {
+        with(
+            "refused, a state",
+            &down::Packet::RefusedState {
+                key,
+                reason,
+                detail,
+            },
+        );
+    }
     with("acknowledgement", &down::Packet::Ack { applied: 128 });
     with(
         "pong",
@@ -365,7 +479,7 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
     with("keep-alive", &down::Packet::KeepAlive { time: 50_000_000 });
     for (kind, body) in [
         (0x00, &[][..]),
-        (0x12, b"a state"),
+        (0x9a, b"of a host"),
         (0x39, b""),
         (0x89, &[0; 4]),
         (0xff, &long),

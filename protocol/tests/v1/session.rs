@@ -273,7 +273,7 @@ fn joins_and_speaks() -> Script {
     script.transmits();
     assert_eq!(script.client.unacknowledged(), 3);
     let unknown = Packet::Unknown {
-        kind: 0x10,
+        kind: 0x98,
         body: &[1, 2, 3],
     };
     let gone = Packet::Refused {

@@ -120,7 +120,30 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("up", "an empty message", ""),
     ("up", "a kind without a length", "50"),
     ("up", "a kind that nobody has", "00 00"),
-    ("up", "a kind of the second part", "38 02 01 00"),
+    ("up", "a kind of the second part", "88 02 01 01"),
+    (
+        "up",
+        "a state as host, of the second part",
+        "3c 03 01 01 61",
+    ),
+    ("up", "a state without a key", "38 00"),
+    ("up", "a key beyond 32 bits", "38 05 80 80 80 80 10"),
+    ("up", "a key in a longer form", "38 02 81 00"),
+    ("up", "a state of text that is not UTF-8", "39 02 01 ff"),
+    ("up", "a delete of text", "41 01 01"),
+    ("up", "a delete with more", "40 02 01 00"),
+    ("up", "an audience without flags", "70 01 01"),
+    (
+        "up",
+        "an audience with a flag that nobody has",
+        "70 02 01 10",
+    ),
+    ("up", "an audience without its group", "70 02 01 02"),
+    (
+        "up",
+        "an audience with a group that is none",
+        "70 03 01 01 07",
+    ),
     ("up", "an event as host, of the second part", "0c 01 01"),
     ("up", "a leave with a flag", "51 00"),
     ("up", "a kind that is the relay's", "90 01 00"),
@@ -251,6 +274,16 @@ const MALFORMED: &[(&str, &str, &str)] = &[
         "an event of text that is not UTF-8",
         "00 09 02 01 ff",
     ),
+    ("down", "a state without a key", "00 10 01 01"),
+    (
+        "down",
+        "a state of text that is not UTF-8",
+        "00 11 03 01 01 ff",
+    ),
+    ("down", "removed without a key", "00 18 01 01"),
+    ("down", "removed with more", "00 18 03 01 01 00"),
+    ("down", "all removed with a key", "00 19 01 01"),
+    ("down", "a refused state in bad UTF-8", "00 79 03 00 01 ff"),
     ("down", "a welcome that ends too early", "00 20 03 00 00 08"),
     (
         "down",
@@ -293,7 +326,36 @@ fn vectors_that_are_malformed() {
     committed("malformed.json", &vectors);
 }
 
-/// What the issue allows a state or event to cost, for payloads and ids under 128.
+/// What a state may cost, for payloads, ids and keys under 128.
+#[test]
+fn a_state_costs_at_most_five_bytes() {
+    for len in 0..128 {
+        let payload = roomcast_protocol::v1::Payload::Bytes(&[7; 128][..len]);
+        let (mut down, mut up) = (Vec::new(), Vec::new());
+        down::Packet::State {
+            author: Some(crate::packets::id(127)),
+            key: 127,
+            payload,
+            by_host: true,
+        }
+        .encode(&mut down);
+        let state = up::Packet::State {
+            key: 127,
+            room: true,
+            payload,
+        };
+        state.encode(&mut up);
+        let down_more = if len < 126 { 4 } else { 5 };
+        let up_more = if len < 127 { 3 } else { 4 };
+        assert_eq!(
+            (down.len() - len, up.len() - len),
+            (down_more, up_more),
+            "{len} bytes"
+        );
+    }
+}
+
+/// What an event may cost, for payloads and ids under 128.
 #[test]
 fn an_event_costs_at_most_five_bytes() {
     for len in 0..128 {

@@ -53,6 +53,8 @@ pub(super) struct Backlog {
     sent_to: usize,
     /// How many were ever sent since they were numbered: only those can have been applied.
     once_sent: u64,
+    /// How many were ever taken, of whichever player.
+    taken: u64,
 }
 
 impl Backlog {
@@ -66,6 +68,7 @@ impl Backlog {
             sent: 0,
             sent_to: 0,
             once_sent: 0,
+            taken: 0,
         }
     }
 
@@ -74,12 +77,17 @@ impl Backlog {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        self.unsent() > 0
+        self.sent < self.lens.len()
     }
 
-    /// How many the present connection has not been sent.
-    pub(super) fn unsent(&self) -> usize {
-        self.lens.len() - self.sent
+    /// How many were ever taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How many of these the present connection has been sent, or are done with.
+    pub(super) fn written(&self) -> u64 {
+        self.taken - (self.lens.len() - self.sent) as u64
     }
 
     /// Takes a packet and answers its number.
@@ -105,6 +113,7 @@ impl Backlog {
             return Err(refused);
         }
         self.lens.push_back(len);
+        self.taken += 1;
         Ok(self.first + self.lens.len() as u64 - 1)
     }
 
@@ -113,6 +122,7 @@ impl Backlog {
         let before = self.bytes.len();
         packet.encode(&mut self.bytes);
         self.lens.push_back(self.bytes.len() - before);
+        self.taken += 1;
     }
 
     /// Forgets those before number `applied`; false if that can't be.
@@ -155,7 +165,10 @@ impl Backlog {
     /// Somebody else's numbers: drops all, and answers how many there were.
     pub(super) fn restart(&mut self, applied: u64) -> usize {
         let dropped = self.lens.len();
-        *self = Self::new(self.kept);
+        *self = Self {
+            taken: self.taken,
+            ..Self::new(self.kept)
+        };
         self.number_from(applied);
         dropped
     }

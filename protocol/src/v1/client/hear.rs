@@ -47,7 +47,10 @@ impl Client {
             match packet {
                 Packet::Unknown { .. } => continue,
                 Packet::KeepAlive { time } => self.clock.stated(time),
-                Packet::Pong { echo, time } => self.clock.answered(echo, time, now),
+                Packet::Pong { echo, time } => {
+                    self.clock.answered(echo, time, now);
+                    self.states.arrived(echo);
+                }
                 Packet::Ack { applied } if self.state != State::Joining => {
                     self.acknowledged(applied)?;
                 }
@@ -110,7 +113,10 @@ impl Client {
                 tell(Event::Packet(packet));
             }
             (State::Welcomed, Packet::Player { .. })
-            | (State::Welcomed | State::Live, Packet::Settings(_) | Packet::Properties { .. })
+            | (
+                State::Welcomed | State::Live,
+                Packet::Settings(_) | Packet::Properties { .. } | Packet::State { .. },
+            )
             | (
                 State::Live,
                 Packet::Event { .. }
@@ -118,7 +124,10 @@ impl Client {
                 | Packet::Left { .. }
                 | Packet::Away(_)
                 | Packet::Back(_)
-                | Packet::Refused { .. },
+                | Packet::Refused { .. }
+                | Packet::Removed { .. }
+                | Packet::RemovedAll
+                | Packet::RefusedState { .. },
             ) => tell(Event::Packet(packet)),
             _ => return Err(Violation::OutOfPlace(packet.name())),
         }
@@ -145,7 +154,10 @@ impl Client {
             _ if self.state == State::Resetting => {
                 return Err(Violation::OutOfPlace("WELCOME of another player"));
             }
-            Some(_) => dropped = self.backlog.restart(applied),
+            Some(_) => {
+                dropped = self.backlog.restart(applied);
+                self.states.restart();
+            }
             None => self.backlog.number_from(applied),
         }
         if self.player.is_none_or(|before| before.life != player.life) {

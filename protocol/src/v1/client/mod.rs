@@ -53,17 +53,19 @@ mod clock;
 mod ends;
 mod hear;
 mod pace;
+mod states;
 
 pub use backlog::{Kept, Unsendable};
 pub use ends::{Next, after};
 
 use super::down::{Packet, Welcome};
-use super::up::{self, Audience, Back, Cursor, Impairment, Join, Mode};
-use super::{Change, Life, List, Malformed, Owner, Payload, PlayerId, Token};
+use super::up::{self, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode};
+use super::{Change, Key, Life, List, Malformed, Owner, Payload, PlayerId, Token};
 use crate::close::CloseCode;
 use backlog::Backlog;
 use clock::Clock;
 use pace::Pace;
+use states::States;
 
 /// What a client keeps unless told otherwise: 1,024 packets, 256 KiB.
 pub const KEPT: Kept = Kept {
@@ -106,7 +108,7 @@ pub enum Event<'a> {
         /// Packets that were not applied and never will be, because they were another player's.
         dropped: usize,
     },
-    /// A packet for the game: settings, players, ready, events, properties, refusals.
+    /// A packet for the game: settings, players, ready, events, states, properties, refusals.
     Packet(Packet<'a>),
 }
 
@@ -165,6 +167,9 @@ pub struct Client {
     /// The entry as of which the welcome is that is coming.
     welcome_at: u64,
     backlog: Backlog,
+    states: States,
+    /// How much is kept, of numbered packets and of states each.
+    kept: Kept,
     /// Packets without a number that wait to be written.
     urgent: Vec<u8>,
     pace: Pace,
@@ -192,6 +197,8 @@ impl Client {
             cursor: None,
             welcome_at: 0,
             backlog: Backlog::new(kept),
+            states: States::default(),
+            kept,
             urgent: Vec::new(),
             pace: Pace::default(),
             clock: Clock::default(),
@@ -214,6 +221,7 @@ impl Client {
         self.urgent.clear();
         self.pace.refill();
         self.backlog.hold();
+        self.states.lost();
         self.heard_at = now;
         self.spoke_at = now;
         if let Some(Ok(up::Packet::Join(mut join))) = up::decode(&self.wanted)
@@ -286,7 +294,7 @@ impl Client {
         let mut due = self.heard_at + DEAD_AFTER;
         if self.is_answered() {
             due = due.min(self.ping_due());
-            if self.backlog.has_unsent() {
+            if self.backlog.has_unsent() || self.states.are_waiting() {
                 due = due.min(self.pace.next());
             }
         }
@@ -337,7 +345,14 @@ impl Client {
                 message.len() == before,
                 message,
             );
-            self.pace.spend(now, sent);
+            let stated = self.states.send(
+                (now, self.backlog.written()),
+                packets - sent,
+                room.saturating_sub(message.len() - before),
+                message.len() == before,
+                message,
+            );
+            self.pace.spend(now, sent + stated);
         }
         let any = message.len() > before;
         if any {
@@ -361,6 +376,49 @@ impl Client {
             droppable,
             payload,
         })
+    }
+
+    /// Sets a key of this player, or of the room. It has no number: of what waits to be written of a key only the newest is
+    /// written, never before an event that was sent earlier; what a lost connection may have lost is written again, of
+    /// this player's own keys.
+    ///
+    /// # Errors
+    /// If as many bytes of states or keys are kept already as may be, or the relay takes no message so long, or the
+    /// session is at its end.
+    pub fn state(&mut self, key: Key, room: bool, payload: Payload<'_>) -> Result<(), Unsendable> {
+        // The longest head: its kind, length and key.
+        if payload.bytes().len().saturating_add(11) > self.message_max {
+            return Err(Unsendable::TooBig);
+        }
+        self.set((room, key), &up::Packet::State { key, room, payload })
+    }
+
+    /// Deletes a key of this player, or of the room.
+    ///
+    /// # Errors
+    /// As for [`state`](Self::state).
+    pub fn delete(&mut self, key: Key, room: bool) -> Result<(), Unsendable> {
+        self.set((room, key), &up::Packet::Delete { key, room })
+    }
+
+    fn set(&mut self, whose: (bool, Key), packet: &up::Packet<'_>) -> Result<(), Unsendable> {
+        if self.leaving || self.state == State::Ended {
+            return Err(Unsendable::Ended);
+        }
+        let after = self.backlog.taken();
+        if self.states.set(whose, packet, after, self.kept) {
+            Ok(())
+        } else {
+            Err(Unsendable::Full)
+        }
+    }
+
+    /// Says who gets a key from now on.
+    ///
+    /// # Errors
+    /// As for [`event`](Self::event).
+    pub fn audience(&mut self, audience: KeyAudience) -> Result<u64, Unsendable> {
+        self.keep(&up::Packet::Audience(audience))
     }
 
     /// Changes properties of the room (None) or of a player.
@@ -448,22 +506,6 @@ impl Client {
     #[must_use]
     pub fn trip(&self) -> Option<u64> {
         self.clock.trip()
-    }
-
-    /// How many packets, beside those that wait already, the relay's budget lets go now; none while it is not told.
-    #[must_use]
-    pub fn allowance(&self, now: u64) -> usize {
-        if !self.is_answered() {
-            return 0;
-        }
-        let waiting = self.backlog.unsent() + usize::from(!self.urgent.is_empty());
-        self.pace.allowed(now).saturating_sub(waiting)
-    }
-
-    /// When a packet may go again after the budget was used up.
-    #[must_use]
-    pub fn allowed_at(&self) -> u64 {
-        self.pace.next()
     }
 
     /// Packets that are kept until they are acknowledged.

@@ -25,9 +25,9 @@
 //! # Ok::<(), roomcast_protocol::v1::Malformed>(())
 //! ```
 
-use super::bytes::{Reader, utf8, write_head, write_owner, write_packet};
+use super::bytes::{Reader, utf8, varint_len, write_head, write_owner, write_packet};
 use super::list::{Changed, List};
-use super::{Fault, Malformed, Name, Owner, Pairs, Payload, PlayerId, write_varint};
+use super::{Fault, Key, Malformed, Name, Owner, Pairs, Payload, PlayerId, write_varint};
 
 mod reasons;
 mod welcome;
@@ -37,6 +37,8 @@ pub use welcome::Welcome;
 
 mod kind {
     pub(super) const EVENT: u8 = 0x08;
+    pub(super) const STATE: u8 = 0x10;
+    pub(super) const REMOVED: u8 = 0x18;
     pub(super) const WELCOME: u8 = 0x20;
     pub(super) const SETTINGS: u8 = 0x28;
     pub(super) const PLAYER: u8 = 0x30;
@@ -53,14 +55,18 @@ mod kind {
     pub(super) const PONG: u8 = 0x88;
     pub(super) const KEEPALIVE: u8 = 0x90;
 
-    /// Of an event: its payload is text.
+    /// Of an event or state: its payload is text.
     pub(super) const TEXT: u8 = 1;
     pub(super) const BY_HOST: u8 = 2;
     pub(super) const ADDRESSED: u8 = 4;
+    /// Of what was removed.
+    pub(super) const ALL: u8 = 1;
     /// Of a welcome.
     pub(super) const CREATED: u8 = 1;
     /// Of a player.
     pub(super) const IS_AWAY: u8 = 1;
+    /// Of a refusal: what is refused is a state.
+    pub(super) const OF_STATE: u8 = 1;
 }
 
 /// A packet from a relay.
@@ -78,6 +84,26 @@ pub enum Packet<'a> {
         /// Whether it was for fewer than the whole room.
         addressed: bool,
     },
+    /// The newest value under a key.
+    State {
+        /// Whose it is.
+        author: Owner,
+        /// Its key.
+        key: Key,
+        /// Its value.
+        payload: Payload<'a>,
+        /// Whether it was sent as the room's host.
+        by_host: bool,
+    },
+    /// A key has no value any more, or none for this client.
+    Removed {
+        /// Whose it was.
+        author: Owner,
+        /// Its key.
+        key: Key,
+    },
+    /// No key has a value for this client, but those that follow.
+    RemovedAll,
     /// The beginning of a welcome.
     Welcome(Welcome<'a>),
     /// What holds in this room.
@@ -138,6 +164,15 @@ pub enum Packet<'a> {
     Refused {
         /// The packet's number.
         number: u64,
+        /// Why: one of [`refused`].
+        reason: u64,
+        /// For humans.
+        detail: &'a str,
+    },
+    /// A state of this client was not taken.
+    RefusedState {
+        /// Its key.
+        key: Key,
         /// Why: one of [`refused`].
         reason: u64,
         /// For humans.
@@ -229,6 +264,9 @@ impl<'a> Packet<'a> {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Event { .. } => "EVENT",
+            Self::State { .. } => "STATE",
+            Self::Removed { .. } => "REMOVED",
+            Self::RemovedAll => "REMOVED_ALL",
             Self::Welcome(_) => "WELCOME",
             Self::Settings(_) => "SETTINGS",
             Self::Player { .. } => "PLAYER",
@@ -241,6 +279,7 @@ impl<'a> Packet<'a> {
             Self::Resumed { .. } => "RESUMED",
             Self::Reset { .. } => "RESET",
             Self::Refused { .. } => "REFUSED",
+            Self::RefusedState { .. } => "REFUSED_STATE",
             Self::Ack { .. } => "ACK",
             Self::Pong { .. } => "PONG",
             Self::KeepAlive { .. } => "KEEPALIVE",
@@ -257,19 +296,23 @@ impl<'a> Packet<'a> {
                 by_host,
                 addressed,
             } => {
-                let flags = [
-                    (kind::TEXT, payload.is_text()),
-                    (kind::BY_HOST, by_host),
-                    (kind::ADDRESSED, addressed),
-                ];
-                let set = flags.iter().filter(|(_, set)| *set).map(|(flag, _)| flag);
-                write_event(
-                    out,
-                    set.fold(kind::EVENT, |kind, flag| kind | flag),
-                    author,
-                    payload.bytes(),
-                );
+                let addressed = if addressed { kind::ADDRESSED } else { 0 };
+                let kind = kind::EVENT | flags(payload, by_host) | addressed;
+                write_payload(out, kind, [u64::from(author.get())], payload);
             }
+            Self::State {
+                author,
+                key,
+                payload,
+                by_host,
+            } => {
+                let kind = kind::STATE | flags(payload, by_host);
+                write_payload(out, kind, [number(author), u64::from(key)], payload);
+            }
+            Self::Removed { author, key } => {
+                numbers(out, kind::REMOVED, &[number(author), u64::from(key)]);
+            }
+            Self::RemovedAll => write_head(out, kind::REMOVED | kind::ALL, 0),
             Self::Welcome(welcome) => welcome.encode(out),
             Self::Settings(settings) => {
                 write_packet(out, kind::SETTINGS, |out| settings.write(out));
@@ -311,11 +354,15 @@ impl<'a> Packet<'a> {
                 number,
                 reason,
                 detail,
-            } => write_packet(out, kind::REFUSED, |out| {
-                write_varint(out, number);
-                write_varint(out, reason);
-                out.extend_from_slice(detail.as_bytes());
-            }),
+            } => write_payload(out, kind::REFUSED, [number, reason], Payload::Text(detail)),
+            Self::RefusedState {
+                key,
+                reason,
+                detail,
+            } => {
+                let kind = kind::REFUSED | kind::OF_STATE;
+                write_payload(out, kind, [u64::from(key), reason], Payload::Text(detail));
+            }
             Self::Ack { applied } => numbers(out, kind::ACK, &[applied]),
             Self::Pong { echo, time } => numbers(out, kind::PONG, &[echo, time]),
             Self::KeepAlive { time } => numbers(out, kind::KEEPALIVE, &[time]),
@@ -345,6 +392,17 @@ impl<'a> Packet<'a> {
                 by_host: kind & kind::BY_HOST != 0,
                 addressed: kind & kind::ADDRESSED != 0,
             },
+            (kind::STATE, 0..4) => Self::State {
+                author: body.owner("the author")?,
+                key: body.u32("the key")?,
+                payload: Payload::new(body.rest(), kind & kind::TEXT != 0)?,
+                by_host: kind & kind::BY_HOST != 0,
+            },
+            (kind::REMOVED, 0) => Self::Removed {
+                author: body.owner("the author")?,
+                key: body.u32("the key")?,
+            },
+            (kind::REMOVED, kind::ALL) => Self::RemovedAll,
             (kind::WELCOME, 0..2) => Self::Welcome(Welcome::read(kind, body)?),
             (kind::SETTINGS, 0) => Self::Settings(Pairs::read(body)?),
             (kind::PLAYER, 0..2) => Self::Player {
@@ -387,6 +445,11 @@ impl<'a> Packet<'a> {
                 reason: body.varint("the reason")?,
                 detail: utf8(body.rest(), "the detail")?,
             },
+            (kind::REFUSED, kind::OF_STATE) => Self::RefusedState {
+                key: body.u32("the key")?,
+                reason: body.varint("the reason")?,
+                detail: utf8(body.rest(), "the detail")?,
+            },
             (kind::ACK, 0) => Self::Ack {
                 applied: body.varint("applied")?,
             },
@@ -408,7 +471,11 @@ impl<'a> Packet<'a> {
 /// The name of a kind whose body could not be read.
 const fn name_of(kind: u8) -> &'static str {
     match kind & !7 {
+        kind::REMOVED if kind & 7 == kind::ALL => "REMOVED_ALL",
+        kind::REFUSED if kind & 7 == kind::OF_STATE => "REFUSED_STATE",
         kind::EVENT => "EVENT",
+        kind::STATE => "STATE",
+        kind::REMOVED => "REMOVED",
         kind::WELCOME => "WELCOME",
         kind::SETTINGS => "SETTINGS",
         kind::PLAYER => "PLAYER",
@@ -435,15 +502,27 @@ fn numbers(out: &mut Vec<u8>, kind: u8, numbers: &[u64]) {
     });
 }
 
-fn write_event(out: &mut Vec<u8>, kind: u8, author: PlayerId, payload: &[u8]) {
-    let author = u64::from(author.get());
-    write_head(out, kind, varint_len(author) + payload.len());
-    write_varint(out, author);
-    out.extend_from_slice(payload);
+/// Appends a packet of numbers and then text or bytes.
+fn write_payload<const N: usize>(
+    out: &mut Vec<u8>,
+    kind: u8,
+    numbers: [u64; N],
+    payload: Payload<'_>,
+) {
+    let bytes = payload.bytes();
+    let len: usize = numbers.iter().map(|number| varint_len(*number)).sum();
+    write_head(out, kind, len + bytes.len());
+    numbers.iter().for_each(|number| write_varint(out, *number));
+    out.extend_from_slice(bytes);
 }
 
-/// Bytes of a varint.
-const fn varint_len(number: u64) -> usize {
-    let bits = 64 - (number | 1).leading_zeros();
-    bits.div_ceil(7) as usize
+/// An author as a number: the room is 0.
+fn number(author: Owner) -> u64 {
+    author.map_or(0, |id| u64::from(id.get()))
+}
+
+/// The flags that events and states have in common.
+const fn flags(payload: Payload<'_>, by_host: bool) -> u8 {
+    let text = if payload.is_text() { kind::TEXT } else { 0 };
+    text | if by_host { kind::BY_HOST } else { 0 }
 }

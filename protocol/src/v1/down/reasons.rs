@@ -42,4 +42,6 @@ pub mod refused {
 pub mod capability {
     /// The relay plays a bad network on request.
     pub const IMPAIRMENT: u64 = 1;
+    /// States: their kinds up may be sent.
+    pub const STATES: u64 = 2;
 }
