@@ -287,6 +287,16 @@ pub const PROPERTY_BYTES: usize = 16 * 1024;
 /// Bytes of all properties of a room and its players (limit), for the same reason.
 pub const ROOM_PROPERTY_BYTES: usize = 256 * 1024;
 
+/// Keys of a room's own states (limit): each is looked at for each who joins.
+pub const ROOM_KEYS: usize = 1024;
+
+/// Deleted keys that a room remembers for who has not been told (limit), up to twice as many: some 100 bytes each. Whoever
+/// has missed more is told all that there is anew.
+pub const DELETIONS_MAX: u32 = 512;
+
+/// Audiences that a key had before and that are remembered for who has not been told (limit), for the same reason.
+pub const FORMER_AUDIENCES: usize = 4;
+
 /// Bytes assembled for one write to a roomcast.v1 player (budget), unless one packet is larger: what its socket does not
 /// take is kept for it, so it is not much.
 pub const BUNDLES_PER_WRITE: usize = 48 * 1024;
@@ -391,6 +401,12 @@ pub struct Limits {
     /// Packets that a roomcast.v1 player may send in a second, sustained, and twice as many at once; who goes on beyond
     /// that is read no further for a while, then closed with 1008.
     pub packets_per_second: u32,
+    /// Keys of one roomcast.v1 player's states; who wants more is refused.
+    pub state_keys: usize,
+    /// Bytes of the values of one player's states.
+    pub state_bytes_max: usize,
+    /// Bytes of the values of all states of a room: a welcome has all of them.
+    pub room_state_bytes_max: usize,
     /// Bytes of what was said lately in a roomcast.v1 room, kept for who comes back; who wants more gets a fresh welcome.
     pub log_bytes_max: usize,
     /// Bytes of all these in the process, each reactor with its share; beyond it a room in which something is said keeps
@@ -418,6 +434,9 @@ impl Default for Limits {
             max_away: 16_384,
             max_rooms: 65_536,
             packets_per_second: 120,
+            state_keys: 64,
+            state_bytes_max: 16 * 1024,
+            room_state_bytes_max: 256 * 1024,
             log_bytes_max: 1024 * 1024,
             logs_bytes_max: 512 * 1024 * 1024,
             impairment: false,

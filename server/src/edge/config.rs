@@ -212,6 +212,31 @@ pub struct Config {
     )]
     logs_max: Bytes,
 
+    /// roomcast.v1: keys of one player's states; a state under a further one is refused
+    #[arg(long, env = "ROOMCAST_STATE_KEYS", default_value_t = Limits::default().state_keys, value_name = "N",
+        help_heading = "Limits")]
+    state_keys: usize,
+
+    /// roomcast.v1: the newest values of one player's states; what goes beyond is refused
+    #[arg(
+        long,
+        env = "ROOMCAST_STATE_MAX",
+        default_value = "16KiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    state_max: Bytes,
+
+    /// roomcast.v1: the same of all states of a room, its players' and its own; who joins is told all of them
+    #[arg(
+        long,
+        env = "ROOMCAST_ROOM_STATE_MAX",
+        default_value = "256KiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    room_state_max: Bytes,
+
     /// roomcast.v1: rooms at once; who would make a further one is closed with 1013
     #[arg(long, env = "ROOMCAST_MAX_ROOMS", default_value_t = Limits::default().max_rooms, value_name = "N",
         help_heading = "Limits", value_parser = parse_count)]
@@ -460,6 +485,9 @@ impl Config {
             max_away: self.max_away,
             max_rooms: self.max_rooms,
             packets_per_second: self.packets_per_second,
+            state_keys: self.state_keys,
+            state_bytes_max: self.state_max.get(),
+            room_state_bytes_max: self.room_state_max.get(),
             log_bytes_max: self.log_max.get(),
             logs_bytes_max: self.logs_max.get(),
             impairment: self.allow_impairment,

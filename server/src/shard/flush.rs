@@ -566,7 +566,7 @@ impl Shard {
         };
         let player = &self.players[id as usize];
         if let Place::V1 { room, seat } = player.place
-            && self.v1.rooms[room].owes(seat)
+            && self.v1.took_all(room, seat)
         {
             // But not all of what its room has for it.
             self.write_on(slot);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::Shard;
 use super::connection::Phase;
-use super::player::{Link, PlayerId, RoomRef};
+use super::player::{Link, Place, PlayerId, RoomRef};
 use crate::limits::{
     FLOOD_BURST, FLOOD_REMEMBERED, HANDSHAKE_READ, OWN_ANSWERS, PRESSED_BYTES_PER_MS,
     PRESSED_LOOK_MS, RECEIVE_BUFFER, TRICKLE, TRICKLE_BYTES_PER_MS, TRICKLE_MIN,
@@ -264,6 +264,11 @@ impl Shard {
             return;
         };
         let player = &mut self.players[id as usize];
+        if let Place::V1 { room, seat } = player.place
+            && !self.v1.rooms[room].presses(seat)
+        {
+            return;
+        }
         let before = player.pressure;
         player.pressure = match before {
             // Who was clear until now has taken everything so far.

@@ -9,3 +9,4 @@ mod properties;
 mod random;
 mod resume;
 mod stage;
+mod states;

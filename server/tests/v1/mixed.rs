@@ -191,3 +191,18 @@ fn only_where_the_creator_wished_for_it_and_there_is_room() {
         Some(4011)
     );
 }
+
+#[test]
+fn raw_players_hear_values_as_messages() {
+    let (mut stage, mut ada) = stage(Limits::default());
+    let ray = raw(&mut stage);
+    ada.news(&mut stage);
+    for value in [Payload::Text("a"), Payload::Bytes(&[7])] {
+        ada.client.state(1, false, value).expect("it fits");
+        ada.play(&mut stage);
+    }
+    ada.client.delete(1, false).expect("it fits");
+    ada.play(&mut stage);
+    let messages = stage.messages(ray);
+    assert_eq!(messages, [&b"Text: a"[..], b"Binary: \x07"]);
+}

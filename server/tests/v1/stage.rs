@@ -14,7 +14,7 @@ use roomcast_protocol::upgrade::{ClientKey, parse_client_response, write_client_
 use roomcast_protocol::v1::client::{Client, Event, KEPT, Link, Next};
 use roomcast_protocol::v1::down::{Bundle, Packet};
 use roomcast_protocol::v1::up::{Join, Mode};
-use roomcast_protocol::v1::{List, Name, Pairs, Payload, SUBPROTOCOL};
+use roomcast_protocol::v1::{List, Name, Owner, Pairs, Payload, SUBPROTOCOL};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -30,7 +30,7 @@ pub(crate) struct Wire {
     pub(crate) space: usize,
     was_full: bool,
     /// The relay has ended its side: its kernel takes nothing any more.
-    pub(crate) is_shut: bool,
+    is_shut: bool,
     decoder: Decoder,
     is_open: bool,
     protocol: Option<&'static str>,
@@ -406,6 +406,11 @@ impl Actor {
     }
 }
 
+/// A player's id, or 0 for the room.
+fn number(owner: Owner) -> u32 {
+    owner.map_or(0, std::num::NonZeroU32::get)
+}
+
 /// An event as a line; what says nothing about the game is left out.
 fn line(event: Event<'_>) -> Option<String> {
     let mut line = String::new();
@@ -445,12 +450,22 @@ fn line(event: Event<'_>) -> Option<String> {
                 author,
                 changes,
             } => {
-                let id = |id: Option<_>| id.map_or(0, std::num::NonZeroU32::get);
-                write!(line, "properties {} by {}", id(owner), id(author)).ok()?;
+                write!(line, "properties {} by {}", number(owner), number(author)).ok()?;
                 changes.iter().try_for_each(|change| {
                     let value = change.value.map_or("gone".to_owned(), text);
                     write!(line, ", {}={value}", change.key.as_str())
                 })
+            }
+            Packet::State {
+                author,
+                key,
+                payload,
+                ..
+            } => write!(line, "{}.{key}={}", number(author), text(payload)),
+            Packet::Removed { author, key } => write!(line, "{}.{key} gone", number(author)),
+            Packet::RemovedAll => write!(line, "all gone"),
+            Packet::RefusedState { key, reason, .. } => {
+                write!(line, "refused state {key} {reason}")
             }
             _ => return None,
         },

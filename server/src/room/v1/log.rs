@@ -158,13 +158,15 @@ impl Log {
         self.base + self.bytes.len() as u64
     }
 
-    /// What comes next for a receiver, at most `most` bytes unless one packet has more: ranges of [`Log::slice`] that
-    /// are appended to `runs`. None if the log does not reach back to its position.
+    /// What comes next for a receiver before the position `until`; with the bytes that its bundle has `begun` with at most
+    /// `most`, unless one packet has more. `run` is told ranges of [`Log::slice`]. None if the log does not reach back to
+    /// its position.
     pub fn next(
         &self,
         reader: Reader,
-        most: usize,
-        runs: &mut Vec<Range<usize>>,
+        until: u64,
+        (begun, most): (usize, usize),
+        run: &mut impl FnMut(Range<usize>),
     ) -> Option<Portion> {
         let index = reader.position.checked_sub(self.first)? as usize;
         let mut portion = Portion {
@@ -175,33 +177,79 @@ impl Log {
             len: 0,
         };
         let mut start = (self.start(index) - self.base) as usize;
+        let mut open: Option<Range<usize>> = None;
         for entry in self.entries.range(index..) {
+            if portion.position >= until {
+                break;
+            }
             let end = (entry.end - self.base) as usize;
-            let (head, mine) = match entry.audience {
-                Kept::Others => (0, entry.author != reader.player),
-                Kept::All => (0, true),
-                Kept::One(player) => (0, player == reader.player),
-                Kept::List(count) => {
-                    let head = count as usize * size_of::<u32>();
-                    (head, self.lists(start..start + head, reader.player))
-                }
-            };
-            if mine && !(entry.droppable && portion.position < reader.lossy_until) {
+            if let Some(head) = self.heard(entry, start, reader, portion.position) {
                 let packet = start + head..end;
-                if portion.len > 0 && portion.len + packet.len() > most {
+                let len = begun + portion.len;
+                if len > 0 && len + packet.len() > most {
                     break;
                 }
                 portion.len += packet.len();
-                match runs.last_mut() {
-                    Some(run) if run.end == packet.start => run.end = packet.end,
-                    _ => runs.push(packet),
+                match &mut open {
+                    Some(open) if open.end == packet.start => open.end = packet.end,
+                    open => open.replace(packet).into_iter().for_each(&mut *run),
                 }
             }
             portion.position += 1;
             portion.seq = entry.seq;
             start = end;
         }
+        open.into_iter().for_each(run);
         Some(portion)
+    }
+
+    /// Whether the entry that begins at `start` is for a receiver: then, bytes before its packet.
+    fn heard(&self, entry: &Entry, start: usize, reader: Reader, position: u64) -> Option<usize> {
+        let (head, mine) = match entry.audience {
+            Kept::Others => (0, entry.author != reader.player),
+            Kept::All => (0, true),
+            Kept::One(player) => (0, player == reader.player),
+            Kept::List(count) => {
+                let head = count as usize * size_of::<u32>();
+                (head, self.lists(start..start + head, reader.player))
+            }
+        };
+        let is_lost = entry.droppable && position < reader.lossy_until;
+        (mine && !is_lost).then_some(head)
+    }
+
+    /// The positions of what a receiver has not had and is to get, with the authors; nothing if the log does not reach back
+    /// to where it is.
+    fn coming(&self, reader: Reader) -> impl Iterator<Item = (u32, u64)> {
+        let index = reader.position.checked_sub(self.first);
+        let index = index.map_or(self.entries.len(), |index| index as usize);
+        let mut start = (self.start(index) - self.base) as usize;
+        let entries = self.entries.range(index.min(self.entries.len())..);
+        entries
+            .zip(reader.position..)
+            .filter_map(move |(entry, position)| {
+                let heard = self.heard(entry, start, reader, position);
+                start = (entry.end - self.base) as usize;
+                heard.map(|_| (entry.author, position))
+            })
+    }
+
+    /// Whose entries a receiver has yet to get, ascending, and the position of the first of each.
+    pub fn pending(&self, reader: Reader) -> Vec<(u32, u64)> {
+        let mut pending: Vec<(u32, u64)> = self.coming(reader).collect();
+        pending.sort_unstable();
+        pending.dedup_by_key(|(author, _)| *author);
+        pending
+    }
+
+    /// The position of the next entry that is for a receiver, or the last one; where it is if the log does not reach back
+    /// so far.
+    pub fn skip(&self, reader: Reader) -> u64 {
+        if reader.position < self.first {
+            return reader.position;
+        }
+        let next = self.coming(reader).next();
+        next.map_or(self.position(), |(_, position)| position)
     }
 
     /// Bytes of packets.
@@ -316,7 +364,7 @@ mod tests {
         let mut got = Vec::new();
         loop {
             let mut runs = Vec::new();
-            let portion = log.next(reader, most, &mut runs)?;
+            let portion = log.next(reader, u64::MAX, (0, most), &mut |run| runs.push(run))?;
             let bytes: Vec<u8> = runs
                 .into_iter()
                 .flat_map(|run| log.slice(run).to_vec())

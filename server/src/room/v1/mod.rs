@@ -1,18 +1,22 @@
 //! A room that speaks roomcast.v1: players who may lose their connection and come back.
 //!
-//! Owns: who is in the room, what was said lately, properties, and how far everybody has got. Must not know: sockets,
-//! frame headers, TLS, the clock. Invariant: a player gets every entry that was for it between its *joined* and its *left*,
-//! once and in order, on however many connections, or a *reset* says that it did not.
+//! Owns: who is in the room, what was said lately, properties, states, and how far everybody has got. Must not know: sockets,
+//! frame headers, TLS, the clock. Invariants: a player gets every entry that was for it between its *joined* and its *left*,
+//! once and in order, on however many connections, or a *reset* says that it did not; and of every key that is addressed to
+//! it the newest value, in the end.
 //!
 //! There is no batch here: the log is what was said in this iteration and before, and every player reads it from its own
 //! position. Who keeps up, who is behind and who comes back differ in nothing else.
 
 mod budget;
+mod give;
 mod log;
 mod player;
 mod properties;
 mod serve;
 mod speak;
+mod state;
+mod states;
 mod welcome;
 
 use std::ops::{Index, IndexMut};
@@ -27,8 +31,9 @@ pub use self::player::Player;
 pub use self::properties::Bounds;
 use self::properties::Properties;
 use self::serve::Turn;
-pub use self::serve::{Bundle, Served};
+pub use self::serve::{Behind, Bundle, Served};
 pub use self::speak::Effect;
+use self::states::States;
 pub use self::welcome::Occasion;
 pub use super::table::RoomId;
 use super::table::{self, Named};
@@ -57,12 +62,30 @@ pub struct Rules {
     pub properties: Bounds,
     /// Bytes of the properties of a room and all its players.
     pub property_bytes_max: usize,
+    /// Keys and values.
+    pub states: StateBounds,
     /// Bytes of the log.
     pub log_bytes_max: usize,
     /// Bytes of all logs of the shard.
     pub logs_bytes_max: usize,
     /// Bytes that a player may be behind.
     pub behind_max: u64,
+}
+
+/// How much there may be of states.
+#[derive(Debug, Clone, Copy)]
+pub struct StateBounds {
+    /// Of one player's.
+    pub player: Bounds,
+    /// Keys of the room's own, and bytes of all that are in the room.
+    pub room: Bounds,
+}
+
+impl StateBounds {
+    /// Those for a key of the room, or of a player.
+    fn of(&self, room: bool) -> Bounds {
+        if room { self.room } else { self.player }
+    }
 }
 
 /// What holds in one room, as its creator wished within the [`Rules`].
@@ -97,6 +120,8 @@ pub struct Room {
     /// Bytes of all properties, those of players too.
     property_bytes: usize,
     log: Log,
+    /// None until somebody says one.
+    states: Option<Box<States>>,
     /// Bytes of the log as they were last counted.
     log_counted: usize,
     /// Bytes of the log when the last round began.
@@ -129,6 +154,7 @@ impl Room {
             properties: Properties::default(),
             property_bytes: 0,
             log: Log::default(),
+            states: None,
             log_counted: 0,
             frozen: 0,
             turn: None,
@@ -245,6 +271,9 @@ impl Room {
         }
         let seat = self.players.insert(player) as Seat;
         self.order.push((id, seat));
+        if let Some(states) = &mut self.states {
+            states.welcome(seat);
+        }
         seat
     }
 
@@ -304,6 +333,9 @@ impl Room {
                 player.told = seq;
                 player.lossy_until = self.log.position();
                 player.owed.resumed = true;
+                if let Some(states) = &mut self.states {
+                    states.resume(seat);
+                }
                 Return::Resumed
             }
             Some(_) => Return::Welcomed(Some(down::reset::LOG)),
@@ -322,8 +354,9 @@ impl Room {
     }
 
     /// A player is gone, for one of the reasons of [`down::left`].
-    pub fn leave(&mut self, seat: Seat, reason: u64, now: u32) {
+    pub fn leave(&mut self, seat: Seat, reason: u64, now: u32, rules: &Rules) {
         let player = self.players.remove(seat as usize);
+        let staying = self.forget_states(player.id);
         self.property_bytes -= player.properties.bytes();
         if let Ok(index) = self.order.binary_search_by_key(&player.id, |(id, _)| *id) {
             self.order.remove(index);
@@ -331,6 +364,7 @@ impl Room {
         if let Some(id) = PlayerId::new(player.id) {
             self.tell_others(id.get(), down::Packet::Left { id, reason }, now);
         }
+        self.inherit(player.id, staying, rules);
         if self.players.is_empty() {
             self.players = Slab::new();
             self.order = Vec::new();
@@ -350,11 +384,21 @@ impl Room {
             }
         }
         self.log.forget(position, until.wrapping_sub(LOG_REACH_MS));
+        if !self.is_serving()
+            && !self.dirty
+            && let Some(states) = &mut self.states
+        {
+            states.rest();
+        }
     }
 
     /// Milliseconds until [`Room::forget`] may have something to do; None if nothing was said lately.
     pub fn forgets_in(&self, now: u32) -> Option<u32> {
-        let age = now.wrapping_sub(self.log.oldest()?);
+        let Some(oldest) = self.log.oldest() else {
+            let states = self.states.as_ref().filter(|states| states.is_restless());
+            return states.map(|_| LOG_REACH_MS / 4);
+        };
+        let age = now.wrapping_sub(oldest);
         // An entry more or less does not matter: a busy room is looked at four times in a reach.
         Some((LOG_REACH_MS + 1).saturating_sub(age).max(LOG_REACH_MS / 4))
     }

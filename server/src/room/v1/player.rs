@@ -54,6 +54,8 @@ pub struct Player {
     reset_at: Option<u32>,
     /// It did not keep up twice: nothing is replayed to it.
     pub(super) forgotten: bool,
+    /// Its connection has not taken all of a write that had events.
+    pub begun: bool,
     /// It speaks no roomcast.v1: it gets events for everybody as messages, and can't come back.
     pub raw: bool,
 }
@@ -78,6 +80,7 @@ impl Player {
             unacked_since: 0,
             reset_at: None,
             forgotten: false,
+            begun: false,
             raw: false,
         }
     }

@@ -1,10 +1,8 @@
 //! What players are given: whose turn it is, and what goes into the next bundle.
 
-use std::ops::Range;
-
 use roomcast_protocol::v1::{self, Payload, down};
 
-use super::log::Reader;
+use super::give::Body;
 use super::{Room, Rules, Seat};
 
 /// Bytes that a bundle's head may have: the entries it covers.
@@ -30,19 +28,36 @@ pub struct Served {
     pub seat: Seat,
 }
 
-/// One bundle, ready to be written: its own bytes, then those of the log.
+/// How far behind somebody is who can't be given anything now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// Only states wait, and they replace each other: it presses on nobody.
+    States,
+    /// Events wait.
+    Events,
+    /// More of them than may.
+    TooFar,
+}
+
+/// One bundle, ready to be written: its own bytes, then what stands elsewhere.
 #[derive(Debug, Default)]
 pub struct Bundle {
     /// What it covers, and packets for this receiver alone.
     head: Vec<u8>,
-    runs: Vec<Range<usize>>,
+    body: Body,
     len: usize,
+    entries: bool,
 }
 
 impl Bundle {
     /// Bytes of the message.
     pub fn len(&self) -> usize {
         self.head.len() + self.len
+    }
+
+    /// There are entries of the log in it.
+    pub fn has_entries(&self) -> bool {
+        self.entries
     }
 
     /// There is nothing to be said.
@@ -54,7 +69,8 @@ impl Bundle {
 impl Room {
     /// Bytes said since the last round began.
     pub fn unserved(&self) -> usize {
-        (self.log.end() - self.frozen) as usize
+        let stated = self.states.as_ref().map_or(0, |states| states.unserved());
+        (self.log.end() - self.frozen) as usize + stated
     }
 
     /// Whether a round is running.
@@ -75,6 +91,9 @@ impl Room {
             wrapped: false,
         });
         self.frozen = self.log.end();
+        if let Some(states) = &mut self.states {
+            states.begin_round();
+        }
         true
     }
 
@@ -105,35 +124,40 @@ impl Room {
     /// Whether a player has something to get.
     pub fn owes(&self, seat: Seat) -> bool {
         let player = &self.players[seat as usize];
-        player.position < self.log.position() || player.owed != Default::default()
+        player.position < self.log.position()
+            || player.owed != Default::default()
+            || self.states.as_ref().is_some_and(|states| states.owe(seat))
+    }
+
+    /// Whether events wait for a player, in the log or in its connection: only those make somebody behind.
+    pub fn presses(&self, seat: Seat) -> bool {
+        let player = &self.players[seat as usize];
+        player.begun || player.raw || player.position < self.log.position()
     }
 
     /// Makes the next bundle of a player, with the relay's time (µs). It is empty if there is nothing for it. False if the
     /// log no longer reaches back to where it is.
     pub fn next_bundle(&mut self, seat: Seat, time: u64, bundle: &mut Bundle) -> bool {
         bundle.head.clear();
-        bundle.runs.clear();
+        bundle.body.clear();
         bundle.len = 0;
+        bundle.entries = false;
         let player = &mut self.players[seat as usize];
         let mut own = Vec::new();
         if player.owed != Default::default() {
             player.say_owed(time, &mut own);
         }
-        let reader = Reader {
-            player: player.id,
-            position: player.position,
-            lossy_until: player.lossy_until,
-        };
         let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - own.len();
-        let Some(portion) = self.log.next(reader, most, &mut bundle.runs) else {
+        let Some(given) = self.give(seat, most, &mut bundle.body) else {
             return false;
         };
-        player.position = portion.position;
-        if portion.len > 0 || !own.is_empty() {
-            v1::write_varint(&mut bundle.head, portion.seq - player.told);
+        if given.len > 0 || !own.is_empty() {
+            let player = &mut self.players[seat as usize];
+            v1::write_varint(&mut bundle.head, given.seq - player.told);
             bundle.head.extend_from_slice(&own);
-            bundle.len = portion.len;
-            player.told = portion.seq;
+            bundle.len = given.len;
+            bundle.entries = given.entries;
+            player.told = given.seq;
         }
         true
     }
@@ -141,36 +165,39 @@ impl Room {
     /// Appends the bytes of a bundle that was just made.
     pub fn write_bundle(&self, bundle: &Bundle, out: &mut Vec<u8>) {
         out.extend_from_slice(&bundle.head);
-        for run in &bundle.runs {
-            out.extend_from_slice(self.log.slice(run.clone()));
+        for run in &bundle.body.runs {
+            out.extend_from_slice(self.bytes(run, &bundle.body));
         }
     }
 
-    /// What a raw player gets of a bundle that was just made: events for everybody.
+    /// What a raw player gets of a bundle that was just made: events for everybody, and values.
     pub fn messages<'r>(&'r self, bundle: &'r Bundle) -> impl Iterator<Item = Payload<'r>> {
-        let runs = bundle.runs.iter().map(|run| self.log.slice(run.clone()));
+        let runs = bundle.body.runs.iter();
+        let runs = runs.map(|run| self.bytes(run, &bundle.body));
         let packets = runs.flat_map(down::Packets::new);
         packets.filter_map(|packet| match packet {
             Ok(down::Packet::Event {
                 payload,
                 addressed: false,
                 ..
-            }) => Some(payload),
+            })
+            | Ok(down::Packet::State { payload, .. }) => Some(payload),
             _ => None,
         })
     }
 
-    /// A player can't be given anything now: droppable events are not for it. True if it is too far behind.
-    pub fn falls_behind(&mut self, seat: Seat, rules: &Rules) -> bool {
-        let player = &mut self.players[seat as usize];
-        player.lossy_until = self.log.position();
-        let behind = self.log.bytes_since(player.position);
-        behind.is_none_or(|bytes| bytes > rules.behind_max)
-    }
-
-    /// Appends a message that answers a ping.
-    pub fn write_pong(echo: u64, time: u64, out: &mut Vec<u8>) {
-        v1::write_varint(out, 0);
-        down::Packet::Pong { echo, time }.encode(out);
+    /// A player can't be given anything now: droppable events are not for it.
+    pub fn falls_behind(&mut self, seat: Seat, rules: &Rules) -> Behind {
+        self.players[seat as usize].lossy_until = self.log.position();
+        let position = self.log.skip(self.reader(seat));
+        self.players[seat as usize].position = position;
+        if let Some(states) = &mut self.states {
+            states.falls_behind(seat);
+        }
+        match self.log.bytes_since(position) {
+            Some(0) => Behind::States,
+            Some(bytes) if bytes <= rules.behind_max => Behind::Events,
+            _ => Behind::TooFar,
+        }
     }
 }

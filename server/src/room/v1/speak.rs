@@ -1,6 +1,6 @@
 //! What players say: each packet becomes entries of the log, or is refused.
 
-use roomcast_protocol::v1::{Change, Changed, List, Owner, Payload, PlayerId, down, up};
+use roomcast_protocol::v1::{Change, Changed, Key, List, Owner, Payload, PlayerId, down, up};
 
 use super::log::{Audience, Said};
 use super::properties::Unchanged;
@@ -15,12 +15,24 @@ pub enum Effect {
     Said,
     /// A ping with this echo is to be answered.
     Pong(u64),
+    /// A state under this key was not taken, for one of the reasons of [`down::refused`].
+    RefusedState(Key, u64),
     /// The player wants a bad network; if it does not get one, this packet is to be refused.
     Impair(u64, up::Impairment),
     /// The player wants to go.
     Leave,
     /// It is in the room already.
     JoinedTwice,
+}
+
+/// Whose key it is that a player speaks of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named {
+    /// Who speaks.
+    pub seat: Seat,
+    pub key: Key,
+    /// It is the room's.
+    pub room: bool,
 }
 
 impl Room {
@@ -46,6 +58,11 @@ impl Room {
             up::Packet::Impair(to) if rules.impairment => Effect::Impair(number, to),
             up::Packet::Leave => Effect::Leave,
             up::Packet::Join(_) => Effect::JoinedTwice,
+            up::Packet::State { key, room, payload } => {
+                self.set_state(Named { seat, key, room }, payload, rules)
+            }
+            up::Packet::Delete { key, room } => self.delete_state(Named { seat, key, room }),
+            up::Packet::Audience(audience) => self.readdress(seat, number, audience, now, rules),
             // What else there is, this relay has not built.
             _ => self.refuse(id, number, down::refused::NOT_OFFERED, now),
         }
@@ -157,7 +174,7 @@ impl Room {
     }
 
     /// Tells a player that its packet had no effect: an entry for it alone, so that a resume repeats it.
-    fn refuse(&mut self, id: u32, number: u64, reason: u64, now: u32) -> Effect {
+    pub(super) fn refuse(&mut self, id: u32, number: u64, reason: u64, now: u32) -> Effect {
         let packet = down::Packet::Refused {
             number,
             reason,

@@ -27,8 +27,13 @@ struct Bundles<'w> {
 
 impl Bundles<'_> {
     fn add(&mut self, packet: down::Packet<'_>) {
+        self.add_with(|message| packet.encode(message));
+    }
+
+    /// Adds what `encode` appends.
+    fn add_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         let before = self.message.len();
-        packet.encode(&mut self.message);
+        encode(&mut self.message);
         if self.message.len() > BUNDLE_BYTES_MAX && before > 1 {
             (self.write)(&self.message[..before]);
             self.message.drain(1..before);
@@ -49,6 +54,10 @@ impl Room {
         player.position = self.log.position();
         player.told = self.log.seq();
         player.owed = Default::default();
+        player.begun = true;
+        if let Some(states) = &mut self.states {
+            states.welcome(seat);
+        }
         let applied = player.acknowledge();
         let (id, token) = (player.id, player.token());
         let Some(id) = PlayerId::new(id) else { return };
@@ -89,6 +98,9 @@ impl Room {
             let properties = &self.players[seat as usize].properties;
             bundles.add_properties(PlayerId::new(id), properties);
         }
+        for value in self.values_for(seat) {
+            bundles.add_with(|message| message.extend_from_slice(value));
+        }
         bundles.add(down::Packet::Ready);
         (bundles.write)(&bundles.message);
     }
@@ -112,11 +124,12 @@ impl Bundles<'_> {
 
 impl Rules {
     fn capabilities(&self) -> u64 {
-        if self.impairment {
+        let impairment = if self.impairment {
             down::capability::IMPAIRMENT
         } else {
             0
-        }
+        };
+        impairment | down::capability::STATES
     }
 
     fn limits<'a>(&self, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
@@ -126,6 +139,10 @@ impl Rules {
             (limit::PACKETS_BURST, u64::from(self.rate.burst)),
             (limit::PROPERTIES, self.properties.count as u64),
             (limit::PROPERTY_BYTES, self.properties.bytes as u64),
+            (limit::KEYS, self.states.player.count as u64),
+            (limit::STATE_BYTES, self.states.player.bytes as u64),
+            (limit::ROOM_KEYS, self.states.room.count as u64),
+            (limit::ROOM_STATE_BYTES, self.states.room.bytes as u64),
         ];
         let limits = limits.map(|(key, number)| (key, PairValue::Number(number)));
         Pairs::encode(limits, buffer).unwrap_or(Pairs::EMPTY)
@@ -139,10 +156,11 @@ impl super::Settings {
             (setting::GRACE_MS, u64::from(self.grace_ms)),
             (setting::PROPERTIES_BY_ALL, 1),
             (setting::RAW, 1),
+            (setting::KEYS_BY_ALL, 1),
         ];
         // Left out: that nobody else is let in.
-        let told = if self.raw { 4 } else { 3 };
-        let settings = settings.into_iter().take(told);
+        let told = |(key, _): &(u64, u64)| self.raw || *key != setting::RAW;
+        let settings = settings.into_iter().filter(told);
         let settings = settings.map(|(key, number)| (key, PairValue::Number(number)));
         Pairs::encode(settings, buffer).unwrap_or(Pairs::EMPTY)
     }

@@ -23,8 +23,10 @@ use super::player::{Place, RoomRef};
 use super::pressure::Strains;
 use super::{CloseReason, Shard};
 use crate::delivery::Outbox;
-use crate::limits::{LOG_BYTES_MIN, Limits, PROPERTY_BYTES, ROOM_PROPERTY_BYTES};
-use crate::room::v1::{self, Bounds, Bundle, Effect, Rate, RoomId, Rooms, Rules, Spent};
+use crate::limits::{LOG_BYTES_MIN, Limits, PROPERTY_BYTES, ROOM_KEYS, ROOM_PROPERTY_BYTES};
+use crate::room::v1::{
+    self, Bounds, Bundle, Effect, Rate, RoomId, Rooms, Rules, Spent, StateBounds,
+};
 use crate::timer::Wheel;
 use crate::transport;
 
@@ -116,6 +118,16 @@ impl V1 {
                 bytes: PROPERTY_BYTES,
             },
             property_bytes_max: ROOM_PROPERTY_BYTES,
+            states: StateBounds {
+                player: Bounds {
+                    count: limits.state_keys,
+                    bytes: limits.state_bytes_max,
+                },
+                room: Bounds {
+                    count: ROOM_KEYS,
+                    bytes: limits.room_state_bytes_max,
+                },
+            },
             // Who keeps up is served from it too.
             log_bytes_max: limits.log_bytes_max.max(limits.outbox_bytes_max * 2),
             logs_bytes_max: limits.logs_bytes_max / reactors,
@@ -190,6 +202,13 @@ impl V1 {
     /// When rooms have to be looked at.
     pub(super) fn timers(&self) -> &Wheel {
         &self.wheel
+    }
+
+    /// The connection of a player has taken everything that was written for it. Whether its room has more.
+    pub(super) fn took_all(&mut self, id: RoomId, seat: v1::Seat) -> bool {
+        let room = &mut self.rooms[id];
+        room[seat].begun = false;
+        room.owes(seat)
     }
 
     /// What was assembled for the current write.
@@ -297,12 +316,17 @@ impl V1 {
                 Effect::None => {}
                 Effect::Said => said = true,
                 Effect::Pong(echo) => {
-                    let mut pong = Vec::new();
-                    v1::Room::write_pong(echo, now * 1_000, &mut pong);
-                    outbox.push_own(|out| {
-                        transport::encode_binary_head(out, pong.len());
-                        out.extend_from_slice(&pong);
-                    });
+                    let time = now * 1_000;
+                    answer(outbox, down::Packet::Pong { echo, time });
+                }
+                Effect::RefusedState(key, reason) => {
+                    let detail = "";
+                    let refused = down::Packet::RefusedState {
+                        key,
+                        reason,
+                        detail,
+                    };
+                    answer(outbox, refused);
                 }
                 Effect::Impair(number, to) => {
                     if !self.impairments.set(slot, to, now) {
@@ -325,6 +349,16 @@ impl V1 {
         }
         ended
     }
+}
+
+/// Answers what a player said at once, in a bundle that covers nothing.
+fn answer(outbox: &mut Outbox, packet: down::Packet<'_>) {
+    let mut bundle = vec![0];
+    packet.encode(&mut bundle);
+    outbox.push_own(|out| {
+        transport::encode_binary_head(out, bundle.len());
+        out.extend_from_slice(&bundle);
+    });
 }
 
 impl V1 {

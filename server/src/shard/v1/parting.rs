@@ -3,6 +3,7 @@
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::v1::down;
 
+use super::V1;
 use crate::limits::GOING_AWAY_MS;
 use crate::room::v1::{self, RoomId};
 use crate::shard::player::Link;
@@ -92,7 +93,8 @@ impl Shard {
             Link::Here(_) => self.common.return_seat(),
             Link::Away { .. } => self.common.return_away(),
         }
-        self.v1.rooms[id].leave(seat, reason, self.now as u32);
+        let V1 { rooms, rules, .. } = &mut self.v1;
+        rooms[id].leave(seat, reason, self.now as u32, rules);
         self.v1.touch(id, self.now);
         if self.v1.rooms[id].end_life() {
             self.common.return_room();

@@ -6,7 +6,7 @@ use roomcast_protocol::v1::{Payload, down};
 use super::V1;
 use crate::delivery::Dialect;
 use crate::limits::{BUNDLES_PER_WRITE, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION};
-use crate::room::v1::{self, RoomId};
+use crate::room::v1::{self, Behind, RoomId};
 use crate::shard::flush::Current;
 use crate::shard::player::{Link, RoomRef};
 use crate::shard::pressure::Pressure;
@@ -64,10 +64,10 @@ impl Shard {
         }
         let connection = &mut self.connections[slot as usize];
         if !connection.writable {
-            if room.falls_behind(seat, rules) {
-                self.reset(slot, id, seat);
-            } else {
-                self.fell_behind(slot, false);
+            match room.falls_behind(seat, rules) {
+                Behind::States => {}
+                Behind::Events => self.fell_behind(slot, false),
+                Behind::TooFar => self.reset(slot, id, seat),
             }
             return false;
         }
@@ -161,6 +161,7 @@ fn assemble(
         if bundle.is_empty() {
             break;
         }
+        room[seat].begun |= bundle.has_entries();
         if room[seat].raw {
             for payload in room.messages(bundle) {
                 let kind = match payload {

@@ -1,8 +1,8 @@
-"""Every packet of roomcast.v1's first part, exchanged with the relay whose /rooms/… is the URL given.
+"""Every packet of roomcast.v1's first part and of states, exchanged with the relay whose /rooms/… is the URL given.
 
 The codec is the second implementation (protocol/tests/python, from docs/PROTOCOL.md alone), the WebSocket is PyPI's
 `websockets`. Prints the names of the packets that went each way, in order of the alphabet. The relay has to be started
-with --allow-impairment.
+with --allow-impairment and --state-max=1KiB.
 """
 
 import asyncio
@@ -132,11 +132,32 @@ async def properties(ada, bob, a):
         assert came["changes"][0]["version"] > version
 
 
+def state(author, key, text):
+    return {"packet": "STATE", "host": False, "author": author, "key": key, "payload": {"text": text}}
+
+
+def setting(key, text, room=False):
+    return {"packet": "STATE", "room": room, "key": key, "payload": {"text": text}}
+
+
+async def states(ada, bob, a):
+    await ada.send(setting(7, "blå"), setting(300, "moon", room=True), setting(7, "x" * 1025))
+    await bob.hears(state(a, 7, "blå"), state(0, 300, "moon"))
+    # Refusals of states have no number, and come at once. What is the room's is told to all.
+    refused = (await ada.until("REFUSED_STATE"))[-1]
+    assert (refused["key"], refused["reason"]) == (7, 4), refused
+    await ada.hears(state(0, 300, "moon"))
+    # To all, oneself too, and deleted.
+    await ada.send({"packet": "AUDIENCE", "key": 7, "flags": 1}, {"packet": "DELETE", "key": 7, "room": False})
+    await ada.hears(state(a, 7, "blå"), {"packet": "REMOVED", "author": a, "key": 7})
+    await bob.hears({"packet": "REMOVED", "author": a, "key": 7})
+
+
 async def times(ada, bob):
     await ada.send({"packet": "PING", "echo": 123_456, "trip": 0})
     assert (await ada.until("PONG"))[-1]["echo"] == 123_456
     acknowledged = (await ada.until("ACK"))[-1]
-    assert acknowledged["applied"] == 8, acknowledged
+    assert acknowledged["applied"] == 9, acknowledged
     await ada.until("KEEPALIVE")
     # Bob would be taken for lost by and by.
     await bob.send({"packet": "PING", "echo": 2, "trip": 0})
@@ -193,6 +214,7 @@ async def main():
     a, b = first["id"], second["id"]
     await events(ada, bob, a, b)
     await properties(ada, bob, a)
+    await states(ada, bob, a)
     await times(ada, bob)
     await returns(url, ada, bob, a, second)
     for way, names in SEEN.items():

@@ -1,0 +1,244 @@
+//! What goes into one bundle: entries of the log, and what was said of keys, each in its place.
+//!
+//! Owns: the order of the two. Must not know: what frames a bundle, connections. Invariants: who keeps up gets both in the
+//! order in which they were said; for who does not, nothing of a player's keys comes before what that player had said to it
+//! earlier, and of the bytes of its bundles a quarter is for keys as long as there are some.
+
+use std::ops::Range;
+
+use super::log::{Portion, Reader};
+use super::state::removed;
+use super::states::{Key, Most, Slot, Telling};
+use super::{Room, Seat};
+
+/// Where some bytes of a bundle stand.
+#[derive(Debug, Clone)]
+pub(super) enum Run {
+    Log(Range<usize>),
+    Stream(Range<usize>),
+    /// The packet of a key.
+    Key(Slot),
+    /// In the bundle itself.
+    Own(Range<usize>),
+}
+
+/// What was put into a bundle.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Given {
+    /// The number of the last entry that is dealt with.
+    pub seq: u64,
+    /// Bytes of packets.
+    pub len: usize,
+    /// There are entries among them.
+    pub entries: bool,
+}
+
+/// The body of one bundle.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    pub runs: Vec<Run>,
+    /// Bytes of [`Run::Own`].
+    pub own: Vec<u8>,
+}
+
+impl Body {
+    pub fn clear(&mut self) {
+        self.runs.clear();
+        self.own.clear();
+    }
+
+    fn write(&mut self, packet: roomcast_protocol::v1::down::Packet<'_>) -> usize {
+        let start = self.own.len();
+        packet.encode(&mut self.own);
+        self.runs.push(Run::Own(start..self.own.len()));
+        self.own.len() - start
+    }
+}
+
+/// A key that may be told now.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    slot: Slot,
+    telling: Telling,
+    len: usize,
+}
+
+impl Room {
+    /// Puts what comes next for a player into `body`, at most `most` bytes unless one packet has more. None if the log no
+    /// longer reaches back to where it is.
+    pub(super) fn give(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
+        let keeps_up = self.states.as_mut().map(|states| states.is_in_order(seat));
+        match keeps_up {
+            None => {
+                let portion = self.give_entries(seat, u64::MAX, (0, most), body)?;
+                Some(Given {
+                    seq: portion.seq,
+                    len: portion.len,
+                    entries: portion.len > 0,
+                })
+            }
+            Some(true) => self.give_in_order(seat, most, body),
+            Some(false) => self.give_marked(seat, most, body),
+        }
+    }
+
+    /// Entries from where a player is up to the position `until`.
+    fn give_entries(
+        &mut self,
+        seat: Seat,
+        until: u64,
+        (begun, most): (usize, usize),
+        body: &mut Body,
+    ) -> Option<Portion> {
+        let reader = self.reader(seat);
+        let runs = &mut body.runs;
+        let portion = self.log.next(reader, until, (begun, most), &mut |run| {
+            runs.push(Run::Log(run));
+        })?;
+        self.players[seat as usize].position = portion.position;
+        Some(portion)
+    }
+
+    /// Both, as they were said.
+    fn give_in_order(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
+        let ears = self.ears(seat);
+        let mut given = Given::default();
+        loop {
+            let next = self
+                .states
+                .as_mut()
+                .and_then(|states| states.next_after(seat));
+            let until = next.unwrap_or(u64::MAX).min(self.log.position());
+            let portion = self.give_entries(seat, until, (given.len, most), body)?;
+            given.seq = portion.seq;
+            given.len += portion.len;
+            given.entries |= portion.len > 0;
+            if portion.position < until {
+                return Some(given);
+            }
+            let most = Most {
+                log: portion.position,
+                begun: given.len,
+                bytes: most,
+            };
+            let runs = &mut body.runs;
+            let states = self.states.as_mut()?;
+            let said = states.next(seat, ears, most, &mut |run| runs.push(Run::Stream(run)));
+            given.len += said.len;
+            if said.full || portion.position >= self.log.position() {
+                return Some(given);
+            }
+        }
+    }
+
+    /// Entries, and the newest of the keys that are marked.
+    fn give_marked(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
+        let candidates = self.candidates(seat, most);
+        let waiting: usize = candidates.iter().map(|candidate| candidate.len).sum();
+        let (lane, _) = self.states.as_mut()?.lane(seat)?;
+        // Their quarter, unless they were passed over: then entries wait for once.
+        let alone = std::mem::take(&mut lane.passed_over) && waiting > 0;
+        let share = waiting.min(most / 4);
+        let until = if alone { 0 } else { u64::MAX };
+        let portion = self.give_entries(seat, until, (0, most - share), body)?;
+        let mut given = Given {
+            seq: portion.seq,
+            len: portion.len,
+            entries: portion.len > 0,
+        };
+        let caught_up = portion.position >= self.log.position();
+        let (lane, table) = self.states.as_mut()?.lane(seat)?;
+        if std::mem::take(&mut lane.void) {
+            given.len += body.write(roomcast_protocol::v1::down::Packet::RemovedAll);
+        }
+        for (before, candidate) in candidates.iter().enumerate() {
+            if given.len > 0 && given.len + candidate.len > most {
+                lane.passed_over = before == 0;
+                break;
+            }
+            let Some(key) = table.get(candidate.slot) else {
+                continue;
+            };
+            given.len += match candidate.telling {
+                Telling::Removed => body.write(removed(key.name)),
+                Telling::Packet | Telling::Nothing => {
+                    body.runs.push(Run::Key(candidate.slot));
+                    candidate.len
+                }
+            };
+            lane.unmark(candidate.slot);
+            lane.had(candidate.slot);
+        }
+        if lane.is_empty() && caught_up {
+            self.states.as_mut()?.caught_up(seat);
+        }
+        Some(given)
+    }
+
+    /// The marked keys that may be told to a player now, whose turn it is first, until they are `most` bytes. Marks that
+    /// mean nothing to it are gone after this.
+    fn candidates(&mut self, seat: Seat, most: usize) -> Vec<Candidate> {
+        let reader = self.reader(seat);
+        let ears = self.ears(seat);
+        let Some(states) = &mut self.states else {
+            return Vec::new();
+        };
+        states.mark_new(seat);
+        let Some((lane, table)) = states.lane(seat) else {
+            return Vec::new();
+        };
+        let mut pending = None;
+        let mut may_leave = |key: &Key| {
+            key.after <= reader.position || {
+                let pending = pending.get_or_insert_with(|| self.log.pending(reader));
+                let of_writer = pending.binary_search_by_key(&key.writer, |(author, _)| *author);
+                of_writer.is_ok_and(|index| pending[index].1 >= key.after) || of_writer.is_err()
+            }
+        };
+        let (mut found, mut void) = (Vec::new(), Vec::new());
+        let mut bytes = 0;
+        for slot in lane.iter() {
+            let key = table.get(slot);
+            let Some((key, telling)) = key.map(|key| (key, key.telling(ears))) else {
+                void.push(slot);
+                continue;
+            };
+            if telling == Telling::Nothing {
+                void.push(slot);
+            } else if may_leave(key) {
+                let len = key.packet.len();
+                found.push(Candidate { slot, telling, len });
+                bytes += len;
+                if bytes >= most {
+                    break;
+                }
+            }
+        }
+        void.into_iter().for_each(|slot| lane.unmark(slot));
+        found
+    }
+
+    /// How far a player is in the log.
+    pub(super) fn reader(&self, seat: Seat) -> Reader {
+        let player = &self.players[seat as usize];
+        Reader {
+            player: player.id,
+            position: player.position,
+            lossy_until: player.lossy_until,
+        }
+    }
+
+    /// Bytes of a run.
+    pub(super) fn bytes<'r>(&'r self, run: &Run, body: &'r Body) -> &'r [u8] {
+        match (run, &self.states) {
+            (Run::Log(run), _) => self.log.slice(run.clone()),
+            (Run::Own(run), _) => &body.own[run.clone()],
+            (Run::Stream(run), Some(states)) => states.stream(run.clone()),
+            (Run::Key(slot), Some(states)) => {
+                let key = states.table().get(*slot);
+                key.map_or(&[], |key| &*key.packet)
+            }
+            (Run::Stream(_) | Run::Key(_), None) => &[],
+        }
+    }
+}

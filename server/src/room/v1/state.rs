@@ -1,0 +1,199 @@
+//! What players say of keys: values, their ends, and who gets them.
+
+use roomcast_protocol::v1::up::{KeyAudience, StateAudience};
+use roomcast_protocol::v1::{self, Payload, PlayerId, down};
+
+use super::speak::{Effect, Named};
+use super::states::{Ears, Slot, Telling, To, Value};
+use super::{Room, Rules, Seat};
+
+impl Room {
+    /// A key has a value.
+    pub(super) fn set_state(
+        &mut self,
+        named: Named,
+        payload: Payload<'_>,
+        rules: &Rules,
+    ) -> Effect {
+        let (name, writer) = self.names(named);
+        let after = self.log.position();
+        let states = self.states.get_or_insert_default();
+        let before = states.table().find(name).and_then(|slot| {
+            let key = states.table().get(slot)?;
+            (key.value == Value::Here).then_some(key.len as usize)
+        });
+        let len = payload.bytes().len();
+        // Who stays as large as it was needs no look at the bounds: that is what is said twenty times a second.
+        if before.is_none_or(|before| len > before) {
+            let (count, bytes) = states.table().held(name.0);
+            let count = count + usize::from(before.is_none());
+            let more = len - before.unwrap_or(0);
+            let bounds = rules.states.of(named.room);
+            let room = states.table().bytes() + more;
+            if count > bounds.count || bytes + more > bounds.bytes || room > rules.states.room.bytes
+            {
+                return Effect::RefusedState(named.key, down::refused::LIMIT);
+            }
+        }
+        let packet = down::Packet::State {
+            author: PlayerId::new(name.0),
+            key: name.1,
+            payload,
+            by_host: false,
+        };
+        let when = states.now(writer, after);
+        let slot = states.slot_of(name, when);
+        states.say(slot, Value::Here, len, when, |out| packet.encode(out));
+        Effect::Said
+    }
+
+    /// A key has no value any more.
+    pub(super) fn delete_state(&mut self, named: Named) -> Effect {
+        let (name, writer) = self.names(named);
+        let after = self.log.position();
+        let Some(states) = &mut self.states else {
+            return Effect::None;
+        };
+        let table = states.table();
+        let here = |slot: &Slot| table.get(*slot).is_some_and(|key| key.value == Value::Here);
+        let Some(slot) = table.find(name).filter(here) else {
+            return Effect::None;
+        };
+        let when = states.now(writer, after);
+        states.say(slot, Value::Gone, 0, when, |out| removed(name).encode(out));
+        Effect::Said
+    }
+
+    /// A key goes to others from now on.
+    pub(super) fn readdress(
+        &mut self,
+        seat: Seat,
+        number: u64,
+        audience: KeyAudience,
+        now: u32,
+        rules: &Rules,
+    ) -> Effect {
+        let KeyAudience {
+            key, room, stays, ..
+        } = audience;
+        let (name, writer) = self.names(Named { seat, key, room });
+        let to = match audience.to {
+            StateAudience::Others => To::Others,
+            StateAudience::All => To::All,
+            StateAudience::Group(_) | StateAudience::Host => {
+                return self.refuse(writer, number, down::refused::NOT_OFFERED, now);
+            }
+        };
+        let after = self.log.position();
+        let states = self.states.get_or_insert_default();
+        let is_new = states.table().find(name).is_none();
+        if is_new && states.table().held(name.0).0 >= rules.states.of(room).count {
+            return self.refuse(writer, number, down::refused::LIMIT, now);
+        }
+        let when = states.now(writer, after);
+        let slot = states.slot_of(name, when);
+        states.readdress(slot, to, stays, &encoded(removed(name)), when);
+        Effect::Said
+    }
+
+    /// Somebody leaves: its keys go, before anybody is told, but those that stay.
+    pub(super) fn forget_states(&mut self, id: u32) -> Vec<(v1::Key, Box<[u8]>, To)> {
+        let Some(states) = &mut self.states else {
+            return Vec::new();
+        };
+        let mut staying = Vec::new();
+        for slot in states.table().of(id) {
+            if let Some(key) = states.table().get(slot)
+                && key.stays
+                && key.value == Value::Here
+            {
+                staying.push((key.name.1, key.packet.clone(), key.to));
+            }
+            states.remove(slot);
+        }
+        staying
+    }
+
+    /// What somebody left behind that was to stay is the room's from now on, as far as there is room for it.
+    pub(super) fn inherit(
+        &mut self,
+        left: u32,
+        staying: Vec<(v1::Key, Box<[u8]>, To)>,
+        rules: &Rules,
+    ) {
+        let after = self.log.position();
+        let Some(states) = &mut self.states else {
+            return;
+        };
+        for (key, packet, to) in staying {
+            let Some(Ok(down::Packet::State { payload, .. })) = down::Packets::new(&packet).next()
+            else {
+                continue;
+            };
+            let name = (0, key);
+            let before = states
+                .table()
+                .find(name)
+                .and_then(|slot| states.table().get(slot));
+            let before = before
+                .filter(|key| key.value == Value::Here)
+                .map(|key| key.len as usize);
+            let (count, bytes) = states.table().held(0);
+            let len = payload.bytes().len();
+            let bytes = bytes + len - before.unwrap_or(0);
+            let bounds = rules.states.of(true);
+            if count + usize::from(before.is_none()) > bounds.count || bytes > bounds.bytes {
+                continue;
+            }
+            let packet = down::Packet::State {
+                author: None,
+                key,
+                payload,
+                by_host: false,
+            };
+            let when = states.now(left, after);
+            let slot = states.slot_of(name, when);
+            states.readdress(slot, to, false, &encoded(removed(name)), when);
+            let when = states.now(left, after);
+            states.say(slot, Value::Here, len, when, |out| packet.encode(out));
+        }
+    }
+
+    /// A key as the room knows it, and the id of who speaks of it.
+    fn names(&self, named: Named) -> ((u32, u32), u32) {
+        let id = self.players[named.seat as usize].id;
+        let owner = if named.room { 0 } else { id };
+        ((owner, named.key), id)
+    }
+
+    /// The values that a player is welcomed with.
+    pub(super) fn values_for(&self, seat: Seat) -> impl Iterator<Item = &[u8]> {
+        let ears = self.ears(seat);
+        let keys = self.states.iter().flat_map(|states| states.table().iter());
+        keys.filter(move |(_, key)| {
+            key.value == Value::Here && key.telling(ears) == Telling::Packet
+        })
+        .map(|(_, key)| &*key.packet)
+    }
+
+    /// Whom somebody is to audiences.
+    pub(super) fn ears(&self, seat: Seat) -> Ears {
+        Ears {
+            player: self.players[seat as usize].id,
+        }
+    }
+}
+
+/// The packet that says that a key has no value.
+pub(super) fn removed((owner, key): (u32, u32)) -> down::Packet<'static> {
+    down::Packet::Removed {
+        author: PlayerId::new(owner),
+        key,
+    }
+}
+
+fn encoded(packet: down::Packet<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet.encode(&mut bytes);
+    bytes
+}

@@ -1,0 +1,306 @@
+//! States: the newest value of each key of a room, and how far each receiver is with them.
+//!
+//! Owns: keys and their values, what was said of them lately, what waits for who does not keep up. Must not know:
+//! connections, whose turn it is, events. Invariants: who keeps up gets everything that is said, in order; whoever else gets
+//! the newest of each key that it has not had, in the end; nobody gets what is not addressed to it.
+//!
+//! A room in which nobody ever said a state has none of this.
+
+mod lane;
+mod stream;
+mod table;
+
+use std::ops::Range;
+
+use self::lane::Lane;
+use self::stream::Stream;
+pub use self::stream::{Most, Portion, Whom};
+pub use self::table::{Key, Slot, Table, Value, When};
+use super::Seat;
+
+/// Who gets a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// All but its author.
+    Others,
+    /// All.
+    All,
+}
+
+/// Whom a receiver is, as far as audiences go.
+#[derive(Debug, Clone, Copy)]
+pub struct Ears {
+    /// Its id.
+    pub player: u32,
+}
+
+impl Ears {
+    /// Whether it gets what this author says to these.
+    pub fn hears(self, author: u32, to: To) -> bool {
+        match to {
+            To::Others => author != self.player,
+            To::All => true,
+        }
+    }
+}
+
+/// How far a receiver is.
+#[derive(Debug, Default)]
+struct Receiver {
+    /// It was given, or has marks for, everything of the stream before this position.
+    at: u64,
+    /// Where the stream was when it was last told everything at once.
+    welcomed: u64,
+    lane: Option<Box<Lane>>,
+}
+
+/// What a marked slot is to its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// Its packet.
+    Packet,
+    /// That it has none any more.
+    Removed,
+    /// Nothing: it was never for it.
+    Nothing,
+}
+
+/// The states of one room.
+#[derive(Debug, Default)]
+pub struct States {
+    table: Table,
+    stream: Stream,
+    /// By seat; who has none yet is at the beginning.
+    receivers: Vec<Receiver>,
+    /// Where the stream was when the last round began.
+    round: u64,
+    /// Bytes of the stream then.
+    frozen: u64,
+}
+
+impl States {
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Bytes said since the last round began.
+    pub fn unserved(&self) -> usize {
+        (self.stream.end() - self.frozen) as usize
+    }
+
+    /// A round begins: what the last one had is let go of. Who has not got it gets the newest values instead.
+    pub fn begin_round(&mut self) {
+        self.stream.forget(self.round);
+        self.round = self.stream.position();
+        self.frozen = self.stream.end();
+    }
+
+    /// Nothing is said any more: who has not got the last of it gets the newest values instead.
+    pub fn rest(&mut self) {
+        self.stream.clear();
+        self.round = self.stream.position();
+        self.frozen = self.stream.end();
+    }
+
+    /// Whether there is something that [`States::rest`] lets go of.
+    pub fn is_restless(&self) -> bool {
+        self.stream.first() < self.stream.position()
+    }
+
+    /// Bytes of what was said lately.
+    pub fn stream(&self, run: Range<usize>) -> &[u8] {
+        self.stream.slice(run)
+    }
+
+    /// Who sits here is told everything there is, and then what follows.
+    pub fn welcome(&mut self, seat: Seat) {
+        let position = self.stream.position();
+        *self.receiver(seat) = Receiver {
+            at: position,
+            welcomed: position,
+            lane: None,
+        };
+    }
+
+    /// Who sits here comes back: what its last connection was given may be lost.
+    pub fn resume(&mut self, seat: Seat) {
+        let receiver = self.receiver(seat);
+        let since = receiver.welcomed;
+        receiver.lane = Some(Box::new(Lane::new(since)));
+        self.mark_all(seat);
+    }
+
+    /// Whether something waits for who sits here, for it or not.
+    pub fn owe(&self, seat: Seat) -> bool {
+        match self.receivers.get(seat as usize) {
+            Some(receiver) => {
+                receiver.at < self.stream.position()
+                    || receiver.lane.as_ref().is_some_and(|lane| !lane.is_empty())
+            }
+            None => self.stream.position() > 0,
+        }
+    }
+
+    /// Who sits here can't be given anything now: it gets the newest values from here on, until it has caught up.
+    pub fn falls_behind(&mut self, seat: Seat) {
+        let receiver = self.receiver(seat);
+        let since = receiver.at;
+        receiver
+            .lane
+            .get_or_insert_with(|| Box::new(Lane::new(since)));
+    }
+
+    /// Whether who sits here gets things in the order in which they were said.
+    pub fn is_in_order(&mut self, seat: Seat) -> bool {
+        let first = self.stream.first();
+        let receiver = self.receiver(seat);
+        if receiver.at < first {
+            self.falls_behind(seat);
+        }
+        self.receiver(seat).lane.is_none()
+    }
+
+    /// What comes next for who keeps up.
+    pub fn next(
+        &mut self,
+        seat: Seat,
+        ears: Ears,
+        most: Most,
+        run: &mut impl FnMut(Range<usize>),
+    ) -> Portion {
+        let at = self.receiver(seat).at;
+        let portion = self.stream.next(at, ears, most, run);
+        self.receiver(seat).at = portion.position;
+        portion
+    }
+
+    /// Where the log was when that was said which comes next for who sits here.
+    pub fn next_after(&mut self, seat: Seat) -> Option<u64> {
+        let at = self.receiver(seat).at;
+        self.stream.after(at)
+    }
+
+    /// Marks what was said since who sits here was last looked at.
+    pub fn mark_new(&mut self, seat: Seat) {
+        let at = self.receiver(seat).at;
+        let unremembered = self.table.unremembered();
+        let Self {
+            table, receivers, ..
+        } = self;
+        let receiver = &mut receivers[seat as usize];
+        let Some(lane) = &mut receiver.lane else {
+            return;
+        };
+        receiver.at = self.stream.position();
+        if lane.since < unremembered {
+            return self.mark_all(seat);
+        }
+        table.since(at).for_each(|slot| lane.mark(slot));
+    }
+
+    /// Marks all there is; if deletions may have been forgotten since, it is to forget all it knows before.
+    fn mark_all(&mut self, seat: Seat) {
+        let position = self.stream.position();
+        let receiver = &mut self.receivers[seat as usize];
+        receiver.at = position;
+        if let Some(lane) = &mut receiver.lane {
+            lane.void |= lane.since < self.table.unremembered();
+            lane.since = position;
+            self.table.iter().for_each(|(slot, _)| lane.mark(slot));
+        }
+    }
+
+    /// The marks of who sits here.
+    pub fn lane(&mut self, seat: Seat) -> Option<(&mut Lane, &Table)> {
+        let receiver = self.receivers.get_mut(seat as usize)?;
+        Some((receiver.lane.as_mut()?, &self.table))
+    }
+
+    /// Who sits here has got all there was: from here on it keeps up, until it does not.
+    pub fn caught_up(&mut self, seat: Seat) {
+        self.receiver(seat).lane = None;
+    }
+
+    /// A key has a value of `len` bytes, or none any more, as the packet says that `encode` writes.
+    pub fn say(
+        &mut self,
+        slot: Slot,
+        value: Value,
+        len: usize,
+        when: When,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if let Some(key) = self.table.get(slot) {
+            let whom = Whom {
+                author: key.name.0,
+                to: key.to,
+                but: None,
+            };
+            let packet = self.stream.append(whom, when.after, encode);
+            self.table.say(slot, value, packet, len, when);
+        }
+    }
+
+    /// The slot of a key, which may be a new one.
+    pub fn slot_of(&mut self, name: (u32, u32), when: When) -> Slot {
+        self.table.slot_of(name, when)
+    }
+
+    /// A key goes to others from now on: who no longer gets it is told `removed`, who newly does its value.
+    pub fn readdress(&mut self, slot: Slot, to: To, stays: bool, removed: &[u8], mut when: When) {
+        let Some(key) = self.table.get(slot) else {
+            return;
+        };
+        let (author, before) = (key.name.0, key.to);
+        if key.value == Value::Here && before != to {
+            let (gains, loses) = ((to, Some(before)), (before, Some(to)));
+            for ((to, but), packet) in [(gains, &key.packet[..]), (loses, removed)] {
+                let whom = Whom { author, to, but };
+                when.changed = self.stream.position();
+                self.stream
+                    .append(whom, when.after, |out| out.extend_from_slice(packet));
+            }
+        }
+        self.table.readdress(slot, to, stays, when);
+    }
+
+    /// A key is forgotten, and nobody is told.
+    pub fn remove(&mut self, slot: Slot) {
+        self.table.remove(slot);
+    }
+
+    /// Now, as far as this is concerned, for something that `writer` says when the log has come to `after`.
+    pub fn now(&self, writer: u32, after: u64) -> When {
+        When {
+            changed: self.stream.position(),
+            after,
+            writer,
+        }
+    }
+
+    fn receiver(&mut self, seat: Seat) -> &mut Receiver {
+        let seat = seat as usize;
+        if self.receivers.len() <= seat {
+            self.receivers.resize_with(seat + 1, Receiver::default);
+        }
+        &mut self.receivers[seat]
+    }
+}
+
+impl Key {
+    /// What somebody is told who has a mark for it.
+    pub fn telling(&self, ears: Ears) -> Telling {
+        if ears.hears(self.name.0, self.to) {
+            // A key that was only ever addressed has no packet.
+            return match self.packet.is_empty() {
+                true => Telling::Nothing,
+                false => Telling::Packet,
+            };
+        }
+        let had = self.former.iter().any(|to| ears.hears(self.name.0, *to));
+        match had && !self.packet.is_empty() {
+            true => Telling::Removed,
+            false => Telling::Nothing,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What was said of keys lately, in order, for who keeps up: it gets all of it, from here.
+//!
+//! Owns: packets of one or two rounds, with their authors, audiences and places among the entries of the log. Must not know:
+//! who is in the room, newest values. Invariant: from a position on that is still here, a receiver gets everything that was
+//! for it when it was said, once and in order.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::{Ears, To};
+
+/// One packet.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    /// Where it ends, in bytes since the room began.
+    end: u64,
+    /// Of the log: what stands before this position was said earlier.
+    after: u64,
+    author: u32,
+    to: To,
+    /// Those who get nothing of it all the same.
+    but: Option<To>,
+}
+
+/// For whom a packet is.
+#[derive(Debug, Clone, Copy)]
+pub struct Whom {
+    pub author: u32,
+    pub to: To,
+    pub but: Option<To>,
+}
+
+/// A part of the stream for one receiver.
+#[derive(Debug, Clone, Copy)]
+pub struct Portion {
+    /// The position behind it.
+    pub position: u64,
+    /// Bytes of its packets.
+    pub len: usize,
+    /// The next packet finds no room.
+    pub full: bool,
+}
+
+/// How much of the stream somebody gets.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    /// Only what was said before this position of the log, or at it.
+    pub log: u64,
+    /// Bytes that are in the bundle already, and bytes that may be.
+    pub begun: usize,
+    pub bytes: usize,
+}
+
+/// What was said lately. A position is the number of packets that were ever said before it.
+#[derive(Debug, Default)]
+pub struct Stream {
+    said: VecDeque<Said>,
+    first: u64,
+    bytes: Vec<u8>,
+    /// Bytes at the beginning of `bytes` that are gone.
+    dead: usize,
+    base: u64,
+}
+
+impl Stream {
+    /// The position behind the last packet.
+    pub fn position(&self) -> u64 {
+        self.first + self.said.len() as u64
+    }
+
+    /// The position of the first that is still here.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Bytes that were ever said.
+    pub fn end(&self) -> u64 {
+        self.base + self.bytes.len() as u64
+    }
+
+    /// Appends the packet that `encode` writes, said when the log had come to `after`; answers its bytes.
+    pub fn append(&mut self, whom: Whom, after: u64, encode: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        if self.dead * 2 > self.bytes.len() {
+            self.bytes.drain(..self.dead);
+            self.base += self.dead as u64;
+            self.dead = 0;
+        }
+        let start = self.bytes.len();
+        encode(&mut self.bytes);
+        self.said.push_back(Said {
+            end: self.end(),
+            after,
+            author: whom.author,
+            to: whom.to,
+            but: whom.but,
+        });
+        &self.bytes[start..]
+    }
+
+    /// Where the log was when the packet at `position` was said.
+    pub fn after(&self, position: u64) -> Option<u64> {
+        let index = position.checked_sub(self.first)? as usize;
+        self.said.get(index).map(|said| said.after)
+    }
+
+    /// What comes next for a receiver, from a position that is still here; `run` is told ranges of [`Stream::slice`].
+    pub fn next(
+        &self,
+        position: u64,
+        ears: Ears,
+        most: Most,
+        run: &mut impl FnMut(Range<usize>),
+    ) -> Portion {
+        let index = position.saturating_sub(self.first) as usize;
+        let mut portion = Portion {
+            position,
+            len: 0,
+            full: false,
+        };
+        let mut start = (self.start(index) - self.base) as usize;
+        let mut open: Option<Range<usize>> = None;
+        for said in self.said.range(index..) {
+            if said.after > most.log {
+                break;
+            }
+            let end = (said.end - self.base) as usize;
+            let heard = ears.hears(said.author, said.to);
+            if heard && !said.but.is_some_and(|but| ears.hears(said.author, but)) {
+                let len = most.begun + portion.len;
+                if len > 0 && len + end - start > most.bytes {
+                    portion.full = true;
+                    break;
+                }
+                portion.len += end - start;
+                match &mut open {
+                    Some(open) if open.end == start => open.end = end,
+                    open => {
+                        if let Some(before) = open.replace(start..end) {
+                            run(before);
+                        }
+                    }
+                }
+            }
+            portion.position += 1;
+            start = end;
+        }
+        open.into_iter().for_each(run);
+        portion
+    }
+
+    /// Bytes of packets.
+    pub fn slice(&self, run: Range<usize>) -> &[u8] {
+        &self.bytes[run]
+    }
+
+    /// Lets go of what was said before `position`.
+    pub fn forget(&mut self, position: u64) {
+        let count = position.saturating_sub(self.first) as usize;
+        self.dead = (self.start(count) - self.base) as usize;
+        self.said.drain(..count);
+        self.first += count as u64;
+    }
+
+    /// Lets go of everything, and of the memory that it took.
+    pub fn clear(&mut self) {
+        self.first = self.position();
+        self.base = self.end();
+        self.dead = 0;
+        self.bytes = Vec::new();
+        self.said = VecDeque::new();
+    }
+
+    fn start(&self, index: usize) -> u64 {
+        match index.checked_sub(1) {
+            Some(before) => self.said[before].end,
+            None => self.base + self.dead as u64,
+        }
+    }
+}
