@@ -7,6 +7,7 @@ mod impaired;
 mod mixed;
 mod properties;
 mod random;
+mod random_states;
 mod resume;
 mod stage;
 mod states;

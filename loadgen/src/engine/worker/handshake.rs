@@ -11,7 +11,6 @@ use super::{Stage, Worker};
 use crate::engine::client::{Phase, Upgrading};
 use crate::engine::clock::{Nanos, nanos};
 use crate::engine::link::{self, Gauges};
-use crate::engine::session::Speech;
 use crate::engine::socket::{self, Failure};
 use crate::engine::tls::Security;
 use crate::engine::wire::{open_and_answer, write_whole};
@@ -109,7 +108,7 @@ impl Worker {
             &scenario.target.host_field(),
             &scenario.target.path_of(&room),
             &key,
-            scenario.subprotocol(),
+            scenario.request.subprotocol.as_deref(),
             &extra,
         );
         client.phase = Phase::Upgrading(Box::new(Upgrading {
@@ -168,10 +167,10 @@ impl Worker {
             } else {
                 upgrading.answer.extend_from_slice(&self.io.buffer[..read]);
             }
-            let offered = self.settings.scenario.subprotocol();
+            let offered = self.settings.scenario.request.subprotocol.as_deref();
             match upgrade::parse_client_response(&upgrading.answer, &upgrading.key, offered) {
                 Ok(None) => {}
-                Ok(Some(len)) => return self.upgraded(index, len),
+                Ok(Some(len)) => return self.joined(index, len),
                 Err(ClientError::Status(400)) if self.tls_is_wanted(index) => {
                     return self.failed(index, Failure::TlsWanted);
                 }
@@ -214,45 +213,30 @@ impl Worker {
     }
 
     /// The 101 is here, `len` bytes of what was read.
-    fn upgraded(&mut self, index: u32, len: usize) {
+    fn joined(&mut self, index: u32, len: usize) {
         let now = self.io.tick();
         let client = &mut self.clients[index as usize];
-        let Phase::Upgrading(upgrading) = std::mem::replace(&mut client.phase, Phase::Away) else {
+        let Phase::Upgrading(upgrading) = std::mem::replace(&mut client.phase, Phase::Joined)
+        else {
             return;
         };
-        let times = (upgrading.connecting_since, upgrading.since);
-        let is_in = matches!(client.speech, Speech::Raw);
-        if is_in {
-            self.joined(index, times);
+        let (room, member) = (client.plan.room, client.plan.member);
+        self.ramp.under_way -= 1;
+        self.present.enter(client);
+        if self.stage == Stage::Quiet {
+            self.ramp.join.record(now - upgrading.since);
+            self.ramp.connections.joined += 1;
         } else {
-            self.greet(index, times);
+            self.ramp.rejoin.record(now - upgrading.connecting_since);
+            self.ramp.connections.rejoins += 1;
+            self.traffic.ledger.rejoined(room, member);
         }
         let mut behind = upgrading.answer;
         self.frames(index, &mut behind[len..], now);
         // The read that brought the 101 may have been cut short by the size of the buffer.
         let client = &mut self.clients[index as usize];
         self.io.read_later(index, client);
-        if is_in {
-            self.entered(Ok(()));
-        }
-    }
-
-    /// The client is in its room, asked for at `since`.
-    pub(super) fn joined(&mut self, index: u32, (connecting_since, since): (Nanos, Nanos)) {
-        let now = self.io.now();
-        let client = &mut self.clients[index as usize];
-        let (room, member) = (client.plan.room, client.plan.member);
-        client.phase = Phase::Joined;
-        self.ramp.under_way -= 1;
-        self.present.enter(client);
-        if self.stage == Stage::Quiet {
-            self.ramp.join.record(now - since);
-            self.ramp.connections.joined += 1;
-        } else {
-            self.ramp.rejoin.record(now - connecting_since);
-            self.ramp.connections.rejoins += 1;
-            self.traffic.ledger.rejoined(room, member);
-        }
+        self.entered(Ok(()));
     }
 
     /// A client did not get in.
@@ -267,7 +251,7 @@ impl Worker {
         self.entered(Err(failure));
     }
 
-    pub(super) fn entered(&mut self, result: Result<(), Failure>) {
+    fn entered(&mut self, result: Result<(), Failure>) {
         if self.ramp.is_at_the_first() && self.stage == Stage::Quiet {
             self.tell(link::Event::First(result));
         }
