@@ -150,7 +150,11 @@ impl Shard {
                     self.join_v1(slot, room, kind, &message);
                     self.receive_early(slot, rest);
                 }
-                EndedV1::Told(ending) => self.end_v1(slot, ending),
+                EndedV1::Told(ending) => {
+                    self.end_v1(slot, ending);
+                    // Who leaves sends its close frame along, and no other.
+                    self.receive_plain(slot, rest);
+                }
             },
             Ended::No => {}
             Ended::Closed(code) => self.answer_close(slot, code),

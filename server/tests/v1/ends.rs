@@ -137,6 +137,19 @@ fn no_more_rooms_than_there_may_be() {
     assert_eq!(cy.news(&mut stage)[0], "welcome 1 created");
 }
 
+/// The close frame of who leaves comes with its last packet, and no other comes after it.
+#[test]
+fn who_leaves_and_closes_in_one_write_is_gone_at_once() {
+    let mut stage = Stage::new(Limits::default());
+    let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+    ada.play(&mut stage);
+    let leave = encoded(&[Packet::Leave]);
+    stage.send(ada.wire, Opcode::Binary, &leave);
+    stage.close(ada.wire, CloseCode::NORMAL);
+    assert_eq!(closed(&mut stage, ada.wire).0, 1000);
+    assert!(stage.wires[ada.wire].is_shut, "nothing more is waited for");
+}
+
 /// A player's silence is judged by its heartbeat alone, so it is also looked at no sooner for it.
 #[test]
 fn a_short_idle_timeout_wakes_nobody_for_a_player() {

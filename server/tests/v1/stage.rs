@@ -30,7 +30,7 @@ pub(crate) struct Wire {
     pub(crate) space: usize,
     was_full: bool,
     /// The relay has ended its side: its kernel takes nothing any more.
-    is_shut: bool,
+    pub(crate) is_shut: bool,
     decoder: Decoder,
     is_open: bool,
     protocol: Option<&'static str>,
