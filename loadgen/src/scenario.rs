@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use roomcast_protocol::v1;
+
 pub use crate::payload::MessageKind;
 use crate::payload::min_size;
 use crate::target::Target;
@@ -51,10 +53,12 @@ pub enum Polling {
 
 /// How the relay under test is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
+pub enum Dialect {
     /// No subprotocol: each message goes unchanged to all others in the room. Any relay that
     /// does this can be driven.
     Raw,
+    /// `roomcast.v1` (docs/PROTOCOL.md): each message is an event to the others.
+    V1,
 }
 
 /// Whose certificates are believed, for a `wss` target.
@@ -112,7 +116,7 @@ pub struct Scenario {
     /// What the upgrade request says beyond what it must.
     pub request: Request,
     /// How messages are exchanged.
-    pub profile: Profile,
+    pub dialect: Dialect,
     /// Connections, healthy and misbehaving together.
     pub clients: usize,
     /// Clients in each room; the last room takes what is left.
@@ -176,7 +180,7 @@ impl Scenario {
             target,
             tls: Tls::default(),
             request: Request::default(),
-            profile: Profile::Raw,
+            dialect: Dialect::Raw,
             clients: 1_000,
             room_size: 10,
             senders_per_room: 10,
@@ -233,6 +237,14 @@ impl Scenario {
     /// The name of a room by its number.
     pub(crate) fn room_of(&self, number: u32) -> String {
         format!("{}-{number}", self.room_prefix)
+    }
+
+    /// The subprotocol that is asked for.
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        match self.dialect {
+            Dialect::Raw => self.request.subprotocol.as_deref(),
+            Dialect::V1 => Some(v1::SUBPROTOCOL),
+        }
     }
 
     /// Rooms of the run; the last may be smaller than `room_size`.
@@ -412,6 +424,9 @@ impl Scenario {
                 self.clients
             ));
         }
+        if self.dialect == Dialect::V1 && self.request.subprotocol.is_some() {
+            return fail("the v1 dialect is a subprotocol itself: no other can be asked for");
+        }
         if self.threads == 0 || self.threads > 1024 {
             return fail(format!("threads must be 1 to 1024, not {}", self.threads));
         }
@@ -469,7 +484,7 @@ mod tests {
     #[test]
     fn what_cannot_be_run_says_why() {
         type Change = fn(&mut Scenario);
-        let changes: [(&str, Change); 27] = [
+        let changes: [(&str, Change); 28] = [
             ("client", |s| s.clients = 0),
             ("room size", |s| s.room_size = 0),
             ("room size", |s| s.room_size = ROOM_SIZE_MAX + 1),
@@ -503,6 +518,9 @@ mod tests {
             ("misbehaving", |s| s.slow_readers = 1000),
             ("threads", |s| s.threads = 0),
             ("prefix", |s| s.room_prefix = "a/b".into()),
+            ("subprotocol", |s| {
+                (s.dialect, s.request.subprotocol) = (Dialect::V1, Some("x".into()));
+            }),
         ];
         for (word, change) in changes {
             let mut scenario = scenario();

@@ -17,7 +17,7 @@ use super::values::{
     parse_number, parse_seed, parse_size, parse_whole,
 };
 use crate::exit::Failure;
-use crate::scenario::{MessageKind, Polling, Profile, Scenario, Schedule};
+use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule};
 use crate::target::Target;
 
 /// What is put on the server.
@@ -31,14 +31,16 @@ pub struct LoadArgs {
         help_heading = "Target"
     )]
     pub url: String,
-    /// How the relay is spoken to: raw fans each message out unchanged to the rest of the room
+    /// How the relay is spoken to: raw fans each message out unchanged to the rest of the room, v1
+    /// is roomcast.v1, where each message is an event to the others
     #[arg(
         long,
-        env = "LOADGEN_PROFILE",
+        alias = "profile",
+        env = "LOADGEN_DIALECT",
         default_value = "raw",
         help_heading = "Target"
     )]
-    pub profile: ProfileArg,
+    pub dialect: DialectArg,
     /// Process id of the server, for its CPU and memory [default: who listens at a loopback url]
     #[arg(
         long,
@@ -176,9 +178,11 @@ pub struct LoadArgs {
 
 /// How the relay is spoken to.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ProfileArg {
+pub enum DialectArg {
     /// Each message goes unchanged to all others in the room.
     Raw,
+    /// Players, events, and sessions that outlive their connections.
+    V1,
 }
 
 impl LoadArgs {
@@ -192,8 +196,9 @@ impl LoadArgs {
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..=SEED_MAX));
         let room_size = self.room_size_of_each()?;
         let mut scenario = Scenario::new(target, seed);
-        scenario.profile = match self.profile {
-            ProfileArg::Raw => Profile::Raw,
+        scenario.dialect = match self.dialect {
+            DialectArg::Raw => Dialect::Raw,
+            DialectArg::V1 => Dialect::V1,
         };
         scenario.tls = self.tls.tls();
         scenario.request = self.request.request();

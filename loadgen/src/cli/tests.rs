@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::scenario::{MessageKind, Polling, Scenario, Schedule, Trust};
+use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule, Trust};
 
 fn read(args: &[&str]) -> Result<Cli, Answer> {
     let args = std::iter::once("loadgen").chain(args.iter().copied());
@@ -117,7 +117,7 @@ fn every_flag_arrives() {
         "--source-address=127.0.0.3,127.0.0.9",
         "--server-pid=42",
         "--seed=9",
-        "--profile=raw",
+        "--dialect=v1",
     ])
     .unwrap();
     assert_eq!(scenario.target.host(), "::1");
@@ -161,6 +161,7 @@ fn every_flag_arrives() {
         ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.9"]
     );
     assert_eq!((scenario.server_pid, scenario.seed), (Some(42), 9));
+    assert_eq!(scenario.dialect, Dialect::V1);
 }
 
 #[test]
@@ -205,7 +206,8 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         (&["--check", "latency.p99<20"], "needs a unit"),
         (&["--rate", "fast"], "give a number like 20"),
         (&["--check", "latncy.p99<20ms"], "did you mean latency.p99"),
-        (&["--profile", "v9"], "raw"),
+        (&["--dialect", "v9"], "raw"),
+        (&["--dialect=v1", "--subprotocol=x"], "subprotocol"),
         (&["--slow-readers", "1000"], "no healthy one"),
         (&["compare", "a.json"], "<NEW>"),
         (&["merge", "a.json"], "2"),

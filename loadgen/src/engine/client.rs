@@ -9,6 +9,7 @@ use roomcast_protocol::upgrade::ClientKey;
 
 use super::clock::Nanos;
 use super::plan::{ClientPlan, Role};
+use super::session::Speech;
 use super::tls::Security;
 
 /// What an outbox holds at most beside the rest of one message: pongs that the server does not
@@ -31,6 +32,13 @@ pub(crate) enum Phase {
     },
     /// The request is on its way.
     Upgrading(Box<Upgrading>),
+    /// The join of `roomcast.v1` has not been answered.
+    Greeting {
+        /// When connecting began.
+        connecting_since: Nanos,
+        /// When the upgrade was asked for.
+        since: Nanos,
+    },
     /// In the room.
     Joined,
     /// A close frame was sent.
@@ -45,7 +53,10 @@ impl Phase {
     pub(crate) fn is_entering(&self) -> bool {
         matches!(
             self,
-            Self::Connecting(_) | Self::Securing { .. } | Self::Upgrading(_)
+            Self::Connecting(_)
+                | Self::Securing { .. }
+                | Self::Upgrading(_)
+                | Self::Greeting { .. }
         )
     }
 }
@@ -72,6 +83,8 @@ pub(crate) struct Client {
     /// What its bytes travel in.
     pub(crate) security: Security,
     pub(crate) decoder: Decoder,
+    /// What its messages are.
+    pub(crate) speech: Speech,
     /// What must be written before anything else: the rest of a message, and control frames.
     pub(crate) outbox: Vec<u8>,
     /// How much of the outbox is the rest of a message.
@@ -103,13 +116,14 @@ pub(crate) struct Client {
 
 impl Client {
     /// Not connected.
-    pub(crate) fn new(plan: ClientPlan) -> Self {
+    pub(crate) fn new(plan: ClientPlan, speech: Speech) -> Self {
         Self {
             plan,
             phase: Phase::Away,
             stream: None,
             security: Security::Plain,
             decoder: Decoder::default(),
+            speech,
             outbox: Vec::new(),
             rest: 0,
             begun: 0,
@@ -159,6 +173,7 @@ impl Client {
         self.stream = None;
         self.security = Security::Plain;
         self.decoder = Decoder::default();
+        self.speech.forget();
         self.outbox = Vec::new();
         self.blocked = false;
         self.readable = false;

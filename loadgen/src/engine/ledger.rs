@@ -142,6 +142,12 @@ impl Row<'_> {
         u32::from(sender) < self.healthy_senders
     }
 
+    /// Whether a message belongs to the receiver's room.
+    #[inline]
+    pub(crate) fn is_of_room(&self, stamp: &Stamp) -> bool {
+        stamp.room == self.room
+    }
+
     /// Judges a delivery and remembers it.
     #[inline]
     pub(crate) fn check(&mut self, stamp: &Stamp) -> Verdict {

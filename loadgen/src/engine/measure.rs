@@ -10,7 +10,7 @@ use super::clock::Nanos;
 use super::ledger::{Row, Verdict};
 use super::recorder::Recorder;
 use crate::outcome::Counts;
-use crate::payload::Codec;
+use crate::payload::{Codec, Stamp};
 
 /// The measured time: intended send times from `from` up to but not including `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,15 @@ impl Tally {
     }
 }
 
+/// An event as a relay tells it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard<'a> {
+    pub(crate) payload: &'a [u8],
+    pub(crate) kind: frame::MessageKind,
+    /// It says of itself that it was for all others, and of nobody in particular.
+    pub(crate) is_plain: bool,
+}
+
 /// Everything that one thread measures about messages.
 #[derive(Debug)]
 pub(crate) struct Measure {
@@ -119,14 +128,37 @@ impl Measure {
         payload: &[u8],
         now: Nanos,
     ) {
-        let stamp = match self.codec.read(payload) {
-            Some(stamp) if kind == self.kind => stamp,
-            _ => {
-                self.of_receiver(row).corrupted += 1;
-                return;
+        match self.codec.read(payload) {
+            Some(stamp) if kind == self.kind => self.judge(row, &stamp, now),
+            _ => self.of_receiver(row).corrupted += 1,
+        }
+    }
+
+    /// An event was read at `now`. `is_author` tells whether who sent it, by its stamp, is who the relay says.
+    #[inline]
+    pub(crate) fn event(
+        &mut self,
+        row: &mut Row<'_>,
+        event: &Heard<'_>,
+        is_author: impl FnOnce(u16) -> bool,
+        now: Nanos,
+    ) {
+        match self.codec.read(event.payload) {
+            Some(stamp)
+                if event.is_plain
+                    && event.kind == self.kind
+                    && (!row.is_of_room(&stamp) || is_author(stamp.sender)) =>
+            {
+                self.judge(row, &stamp, now);
             }
-        };
-        let verdict = row.check(&stamp);
+            _ => self.of_receiver(row).corrupted += 1,
+        }
+    }
+
+    /// A message of this run was read at `now`.
+    #[inline]
+    fn judge(&mut self, row: &mut Row<'_>, stamp: &Stamp, now: Nanos) {
+        let verdict = row.check(stamp);
         let healthy = row.is_healthy_pair(stamp.sender);
         let measured = stamp.intended_ns >= self.window.from;
         let counts = if !healthy {
@@ -228,7 +260,7 @@ impl Measure {
 mod tests {
     use super::*;
     use crate::engine::ledger::Ledger;
-    use crate::payload::{Room, Stamp};
+    use crate::payload::Room;
     use crate::scenario::MessageKind;
     use frame::MessageKind::{Binary, Text};
 
@@ -308,6 +340,33 @@ mod tests {
         assert_eq!(measure.tally.delivered(), 0);
         measure.delivery(&mut ledger.row(0, 0), Binary, &good, 1_500_000);
         assert_eq!(measure.tally.healthy.delivered, 1);
+    }
+
+    #[test]
+    fn an_event_is_what_was_sent_by_whom_it_was_sent() {
+        let (mut measure, mut ledger) = measure();
+        let payload = payload(&measure, 1, 0, 1_000_000);
+        let good = Heard {
+            payload: &payload,
+            kind: Binary,
+            is_plain: true,
+        };
+        let mut hear = |event: Heard<'_>, author| {
+            let is_author = |sender| sender == author;
+            measure.event(&mut ledger.row(0, 0), &event, is_author, 1_500_000);
+            (
+                measure.tally.healthy.corrupted,
+                measure.tally.healthy.delivered,
+            )
+        };
+        assert_eq!(hear(Heard { kind: Text, ..good }, 1), (1, 0));
+        let addressed = Heard {
+            is_plain: false,
+            ..good
+        };
+        assert_eq!(hear(addressed, 1), (2, 0));
+        assert_eq!(hear(good, 2), (3, 0));
+        assert_eq!(hear(good, 1), (3, 1));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //!      ├ schedule, alarm     when messages are due; waking precisely then
 //!      ├ client, socket      one connection; opening one
 //!      ├ tls                 its records, if it is wss
+//!      ├ session           its side of roomcast.v1, if it speaks that
 //!      └ measure ─ ledger, recorder   judging, counting and timing one delivery
 //! storm     handshakes and nothing else, as fast as they go or at a rate
 //! plan      who is who      link   what conductor and workers say to each other
@@ -35,6 +36,7 @@ mod plan;
 mod progress;
 mod recorder;
 mod schedule;
+mod session;
 mod socket;
 mod storm;
 mod tickets;

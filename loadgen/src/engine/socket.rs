@@ -9,6 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use mio::net::TcpStream;
+use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::upgrade::ClientError;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -45,6 +46,10 @@ pub(crate) enum Failure {
     Redirected(u16, String),
     /// The answer was not a right 101.
     Upgrade(ClientError),
+    /// The server closed the connection before the player was in its room.
+    Closed(CloseCode),
+    /// The server broke the protocol before the player was in its room.
+    Broke(String),
     /// Too many others had failed.
     NotTried,
 }
@@ -60,6 +65,8 @@ impl Failure {
             | Self::Truncated
             | Self::TlsWanted
             | Self::Redirected(..)
+            | Self::Closed(_)
+            | Self::Broke(_)
             | Self::Upgrade(_) => true,
             Self::Tls(fault) => fault.is_alert(),
             Self::TimedOut | Self::NoPort | Self::Io(_) | Self::NotTried => false,
@@ -116,6 +123,8 @@ impl fmt::Display for Failure {
                 "the server redirects to {location} (HTTP status {status}): give that as --url, or follow it with --follow-redirects"
             ),
             Self::Upgrade(error) => write!(f, "{error}"),
+            Self::Closed(code) => write!(f, "the server answered the join with close code {code}"),
+            Self::Broke(rule) => write!(f, "the server broke the protocol ({rule})"),
             Self::NotTried => write!(f, "not tried after too many failures"),
         }
     }

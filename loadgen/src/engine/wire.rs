@@ -22,6 +22,14 @@ pub(crate) fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// Writes once, and tells how many bytes: none, if the socket takes nothing now.
+pub(crate) fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match write(stream, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        result => result,
+    }
+}
+
 /// Seals `text` in `scratch` and writes it with one send; what the socket does not take is kept.
 /// Nothing else may be kept. Tells how many bytes were written.
 #[inline]
@@ -43,11 +51,7 @@ pub(crate) fn write_or_keep(
     sealed: &[u8],
 ) -> io::Result<usize> {
     debug_assert!(tls.unsent.is_empty(), "records in order");
-    let written = match write(stream, sealed) {
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(error) => return Err(error),
-    };
+    let written = write_some(stream, sealed)?;
     tls.unsent.extend_from_slice(&sealed[written..]);
     Ok(written)
 }

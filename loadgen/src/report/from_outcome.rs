@@ -13,7 +13,7 @@ use super::model::{
     Server, Stages, TlsScenario, Traffic, Validity,
 };
 use crate::outcome::{self, InvalidReason, Outcome, Stopped};
-use crate::scenario::{MessageKind, Polling, Profile, Scenario, Schedule, Tls, Trust};
+use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule, Tls, Trust};
 
 impl From<&Outcome> for Report {
     fn from(outcome: &Outcome) -> Self {
@@ -74,13 +74,14 @@ impl From<&Outcome> for Report {
 impl From<&Scenario> for ScenarioReport {
     fn from(scenario: &Scenario) -> Self {
         Self {
-            profile: match scenario.profile {
-                Profile::Raw => "raw",
+            profile: match scenario.dialect {
+                Dialect::Raw => "raw",
+                Dialect::V1 => "v1",
             }
             .to_owned(),
             url: scenario.target.to_string(),
             tls: scenario.target.is_secure().then(|| (&scenario.tls).into()),
-            subprotocol: scenario.request.subprotocol.clone(),
+            subprotocol: scenario.subprotocol().map(str::to_owned),
             headers: { scenario.request.headers.iter() }
                 .map(|(name, _)| name.clone())
                 .collect(),

@@ -77,7 +77,7 @@ const TICKED_CPU_MIN_NS: u64 = 500_000_000;
 /// What was run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioReport {
-    /// What the server speaks: `raw`.
+    /// What the server speaks (`--dialect`): `raw` or `v1`.
     pub profile: String,
     /// Where the server was, without the room.
     pub url: String,

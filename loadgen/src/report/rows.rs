@@ -25,8 +25,12 @@ pub(super) fn load(report: &Report) -> String {
     } else {
         ""
     };
+    let clients = match scenario.profile.as_str() {
+        "v1" => "players of roomcast.v1",
+        _ => "clients",
+    };
     format!(
-        "{} clients in {} {} of {}, {senders} {} {} at {} Hz{burst}, measured for {} s",
+        "{} {clients} in {} {} of {}, {senders} {} {} at {} Hz{burst}, measured for {} s",
         count(scenario.clients),
         count(scenario.rooms),
         if scenario.rooms == 1 { "room" } else { "rooms" },

@@ -11,6 +11,7 @@ use super::{Stage, Worker};
 use crate::engine::client::{Phase, Upgrading};
 use crate::engine::clock::{Nanos, nanos};
 use crate::engine::link::{self, Gauges};
+use crate::engine::session::Speech;
 use crate::engine::socket::{self, Failure};
 use crate::engine::tls::Security;
 use crate::engine::wire::{open_and_answer, write_whole};
@@ -108,7 +109,7 @@ impl Worker {
             &scenario.target.host_field(),
             &scenario.target.path_of(&room),
             &key,
-            scenario.request.subprotocol.as_deref(),
+            scenario.subprotocol(),
             &extra,
         );
         client.phase = Phase::Upgrading(Box::new(Upgrading {
@@ -167,10 +168,10 @@ impl Worker {
             } else {
                 upgrading.answer.extend_from_slice(&self.io.buffer[..read]);
             }
-            let offered = self.settings.scenario.request.subprotocol.as_deref();
+            let offered = self.settings.scenario.subprotocol();
             match upgrade::parse_client_response(&upgrading.answer, &upgrading.key, offered) {
                 Ok(None) => {}
-                Ok(Some(len)) => return self.joined(index, len),
+                Ok(Some(len)) => return self.upgraded(index, len),
                 Err(ClientError::Status(400)) if self.tls_is_wanted(index) => {
                     return self.failed(index, Failure::TlsWanted);
                 }
@@ -213,30 +214,45 @@ impl Worker {
     }
 
     /// The 101 is here, `len` bytes of what was read.
-    fn joined(&mut self, index: u32, len: usize) {
+    fn upgraded(&mut self, index: u32, len: usize) {
         let now = self.io.tick();
         let client = &mut self.clients[index as usize];
-        let Phase::Upgrading(upgrading) = std::mem::replace(&mut client.phase, Phase::Joined)
-        else {
+        let Phase::Upgrading(upgrading) = std::mem::replace(&mut client.phase, Phase::Away) else {
             return;
         };
-        let (room, member) = (client.plan.room, client.plan.member);
-        self.ramp.under_way -= 1;
-        self.present.enter(client);
-        if self.stage == Stage::Quiet {
-            self.ramp.join.record(now - upgrading.since);
-            self.ramp.connections.joined += 1;
+        let times = (upgrading.connecting_since, upgrading.since);
+        let is_in = matches!(client.speech, Speech::Raw);
+        if is_in {
+            self.joined(index, times);
         } else {
-            self.ramp.rejoin.record(now - upgrading.connecting_since);
-            self.ramp.connections.rejoins += 1;
-            self.traffic.ledger.rejoined(room, member);
+            self.greet(index, times);
         }
         let mut behind = upgrading.answer;
         self.frames(index, &mut behind[len..], now);
         // The read that brought the 101 may have been cut short by the size of the buffer.
         let client = &mut self.clients[index as usize];
         self.io.read_later(index, client);
-        self.entered(Ok(()));
+        if is_in {
+            self.entered(Ok(()));
+        }
+    }
+
+    /// The client is in its room, asked for at `since`.
+    pub(super) fn joined(&mut self, index: u32, (connecting_since, since): (Nanos, Nanos)) {
+        let now = self.io.now();
+        let client = &mut self.clients[index as usize];
+        let (room, member) = (client.plan.room, client.plan.member);
+        client.phase = Phase::Joined;
+        self.ramp.under_way -= 1;
+        self.present.enter(client);
+        if self.stage == Stage::Quiet {
+            self.ramp.join.record(now - since);
+            self.ramp.connections.joined += 1;
+        } else {
+            self.ramp.rejoin.record(now - connecting_since);
+            self.ramp.connections.rejoins += 1;
+            self.traffic.ledger.rejoined(room, member);
+        }
     }
 
     /// A client did not get in.
@@ -251,7 +267,7 @@ impl Worker {
         self.entered(Err(failure));
     }
 
-    fn entered(&mut self, result: Result<(), Failure>) {
+    pub(super) fn entered(&mut self, result: Result<(), Failure>) {
         if self.ramp.is_at_the_first() && self.stage == Stage::Quiet {
             self.tell(link::Event::First(result));
         }

@@ -6,6 +6,7 @@ use roomcast_protocol::frame;
 use super::{Stage, Worker};
 use crate::engine::client::Phase;
 use crate::engine::plan::Role;
+use crate::engine::socket::Failure;
 
 /// What an end without a close frame is counted as (RFC 6455 section 7.4.1).
 pub(super) const NO_CLOSE: u16 = 1006;
@@ -39,6 +40,7 @@ impl Worker {
                 };
                 self.part(index, echo, true);
             }
+            Phase::Greeting { .. } => self.failed(index, Failure::Closed(code)),
             _ => {}
         }
     }
@@ -56,6 +58,10 @@ impl Worker {
         client.attempt = client.attempt.wrapping_add(1);
         self.present.leave(client);
         self.endings.begin(index, client, self.io.now());
+        if !answered {
+            self.say_goodbye(index);
+        }
+        let client = &mut self.clients[index as usize];
         let key = self.random.u32(..).to_le_bytes();
         frame::encode_close(&mut client.outbox, code, "", Some(key));
         self.io.resume(index, client);
@@ -77,6 +83,7 @@ impl Worker {
                 }
                 self.lost(index);
             }
+            Phase::Greeting { .. } => self.failed(index, Failure::Ended),
             _ => {}
         }
     }

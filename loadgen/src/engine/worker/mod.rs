@@ -8,15 +8,18 @@
 mod deadlines;
 mod endings;
 mod handshake;
+mod hear;
 mod io;
 mod leave;
 mod misbehaviour;
+mod play;
 mod ramp;
 mod receive;
 mod secure;
 mod send;
 mod timeline;
 mod traffic;
+mod wakes;
 
 use std::sync::Arc;
 
@@ -29,12 +32,14 @@ use self::misbehaviour::Misbehaviour;
 use self::ramp::Ramp;
 use self::timeline::Timeline;
 use self::traffic::Traffic;
+use self::wakes::Wakes;
 use super::client::Client;
 use super::clock::{Clock, Nanos};
 use super::link::{Command, Event, Gauges, Part};
 use super::measure::Window;
 use super::plan::{RoomPlan, Share};
 use super::recorder::Recorder;
+use super::session::Speech;
 use super::trust::Secure;
 use crate::scenario::Scenario;
 
@@ -138,6 +143,7 @@ pub(crate) struct Worker {
     traffic: Traffic,
     misbehaviour: Misbehaviour,
     endings: Endings,
+    wakes: Wakes,
     timeline: Timeline,
 }
 
@@ -151,17 +157,23 @@ impl Worker {
         poll: Poll,
     ) -> std::io::Result<Self> {
         let scenario = &settings.scenario;
+        let dialect = scenario.dialect;
+        let members = share.clients.len();
+        let clients = share.clients.into_iter();
         Ok(Self {
             stage: Stage::Quiet,
             random: fastrand::Rng::with_seed(scenario.seed.wrapping_add(index as u64)),
             present: Present::default(),
             io: Io::new(settings.clock, poll, scenario.polling)?,
-            ramp: Ramp::new(index, settings.threads, share.clients.len()),
+            ramp: Ramp::new(index, settings.threads, members),
             traffic: Traffic::new(settings.run, scenario, &share.rooms),
             misbehaviour: Misbehaviour::new(scenario),
             endings: Endings::new(),
+            wakes: Wakes::default(),
             timeline: Timeline::default(),
-            clients: share.clients.into_iter().map(Client::new).collect(),
+            clients: clients
+                .map(|plan| Client::new(plan, Speech::new(dialect)))
+                .collect(),
             rooms: share.rooms,
             settings,
             ends,
@@ -209,6 +221,7 @@ impl Worker {
     fn due(&mut self) {
         self.ramp_up();
         self.time_out();
+        self.wake_players();
         if self.stage == Stage::Quiet {
             return;
         }
@@ -235,6 +248,7 @@ impl Worker {
         let mut next = self.ramp.due().min(self.timeline.due());
         next = next.min(self.ramp.deadlines.due());
         next = next.min(self.endings.deadlines.due());
+        next = next.min(self.wakes.due());
         if self.stage.is_traffic() {
             next = next.min(self.traffic.due());
             next = next.min(self.traffic.measure.window.to);

@@ -5,12 +5,15 @@ use std::io::{self, Read};
 use mio::event::Event;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{self, Item};
+use roomcast_protocol::v1::client::Violation;
 
+use super::hear::Ear;
 use super::io::RECEIVE_BUFFER;
 use super::traffic::Traffic;
 use super::{SENDS_PER_READ, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
+use crate::engine::session::Speech;
 use crate::engine::tls::Security;
 
 /// What a close frame without a code is counted as (RFC 6455 section 7.4.1).
@@ -25,6 +28,8 @@ enum Asked {
     Close(CloseCode),
     /// The server broke the protocol.
     Violation(frame::Violation),
+    /// The server broke `roomcast.v1`.
+    Breach(Violation),
 }
 
 impl Worker {
@@ -33,7 +38,7 @@ impl Worker {
     pub(super) fn ready(&mut self, index: u32, event: &Event) {
         let client = &mut self.clients[index as usize];
         match client.phase {
-            Phase::Joined | Phase::Leaving { .. } => {
+            Phase::Joined | Phase::Leaving { .. } | Phase::Greeting { .. } => {
                 if event.is_read_closed() || event.is_error() {
                     client.ending = true;
                     self.io.resume(index, client);
@@ -117,10 +122,12 @@ impl Worker {
             // What follows a close frame means nothing.
             return;
         }
+        let first = index - client.plan.member;
         let Traffic {
             rules,
             ledger,
             measure,
+            seats,
             ..
         } = &mut self.traffic;
         let mut row = ledger.row(client.plan.room, client.plan.member);
@@ -128,9 +135,24 @@ impl Worker {
         let mut asked = Asked::Nothing;
         loop {
             match client.decoder.next(rules, &mut input) {
-                Ok(Some(Item::Message { kind, payload })) => {
-                    measure.delivery(&mut row, kind, payload, now);
-                }
+                Ok(Some(Item::Message { kind, payload })) => match &mut client.speech {
+                    Speech::Raw => measure.delivery(&mut row, kind, payload, now),
+                    Speech::V1(Some(session)) => {
+                        let ear = Ear {
+                            measure,
+                            row: &mut row,
+                            seats,
+                            index,
+                            first,
+                            now,
+                        };
+                        if let Err(breach) = ear.hear(session, kind, payload) {
+                            asked = Asked::Breach(breach);
+                            break;
+                        }
+                    }
+                    Speech::V1(None) => {}
+                },
                 Ok(None) => break,
                 Ok(Some(Item::Ping(payload))) => {
                     let payload = <[u8]>::to_vec(payload);
@@ -148,7 +170,9 @@ impl Worker {
                 }
             }
         }
+        let plays = matches!(client.speech, Speech::V1(_));
         match asked {
+            Asked::Nothing if plays => self.heard(index),
             Asked::Nothing => {}
             Asked::Flush => {
                 if !client.blocked {
@@ -157,12 +181,14 @@ impl Worker {
             }
             Asked::Close(code) => self.server_closes(index, code),
             Asked::Violation(violation) => {
-                let key = self.random.u32(..).to_le_bytes();
-                let code = violation.close_code();
-                frame::encode_close(&mut client.outbox, code, "", Some(key));
-                self.flush(index);
-                self.broke_protocol(index, violation.to_string());
-                self.lost(index);
+                self.hang_up(index, violation.close_code(), violation.to_string());
+            }
+            Asked::Breach(breach) => {
+                self.hang_up(
+                    index,
+                    CloseCode::MALFORMED_PACKET,
+                    format!("roomcast.v1: {breach}"),
+                );
             }
         }
     }

@@ -136,6 +136,7 @@ impl Worker {
         }
         match self.clients[index as usize].phase {
             Phase::Leaving { .. } => self.left(index, false),
+            Phase::Greeting { .. } => self.failed(index, Failure::Tls(fault.clone())),
             _ => self.lost(index),
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Worker;
+use crate::engine::session::Speech;
 use crate::engine::tls::Security;
 use crate::engine::wire::{seal_and_write, write};
 
@@ -62,10 +63,15 @@ impl Worker {
                 Security::Tls(_) => self.flush_sealed(index)?,
             }
             let client = &self.clients[index as usize];
-            if client.pending() == 0 || !client.is_joined() {
-                return Ok(());
+            match client.speech {
+                Speech::Raw if client.pending() == 0 || !client.is_joined() => return Ok(()),
+                Speech::Raw => self.flush_messages(index)?,
+                Speech::V1(_) => {
+                    if !self.flush_session(index)? {
+                        return Ok(());
+                    }
+                }
             }
-            self.flush_messages(index)?;
         }
     }
 

@@ -4,6 +4,7 @@
 //! Invariant: `unsent` is how many messages of connected healthy senders are due and not wholly written.
 
 use roomcast_protocol::frame;
+use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, VARINT_BYTES_MAX};
 
 use crate::engine::client::Client;
 use crate::engine::clock::Nanos;
@@ -11,11 +12,15 @@ use crate::engine::ledger::Ledger;
 use crate::engine::measure::{Measure, Window};
 use crate::engine::plan::RoomPlan;
 use crate::engine::schedule::{Period, Ring};
+use crate::engine::session::{PACKET_HEAD_MAX, Seats, Speech};
 use crate::payload::{Codec, Room, Stamp};
-use crate::scenario::{MessageKind, Scenario};
+use crate::scenario::{Dialect, MessageKind, Scenario};
 
 /// Bytes of messages that one write may carry, if a client has several due.
 const BATCH_BYTES: usize = 16 * 1024;
+
+/// Bytes that a bundle of one event has over its payload, at most.
+const BUNDLE_HEAD_MAX: usize = VARINT_BYTES_MAX + PACKET_HEAD_MAX;
 
 /// A thread's messages.
 pub(super) struct Traffic {
@@ -28,6 +33,7 @@ pub(super) struct Traffic {
     /// What a frame from the server may be.
     pub(super) rules: frame::Rules,
     pub(super) ledger: Ledger,
+    pub(super) seats: Seats,
     pub(super) measure: Measure,
     pub(super) writing: Writing,
 }
@@ -36,8 +42,11 @@ pub(super) struct Traffic {
 pub(super) struct Writing {
     run: u32,
     opcode: frame::Opcode,
+    kind: MessageKind,
     frame_len: usize,
     payload: Vec<u8>,
+    /// What a player says at a time.
+    message: Vec<u8>,
     /// Whole messages, one after the other.
     pub(super) out: Vec<u8>,
 }
@@ -69,6 +78,7 @@ impl Traffic {
             let name = Room::new(run, room.number);
             ledger.add_room(name, room.members, room.senders, room.healthy);
         }
+        let members: u32 = rooms.iter().map(|room| room.members).sum();
         let codec = Codec::new(scenario.kind, scenario.size, scenario.seed);
         let period = Period::of_rate(scenario.rate_hz);
         Self {
@@ -79,15 +89,24 @@ impl Traffic {
             receivers: vec![0; rooms.len()],
             rules: frame::Rules {
                 role: frame::Role::Client,
-                max_message: scenario.size,
+                max_message: match scenario.dialect {
+                    Dialect::Raw => scenario.size,
+                    Dialect::V1 => BUNDLE_BYTES_MAX.max(scenario.size + BUNDLE_HEAD_MAX),
+                },
             },
             ledger,
+            seats: match scenario.dialect {
+                Dialect::Raw => Seats::default(),
+                Dialect::V1 => Seats::new(members as usize),
+            },
             measure: Measure::new(codec, kind),
             writing: Writing {
                 run,
                 opcode,
+                kind: scenario.kind,
                 frame_len: header.as_bytes().len() + scenario.size,
                 payload: Vec::new(),
+                message: Vec::new(),
                 out: Vec::new(),
             },
         }
@@ -178,22 +197,67 @@ impl Traffic {
         let batch = pending.min((BATCH_BYTES / self.writing.frame_len).max(1)) as u32;
         self.writing.out.clear();
         for ahead in 0..batch {
-            let sequence = client.sequence + ahead;
-            let intended_ns = self.due_of(client, sequence, client.skipped);
+            self.stamp(client, room, ahead, now);
             let writing = &mut self.writing;
-            writing.payload.clear();
-            let stamp = Stamp {
-                room: Room::new(writing.run, room),
-                sender: client.plan.member as u16,
-                sequence,
-                intended_ns,
-                delay_ns: now.saturating_sub(intended_ns),
-            };
-            self.measure.codec().write(&stamp, &mut writing.payload);
             let key = random.u32(..).to_le_bytes();
             frame::encode_masked(&mut writing.out, writing.opcode, &writing.payload, key);
         }
         batch
+    }
+
+    /// The same for a player: its machine gets as many of the messages as it takes now, and its next message to the
+    /// relay is written down. Tells how many it got; `None`: it has nothing to say.
+    pub(super) fn say(
+        &mut self,
+        client: &mut Client,
+        room: u32,
+        random: &mut fastrand::Rng,
+        now: Nanos,
+    ) -> Option<u32> {
+        let Speech::V1(session) = &mut client.speech else {
+            return None;
+        };
+        let mut session = session.take()?;
+        let mut batch = 0;
+        if client.is_joined() && client.pending() > 0 {
+            let room_for = (BATCH_BYTES / self.writing.frame_len).max(1);
+            let most = room_for.min(session.allowance(now)) as u32;
+            while batch < most.min(client.pending()) {
+                self.stamp(client, room, batch, now);
+                if !session.say(self.writing.kind, &self.writing.payload) {
+                    break;
+                }
+                batch += 1;
+            }
+        }
+        let Writing { message, out, .. } = &mut self.writing;
+        message.clear();
+        let any = session.transmit(now, message);
+        client.speech = Speech::V1(Some(session));
+        if !any {
+            return None;
+        }
+        out.clear();
+        let key = random.u32(..).to_le_bytes();
+        frame::encode_masked(out, frame::Opcode::Binary, message, key);
+        Some(batch)
+    }
+
+    /// Makes the payload of the client's message that is so many behind the next, stamped with `now`.
+    #[inline]
+    fn stamp(&mut self, client: &Client, room: u32, ahead: u32, now: Nanos) {
+        let sequence = client.sequence + ahead;
+        let intended_ns = self.due_of(client, sequence, client.skipped);
+        let writing = &mut self.writing;
+        writing.payload.clear();
+        let stamp = Stamp {
+            room: Room::new(writing.run, room),
+            sender: client.plan.member as u16,
+            sequence,
+            intended_ns,
+            delay_ns: now.saturating_sub(intended_ns),
+        };
+        self.measure.codec().write(&stamp, &mut writing.payload);
     }
 
     /// When the message with this sequence number was due, before which `skipped` were given up.

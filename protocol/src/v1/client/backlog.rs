@@ -77,7 +77,12 @@ impl Backlog {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        self.sent < self.lens.len()
+        self.unsent() > 0
+    }
+
+    /// How many the present connection has not been sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.lens.len() - self.sent
     }
 
     /// How many were ever taken.

@@ -508,6 +508,22 @@ impl Client {
         self.clock.trip()
     }
 
+    /// How many packets, beside those that wait already, the relay's budget lets go now; none while it is not told.
+    #[must_use]
+    pub fn allowance(&self, now: u64) -> usize {
+        if !self.is_answered() {
+            return 0;
+        }
+        let waiting = self.backlog.unsent() + usize::from(!self.urgent.is_empty());
+        self.pace.allowed(now).saturating_sub(waiting)
+    }
+
+    /// When a packet may go again after the budget was used up.
+    #[must_use]
+    pub fn allowed_at(&self) -> u64 {
+        self.pace.next()
+    }
+
     /// Packets that are kept until they are acknowledged.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {

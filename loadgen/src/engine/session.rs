@@ -1,0 +1,209 @@
+//! A client's side of `roomcast.v1`.
+//!
+//! Owns the machine of one player, and who is which player in a thread's rooms. Must not know sockets, schedules, or how
+//! anything is counted.
+//! Invariant: all that a client hears and says goes through the machine of `protocol`, so what a relay must not say is
+//! never overlooked.
+
+use roomcast_protocol::v1::client::{Client, Event, KEPT, Kept, Link, Violation};
+use roomcast_protocol::v1::up::{Audience, Join, Mode};
+use roomcast_protocol::v1::{List, MINOR, Name, Pairs, Payload, PlayerId};
+
+use super::clock::Nanos;
+use crate::scenario::{Dialect, MessageKind};
+
+/// Bytes that a packet has over its payload, at most: kind, length, and in a relay's the author.
+pub(crate) const PACKET_HEAD_MAX: usize = 1 + 2 * roomcast_protocol::v1::VARINT_BYTES_MAX;
+
+/// How a client speaks.
+#[derive(Debug)]
+pub(crate) enum Speech {
+    /// Messages as they are.
+    Raw,
+    /// As a player; `None`: it is none yet.
+    V1(Option<Box<Session>>),
+}
+
+impl Speech {
+    /// As nobody yet.
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Raw => Self::Raw,
+            Dialect::V1 => Self::V1(None),
+        }
+    }
+
+    /// The player, if it is one.
+    #[inline]
+    pub(crate) fn session(&mut self) -> Option<&mut Session> {
+        match self {
+            Self::V1(Some(session)) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Is nobody any more.
+    pub(crate) fn forget(&mut self) {
+        if let Self::V1(session) = self {
+            *session = None;
+        }
+    }
+}
+
+/// One player.
+#[derive(Debug)]
+pub(crate) struct Session {
+    machine: Client,
+    link: Link,
+    /// When the thread looks after it without being told to; `Nanos::MAX`: never.
+    pub(crate) wake_at: Nanos,
+}
+
+impl Session {
+    /// Somebody new, on a connection that is open; it says messages of `size` bytes at most.
+    pub(crate) fn new(member: u32, size: usize, now: Nanos) -> Self {
+        let name = format!("player {member}");
+        let join = Join {
+            minor: MINOR,
+            mode: Mode::Any,
+            back: None,
+            name: Name::new(&name).expect("short and plain"),
+            properties: List::EMPTY,
+            wishes: Pairs::EMPTY,
+        };
+        let kept = Kept {
+            packets: KEPT.packets,
+            // What is kept is bounded by its number, so that it is the relay's bounds that are met, not these.
+            bytes: KEPT.packets * (size + PACKET_HEAD_MAX),
+        };
+        let mut machine = Client::new(&join, kept);
+        Self {
+            link: machine.open(micros(now)),
+            machine,
+            wake_at: Nanos::MAX,
+        }
+    }
+
+    /// A message has come; what it says is told.
+    ///
+    /// # Errors
+    /// What the relay did that it must not do.
+    #[inline]
+    pub(crate) fn hear(
+        &mut self,
+        message: &[u8],
+        now: Nanos,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Violation> {
+        self.machine.receive(self.link, micros(now), message, tell)
+    }
+
+    /// Says something to the others. Tells whether that was taken.
+    #[inline]
+    pub(crate) fn say(&mut self, kind: MessageKind, payload: &[u8]) -> bool {
+        let payload = match kind {
+            MessageKind::Binary => Payload::Bytes(payload),
+            MessageKind::Text => match std::str::from_utf8(payload) {
+                Ok(text) => Payload::Text(text),
+                Err(_) => return false,
+            },
+        };
+        self.machine.event(Audience::Others, payload, false).is_ok()
+    }
+
+    /// How many messages can be said now.
+    #[inline]
+    pub(crate) fn allowance(&self, now: Nanos) -> usize {
+        self.machine.allowance(micros(now))
+    }
+
+    /// Writes its next message to the relay down, if there is one.
+    #[inline]
+    pub(crate) fn transmit(&mut self, now: Nanos, message: &mut Vec<u8>) -> bool {
+        self.machine.transmit(micros(now), message)
+    }
+
+    /// Goes.
+    pub(crate) fn leave(&mut self) {
+        self.machine.leave();
+    }
+
+    /// Does what is due. False: nothing has been heard for so long that the connection is dead.
+    pub(crate) fn wake(&mut self, now: Nanos) -> bool {
+        self.machine.wake(micros(now))
+    }
+
+    /// When there is something to do; `Nanos::MAX`: never. `waiting`: so that something more can be said.
+    #[inline]
+    pub(crate) fn due(&self, now: Nanos, waiting: bool) -> Nanos {
+        let mut due = self.machine.due();
+        if waiting && self.machine.allowance(micros(now)) == 0 {
+            due = due.map(|due| due.min(self.machine.allowed_at()));
+        }
+        due.map_or(Nanos::MAX, |micros| micros.saturating_mul(1000))
+    }
+
+    /// Whether it is in the room and knows all that it has to.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        self.machine.is_live()
+    }
+}
+
+/// The machine's unit of time.
+#[inline]
+fn micros(now: Nanos) -> u64 {
+    now / 1000
+}
+
+/// Who is which player, by the index of its client.
+#[derive(Debug, Default)]
+pub(crate) struct Seats(Vec<Seat>);
+
+/// One player's.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seat {
+    id: Option<PlayerId>,
+    /// It has been somebody else before: what that one said may still be on its way.
+    is_not_the_first: bool,
+}
+
+impl Seats {
+    /// Of so many clients, none of whom is a player yet.
+    pub(crate) fn new(clients: usize) -> Self {
+        Self(vec![Seat::default(); clients])
+    }
+
+    /// The relay has said who the client is.
+    pub(crate) fn welcome(&mut self, client: u32, id: PlayerId) {
+        let seat = &mut self.0[client as usize];
+        seat.is_not_the_first |= seat.id.is_some_and(|before| before != id);
+        seat.id = Some(id);
+    }
+
+    /// Whether what this client has sent may have come from that author.
+    #[inline]
+    pub(crate) fn is_author(&self, client: u32, author: PlayerId) -> bool {
+        let seat = self.0.get(client as usize);
+        seat.is_some_and(|seat| seat.id == Some(author) || seat.is_not_the_first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authors_are_who_they_were_welcomed_as() {
+        let id = |id| PlayerId::new(id).expect("not 0");
+        let mut seats = Seats::new(2);
+        seats.welcome(0, id(1));
+        seats.welcome(1, id(2));
+        assert!(seats.is_author(0, id(1)) && seats.is_author(1, id(2)));
+        assert!(!seats.is_author(0, id(2)) && !seats.is_author(2, id(3)));
+        // Somebody new: what the one before has said may still come.
+        seats.welcome(1, id(3));
+        assert!(seats.is_author(1, id(2)) && seats.is_author(1, id(3)));
+        assert!(!seats.is_author(0, id(3)));
+    }
+}

@@ -1,0 +1,150 @@
+//! `roomcast.v1` with the relay itself: players join, hear each other's events, and all of it is judged.
+//!
+//! No test depends on how fast anything is: only counts are judged.
+
+mod real;
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use real::Relay;
+use roomcast_loadgen::engine::{self, EngineError, Silent};
+use roomcast_loadgen::outcome::{Counts, Outcome};
+use roomcast_loadgen::scenario::{Dialect, MessageKind, Scenario};
+use roomcast_loadgen::target::Target;
+
+/// 24 players in rooms of 5 (the last has 4), each says something 20 times.
+fn scenario(relay: &Relay) -> Scenario {
+    let target = Target::parse(&format!("ws://{}", relay.address)).expect("valid");
+    Scenario {
+        dialect: Dialect::V1,
+        clients: 24,
+        room_size: 5,
+        senders_per_room: 5,
+        rate_hz: 50.0,
+        connect_rate: 10_000.0,
+        settle: Duration::ZERO,
+        warmup: Duration::ZERO,
+        duration: Duration::from_millis(400),
+        drain: Duration::from_secs(30),
+        interval: Duration::from_millis(100),
+        threads: 2,
+        ..Scenario::new(target, 7)
+    }
+}
+
+const MESSAGES: u64 = 24 * 20;
+const DELIVERIES: u64 = 20 * (4 * 5 * 4 + 4 * 3);
+
+fn run(scenario: &Scenario) -> Outcome {
+    engine::run(scenario, &Silent, &AtomicBool::new(false)).expect("a relay listens")
+}
+
+/// Everything was said, and heard once by everybody it was for.
+fn assert_whole(outcome: &Outcome) {
+    let expected = Counts {
+        offered: MESSAGES,
+        sent: MESSAGES,
+        expected: DELIVERIES,
+        delivered: DELIVERIES,
+        // How much of it came in time depends on the machine.
+        sent_in_time: outcome.healthy.sent_in_time,
+        delivered_in_time: outcome.healthy.delivered_in_time,
+        blocked: outcome.healthy.blocked,
+        ..Counts::default()
+    };
+    assert_eq!(outcome.healthy, expected);
+    let connections = &outcome.connections;
+    assert_eq!(connections.joined, 24);
+    assert_eq!(connections.disconnected, 0, "{connections:?}");
+    assert_eq!(connections.close_failed, 0);
+    assert!(connections.violations.is_empty(), "{connections:?}");
+}
+
+#[test]
+fn every_event_is_heard_by_all_others() {
+    let relay = Relay::start(&[]);
+    for kind in [MessageKind::Binary, MessageKind::Text] {
+        for size in [64, 200, 20_000] {
+            let outcome = run(&Scenario {
+                kind,
+                size,
+                ..scenario(&relay)
+            });
+            assert_whole(&outcome);
+            assert_eq!(outcome.latency.len(), DELIVERIES);
+            assert_eq!((outcome.join.len(), outcome.connect.len()), (24, 24));
+        }
+    }
+}
+
+#[test]
+fn players_who_come_and_go_disturb_nobody() {
+    let relay = Relay::start(&[]);
+    let outcome = run(&Scenario {
+        churn: 20.0,
+        duration: Duration::from_secs(1),
+        ..scenario(&relay)
+    });
+    let (healthy, connections) = (&outcome.healthy, &outcome.connections);
+    assert!(connections.leaves > 0 && connections.rejoins > 0);
+    assert_eq!(connections.rejoins_failed, 0);
+    assert_eq!(healthy.lost, 0);
+    assert!(healthy.delivered > 0 && healthy.delivered == healthy.expected);
+    assert_eq!(outcome.misbehaving.lost, 0);
+    for counts in [healthy, &outcome.misbehaving] {
+        let wrong = [
+            counts.duplicates,
+            counts.reordered,
+            counts.corrupted,
+            counts.leaked,
+            counts.own_echoed,
+        ];
+        assert_eq!(wrong, [0; 5]);
+    }
+    assert_eq!(connections.disconnected, 0);
+}
+
+#[test]
+fn the_budget_of_packets_is_kept_to() {
+    // Half of what is offered may be said: that is no rate that was measured, but nobody is closed for it.
+    let relay = Relay::start(&["--packets-per-second", "25"]);
+    let outcome = run(&Scenario {
+        duration: Duration::from_secs(4),
+        drain: Duration::from_secs(1),
+        ..scenario(&relay)
+    });
+    assert_eq!(outcome.connections.disconnected, 0);
+    assert!(!outcome.is_valid(), "{:?}", outcome.healthy);
+    assert!(outcome.healthy.sent < outcome.healthy.offered);
+}
+
+#[test]
+fn a_relay_that_closes_the_door_says_why() {
+    let relay = Relay::start(&["--max-room-members", "2"]);
+    let outcome = run(&Scenario {
+        clients: 3,
+        room_size: 3,
+        senders_per_room: 3,
+        ..scenario(&relay)
+    });
+    let failed: Vec<_> = outcome.connections.failed.iter().collect();
+    let [(reason, 1)] = failed[..] else {
+        panic!("{failed:?}");
+    };
+    assert!(reason.contains("close code 4000"), "{reason}");
+    assert_eq!(outcome.connections.refused, 1);
+}
+
+#[test]
+fn who_does_not_speak_it_is_not_mistaken_for_a_player() {
+    let relay = Relay::start(&[]);
+    let mut scenario = scenario(&relay);
+    let target = Target::parse(&format!("ws://{}/echo", relay.address));
+    scenario.target = target.expect("valid");
+    let error = engine::run(&scenario, &Silent, &AtomicBool::new(false));
+    assert!(
+        matches!(error, Err(EngineError::FirstClient { .. })),
+        "{error:?}"
+    );
+}
