@@ -130,6 +130,7 @@ fn add(whole: &mut Report, part: &Report) -> Result<(), String> {
     scenario.rooms += other.rooms;
     scenario.connect_rate_per_s += other.connect_rate_per_s;
     scenario.churn_per_s += other.churn_per_s;
+    scenario.drops_per_s += other.drops_per_s;
     scenario.slow_readers += other.slow_readers;
     scenario.stalling_readers += other.stalling_readers;
     scenario.threads += other.threads;
@@ -201,6 +202,11 @@ fn add_connections(whole: &mut Connections, part: &Connections) {
         (&mut whole.leaves, part.leaves),
         (&mut whole.rejoins, part.rejoins),
         (&mut whole.rejoins_failed, part.rejoins_failed),
+        (&mut whole.drops, part.drops),
+        (&mut whole.resumes, part.resumes),
+        (&mut whole.resumes_failed, part.resumes_failed),
+        (&mut whole.resets, part.resets),
+        (&mut whole.resets_misbehaving, part.resets_misbehaving),
         (&mut whole.close_failed, part.close_failed),
     ] {
         *whole += part;
@@ -230,6 +236,7 @@ fn add_histograms(whole: &mut Histograms, part: &Histograms) -> Result<(), Strin
         (&mut whole.tls, &part.tls),
         (&mut whole.join, &part.join),
         (&mut whole.rejoin, &part.rejoin),
+        (&mut whole.resume, &part.resume),
         (&mut whole.send_lag, &part.send_lag),
         (&mut whole.receive_wait, &part.receive_wait),
     ] {

@@ -54,12 +54,15 @@ pub struct Outcome {
     pub join: Histogram<u64>,
     /// `connect` called to 101 read, for the rejoins of churning clients.
     pub rejoin: Histogram<u64>,
+    /// `connect` called to RESUMED read, for players whose connection was lost.
+    pub resume: Histogram<u64>,
     /// Intended send time to read by the receiver; healthy sender, healthy receiver. The latency.
     pub latency: Histogram<u64>,
     /// The same deliveries from the time the message was really written: what a closed schedule
     /// would have reported.
     pub latency_uncorrected: Histogram<u64>,
-    /// Deliveries from or to a misbehaving client, from the intended send time.
+    /// Deliveries from or to a misbehaving client, from the intended send time; and those that were due before both
+    /// players had come back from a lost connection.
     pub latency_misbehaving: Histogram<u64>,
     /// Intended send time to the time the generator tried to write it: the generator's own lag.
     pub send_lag: Histogram<u64>,
@@ -166,7 +169,7 @@ pub struct Counts {
     /// Offered messages that were never sent because their sender was not connected: the server
     /// had ended its connection, or it had never joined.
     pub unconnected: u64,
-    /// Deliveries that had to happen: sent messages times receivers.
+    /// Deliveries that had to happen: sent messages times receivers, but for what a receiver missed who was told so.
     pub expected: u64,
     /// Deliveries that happened, each counted once.
     pub delivered: u64,
@@ -245,6 +248,16 @@ pub struct Connections {
     pub rejoins: u64,
     /// Times a churning client could not get back in.
     pub rejoins_failed: u64,
+    /// Connections of players that were cut on purpose.
+    pub drops: u64,
+    /// Times a player who had lost its connection went on where it was.
+    pub resumes: u64,
+    /// Times it could not get back in; it tries again.
+    pub resumes_failed: u64,
+    /// Times a healthy player was told that it can't go on where it was: what it missed is not lost.
+    pub resets: u64,
+    /// The same of misbehaving ones.
+    pub resets_misbehaving: u64,
     /// Connections that were not closed in the close stage with a close frame and an end of
     /// stream in time.
     pub close_failed: u64,
@@ -272,6 +285,11 @@ impl Connections {
         self.leaves += other.leaves;
         self.rejoins += other.rejoins;
         self.rejoins_failed += other.rejoins_failed;
+        self.drops += other.drops;
+        self.resumes += other.resumes;
+        self.resumes_failed += other.resumes_failed;
+        self.resets += other.resets;
+        self.resets_misbehaving += other.resets_misbehaving;
         self.close_failed += other.close_failed;
     }
 

@@ -149,6 +149,8 @@ pub struct Scenario {
     pub interval: Duration,
     /// Leaves (each followed by a rejoin) per second over all churning clients; 0 for none.
     pub churn: f64,
+    /// Connections of healthy players that are cut per second, each of whom comes back; 0 for none.
+    pub drops: f64,
     /// Clients that stop reading when traffic begins.
     pub slow_readers: usize,
     /// Clients that stop reading for [`Scenario::stall`], read for as long, and so on.
@@ -197,6 +199,7 @@ impl Scenario {
             drain: Duration::from_secs(5),
             interval: Duration::from_secs(1),
             churn: 0.0,
+            drops: 0.0,
             slow_readers: 0,
             stalling_readers: 0,
             stall: Duration::from_millis(500),
@@ -414,6 +417,15 @@ impl Scenario {
                 self.churn
             ));
         }
+        if !(self.drops >= 0.0 && self.drops <= RATE_MAX) {
+            return fail(format!(
+                "drops must be 0 to {RATE_MAX} per second, not {}",
+                self.drops
+            ));
+        }
+        if self.drops > 0.0 && self.dialect == Dialect::Raw {
+            return fail("drops need --dialect v1: in the raw dialect nobody can come back");
+        }
         if self.stalling_readers > 0 && self.stall.is_zero() {
             return fail("a stall must take more than no time");
         }
@@ -484,7 +496,7 @@ mod tests {
     #[test]
     fn what_cannot_be_run_says_why() {
         type Change = fn(&mut Scenario);
-        let changes: [(&str, Change); 28] = [
+        let changes: [(&str, Change); 30] = [
             ("client", |s| s.clients = 0),
             ("room size", |s| s.room_size = 0),
             ("room size", |s| s.room_size = ROOM_SIZE_MAX + 1),
@@ -512,6 +524,8 @@ mod tests {
             }),
             ("messages", |s| (s.rate_hz, s.duration) = (1e6, STAGE_MAX)),
             ("churn", |s| s.churn = f64::NAN),
+            ("drops", |s| s.drops = f64::NAN),
+            ("dialect", |s| s.drops = 1.0),
             ("stall", |s| {
                 (s.stalling_readers, s.stall) = (1, Duration::ZERO);
             }),

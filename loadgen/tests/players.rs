@@ -3,7 +3,9 @@
 //! No test depends on how fast anything is: only counts are judged.
 
 mod real;
+mod sessions;
 
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -12,10 +14,15 @@ use roomcast_loadgen::engine::{self, EngineError, Silent};
 use roomcast_loadgen::outcome::{Counts, Outcome};
 use roomcast_loadgen::scenario::{Dialect, MessageKind, Scenario};
 use roomcast_loadgen::target::Target;
+use sessions::Fault;
 
 /// 24 players in rooms of 5 (the last has 4), each says something 20 times.
 fn scenario(relay: &Relay) -> Scenario {
-    let target = Target::parse(&format!("ws://{}", relay.address)).expect("valid");
+    scenario_at(relay.address)
+}
+
+fn scenario_at(address: SocketAddr) -> Scenario {
+    let target = Target::parse(&format!("ws://{address}")).expect("valid");
     Scenario {
         dialect: Dialect::V1,
         clients: 24,
@@ -147,4 +154,79 @@ fn who_does_not_speak_it_is_not_mistaken_for_a_player() {
         matches!(error, Err(EngineError::FirstClient { .. })),
         "{error:?}"
     );
+}
+
+/// 24 players who lose their connection twice a second and more.
+fn dropping(address: SocketAddr) -> Scenario {
+    Scenario {
+        drops: 60.0,
+        rate_hz: 20.0,
+        duration: Duration::from_secs(1),
+        ..scenario_at(address)
+    }
+}
+
+#[test]
+fn nothing_is_missing_or_comes_twice_when_connections_are_lost() {
+    let relay = Relay::start(&[]);
+    for kind in [MessageKind::Binary, MessageKind::Text] {
+        let outcome = run(&Scenario {
+            kind,
+            ..dropping(relay.address)
+        });
+        assert_whole(&outcome);
+        let connections = &outcome.connections;
+        assert!(connections.drops > 10, "{connections:?}");
+        assert!(connections.resumes > 10, "{connections:?}");
+        assert_eq!(connections.resumes, connections.drops);
+        assert_eq!((connections.resets, connections.resumes_failed), (0, 0));
+        assert_eq!(outcome.resume.len(), connections.resumes);
+        // What waited for a connection says nothing about the relay's latency.
+        let apart = outcome.latency_misbehaving.len();
+        assert!(apart > 0);
+        assert_eq!(outcome.latency.len() + apart, DELIVERIES);
+    }
+}
+
+#[test]
+fn what_goes_wrong_when_players_come_back_is_found() {
+    for fault in [
+        Fault::None,
+        Fault::Lose,
+        Fault::Double,
+        Fault::Unapply,
+        Fault::Reset,
+    ] {
+        let relay = sessions::Relay::start(fault);
+        let outcome = run(&Scenario {
+            drain: Duration::from_secs(3),
+            ..dropping(relay.address)
+        });
+        let (faults, counts) = (relay.faults(), &outcome.healthy);
+        assert_eq!(faults > 0, fault != Fault::None);
+        let connections = &outcome.connections;
+        assert!(connections.drops > 10 && connections.disconnected == 0);
+        let duplicates = match fault {
+            Fault::None | Fault::Lose | Fault::Reset => 0,
+            Fault::Double => faults,
+            // All the others in the room get it.
+            Fault::Unapply => counts.duplicates.clamp(3 * faults, 4 * faults),
+        };
+        let lost = if fault == Fault::Lose { faults } else { 0 };
+        assert_eq!(
+            (counts.lost, counts.duplicates),
+            (lost, duplicates),
+            "{fault:?}"
+        );
+        assert_eq!(counts.delivered + counts.lost, counts.expected);
+        if fault == Fault::Reset {
+            assert_eq!((connections.resets, connections.resumes), (faults, 0));
+            assert!(counts.expected < DELIVERIES);
+        } else {
+            assert_eq!(connections.resets, 0);
+            assert_eq!(counts.expected, DELIVERIES);
+        }
+        let wrong = [counts.reordered, counts.corrupted, counts.leaked];
+        assert_eq!(wrong, [0; 3], "{fault:?}");
+    }
 }

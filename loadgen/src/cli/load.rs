@@ -14,7 +14,7 @@ use super::request::RequestArgs;
 use super::tls::TlsArgs;
 use super::values::{
     Addresses, SEED_MAX, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_interval,
-    parse_number, parse_seed, parse_size, parse_whole,
+    parse_number, parse_per_second, parse_seed, parse_size, parse_whole,
 };
 use crate::exit::Failure;
 use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule};
@@ -140,6 +140,15 @@ pub struct LoadArgs {
         default_value_t = 0.0,
         help_heading = "Misbehaviour (counted apart)", value_parser = parse_number)]
     pub churn: f64,
+    /// Players whose connection is cut, per second, as 5 or 5/s: each comes back within about a
+    /// second, and no event may be missing or come twice. Needs --dialect v1
+    #[arg(
+        long,
+        env = "LOADGEN_DROPS",
+        value_name = "HZ",
+        default_value_t = 0.0,
+        help_heading = "Misbehaviour (counted apart)", value_parser = parse_per_second)]
+    pub drops: f64,
     /// Clients that stop reading
     #[arg(
         long,
@@ -225,6 +234,7 @@ impl LoadArgs {
         scenario.drain = self.drain;
         scenario.interval = self.interval;
         scenario.churn = self.churn;
+        scenario.drops = self.drops;
         scenario.slow_readers = self.slow_readers;
         scenario.stalling_readers = self.stalling_readers;
         scenario.stall = self.stall;

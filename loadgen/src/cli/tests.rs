@@ -108,6 +108,7 @@ fn every_flag_arrives() {
         "--connect-rate=100",
         "--handshake-timeout=3s",
         "--churn=2.5",
+        "--drops=5/s",
         "--slow-readers=3",
         "--stalling-readers=4",
         "--stall=1s",
@@ -161,7 +162,7 @@ fn every_flag_arrives() {
         ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.9"]
     );
     assert_eq!((scenario.server_pid, scenario.seed), (Some(42), 9));
-    assert_eq!(scenario.dialect, Dialect::V1);
+    assert_eq!((scenario.dialect, scenario.drops), (Dialect::V1, 5.0));
 }
 
 #[test]
@@ -208,6 +209,8 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         (&["--check", "latncy.p99<20ms"], "did you mean latency.p99"),
         (&["--dialect", "v9"], "raw"),
         (&["--dialect=v1", "--subprotocol=x"], "subprotocol"),
+        (&["--drops", "5"], "--dialect v1"),
+        (&["--drops", "5/m"], "5/m"),
         (&["--slow-readers", "1000"], "no healthy one"),
         (&["compare", "a.json"], "<NEW>"),
         (&["merge", "a.json"], "2"),

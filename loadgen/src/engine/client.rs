@@ -152,6 +152,12 @@ impl Client {
         matches!(self.phase, Phase::Joined)
     }
 
+    /// Whether what falls due will be written: it is in its room, or will be back there.
+    #[inline]
+    pub(crate) fn is_playing(&self) -> bool {
+        self.is_joined() || self.speech.is_lost()
+    }
+
     /// Messages that are due and not wholly written.
     #[inline]
     pub(crate) fn pending(&self) -> u32 {
@@ -163,17 +169,22 @@ impl Client {
         self.skipped += self.pending() - self.begun;
     }
 
-    /// Forgets the connection, and gives up what is pending. (It may still be on a list of those
-    /// to read.)
+    /// Forgets the connection, who it was, and what is pending.
     pub(crate) fn reset(&mut self) {
-        self.rest = 0;
         self.begun = 0;
         self.skip_pending();
+        self.speech.forget();
+        self.disconnect();
+    }
+
+    /// Forgets the connection. (It may still be on a list of those to read.)
+    pub(crate) fn disconnect(&mut self) {
+        self.rest = 0;
+        self.begun = 0;
         self.phase = Phase::Away;
         self.stream = None;
         self.security = Security::Plain;
         self.decoder = Decoder::default();
-        self.speech.forget();
         self.outbox = Vec::new();
         self.blocked = false;
         self.readable = false;

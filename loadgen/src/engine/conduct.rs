@@ -387,6 +387,7 @@ impl<'a> Conductor<'a> {
             tls: sum.tls.to_histogram(),
             join: sum.join.to_histogram(),
             rejoin: sum.rejoin.to_histogram(),
+            resume: sum.resume.to_histogram(),
             latency: latency.to_histogram(),
             latency_uncorrected: sum.uncorrected.to_histogram(),
             latency_misbehaving: sum.misbehaving.to_histogram(),

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::clock::Nanos;
 use crate::payload::{Room, Stamp};
 
 /// Gaps that one thread follows one by one; 64 Ki ranges of 8 bytes.
@@ -100,6 +101,22 @@ impl Ledger {
         }
     }
 
+    /// Takes what receivers have missed who were told so.
+    pub(crate) fn take_excuses(&mut self) -> Vec<Excuse> {
+        let resets = self.gaps.resets.drain();
+        let open = resets.map(|(_, reset)| reset.excuse(u32::MAX));
+        let mut excuses = std::mem::take(&mut self.gaps.excuses);
+        excuses.extend(open);
+        excuses
+    }
+
+    /// The same, so far.
+    pub(crate) fn excuses(&self) -> impl Iterator<Item = Excuse> + '_ {
+        let resets = self.gaps.resets.values();
+        let open = resets.map(|reset| reset.excuse(u32::MAX));
+        self.gaps.excuses.iter().cloned().chain(open)
+    }
+
     /// Messages between healthy clients that are missing although a later one has come.
     pub(crate) fn missing(&self) -> u64 {
         self.gaps.missing
@@ -142,6 +159,29 @@ impl Row<'_> {
         u32::from(sender) < self.healthy_senders
     }
 
+    /// The receiver is told at `now` that it goes on from now: it has missed what it has missed. `first` is the client
+    /// of the room's first member.
+    #[cold]
+    pub(crate) fn reset(&mut self, first: u32, now: Nanos) {
+        for (sender, next) in (0..).zip(self.next.iter_mut()) {
+            if *next == OWN {
+                continue;
+            }
+            let pair = self.first_pair + sender as usize;
+            self.gaps.forget(pair);
+            if sender < self.healthy_senders {
+                let before = *next;
+                let reset = self.gaps.resets.entry(pair).or_insert(Reset {
+                    sender: first + sender,
+                    before,
+                    at: now,
+                });
+                reset.at = now;
+            }
+            *next = UNKNOWN;
+        }
+    }
+
     /// Whether a message belongs to the receiver's room.
     #[inline]
     pub(crate) fn is_of_room(&self, stamp: &Stamp) -> bool {
@@ -177,6 +217,9 @@ impl Row<'_> {
         };
         let pair = self.first_pair + sender;
         if *next == UNKNOWN {
+            if !self.gaps.goes_on(pair, stamp.sequence) {
+                return Verdict::Duplicate;
+            }
             *next = stamp.sequence + 1;
             return Verdict::Fresh;
         }
@@ -193,6 +236,36 @@ impl Row<'_> {
     }
 }
 
+/// Messages that one receiver need not get, because it was told that it has missed some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Excuse {
+    /// The client that sent them.
+    pub(crate) sender: u32,
+    /// Which they are, if they were due by then.
+    pub(crate) sequences: Range<u32>,
+    pub(crate) by: Nanos,
+}
+
+/// A receiver was told that it goes on from a certain time on.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    sender: u32,
+    /// What it would have got next.
+    before: u32,
+    at: Nanos,
+}
+
+impl Reset {
+    /// What was missed, if this came next.
+    fn excuse(self, next: u32) -> Excuse {
+        Excuse {
+            sender: self.sender,
+            sequences: self.before..next,
+            by: self.at,
+        }
+    }
+}
+
 /// Sequence numbers that were skipped, by pair.
 #[derive(Debug, Default)]
 struct Gaps {
@@ -202,9 +275,23 @@ struct Gaps {
     overflowed: bool,
     missing: u64,
     missing_misbehaving: u64,
+    /// By pair, of which nothing has come since.
+    resets: HashMap<usize, Reset>,
+    excuses: Vec<Excuse>,
 }
 
 impl Gaps {
+    /// Whether this may be the first that comes after the receiver began anew.
+    fn goes_on(&mut self, pair: usize, sequence: u32) -> bool {
+        match self.resets.get(&pair) {
+            Some(reset) if sequence < reset.before => return false,
+            Some(reset) => self.excuses.push(reset.excuse(sequence)),
+            None => {}
+        }
+        self.resets.remove(&pair);
+        true
+    }
+
     fn open(&mut self, pair: usize, skipped: Range<u32>, healthy: bool) {
         *self.missing_of(healthy) += u64::from(skipped.end - skipped.start);
         if self.has_room() {
@@ -428,6 +515,36 @@ mod tests {
         assert_eq!(row.check(&stamp(1, 0)), Verdict::Fresh);
         assert_eq!(row.check(&stamp(2, 0)), Verdict::Echo);
         assert_eq!(ledger.missing_misbehaving(), 3 + 1);
+    }
+
+    #[test]
+    fn who_is_reset_has_missed_what_came_before() {
+        let excuse = |sender, sequences, by| Excuse {
+            sender,
+            sequences,
+            by,
+        };
+        let mut ledger = Ledger::default();
+        ledger.add_room(ROOM, 4, 4, 3);
+        let mut row = ledger.row(0, 1);
+        row.check(&stamp(0, 0));
+        row.check(&stamp(2, 0));
+        row.reset(10, 500);
+        // Before anything came it is told once more.
+        row.reset(10, 700);
+        assert_eq!(row.check(&stamp(0, 0)), Verdict::Duplicate);
+        assert_eq!(row.check(&stamp(0, 5)), Verdict::Fresh);
+        assert_eq!(row.check(&stamp(0, 6)), Verdict::Fresh);
+        assert_eq!(row.check(&stamp(0, 8)), Verdict::Fresh);
+        assert_eq!(row.check(&stamp(3, 8)), Verdict::Fresh);
+        let mut excuses: Vec<_> = ledger.excuses().collect();
+        excuses.sort_by_key(|excuse| excuse.sender);
+        let expected = [excuse(10, 1..5, 700), excuse(12, 1..u32::MAX, 700)];
+        assert_eq!(excuses, expected);
+        // A gap after that is one.
+        assert_eq!(ledger.missing(), 1);
+        assert_eq!(ledger.take_excuses().len(), 2);
+        assert_eq!(ledger.excuses().count(), 0);
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub(crate) struct Part {
     pub(crate) tls: Recorder,
     pub(crate) join: Recorder,
     pub(crate) rejoin: Recorder,
+    pub(crate) resume: Recorder,
     pub(crate) uncorrected: Recorder,
     pub(crate) misbehaving: Recorder,
     pub(crate) send_lag: Recorder,

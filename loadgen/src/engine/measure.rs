@@ -88,7 +88,7 @@ pub(crate) struct Measure {
     pub(crate) latency: Box<Recorder>,
     /// The same deliveries of the whole run, from the time they were really written.
     pub(crate) uncorrected: Recorder,
-    /// Latency of measured deliveries from or to a misbehaving client.
+    /// Latency of measured deliveries from or to a misbehaving client, and of those that waited for a connection.
     pub(crate) misbehaving: Recorder,
     /// Intended to tried, of measured messages whose sender was connected.
     pub(crate) send_lag: Recorder,
@@ -129,35 +129,36 @@ impl Measure {
         now: Nanos,
     ) {
         match self.codec.read(payload) {
-            Some(stamp) if kind == self.kind => self.judge(row, &stamp, now),
+            Some(stamp) if kind == self.kind => self.judge(row, &stamp, 0, now),
             _ => self.of_receiver(row).corrupted += 1,
         }
     }
 
-    /// An event was read at `now`. `is_author` tells whether who sent it, by its stamp, is who the relay says.
+    /// An event was read at `now`. Of who sent it, by its stamp, `since` tells since when neither that player nor the
+    /// receiver has lost its connection; `None`: the relay says that it was somebody else.
     #[inline]
     pub(crate) fn event(
         &mut self,
         row: &mut Row<'_>,
         event: &Heard<'_>,
-        is_author: impl FnOnce(u16) -> bool,
+        since: impl FnOnce(u16) -> Option<Nanos>,
         now: Nanos,
     ) {
-        match self.codec.read(event.payload) {
-            Some(stamp)
-                if event.is_plain
-                    && event.kind == self.kind
-                    && (!row.is_of_room(&stamp) || is_author(stamp.sender)) =>
-            {
-                self.judge(row, &stamp, now);
-            }
-            _ => self.of_receiver(row).corrupted += 1,
+        let stamp = self.codec.read(event.payload);
+        let stamp = stamp.filter(|_| event.is_plain && event.kind == self.kind);
+        let since = stamp.and_then(|stamp| match row.is_of_room(&stamp) {
+            true => since(stamp.sender),
+            false => Some(0),
+        });
+        match stamp.zip(since) {
+            Some((stamp, since)) => self.judge(row, &stamp, since, now),
+            None => self.of_receiver(row).corrupted += 1,
         }
     }
 
-    /// A message of this run was read at `now`.
-    #[inline]
-    fn judge(&mut self, row: &mut Row<'_>, stamp: &Stamp, now: Nanos) {
+    /// A message of this run was read at `now`. What was due before `since` waited for a connection.
+    #[inline(always)]
+    fn judge(&mut self, row: &mut Row<'_>, stamp: &Stamp, since: Nanos, now: Nanos) {
         let verdict = row.check(stamp);
         let healthy = row.is_healthy_pair(stamp.sender);
         let measured = stamp.intended_ns >= self.window.from;
@@ -187,7 +188,7 @@ impl Measure {
         counts.delivered += 1;
         if measured {
             let latency = now.saturating_sub(stamp.intended_ns);
-            if healthy {
+            if healthy && stamp.intended_ns >= since {
                 self.latency.record(latency);
                 self.uncorrected
                     .record(latency.saturating_sub(stamp.delay_ns));
@@ -215,6 +216,13 @@ impl Measure {
     #[cold]
     pub(crate) fn unconnected(&mut self, healthy: bool, due: Nanos) {
         self.of_sender(healthy, due).unconnected += 1;
+    }
+
+    /// So many deliveries between healthy clients of messages that were due at `due` need not happen.
+    #[cold]
+    pub(crate) fn excused(&mut self, due: Nanos, deliveries: u64) {
+        let counts = self.of_sender(true, due);
+        counts.expected = counts.expected.saturating_sub(deliveries);
     }
 
     /// A message that just fell due found its socket full.
@@ -352,8 +360,8 @@ mod tests {
             is_plain: true,
         };
         let mut hear = |event: Heard<'_>, author| {
-            let is_author = |sender| sender == author;
-            measure.event(&mut ledger.row(0, 0), &event, is_author, 1_500_000);
+            let since = |sender| (sender == author).then_some(0);
+            measure.event(&mut ledger.row(0, 0), &event, since, 1_500_000);
             (
                 measure.tally.healthy.corrupted,
                 measure.tally.healthy.delivered,

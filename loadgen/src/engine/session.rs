@@ -42,6 +42,12 @@ impl Speech {
         }
     }
 
+    /// Whether it is a player whose connection is lost.
+    #[inline]
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::V1(Some(session)) if session.standing == Standing::Lost)
+    }
+
     /// Is nobody any more.
     pub(crate) fn forget(&mut self) {
         if let Self::V1(session) = self {
@@ -50,11 +56,25 @@ impl Speech {
     }
 }
 
+/// How a player stands to its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has never been there.
+    New,
+    /// It is there.
+    Seated,
+    /// Its connection is lost, and it is not there again.
+    Lost,
+}
+
 /// One player.
 #[derive(Debug)]
 pub(crate) struct Session {
     machine: Client,
     link: Link,
+    standing: Standing,
+    /// The relay has said that it goes on where it was, on the present connection.
+    is_resumed: bool,
     /// When the thread looks after it without being told to; `Nanos::MAX`: never.
     pub(crate) wake_at: Nanos,
 }
@@ -80,8 +100,39 @@ impl Session {
         Self {
             link: machine.open(micros(now)),
             machine,
+            standing: Standing::New,
+            is_resumed: false,
             wake_at: Nanos::MAX,
         }
+    }
+
+    /// Its connection is gone.
+    pub(crate) fn lose(&mut self) {
+        self.machine.closed(self.link, None);
+        self.standing = Standing::Lost;
+        self.is_resumed = false;
+    }
+
+    /// There is another connection.
+    pub(crate) fn open(&mut self, now: Nanos) {
+        self.link = self.machine.open(micros(now));
+    }
+
+    /// Whether it has been in the room before.
+    #[inline]
+    pub(crate) fn is_new(&self) -> bool {
+        self.standing == Standing::New
+    }
+
+    /// The relay has said that it goes on where it was.
+    pub(crate) fn resumed(&mut self) {
+        self.is_resumed = true;
+    }
+
+    /// It is in the room (again). Tells whether it goes on where it was.
+    pub(crate) fn settle(&mut self) -> bool {
+        self.standing = Standing::Seated;
+        self.is_resumed
     }
 
     /// A message has come; what it says is told.
@@ -166,6 +217,8 @@ struct Seat {
     id: Option<PlayerId>,
     /// It has been somebody else before: what that one said may still be on its way.
     is_not_the_first: bool,
+    /// Since when it has the connection that it has; 0: since it joined.
+    back_at: Nanos,
 }
 
 impl Seats {
@@ -181,11 +234,23 @@ impl Seats {
         seat.id = Some(id);
     }
 
+    /// The client has got its connection back.
+    pub(crate) fn back(&mut self, client: u32, now: Nanos) {
+        self.0[client as usize].back_at = now;
+    }
+
     /// Whether what this client has sent may have come from that author.
     #[inline]
     pub(crate) fn is_author(&self, client: u32, author: PlayerId) -> bool {
         let seat = self.0.get(client as usize);
         seat.is_some_and(|seat| seat.id == Some(author) || seat.is_not_the_first)
+    }
+
+    /// Since when both have had the connections that they have.
+    #[inline]
+    pub(crate) fn since(&self, client: u32, other: u32) -> Nanos {
+        let since = |client: u32| self.0.get(client as usize).map_or(0, |seat| seat.back_at);
+        since(client).max(since(other))
     }
 }
 
@@ -205,5 +270,9 @@ mod tests {
         seats.welcome(1, id(3));
         assert!(seats.is_author(1, id(2)) && seats.is_author(1, id(3)));
         assert!(!seats.is_author(0, id(3)));
+        assert_eq!(seats.since(0, 1), 0);
+        seats.back(1, 5);
+        seats.back(0, 3);
+        assert_eq!((seats.since(0, 1), seats.since(0, 9)), (5, 3));
     }
 }

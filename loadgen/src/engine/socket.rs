@@ -7,11 +7,12 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::upgrade::ClientError;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::fault::Fault;
 use super::plan::Role;
@@ -157,6 +158,12 @@ pub(crate) fn connect(
         Err(error) => return Err(error),
     }
     Ok(TcpStream::from_std(socket.into()))
+}
+
+/// From now on the end of this connection is a reset, and nothing that waits is sent.
+pub(crate) fn reset_at_close(stream: &TcpStream) {
+    // Where that can't be had it is an end without a close frame all the same.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 fn is_in_progress(error: &io::Error) -> bool {

@@ -37,8 +37,9 @@ pub fn prepare(directory: &Path) -> Result<(), Failure> {
 }
 
 /// What only some runs have: an earlier run's must not stay beside the files of one that has none.
-const OF_SOME: [&str; 1] = [TLS];
+const OF_SOME: [&str; 2] = [TLS, RESUME];
 const TLS: &str = "tls.hgrm";
+const RESUME: &str = "resume.hgrm";
 
 /// Writes every file of a report into `directory`, removes what an earlier run had beyond that, and
 /// returns the paths.
@@ -60,6 +61,9 @@ pub fn write_all(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, Fail
     ];
     if !report.histograms.tls.is_empty() {
         files.push((TLS, hgrm::render(&report.histograms.tls)));
+    }
+    if !report.histograms.resume.is_empty() {
+        files.push((RESUME, hgrm::render(&report.histograms.resume)));
     }
     for name in OF_SOME {
         if !files.iter().any(|(written, _)| *written == name) {
@@ -153,18 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_have_a_file_if_there_were_any() {
+    fn handshakes_and_returns_have_a_file_if_there_were_any() {
         let scratch = tempfile::tempdir().unwrap();
         let mut report = sample::report();
         report.histograms.tls = sample::ladder(200_000, 1_000, 20);
+        report.histograms.resume = sample::ladder(300_000, 1_000, 20);
         report.metrics = crate::report::metrics::all(&report);
         write_all(&report, scratch.path()).unwrap();
-        assert!(names(scratch.path()).contains(&"tls.hgrm".to_owned()));
+        for name in OF_SOME {
+            assert!(names(scratch.path()).contains(&name.to_owned()));
+        }
         assert_eq!(Report::read(&scratch.path().join(REPORT)).unwrap(), report);
-        // The next run is over ws: no handshake of this one stays beside it.
+        // The next run is over ws and nobody is lost: nothing of this one stays beside it.
         write(&scratch.path().join("notes.txt"), "mine").unwrap();
         write_all(&sample::report(), scratch.path()).unwrap();
-        assert!(!names(scratch.path()).contains(&"tls.hgrm".to_owned()));
+        for name in OF_SOME {
+            assert!(!names(scratch.path()).contains(&name.to_owned()));
+        }
         assert!(names(scratch.path()).contains(&"notes.txt".to_owned()));
     }
 

@@ -49,6 +49,7 @@ impl From<&Outcome> for Report {
                 tls: outcome.tls.clone(),
                 join: outcome.join.clone(),
                 rejoin: outcome.rejoin.clone(),
+                resume: outcome.resume.clone(),
                 send_lag: outcome.send_lag.clone(),
                 receive_wait: outcome.receive_wait.clone(),
             },
@@ -107,6 +108,7 @@ impl From<&Scenario> for ScenarioReport {
             drain_s: scenario.drain.as_secs_f64(),
             interval_s: scenario.interval.as_secs_f64(),
             churn_per_s: scenario.churn,
+            drops_per_s: scenario.drops,
             slow_readers: scenario.slow_readers as u64,
             stalling_readers: scenario.stalling_readers as u64,
             stall_s: scenario.stall.as_secs_f64(),
@@ -239,6 +241,11 @@ fn connections(connections: &outcome::Connections) -> Connections {
         leaves: connections.leaves,
         rejoins: connections.rejoins,
         rejoins_failed: connections.rejoins_failed,
+        drops: connections.drops,
+        resumes: connections.resumes,
+        resumes_failed: connections.resumes_failed,
+        resets: connections.resets,
+        resets_misbehaving: connections.resets_misbehaving,
         close_failed: connections.close_failed,
     }
 }

@@ -2,19 +2,23 @@
 //!
 //! It owns the header of that file and the tags in it. It must not know how intervals are cut.
 //!
-//! Invariant: adding up the intervals of a log gives the histogram of everything that arrived in
+//! Invariant: adding up the intervals of a log that have no tag gives the histogram of everything that arrived in
 //! them; times are relative to the StartTime and BaseTime of the header.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use super::Report;
 use super::time::rfc3339;
 
 /// Nanoseconds in the unit of the maximum that stands in clear before each histogram.
 const MAX_VALUE_DIVISOR: f64 = 1e6;
+
+/// What the times are tagged with that players took to come back: one histogram for the whole run, so that adding up
+/// those without a tag is still the latency.
+const RESUME: &str = "resume";
 
 /// The whole text of the log.
 #[must_use]
@@ -41,6 +45,16 @@ pub fn render(report: &Report) -> String {
                 seconds(interval.start_s),
                 seconds(interval.length_s),
                 None,
+            )
+            .expect("a histogram within its bounds serializes into memory");
+    }
+    if !report.histograms.resume.is_empty() {
+        writer
+            .write_histogram(
+                &report.histograms.resume,
+                Duration::ZERO,
+                seconds(report.stages.measured_s),
+                Tag::new(RESUME),
             )
             .expect("a histogram within its bounds serializes into memory");
     }
@@ -87,6 +101,23 @@ mod tests {
         for time in [start_time, base_time] {
             assert!(time.unwrap().abs_diff(zero) < Duration::from_millis(1));
         }
+    }
+
+    #[test]
+    fn times_of_coming_back_have_a_tag() {
+        let mut report = sample::report();
+        report.histograms.resume = sample::ladder(200_000, 1_000, 20);
+        let text = render(&report);
+        let tagged = IntervalLogIterator::new(text.as_bytes()).filter_map(|entry| {
+            let LogEntry::Interval(interval) = entry.unwrap() else {
+                return None;
+            };
+            let tag = interval.tag()?;
+            assert_eq!(tag.as_str(), RESUME);
+            Some(histogram::decode(interval.encoded_histogram()).unwrap())
+        });
+        let tagged: Vec<_> = tagged.collect();
+        assert_eq!(tagged, [report.histograms.resume]);
     }
 
     #[test]

@@ -119,6 +119,9 @@ pub struct ScenarioReport {
     pub interval_s: f64,
     /// Clients that leave and join again, per second.
     pub churn_per_s: f64,
+    /// Connections of players that are cut, per second; who was cut comes back.
+    #[serde(default)]
+    pub drops_per_s: f64,
     /// Clients that stop reading.
     pub slow_readers: u64,
     /// Clients that stop reading for a while, again and again.
@@ -278,6 +281,21 @@ pub struct Connections {
     pub rejoins: u64,
     /// Times it could not get back in.
     pub rejoins_failed: u64,
+    /// Connections that were cut on purpose.
+    #[serde(default)]
+    pub drops: u64,
+    /// Times a player who had lost its connection went on where it was.
+    #[serde(default)]
+    pub resumes: u64,
+    /// Times it could not get back in at once.
+    #[serde(default)]
+    pub resumes_failed: u64,
+    /// Times a well-behaved player was told that it can't go on where it was.
+    #[serde(default)]
+    pub resets: u64,
+    /// Times a misbehaving one was.
+    #[serde(default)]
+    pub resets_misbehaving: u64,
     /// Connections that did not end with a close frame and an end of stream in time.
     pub close_failed: u64,
 }
@@ -314,7 +332,7 @@ pub struct Histograms {
     /// From the actual send time: what a closed loop would have claimed.
     #[serde(with = "histogram")]
     pub latency_uncorrected: Histogram<u64>,
-    /// As `latency`, from or to a misbehaving client.
+    /// As `latency`, from or to a misbehaving client, or due before both had come back from a lost connection.
     #[serde(with = "histogram")]
     pub latency_misbehaving: Histogram<u64>,
     /// TCP connect.
@@ -334,6 +352,13 @@ pub struct Histograms {
     /// From connect to the answer, of churning clients that come back.
     #[serde(with = "histogram")]
     pub rejoin: Histogram<u64>,
+    /// From connect to RESUMED, of players who had lost their connection; absent when none had.
+    #[serde(
+        with = "histogram",
+        default = "empty_histogram",
+        skip_serializing_if = "Histogram::is_empty"
+    )]
+    pub resume: Histogram<u64>,
     /// From the intended to the actual send: the generator's own lag.
     #[serde(with = "histogram")]
     pub send_lag: Histogram<u64>,
@@ -352,6 +377,7 @@ impl Default for Histograms {
             tls: empty_histogram(),
             join: empty_histogram(),
             rejoin: empty_histogram(),
+            resume: empty_histogram(),
             send_lag: empty_histogram(),
             receive_wait: empty_histogram(),
         }
@@ -558,6 +584,11 @@ impl ScenarioReport {
                 "churn",
                 self.churn_per_s.to_string(),
                 other.churn_per_s.to_string(),
+            );
+            compare(
+                "drops",
+                self.drops_per_s.to_string(),
+                other.drops_per_s.to_string(),
             );
             compare(
                 "slow readers",

@@ -93,6 +93,7 @@ pub(super) fn latencies(report: &Report) -> Vec<(&'static str, Vec<String>)> {
         ("TLS handshake", Times::of(&histograms.tls)),
         ("join", Times::of(&histograms.join)),
         ("rejoin", Times::of(&histograms.rejoin)),
+        ("resume", Times::of(&histograms.resume)),
         ("own send lag", Times::of(&histograms.send_lag)),
         ("own receive wait", Times::of(&histograms.receive_wait)),
     ];
@@ -278,6 +279,17 @@ fn connections(report: &Report, facts: &mut Vec<Fact>) {
                 count(connections.leaves),
                 count(connections.rejoins),
                 count(connections.rejoins_failed)
+            ),
+        ));
+    }
+    if connections.drops + connections.resumes + connections.resets > 0 {
+        facts.push((
+            "drops",
+            format!(
+                "{} cut, {} went on where they were, {} were reset",
+                count(connections.drops),
+                count(connections.resumes),
+                count(connections.resets)
             ),
         ));
     }

@@ -122,6 +122,7 @@ fn scenario() -> ScenarioReport {
         drain_s: 5.0,
         interval_s: 1.0,
         churn_per_s: 0.0,
+        drops_per_s: 0.0,
         slow_readers: 0,
         stalling_readers: 0,
         stall_s: 0.5,

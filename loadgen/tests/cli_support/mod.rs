@@ -103,6 +103,7 @@ pub fn outcome(latencies: &[u64]) -> Outcome {
         tls: empty_histogram(),
         join: empty_histogram(),
         rejoin: empty_histogram(),
+        resume: empty_histogram(),
         latency_uncorrected: latency.clone(),
         latency,
         latency_misbehaving: empty_histogram(),

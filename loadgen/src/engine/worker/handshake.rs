@@ -245,6 +245,9 @@ impl Worker {
         client.phase = Phase::Joined;
         self.ramp.under_way -= 1;
         self.present.enter(client);
+        if let Some(session) = client.speech.session() {
+            session.settle();
+        }
         if self.stage == Stage::Quiet {
             self.ramp.join.record(now - since);
             self.ramp.connections.joined += 1;
@@ -257,8 +260,11 @@ impl Worker {
 
     /// A client did not get in.
     pub(super) fn failed(&mut self, index: u32, failure: Failure) {
-        self.clients[index as usize].reset();
         self.ramp.under_way -= 1;
+        if self.clients[index as usize].speech.is_lost() {
+            return self.not_back(index, &failure);
+        }
+        self.clients[index as usize].reset();
         if self.stage != Stage::Quiet {
             self.ramp.connections.rejoins_failed += 1;
         } else if self.ramp.is_paced() {

@@ -13,6 +13,17 @@ use crate::engine::ledger::Row;
 use crate::engine::measure::{Heard, Measure};
 use crate::engine::session::{Seats, Session};
 
+/// What a player has heard about itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct News {
+    /// It goes on where it was.
+    resumed: bool,
+    /// Times it was told that it can't, and what holds now.
+    pub(super) resets: u64,
+    /// Messages of its own that no relay will ever apply.
+    pub(super) dropped: usize,
+}
+
 /// Who listens for one player.
 pub(super) struct Ear<'a, 'r> {
     pub(super) measure: &'a mut Measure,
@@ -22,6 +33,7 @@ pub(super) struct Ear<'a, 'r> {
     pub(super) index: u32,
     pub(super) first: u32,
     pub(super) now: Nanos,
+    pub(super) news: &'a mut News,
 }
 
 impl Ear<'_, '_> {
@@ -36,10 +48,15 @@ impl Ear<'_, '_> {
         if kind != frame::MessageKind::Binary {
             return Err(Violation::OutOfPlace("a text message"));
         }
-        session.hear(message, self.now, &mut |told| self.told(told))
+        let is_new = session.is_new();
+        let heard = session.hear(message, self.now, &mut |told| self.told(told, is_new));
+        if self.news.resumed {
+            session.resumed();
+        }
+        heard
     }
 
-    fn told(&mut self, told: Event<'_>) {
+    fn told(&mut self, told: Event<'_>, is_new: bool) {
         match told {
             Event::Packet(Packet::Event {
                 author,
@@ -47,7 +64,19 @@ impl Ear<'_, '_> {
                 by_host,
                 addressed,
             }) => self.event(author, payload, !by_host && !addressed),
-            Event::Welcome { welcome, .. } => self.seats.welcome(self.index, welcome.id),
+            Event::Resumed => {
+                self.news.resumed = true;
+                self.seats.back(self.index, self.now);
+            }
+            Event::Welcome { welcome, dropped } => {
+                self.seats.welcome(self.index, welcome.id);
+                if !is_new {
+                    self.news.resets += 1;
+                    self.news.dropped += dropped;
+                    self.seats.back(self.index, self.now);
+                    self.row.reset(self.first, self.now);
+                }
+            }
             // Who is there and what is agreed on is nothing that was sent.
             _ => {}
         }
@@ -66,7 +95,12 @@ impl Ear<'_, '_> {
         };
         let seats = &*self.seats;
         let sender = |member: u16| self.first + u32::from(member);
-        let is_author = |member| seats.is_author(sender(member), author);
-        self.measure.event(self.row, &event, is_author, self.now);
+        // Who sent it, if that is who the relay says, and since when both could be reached.
+        let since = |member| {
+            let sender = sender(member);
+            let is_author = seats.is_author(sender, author);
+            is_author.then(|| seats.since(self.index, sender))
+        };
+        self.measure.event(self.row, &event, since, self.now);
     }
 }

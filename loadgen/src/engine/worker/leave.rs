@@ -94,6 +94,7 @@ impl Worker {
         match client.phase {
             Phase::Joined => self.present.leave(client),
             Phase::Leaving { .. } => self.endings.leaving -= 1,
+            _ if client.speech.is_lost() => self.present.leave(client),
             _ => {}
         }
         let counted = self.stage != Stage::Close;
@@ -150,11 +151,15 @@ impl Worker {
         self.ramp.end();
         for index in 0..self.clients.len() as u32 {
             let client = &mut self.clients[index as usize];
-            if client.phase.is_entering() {
+            let entering = client.phase.is_entering();
+            self.ramp.under_way -= usize::from(entering);
+            if client.speech.is_lost() {
+                self.lost(index);
+            } else if entering {
                 client.reset();
-                self.ramp.under_way -= 1;
+            } else {
+                self.leave(index);
             }
-            self.leave(index);
         }
     }
 

@@ -1,7 +1,8 @@
-//! Those that misbehave on purpose: when churners leave and come back, and when the stalling stop and go on reading.
+//! Those that misbehave on purpose: when churners leave and come back, when the stalling stop and go on reading, and when
+//! connections are cut.
 //!
 //! Owns these times. Must not know how a client leaves.
-//! Invariant: all churners of a run share its rate; a thread has its part of both.
+//! Invariant: all churners of a run share its rate, and so do those whose connections are cut; a thread has its part of both.
 
 use crate::engine::client::Client;
 use crate::engine::clock::{Nanos, nanos};
@@ -13,6 +14,7 @@ use crate::scenario::Scenario;
 #[derive(Debug)]
 pub(super) struct Misbehaviour {
     churn: Ring,
+    drops: Ring,
     stall: Nanos,
     stall_at: Nanos,
 }
@@ -21,7 +23,8 @@ impl Misbehaviour {
     /// Nobody does yet.
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
-            churn: Ring::new(Vec::new(), Period::of_rate(1.0), 0),
+            churn: never(),
+            drops: never(),
             stall: nanos(scenario.stall),
             stall_at: Nanos::MAX,
         }
@@ -29,6 +32,7 @@ impl Misbehaviour {
 
     /// Traffic begins: the slow stop reading, the others get their times.
     pub(super) fn begin(&mut self, start: Nanos, scenario: &Scenario, clients: &mut [Client]) {
+        self.drops = drops(start, scenario, clients);
         let mut churners = Vec::new();
         for (client, index) in clients.iter_mut().zip(0..) {
             match client.plan.role {
@@ -50,7 +54,7 @@ impl Misbehaviour {
     /// When something is due; `Nanos::MAX`: never.
     #[inline]
     pub(super) fn due(&self) -> Nanos {
-        self.churn.due().min(self.stall_at)
+        self.churn.due().min(self.drops.due()).min(self.stall_at)
     }
 
     /// Takes the next churner whose time has come.
@@ -62,6 +66,15 @@ impl Misbehaviour {
         self.churn.pop().map(|(_, index)| index)
     }
 
+    /// Takes the next client whose connection is to be cut.
+    #[inline]
+    pub(super) fn pop_drop(&mut self, now: Nanos) -> Option<u32> {
+        if self.drops.due() > now {
+            return None;
+        }
+        self.drops.pop().map(|(_, index)| index)
+    }
+
     /// Whether it is time for the stalling to stop, or to go on.
     #[inline]
     pub(super) fn stall(&mut self, now: Nanos) -> bool {
@@ -71,4 +84,26 @@ impl Misbehaviour {
         }
         due
     }
+}
+
+fn never() -> Ring {
+    Ring::new(Vec::new(), Period::of_rate(1.0), 0)
+}
+
+/// When the connections of a thread's healthy clients are cut: all in turn, neighbours in a room not after each other.
+fn drops(start: Nanos, scenario: &Scenario, clients: &[Client]) -> Ring {
+    let mut healthy: Vec<u32> = { clients.iter().zip(0..) }
+        .filter(|(client, _)| client.is_healthy())
+        .map(|(_, index)| index)
+        .collect();
+    if scenario.drops <= 0.0 || healthy.is_empty() {
+        return never();
+    }
+    fastrand::Rng::with_seed(scenario.seed).shuffle(&mut healthy);
+    let all = scenario.clients - scenario.misbehaving();
+    let period = all as f64 / scenario.drops;
+    let share = period * 1e9 / healthy.len() as f64;
+    let slots =
+        { (1..).zip(healthy) }.map(|(turn, index)| ((f64::from(turn) * share) as Nanos, index));
+    Ring::new(slots.collect(), Period::of_rate(1.0 / period), start)
 }

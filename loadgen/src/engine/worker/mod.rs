@@ -6,6 +6,7 @@
 //! is due; between two reads, messages that have fallen due are written.
 
 mod deadlines;
+mod drops;
 mod endings;
 mod handshake;
 mod hear;
@@ -229,6 +230,7 @@ impl Worker {
         if self.stage.is_traffic() {
             self.send_due(SENDS_PER_ITERATION);
             self.misbehave();
+            self.cut_connections();
             if self.present.healthy == 0 && self.stage == Stage::Traffic {
                 self.stage = Stage::Deserted;
                 self.tell(Event::Deserted);
@@ -237,7 +239,9 @@ impl Worker {
                 self.end_traffic();
             }
         }
-        if self.stage == Stage::Drain && (self.traffic.is_over() || self.present.healthy == 0) {
+        if self.stage == Stage::Drain
+            && (self.traffic.is_over(&self.clients) || self.present.healthy == 0)
+        {
             self.stage = Stage::Drained;
             self.tell(Event::Drained);
         }
@@ -312,6 +316,7 @@ impl Worker {
 
     fn report(mut self) {
         self.timeline_end();
+        self.traffic.excuse(&self.clients);
         let (measure, ledger) = (&mut self.traffic.measure, &self.traffic.ledger);
         measure.tally.misbehaving.lost = ledger.missing_misbehaving();
         let mut connections = self.ramp.connections;
@@ -323,6 +328,7 @@ impl Worker {
             tls: self.ramp.tls,
             join: self.ramp.join,
             rejoin: self.ramp.rejoin,
+            resume: self.ramp.resume,
             uncorrected: self.traffic.measure.uncorrected,
             misbehaving: self.traffic.measure.misbehaving,
             send_lag: self.traffic.measure.send_lag,

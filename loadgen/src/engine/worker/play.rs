@@ -6,6 +6,7 @@ use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame;
 
 use super::Worker;
+use super::hear::News;
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
 use crate::engine::session::{Session, Speech};
@@ -26,13 +27,19 @@ impl Worker {
             connecting_since,
             since,
         };
-        let session = Session::new(client.plan.member, size, now);
-        client.speech = Speech::V1(Some(Box::new(session)));
+        match client.speech.session() {
+            Some(session) => session.open(now),
+            None => {
+                let session = Session::new(client.plan.member, size, now);
+                client.speech = Speech::V1(Some(Box::new(session)));
+            }
+        }
         self.flush(index);
     }
 
     /// A player has heard something, and may have something to say to it.
-    pub(super) fn heard(&mut self, index: u32) {
+    pub(super) fn heard(&mut self, index: u32, news: &News) {
+        self.take_news(index, news);
         let client = &mut self.clients[index as usize];
         let live = client.speech.session().is_some_and(|s| s.is_live());
         if let Phase::Greeting {
@@ -41,8 +48,12 @@ impl Worker {
         } = client.phase
             && live
         {
-            self.joined(index, (connecting_since, since));
-            self.entered(Ok(()));
+            if client.speech.is_lost() {
+                self.back(index, connecting_since);
+            } else {
+                self.joined(index, (connecting_since, since));
+                self.entered(Ok(()));
+            }
         }
         if self.clients[index as usize].blocked {
             self.rewake(index);
@@ -110,6 +121,10 @@ impl Worker {
             let now = self.io.now();
             let client = &mut self.clients[index as usize];
             let (paused, blocked) = (client.paused, client.blocked);
+            if client.speech.is_lost() && !client.phase.is_entering() {
+                self.come_back(index);
+                continue;
+            }
             let Some(session) = client.speech.session() else {
                 continue;
             };

@@ -62,6 +62,7 @@ pub(super) struct Ramp {
     pub(super) tls: Recorder,
     pub(super) join: Recorder,
     pub(super) rejoin: Recorder,
+    pub(super) resume: Recorder,
     /// What came of the connections, as far as they came in or did not.
     pub(super) connections: Connections,
 }
@@ -80,6 +81,7 @@ impl Ramp {
             tls: Recorder::new(),
             join: Recorder::new(),
             rejoin: Recorder::new(),
+            resume: Recorder::new(),
             connections: Connections::default(),
         }
     }

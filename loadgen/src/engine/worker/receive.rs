@@ -7,7 +7,7 @@ use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{self, Item};
 use roomcast_protocol::v1::client::Violation;
 
-use super::hear::Ear;
+use super::hear::{Ear, News};
 use super::io::RECEIVE_BUFFER;
 use super::traffic::Traffic;
 use super::{SENDS_PER_READ, Worker};
@@ -133,6 +133,7 @@ impl Worker {
         let mut row = ledger.row(client.plan.room, client.plan.member);
         let mut input = input;
         let mut asked = Asked::Nothing;
+        let mut news = News::default();
         loop {
             match client.decoder.next(rules, &mut input) {
                 Ok(Some(Item::Message { kind, payload })) => match &mut client.speech {
@@ -145,6 +146,7 @@ impl Worker {
                             index,
                             first,
                             now,
+                            news: &mut news,
                         };
                         if let Err(breach) = ear.hear(session, kind, payload) {
                             asked = Asked::Breach(breach);
@@ -172,7 +174,7 @@ impl Worker {
         }
         let plays = matches!(client.speech, Speech::V1(_));
         match asked {
-            Asked::Nothing if plays => self.heard(index),
+            Asked::Nothing if plays => self.heard(index, &news),
             Asked::Nothing => {}
             Asked::Flush => {
                 if !client.blocked {

@@ -8,7 +8,7 @@ use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, VARINT_BYTES_MAX};
 
 use crate::engine::client::Client;
 use crate::engine::clock::Nanos;
-use crate::engine::ledger::Ledger;
+use crate::engine::ledger::{Excuse, Ledger};
 use crate::engine::measure::{Measure, Window};
 use crate::engine::plan::RoomPlan;
 use crate::engine::schedule::{Period, Ring};
@@ -160,9 +160,47 @@ impl Traffic {
         None
     }
 
-    /// Whether everything that is due has been written and has arrived.
-    pub(super) fn is_over(&self) -> bool {
-        self.unsent == 0 && self.measure.tally.outstanding() == 0
+    /// Whether everything that is due has been written and has arrived, and who lost its connection is back.
+    pub(super) fn is_over(&self, clients: &[Client]) -> bool {
+        self.unsent == 0
+            && {
+                let excused = self.ledger.excuses().flat_map(|e| self.dues(clients, e));
+                self.measure.tally.outstanding() <= excused.count() as u64
+            }
+            && !{ clients.iter() }.any(|client| client.is_healthy() && client.speech.is_lost())
+    }
+
+    /// What healthy receivers have missed who were told so need not have come.
+    pub(super) fn excuse(&mut self, clients: &[Client]) {
+        for excuse in self.ledger.take_excuses() {
+            let dues: Vec<Nanos> = self.dues(clients, excuse).collect();
+            for due in dues {
+                self.measure.excused(due, 1);
+            }
+        }
+    }
+
+    /// When those messages of an excuse were due that have been sent.
+    fn dues(&self, clients: &[Client], excuse: Excuse) -> impl Iterator<Item = Nanos> {
+        let client = &clients[excuse.sender as usize];
+        let sequences = excuse.sequences.start..excuse.sequences.end.min(client.sequence);
+        sequences
+            .map(|sequence| self.due_of(client, sequence, client.skipped))
+            .take_while(move |due| *due <= excuse.by)
+    }
+
+    /// The last `count` messages that the client has written will never arrive: it was told so.
+    pub(super) fn take_back(&mut self, client: &Client, count: usize) {
+        if count == 0 || !client.is_healthy() {
+            return;
+        }
+        let receivers = u64::from(self.receivers[client.plan.room as usize]);
+        let others = receivers.saturating_sub(1);
+        let first = client.sequence.saturating_sub(count as u32);
+        for sequence in first..client.sequence {
+            let due = self.due_of(client, sequence, client.skipped);
+            self.measure.excused(due, others);
+        }
     }
 
     /// A message of this client is due. Tells whether it is to be written, and if its lateness belongs to the measured
@@ -172,7 +210,7 @@ impl Traffic {
         let healthy = client.is_healthy();
         self.measure.fell_due(healthy, due);
         client.due += 1;
-        if !client.is_joined() {
+        if !client.is_playing() {
             client.skip_pending();
             self.measure.unconnected(healthy, due);
             return None;

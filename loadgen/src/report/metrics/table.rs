@@ -38,7 +38,7 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = &[
     },
     Distribution {
         name: "latency_misbehaving",
-        about: "as latency, of slow readers and churners",
+        about: "as latency, of slow readers and churners, and over drops",
         of: Report::latency_misbehaving,
     },
     Distribution {
@@ -60,6 +60,11 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = &[
         name: "rejoin",
         about: "connect to answer, of churning clients",
         of: |report| Times::of(&report.histograms.rejoin),
+    },
+    Distribution {
+        name: "resume",
+        about: "connect to RESUMED, of players who lost their connection",
+        of: |report| Times::of(&report.histograms.resume),
     },
     Distribution {
         name: "send_lag",
@@ -173,6 +178,18 @@ pub(super) const NUMBERS: &[Number] = &[
         "churning clients that could not return",
         Lower,
         connections.rejoins_failed
+    ),
+    count!(
+        "resumes_failed",
+        "times a player could not return at once",
+        Lower,
+        connections.resumes_failed
+    ),
+    count!(
+        "resets",
+        "times a well-behaved player could not go on where it was",
+        Lower,
+        connections.resets
     ),
     Number {
         name: "violations",
