@@ -362,13 +362,13 @@ mod tests {
 
     #[test]
     fn a_bundle_is_told_packet_by_packet() {
-        let bundle = spelled("02 0903 02 6869 0c04 03 01ff00 8001 01 1201 ff").expect("digits");
+        let bundle = spelled("02 0903 02 6869 0c04 03 01ff00 8001 01 e201 ff").expect("digits");
         let expected = "\
 a bundle from a relay, 18 bytes, covers 2
   EVENT        by 2, text \"hi\"
   EVENT        by 3, addressed, 3 bytes: 01 ff 00
   ACK          applied 1
-  UNKNOWN      kind 0x12, 1 bytes: ff
+  UNKNOWN      kind 0xe2, 1 bytes: ff
 ";
         let expected = Told {
             text: expected.to_owned(),
