@@ -191,6 +191,17 @@ pub const TICKET_SECRET_MIN: usize = 32;
 /// Seconds by which a ticket's times may be missed (limit), for two servers' clocks.
 pub const TICKET_LEEWAY_S: u64 = 5;
 
+/// Tickets whose signatures are known to be good (limit): as many as a full process has players by default. The oldest of
+/// them cost a verification again.
+pub const TICKETS_REMEMBERED: usize = 16 * 1024;
+
+/// Locks among which these are shared out: few reactors ever want the same one at once.
+pub const TICKET_SHARES: usize = 16;
+
+/// Bytes of a ticket that is remembered (limit), so that all of them are some 16 MiB; those that players bring have a few
+/// hundred.
+pub const TICKET_REMEMBERED_BYTES: usize = 1024;
+
 /// Milliseconds that accepting pauses when the process is out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
@@ -387,8 +398,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Members of one room; more is close code 4000.
     pub max_room_members: usize,
-    /// Connections whose TLS handshake goes on in one iteration of a reactor (budget): a storm of handshakes must not
-    /// starve those who play.
+    /// Connections whose TLS handshake, or request head with a ticket, goes on in one iteration of a reactor (budget): a
+    /// storm of them must not starve those who play.
     pub tls_handshakes: usize,
     /// Milliseconds a room gathers messages before it is frozen; 0: every iteration.
     pub flush_interval_ms: u32,

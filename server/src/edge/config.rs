@@ -322,8 +322,8 @@ pub struct Config {
     )]
     flush_interval: Millis,
 
-    /// TLS handshakes that go on in one iteration of a reactor; the others wait for the next one, so that a storm of them
-    /// does not hurt those who play
+    /// TLS handshakes, and requests with tickets, that go on in one iteration of a reactor; the others wait for the next
+    /// one, so that a storm of them does not hurt those who play
     #[arg(
         long,
         env = "ROOMCAST_TLS_HANDSHAKES",

@@ -1,4 +1,4 @@
-//! Whose TLS handshake goes on next.
+//! Whose handshake goes on next: of TLS, or a request head whose ticket has to be verified.
 //!
 //! Owns: who has sent the first bytes of one, who has begun one, and what a step costs. Must not know: sockets, TLS.
 //! Invariants: who has begun comes first, the oldest before the others, because its work would be lost; then the newest

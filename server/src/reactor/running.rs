@@ -120,7 +120,7 @@ pub struct Running<N: Net> {
     sleep: u64,
     /// Reads for which no edge will come.
     carried: VecDeque<Handle>,
-    /// Reads that go into a TLS handshake; those too are put off.
+    /// Reads that go into a handshake that costs much; those too are put off.
     handshakes: Handshakes<Handle>,
     actions: Vec<Action>,
     slots: Vec<u32>,
@@ -431,7 +431,7 @@ impl<N: Net> Running<N> {
         }
     }
 
-    /// Reads a socket, at once or, if that goes on with a TLS handshake, when its turn comes. Once per iteration whoever
+    /// Reads a socket, at once or, if that goes on with a handshake that costs much, when its turn comes. Once per iteration whoever
     /// asks: of a read that is put off only what this edge says is kept.
     fn read(&mut self, handle: Handle, to_the_end: bool) {
         if self.sockets.current(handle).is_none() {
@@ -464,7 +464,7 @@ impl<N: Net> Running<N> {
         }
     }
 
-    /// Goes on with TLS handshakes, in portions and after everything else, so that a storm of them does not hurt those
+    /// Goes on with such handshakes, in portions and after everything else, so that a storm of them does not hurt those
     /// who play. What they answer leaves with the next iteration's flush.
     fn shake_hands(&mut self) {
         if self.handshakes.is_empty() {
@@ -507,9 +507,15 @@ impl<N: Net> Running<N> {
     fn convict(&mut self) {
         let mut slots = std::mem::take(&mut self.slots);
         self.shard.take_silent(&mut slots);
+        let mut until = None;
         for slot in slots.drain(..) {
             if let Some(handle) = self.sockets.handle(slot) {
-                let nothing = self.read_now(handle, false) == Read::Nothing;
+                // Late heads with tickets get as much time as handshakes do, and no more: thousands may be late together.
+                let in_time = self.shard.handshake(slot).is_none() || {
+                    let now = self.net.clock();
+                    now < *until.get_or_insert(now + HANDSHAKE_SLICE_US)
+                };
+                let nothing = in_time && self.read_now(handle, false) == Read::Nothing;
                 self.shard.convict(slot, nothing);
             }
         }

@@ -248,12 +248,12 @@ pub enum Action {
     },
 }
 
-/// How far a TLS handshake is, and when it must be complete (ms).
+/// How far a handshake is that costs much: that of TLS, or a request head with a ticket. And when it must be complete (ms).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handshake {
     /// Nothing has been read, and nothing is kept for it.
     Beginning(u64),
-    /// There is a session that is not agreed on.
+    /// There is a session that is not agreed on, or a part of a head.
     Begun(u64),
 }
 
@@ -393,8 +393,8 @@ impl Shard {
         slot as u32
     }
 
-    /// How far a TLS handshake is that the next bytes of this socket go into, if they do. Its steps cost a thousand times
-    /// what a message does: the reactor rations such reads.
+    /// How far a handshake is that the next bytes of this socket go into, if they do. Its steps cost a thousand times what a
+    /// message does, and so does a ticket's signature, forged or not: the reactor rations such reads.
     pub fn handshake(&self, slot: u32) -> Option<Handshake> {
         let connection = &self.connections[slot as usize];
         let left = connection.deadline.wrapping_sub(self.now32()) as i32;
@@ -402,6 +402,11 @@ impl Shard {
         match connection.phase {
             Phase::Hello => Some(Handshake::Beginning(deadline)),
             _ if connection.is_shaking_hands() => Some(Handshake::Begun(deadline)),
+            Phase::Handshake(_) if self.common.tickets.is_none() => None,
+            Phase::Handshake(None) if matches!(connection.security, Security::Plain) => {
+                Some(Handshake::Beginning(deadline))
+            }
+            Phase::Handshake(_) => Some(Handshake::Begun(deadline)),
             _ => None,
         }
     }

@@ -19,4 +19,5 @@ mod phases;
 mod ready;
 mod slow;
 mod stage;
+mod tickets;
 mod time;

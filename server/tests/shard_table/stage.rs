@@ -56,7 +56,12 @@ impl Stage {
     }
 
     pub(crate) fn with_reactors(limits: Limits, count: usize) -> Self {
-        let common = Arc::new(Common::new(limits, count));
+        Self::of(Common::new(limits, count))
+    }
+
+    pub(crate) fn of(common: Common) -> Self {
+        let common = Arc::new(common);
+        let count = common.reactors;
         let weather = Weather {
             poll: usize::MAX,
             full: false,

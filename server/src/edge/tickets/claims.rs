@@ -8,11 +8,41 @@ use roomcast_protocol::upgrade::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Unusable, secret};
+use crate::limits::TICKET_LEEWAY_S;
 
 /// The only role that there is.
 const PLAYER: &str = "player";
 
-/// The claims of a ticket, as far as a relay heeds them. The times are checked before.
+/// Seconds since 1970, which a ticket may also say with a fraction (RFC 7519 section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "f64", into = "u64")]
+pub(super) struct Seconds(pub(super) u64);
+
+impl From<f64> for Seconds {
+    fn from(seconds: f64) -> Self {
+        Self(seconds as u64)
+    }
+}
+
+impl From<Seconds> for u64 {
+    fn from(Seconds(seconds): Seconds) -> Self {
+        seconds
+    }
+}
+
+impl Seconds {
+    /// By the clock of this machine.
+    pub(super) fn now() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self(since.map_or(0, |since| since.as_secs()))
+    }
+
+    fn later(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+}
+
+/// The claims of a ticket, as far as a relay heeds them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Claims {
     sub: String,
@@ -20,12 +50,20 @@ pub(super) struct Claims {
     rooms: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<String>,
-    exp: u64,
+    exp: Seconds,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<Seconds>,
 }
 
 impl Claims {
     /// Whether they let their bearer into this room, or merely in.
-    pub(super) fn admit(&self, room: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn admit(&self, room: Option<&str>, now: Seconds) -> Result<(), Refusal> {
+        if self.exp.later(TICKET_LEEWAY_S) <= now {
+            return Err(Refusal::TicketExpired);
+        }
+        if self.nbf.is_some_and(|nbf| nbf > now.later(TICKET_LEEWAY_S)) {
+            return Err(Refusal::TicketEarly);
+        }
         if self.sub.is_empty() || self.rooms.is_empty() {
             return Err(Refusal::TicketClaims);
         }
@@ -66,13 +104,12 @@ pub struct Order {
 /// When the file holds no secret.
 pub fn write(order: Order) -> Result<String, Unusable> {
     let secret = secret(&order.key)?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_secs());
     let claims = Claims {
         sub: order.sub,
         rooms: order.rooms,
         role: None,
-        exp: now.saturating_add(order.seconds),
+        exp: Seconds::now().later(order.seconds),
+        nbf: None,
     };
     let key = EncodingKey::from_secret(&secret);
     encode(&Header::new(Algorithm::HS256), &claims, &key)

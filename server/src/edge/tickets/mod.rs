@@ -6,19 +6,21 @@
 
 mod claims;
 mod keys;
+mod verified;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use parking_lot::RwLock;
 use roomcast_protocol::upgrade::Refusal;
 
-use self::claims::Claims;
+use self::claims::{Claims, Seconds};
 use self::keys::Key;
 pub use self::keys::Unusable;
-use crate::limits::TICKET_LEEWAY_S;
+use self::verified::{Hash, Verified};
+use crate::limits::TICKET_REMEMBERED_BYTES;
 use crate::shard::Tickets;
 
 pub use self::claims::{Order, write};
@@ -27,7 +29,66 @@ pub use self::claims::{Order, write};
 #[derive(Debug)]
 pub struct Keys {
     files: Vec<PathBuf>,
-    current: RwLock<Arc<Vec<Key>>>,
+    current: RwLock<Arc<Trusted>>,
+}
+
+/// What was read at one time, and what it has verified since: with other keys that means nothing any more.
+#[derive(Debug)]
+struct Trusted {
+    keys: Vec<Key>,
+    verified: Verified,
+}
+
+impl Trusted {
+    fn read(files: &[PathBuf]) -> Result<Arc<Self>, Unusable> {
+        Ok(Arc::new(Self {
+            keys: keys::read(files)?,
+            verified: Verified::default(),
+        }))
+    }
+
+    /// What a ticket says, if one of the keys signed it.
+    fn verify(&self, ticket: &str) -> Result<Arc<Claims>, Refusal> {
+        let hash = Hash::of(ticket);
+        if let Some(claims) = self.verified.find(&hash) {
+            return Ok(claims);
+        }
+        let header = decode_header(ticket).map_err(|_| Refusal::BadTicket)?;
+        // What has to be understood (RFC 7515 section 4.1.11) is not understood here.
+        if header.crit.is_some() {
+            return Err(Refusal::BadTicket);
+        }
+        let fitting = self.keys.iter().filter(|key| key.may_have_signed(&header));
+        let mut refused = Refusal::BadTicket;
+        for key in fitting {
+            match decode::<Claims>(ticket, &key.verifies, &signature_only(key.algorithm)) {
+                Ok(verified) => {
+                    let claims = Arc::new(verified.claims);
+                    if ticket.len() <= TICKET_REMEMBERED_BYTES {
+                        self.verified.remember(hash, &claims);
+                    }
+                    return Ok(claims);
+                }
+                Err(error) => match refusal(error.kind()) {
+                    // Perhaps another key's.
+                    Refusal::BadTicket => {}
+                    other => refused = other,
+                },
+            }
+        }
+        Err(refused)
+    }
+}
+
+/// Claims are looked at each time that a ticket comes, its signature only the first time. Whom else a ticket is for is no
+/// concern of a relay.
+fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
 }
 
 impl Keys {
@@ -37,7 +98,7 @@ impl Keys {
     ///
     /// The first that can't be used.
     pub fn load(files: Vec<PathBuf>) -> Result<Self, Unusable> {
-        let current = RwLock::new(Arc::new(keys::read(&files)?));
+        let current = RwLock::new(Trusted::read(&files)?);
         let keys = Self { files, current };
         keys.tell();
         Ok(keys)
@@ -45,9 +106,9 @@ impl Keys {
 
     /// Reads the files again. If one can't be used, all keys stay as they are.
     pub fn reload(&self) {
-        match keys::read(&self.files) {
-            Ok(keys) => {
-                *self.current.write() = Arc::new(keys);
+        match Trusted::read(&self.files) {
+            Ok(trusted) => {
+                *self.current.write() = trusted;
                 self.tell();
             }
             Err(error) => {
@@ -60,46 +121,26 @@ impl Keys {
 
     fn tell(&self) {
         tracing::info!(
-            keys = self.current.read().len(),
+            keys = self.current.read().keys.len(),
             "ticket keys loaded: nobody joins without a ticket"
         );
+    }
+
+    fn judge_at(&self, ticket: &str, room: Option<&str>, now: Seconds) -> Result<(), Refusal> {
+        let trusted = Arc::clone(&self.current.read());
+        trusted.verify(ticket)?.admit(room, now)
     }
 }
 
 impl Tickets for Keys {
     fn judge(&self, ticket: &str, room: Option<&str>) -> Result<(), Refusal> {
-        let header = decode_header(ticket).map_err(|_| Refusal::BadTicket)?;
-        // What has to be understood (RFC 7515 section 4.1.11) is not understood here.
-        if header.crit.is_some() {
-            return Err(Refusal::BadTicket);
-        }
-        let keys = Arc::clone(&self.current.read());
-        let fitting = keys.iter().filter(|key| key.may_have_signed(&header));
-        let mut refused = Refusal::BadTicket;
-        for key in fitting {
-            let mut validation = Validation::new(key.algorithm);
-            validation.leeway = TICKET_LEEWAY_S;
-            validation.validate_nbf = true;
-            // Whom else a ticket is for is no concern of a relay.
-            validation.validate_aud = false;
-            match decode::<Claims>(ticket, &key.verifies, &validation) {
-                Ok(verified) => return verified.claims.admit(room),
-                Err(error) => match refusal(error.kind()) {
-                    // Perhaps another key's.
-                    Refusal::BadTicket => {}
-                    other => refused = other,
-                },
-            }
-        }
-        Err(refused)
+        self.judge_at(ticket, room, Seconds::now())
     }
 }
 
-/// All but the signature's own faults are found behind a good signature.
+/// What is found behind a good signature is a fault of the claims.
 fn refusal(error: &ErrorKind) -> Refusal {
     match error {
-        ErrorKind::ExpiredSignature => Refusal::TicketExpired,
-        ErrorKind::ImmatureSignature => Refusal::TicketEarly,
         ErrorKind::MissingRequiredClaim(_)
         | ErrorKind::InvalidClaimFormat(_)
         | ErrorKind::Json(_) => Refusal::TicketClaims,

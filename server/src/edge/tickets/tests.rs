@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::limits::TICKETS_REMEMBERED;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 /// In the year 2096.
@@ -84,6 +85,71 @@ fn each_claim_is_heeded_and_named() {
     ] {
         assert_eq!(keys.judge(&ticket, room), verdict, "{room:?}");
     }
+}
+
+/// The time at which a test asks.
+const NOW: Seconds = Seconds(1_000_000);
+
+#[test]
+fn times_are_looked_at_also_where_the_signature_is_known() {
+    let keys = trusting(&[SECRET]);
+    for (name, at, before, after) in [
+        ("exp", NOW.0, Ok(()), Err(Refusal::TicketExpired)),
+        ("nbf", NOW.0, Err(Refusal::TicketEarly), Ok(())),
+    ] {
+        for at in [json!(at), json!(at as f64 + 0.5)] {
+            let ticket = signed(&with(name, at));
+            let moments = [
+                (NOW.0 - 6, &before),
+                (NOW.0 - 5, if name == "exp" { &before } else { &after }),
+                (NOW.0 + 4, if name == "exp" { &before } else { &after }),
+                (NOW.0 + 5, &after),
+            ];
+            for (now, verdict) in moments {
+                let judged = keys.judge_at(&ticket, Some("a"), Seconds(now));
+                assert_eq!(&judged, verdict, "{name} at {now}");
+            }
+        }
+    }
+}
+
+fn known(keys: &Keys) -> usize {
+    keys.current.read().verified.len()
+}
+
+#[test]
+fn what_is_known_of_signatures_ends_with_the_keys() {
+    let folder = TempDir::new().unwrap();
+    let keys = keys(folder.path(), &[SECRET]).unwrap();
+    let ticket = signed(&good());
+    for _ in 0..2 {
+        assert_eq!(keys.judge(&ticket, Some("a")), Ok(()));
+        assert_eq!(keys.judge(&ticket, Some("c")), Err(Refusal::TicketRooms));
+        assert!(keys.judge(&format!("{ticket}x"), Some("a")).is_err());
+        assert_eq!(known(&keys), 1, "a forged one fills nothing");
+    }
+    keys.reload();
+    assert_eq!(known(&keys), 0);
+    assert_eq!(keys.judge(&ticket, Some("a")), Ok(()));
+    fs::write(folder.path().join("0"), [9; 32]).unwrap();
+    keys.reload();
+    assert_eq!(keys.judge(&ticket, Some("a")), Err(Refusal::BadTicket));
+}
+
+#[test]
+fn no_more_tickets_are_remembered_than_there_may_be() {
+    let keys = trusting(&[SECRET]);
+    let long = "x".repeat(TICKET_REMEMBERED_BYTES);
+    assert_eq!(keys.judge(&signed(&with("sub", json!(long))), None), Ok(()));
+    assert_eq!(known(&keys), 0, "a ticket may be too long for that");
+    let verified = Verified::default();
+    let claims = keys.current.read().verify(&signed(&good())).unwrap();
+    for number in 0..3 * TICKETS_REMEMBERED {
+        verified.remember(Hash::of(&number.to_string()), &claims);
+        // Who comes back again and again is never forgotten.
+        assert!(verified.find(&Hash::of("0")).is_some(), "{number}");
+    }
+    assert!(verified.len() <= TICKETS_REMEMBERED, "{}", verified.len());
 }
 
 #[test]
