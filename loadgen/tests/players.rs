@@ -189,6 +189,41 @@ fn nothing_is_missing_or_comes_twice_when_connections_are_lost() {
 }
 
 #[test]
+fn slow_players_are_told_what_they_miss() {
+    let relay = Relay::start(&["--congested-timeout", "200ms", "--log-max", "64KiB"]);
+    let outcome = run(&Scenario {
+        slow_readers: 2,
+        stalling_readers: 2,
+        stall: Duration::from_millis(700),
+        size: 8_000,
+        duration: Duration::from_secs(4),
+        ..scenario(&relay)
+    });
+    let (slow, healthy, connections) =
+        (&outcome.misbehaving, &outcome.healthy, &outcome.connections);
+    assert!(connections.disconnected_misbehaving > 0, "{connections:?}");
+    assert!(connections.resets_misbehaving > 0, "{connections:?}");
+    assert!(
+        connections.close_codes.contains_key(&4002),
+        "{connections:?}"
+    );
+    assert!(slow.delivered > 0 && healthy.delivered > 0);
+    for counts in [slow, healthy] {
+        let wrong = [
+            counts.lost,
+            counts.duplicates,
+            counts.reordered,
+            counts.corrupted,
+            counts.leaked,
+            counts.own_echoed,
+        ];
+        assert_eq!(wrong, [0; 6], "{counts:?}");
+    }
+    assert_eq!((connections.disconnected, connections.resets), (0, 0));
+    assert!(connections.violations.is_empty(), "{connections:?}");
+}
+
+#[test]
 fn what_goes_wrong_when_players_come_back_is_found() {
     for fault in [
         Fault::None,

@@ -149,7 +149,7 @@ pub struct LoadArgs {
         default_value_t = 0.0,
         help_heading = "Misbehaviour (counted apart)", value_parser = parse_per_second)]
     pub drops: f64,
-    /// Clients that stop reading
+    /// Clients that stop reading; with --dialect v1 they come back when the relay ends them
     #[arg(
         long,
         env = "LOADGEN_SLOW_READERS",

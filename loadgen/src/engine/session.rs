@@ -5,7 +5,8 @@
 //! Invariant: all that a client hears and says goes through the machine of `protocol`, so what a relay must not say is
 //! never overlooked.
 
-use roomcast_protocol::v1::client::{Client, Event, KEPT, Kept, Link, Violation};
+use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::v1::client::{Client, Event, KEPT, Kept, Link, Next, Violation, after};
 use roomcast_protocol::v1::up::{Audience, Join, Mode};
 use roomcast_protocol::v1::{List, MINOR, Name, Pairs, Payload, PlayerId};
 
@@ -75,6 +76,8 @@ pub(crate) struct Session {
     standing: Standing,
     /// The relay has said that it goes on where it was, on the present connection.
     is_resumed: bool,
+    /// The server has ended the present connection in a way that lets it come back.
+    may_return: bool,
     /// When the thread looks after it without being told to; `Nanos::MAX`: never.
     pub(crate) wake_at: Nanos,
 }
@@ -102,6 +105,7 @@ impl Session {
             machine,
             standing: Standing::New,
             is_resumed: false,
+            may_return: false,
             wake_at: Nanos::MAX,
         }
     }
@@ -111,6 +115,17 @@ impl Session {
         self.machine.closed(self.link, None);
         self.standing = Standing::Lost;
         self.is_resumed = false;
+        self.may_return = false;
+    }
+
+    /// The server has ended its connection, with a code or (`None`) without.
+    pub(crate) fn ended(&mut self, code: Option<CloseCode>) {
+        self.may_return = !matches!(after(code), Next::Stop);
+    }
+
+    /// Whether the way in which its connection was ended lets it come back.
+    pub(crate) fn may_return(&self) -> bool {
+        self.may_return
     }
 
     /// There is another connection.
@@ -207,6 +222,13 @@ fn micros(now: Nanos) -> u64 {
     now / 1000
 }
 
+/// Whether a client is welcomed for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Welcomed {
+    First,
+    Again,
+}
+
 /// Who is which player, by the index of its client.
 #[derive(Debug, Default)]
 pub(crate) struct Seats(Vec<Seat>);
@@ -227,11 +249,16 @@ impl Seats {
         Self(vec![Seat::default(); clients])
     }
 
-    /// The relay has said who the client is.
-    pub(crate) fn welcome(&mut self, client: u32, id: PlayerId) {
+    /// The relay has said who the client is. Tells whether it has done so before.
+    pub(crate) fn welcome(&mut self, client: u32, id: PlayerId) -> Welcomed {
         let seat = &mut self.0[client as usize];
-        seat.is_not_the_first |= seat.id.is_some_and(|before| before != id);
-        seat.id = Some(id);
+        match seat.id.replace(id) {
+            None => Welcomed::First,
+            Some(before) => {
+                seat.is_not_the_first |= before != id;
+                Welcomed::Again
+            }
+        }
     }
 
     /// The client has got its connection back.
@@ -262,12 +289,12 @@ mod tests {
     fn authors_are_who_they_were_welcomed_as() {
         let id = |id| PlayerId::new(id).expect("not 0");
         let mut seats = Seats::new(2);
-        seats.welcome(0, id(1));
-        seats.welcome(1, id(2));
+        assert_eq!(seats.welcome(0, id(1)), Welcomed::First);
+        assert_eq!(seats.welcome(1, id(2)), Welcomed::First);
         assert!(seats.is_author(0, id(1)) && seats.is_author(1, id(2)));
         assert!(!seats.is_author(0, id(2)) && !seats.is_author(2, id(3)));
         // Somebody new: what the one before has said may still come.
-        seats.welcome(1, id(3));
+        assert_eq!(seats.welcome(1, id(3)), Welcomed::Again);
         assert!(seats.is_author(1, id(2)) && seats.is_author(1, id(3)));
         assert!(!seats.is_author(0, id(3)));
         assert_eq!(seats.since(0, 1), 0);

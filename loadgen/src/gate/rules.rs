@@ -36,11 +36,11 @@ macro_rules! everyone {
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "lost",
-        about: "deliveries that never came, the warm-up's too",
+        about: "deliveries that never came, the warm-up's too, and slow players' of v1",
         holds: "nothing is lost",
         happened: "deliveries were lost",
-        count: |report| report.counts.lost + report.warmup.lost,
-        of: |report| report.counts.expected + report.warmup.expected,
+        count: |report| report.counts.lost + report.warmup.lost + gaps(report).lost,
+        of: |report| report.counts.expected + report.warmup.expected + gaps(report).expected,
     },
     Rule {
         name: "unread",
@@ -108,6 +108,15 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
+/// What must not be missing between misbehaving clients either: a player is told if it has missed something, so a gap that
+/// it sees is a loss, however slow it is.
+fn gaps(report: &Report) -> Counts {
+    match report.scenario.profile.as_str() {
+        "v1" => report.misbehaving.clone(),
+        _ => Counts::default(),
+    }
+}
+
 /// Whether what a count says can only have been done by the server, however badly the generator did. Who is saturated
 /// reads late: a server may be right to drop such a client, and what it sent may be counted as lost. What nobody has
 /// waited for may still have been on its way.
@@ -140,5 +149,23 @@ impl Counts {
         self.offered
             .saturating_sub(self.sent)
             .saturating_sub(self.unconnected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn what_a_slow_player_misses_unsaid_is_lost() {
+        let mut report = sample::report();
+        report.misbehaving.lost = 3;
+        let lost = RULES.iter().find(|rule| rule.name == "lost");
+        let lost = lost.expect("a rule");
+        for (profile, count) in [("raw", 0), ("v1", 3)] {
+            report.scenario.profile = profile.to_owned();
+            assert_eq!((lost.count)(&report), count, "{profile}");
+        }
     }
 }

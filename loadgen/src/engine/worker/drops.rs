@@ -8,6 +8,7 @@ use super::leave::NO_CLOSE;
 use super::{Stage, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
+use crate::engine::plan::Role;
 use crate::engine::socket::{self, Failure};
 
 /// Within what time a player tries again, at a random moment (section 11 of docs/PROTOCOL.md).
@@ -28,8 +29,17 @@ impl Worker {
         }
     }
 
+    /// Whether a player whose connection the server has ended comes back, as a game's would. The healthy do not: theirs
+    /// should not have ended, and what they then miss is the server's fault.
+    pub(super) fn returns(&mut self, index: u32) -> bool {
+        let client = &mut self.clients[index as usize];
+        let is_slow = matches!(client.plan.role, Role::Slow | Role::Stalling);
+        let may = client.speech.session().is_some_and(|s| s.may_return());
+        is_slow && may && self.stage.is_traffic()
+    }
+
     /// The connection is gone, the player is not: it will be back.
-    fn lose(&mut self, index: u32) {
+    pub(super) fn lose(&mut self, index: u32) {
         let now = self.io.now();
         let client = &mut self.clients[index as usize];
         // What was begun is kept by the machine, and sent again.
@@ -82,6 +92,7 @@ impl Worker {
     pub(super) fn back(&mut self, index: u32, connecting_since: Nanos) {
         let client = &mut self.clients[index as usize];
         client.phase = Phase::Joined;
+        client.paused = client.plan.role == Role::Slow && self.stage.is_traffic();
         self.ramp.under_way -= 1;
         let Some(session) = client.speech.session() else {
             return;

@@ -245,16 +245,17 @@ impl Worker {
         client.phase = Phase::Joined;
         self.ramp.under_way -= 1;
         self.present.enter(client);
-        if let Some(session) = client.speech.session() {
-            session.settle();
-        }
+        let plays = client.speech.session().map(|session| session.settle());
         if self.stage == Stage::Quiet {
             self.ramp.join.record(now - since);
             self.ramp.connections.joined += 1;
         } else {
             self.ramp.rejoin.record(now - connecting_since);
             self.ramp.connections.rejoins += 1;
-            self.traffic.ledger.rejoined(room, member);
+            // A player's welcome has said so, and what came behind it is judged already.
+            if plays.is_none() {
+                self.traffic.ledger.rejoined(room, member);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use roomcast_protocol::v1::{Payload, PlayerId};
 use crate::engine::clock::Nanos;
 use crate::engine::ledger::Row;
 use crate::engine::measure::{Heard, Measure};
-use crate::engine::session::{Seats, Session};
+use crate::engine::session::{Seats, Session, Welcomed};
 
 /// What a player has heard about itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,12 +69,13 @@ impl Ear<'_, '_> {
                 self.seats.back(self.index, self.now);
             }
             Event::Welcome { welcome, dropped } => {
-                self.seats.welcome(self.index, welcome.id);
+                if self.seats.welcome(self.index, welcome.id) == Welcomed::Again {
+                    self.row.reset(self.first, self.now);
+                }
                 if !is_new {
                     self.news.resets += 1;
                     self.news.dropped += dropped;
                     self.seats.back(self.index, self.now);
-                    self.row.reset(self.first, self.now);
                 }
             }
             // Who is there and what is agreed on is nothing that was sent.

@@ -32,6 +32,9 @@ impl Worker {
                 if self.stage != Stage::Close {
                     self.endings.count(client, code.0, self.io.now());
                 }
+                if let Some(session) = client.speech.session() {
+                    session.ended(Some(code));
+                }
                 // 1005 stands for no code and must not be sent itself.
                 let echo = if code.is_valid_on_wire() {
                     code
@@ -81,6 +84,12 @@ impl Worker {
                     let truncated = client.is_healthy() && client.security.is_cut_short();
                     self.endings.connections.truncated += u64::from(truncated);
                 }
+                if let Some(session) = self.clients[index as usize].speech.session() {
+                    session.ended(None);
+                }
+                if self.returns(index) {
+                    return self.lose(index);
+                }
                 self.lost(index);
             }
             Phase::Greeting { .. } => self.failed(index, Failure::Ended),
@@ -107,6 +116,11 @@ impl Worker {
     pub(super) fn left(&mut self, index: u32, properly: bool) {
         if self.stage == Stage::Close {
             self.endings.connections.close_failed += u64::from(!properly);
+        }
+        if self.returns(index) {
+            self.endings.leaving -= 1;
+            self.present.enter(&self.clients[index as usize]);
+            return self.lose(index);
         }
         self.lost(index);
         let churning = self.clients[index as usize].plan.role == Role::Churning;

@@ -16,6 +16,8 @@ use crate::engine::wire::{seal_and_write, write_some};
 
 /// How soon a player is looked after again who could not do what was due: its socket is full.
 const AGAIN: Nanos = 1_000_000;
+/// How soon one who does not read just now.
+const PAUSED: Nanos = 250_000_000;
 
 impl Worker {
     /// The connection is open, asked for at `since`: joins.
@@ -128,9 +130,9 @@ impl Worker {
             let Some(session) = client.speech.session() else {
                 continue;
             };
-            // Who does not read would take the relay for dead.
             if paused {
-                self.rewake(index);
+                // Who does not read would take the relay for dead.
+                self.wakes.set(now + PAUSED, index, client);
             } else if !session.wake(now) {
                 self.ended(index);
             } else if blocked {
