@@ -149,6 +149,9 @@ function write(packet: Up): number {
     case "EVENT_ONE":
       body.id(packet.to);
       return event(0x18, packet);
+    case "EVENT_GROUP":
+      body.varint("a group", packet.group, ID_MAX);
+      return event(0x30, packet);
     case "EVENT_LIST": {
       const { to } = packet;
       if (to.length === 0 || to.length > LIST_MAX) throw new RangeError(`a list of ${to.length} players: 1 to 256`);
@@ -191,6 +194,16 @@ function write(packet: Up): number {
       body.varint("the flags", packet.flags, 15);
       if ((packet.flags & 3) === 2) body.varint("a group", packet.group!, ID_MAX);
       return 0x70;
+    case "GROUPS": {
+      const { groups, only } = packet;
+      if (groups.length > LIST_MAX || (groups.length === 0 && !only)) throw new RangeError(`${groups.length} groups: 1 to 256`);
+      if (groups.some(([group], i) => i > 0 && group <= groups[i - 1]![0])) throw new RangeError("groups must ascend");
+      for (const [group, within] of groups) {
+        body.varint("a group", group, ID_MAX);
+        body.varint("in", within, 1);
+      }
+      return only ? 0x79 : 0x78;
+    }
     case "PING":
       body.varint("the echo", packet.echo);
       body.varint("the trip", packet.trip);

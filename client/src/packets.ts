@@ -1,7 +1,7 @@
 // The packets of roomcast.v1 as values: their names and fields are those of docs/PROTOCOL.md.
 //
 // Must not know: sockets, time, what a session allows when. Of the second part of the protocol only states
-// are here; what belongs to groups, hosts, snapshots and ticks is UNKNOWN as a kind down, which every client skips.
+// and groups are here; what belongs to hosts, snapshots and ticks is UNKNOWN as a kind down, which every client skips.
 
 /** What players send each other: text, or bytes. Bytes that were received are a view of the message they came in. */
 export type Payload = string | Uint8Array;
@@ -79,10 +79,13 @@ export type Numbered =
   | ({ packet: "EVENT_ALL" } & Sent)
   | ({ packet: "EVENT_ONE"; to: number } & Sent)
   | ({ packet: "EVENT_LIST"; to: number[] } & Sent)
+  | ({ packet: "EVENT_GROUP"; group: number } & Sent)
   | { packet: "LEAVE" }
   | { packet: "PROPERTIES"; owner: number; changes: Change[] }
   /** `flags`: 0 others, 1 all, 2 a group, 3 the host; + 4: it stays when its author leaves; + 8: the key is the room's. */
   | { packet: "AUDIENCE"; key: number; flags: number; group?: number }
+  /** `in`: 1 joins, 0 leaves. `only`: leaves all others. */
+  | { packet: "GROUPS"; only: boolean; groups: [group: number, within: number][] }
   | { packet: "IMPAIR"; delay: number; jitter: number; rate: number; cut: number };
 
 export interface Join {

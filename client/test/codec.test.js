@@ -53,6 +53,8 @@ test("what the protocol has no place for is refused in words", () => {
     [{ packet: "PROPERTIES", owner: 0, changes: Array.from({ length: 65 }, (_, i) => ({ ...change, key: `${i}` })) }, /65/],
     [{ packet: "STATE", key: 2 ** 32, room: false, payload: "" }, /4294967295/],
     [{ packet: "DELETE", key: -1, room: false }, /4294967295/],
+    [{ packet: "GROUPS", only: false, groups: [] }, /0 groups/],
+    [{ packet: "GROUPS", only: true, groups: [[2, 1], [1, 1]] }, /must ascend/],
     [{ packet: "AUDIENCE", key: 1, flags: 16 }, /15/],
     [{ packet: "AUDIENCE", key: 1, flags: 2 }, /a group/],
     [{ packet: "IMPAIR", delay: 10_001, jitter: 0, rate: 0, cut: 0 }, /10000/],

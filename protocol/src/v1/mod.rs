@@ -6,18 +6,20 @@
 //! Invariant: no bytes make anything in here panic; what is decoded borrows from the message and allocates nothing;
 //! there is one encoding of everything, and decoding refuses every other.
 //!
-//! Of the second part of the protocol only states are here. The rest of `docs/PROTOCOL.md` is to a client a kind that it
+//! Of the second part of the protocol only states and groups are here. The rest of `docs/PROTOCOL.md` is to a client a kind that it
 //! skips, and to a relay a kind that it refuses.
 
 mod bytes;
 pub mod client;
 pub mod down;
+mod groups;
 mod list;
 mod malformed;
 mod pairs;
 pub mod up;
 
 pub use bytes::{Name, Payload, write_varint};
+pub use groups::Groups;
 pub use list::{Change, Changed, Element, Guard, Items, List, Property};
 pub use malformed::{Fault, Malformed};
 pub use pairs::{PairValue, Pairs, limit, setting};
@@ -45,6 +47,9 @@ pub const PROPERTIES_MAX: usize = 64;
 
 /// Players in the list of an event, at most.
 pub const IDS_MAX: usize = 256;
+
+/// Groups in one packet, at most.
+pub const GROUPS_MAX: usize = 256;
 
 /// Bytes of a bundle that has more than one packet, at most.
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024;

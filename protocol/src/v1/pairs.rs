@@ -29,6 +29,8 @@ pub mod limit {
     pub const ROOM_KEYS: u64 = 16;
     /// Bytes of the values of the room's own states.
     pub const ROOM_STATE_BYTES: u64 = 18;
+    /// Groups of one player.
+    pub const GROUPS: u64 = 20;
 }
 
 /// Keys of the settings of a room.

@@ -20,8 +20,8 @@
 use super::bytes::{Reader, varint_len, write_head, write_owner, write_packet};
 use super::list::{Change, List, Property};
 use super::{
-    CUT_MS_MAX, DELAY_MS_MAX, Fault, Key, Life, Malformed, NUMBER_MAX, Name, Owner, Pairs, Payload,
-    PlayerId, Token, write_varint,
+    CUT_MS_MAX, DELAY_MS_MAX, Fault, Groups, Key, Life, Malformed, NUMBER_MAX, Name, Owner, Pairs,
+    Payload, PlayerId, Token, write_varint,
 };
 
 mod kind {
@@ -29,6 +29,7 @@ mod kind {
     pub(super) const ALL: u8 = 0x10;
     pub(super) const ONE: u8 = 0x18;
     pub(super) const LIST: u8 = 0x20;
+    pub(super) const GROUP: u8 = 0x30;
     pub(super) const STATE: u8 = 0x38;
     pub(super) const DELETE: u8 = 0x40;
     pub(super) const JOIN: u8 = 0x48;
@@ -37,6 +38,7 @@ mod kind {
     pub(super) const PING: u8 = 0x60;
     pub(super) const IMPAIR: u8 = 0x68;
     pub(super) const AUDIENCE: u8 = 0x70;
+    pub(super) const GROUPS: u8 = 0x78;
 
     /// Of an event or state: its payload is text.
     pub(super) const TEXT: u8 = 1;
@@ -47,6 +49,8 @@ mod kind {
     /// Of a join.
     pub(super) const TOKEN: u8 = 1;
     pub(super) const CURSOR: u8 = 2;
+    /// Of groups: there are no others.
+    pub(super) const ONLY: u8 = 1;
     /// Of an audience, in its body: who it is, and the rest.
     pub(super) const TO: u8 = 3;
     pub(super) const STAYS: u8 = 4;
@@ -84,6 +88,13 @@ pub enum Packet<'a> {
     },
     /// Who gets a key from now on.
     Audience(KeyAudience),
+    /// Which groups the player is in.
+    Groups {
+        /// It is in no others.
+        only: bool,
+        /// Those that it joins and leaves; none only if it is in no others.
+        groups: Groups<'a>,
+    },
     /// The first packet of a connection.
     Join(Join<'a>),
     /// The player goes.
@@ -118,6 +129,8 @@ pub enum Audience<'a> {
     One(PlayerId),
     /// These players, ascending, at least one.
     List(List<'a, PlayerId>),
+    /// The others who are in a group.
+    Group(u32),
 }
 
 /// Who gets a key from now on.
@@ -246,10 +259,12 @@ impl<'a> Packet<'a> {
                 Audience::All => "EVENT_ALL",
                 Audience::One(_) => "EVENT_ONE",
                 Audience::List(_) => "EVENT_LIST",
+                Audience::Group(_) => "EVENT_GROUP",
             },
             Self::State { .. } => "STATE",
             Self::Delete { .. } => "DELETE",
             Self::Audience(_) => "AUDIENCE",
+            Self::Groups { .. } => "GROUPS",
             Self::Join(_) => "JOIN",
             Self::Leave => "LEAVE",
             Self::Properties { .. } => "PROPERTIES",
@@ -266,7 +281,8 @@ impl<'a> Packet<'a> {
             | Self::Leave
             | Self::Properties { .. }
             | Self::Impair(_)
-            | Self::Audience(_) => true,
+            | Self::Audience(_)
+            | Self::Groups { .. } => true,
             Self::Join(_) | Self::Ping { .. } | Self::State { .. } | Self::Delete { .. } => false,
         }
     }
@@ -292,6 +308,10 @@ impl<'a> Packet<'a> {
             }),
             Self::Audience(audience) => {
                 write_packet(out, kind::AUDIENCE, |out| audience.write(out));
+            }
+            Self::Groups { only, groups } => {
+                let only = if only { kind::ONLY } else { 0 };
+                write_packet(out, kind::GROUPS | only, |out| groups.write(out));
             }
             Self::Join(join) => join.encode(out),
             Self::Leave => write_head(out, kind::LEAVE, 0),
@@ -331,6 +351,14 @@ impl<'a> Packet<'a> {
                 room: kind & kind::ROOM != 0,
             },
             kind::AUDIENCE => Self::Audience(KeyAudience::read(body)?),
+            kind::GROUPS => {
+                let only = kind & kind::ONLY != 0;
+                let groups = Groups::read(body)?;
+                if groups.is_empty() && !only {
+                    return Err(Fault::Nothing("the list"));
+                }
+                Self::Groups { only, groups }
+            }
             kind::JOIN => Self::Join(Join::read(kind, body)?),
             kind::LEAVE => Self::Leave,
             kind::PROPERTIES => Self::Properties {
@@ -352,6 +380,7 @@ impl<'a> Packet<'a> {
                     kind::OTHERS => Audience::Others,
                     kind::ALL => Audience::All,
                     kind::ONE => Audience::One(body.player("the id")?),
+                    kind::GROUP => Audience::Group(body.u32("the group")?),
                     _ => Audience::List(List::read(body, 1)?),
                 },
                 droppable: kind & kind::DROPPABLE != 0,
@@ -368,9 +397,11 @@ const fn name_of(kind: u8) -> Option<&'static str> {
         (kind::ALL, 0..4) => "EVENT_ALL",
         (kind::ONE, 0..4) => "EVENT_ONE",
         (kind::LIST, 0..4) => "EVENT_LIST",
+        (kind::GROUP, 0..4) => "EVENT_GROUP",
         (kind::STATE, 0..4) => "STATE",
         (kind::DELETE, 0 | kind::ROOM) => "DELETE",
         (kind::AUDIENCE, 0) => "AUDIENCE",
+        (kind::GROUPS, 0..2) => "GROUPS",
         (kind::JOIN, 0..4) => "JOIN",
         (kind::LEAVE, 0) => "LEAVE",
         (kind::PROPERTIES, 0) => "PROPERTIES",
@@ -392,6 +423,12 @@ fn encode_event(out: &mut Vec<u8>, to: Audience<'_>, droppable: bool, payload: P
         Audience::One(id) => {
             return write_packet(out, kind::ONE | flags, |out| {
                 write_owner(out, Some(id));
+                out.extend_from_slice(bytes);
+            });
+        }
+        Audience::Group(group) => {
+            return write_packet(out, kind::GROUP | flags, |out| {
+                write_varint(out, u64::from(group));
                 out.extend_from_slice(bytes);
             });
         }

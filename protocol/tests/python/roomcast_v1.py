@@ -1,4 +1,4 @@
-"""The codec of roomcast.v1, first part and states, written from docs/PROTOCOL.md and nothing else.
+"""The codec of roomcast.v1, first part, states and groups, written from docs/PROTOCOL.md and nothing else.
 
 A message is bytes; what it means is a list of dicts (up), or a dict of `covered` and such a list (down). Payloads and
 values are {"text": "…"} or {"hex": "…"}; a deleted value is None.
@@ -9,6 +9,7 @@ ID_MAX = 2**32 - 1
 VALUE_MAX = 4096
 CHANGES_MAX = 64
 LIST_MAX = 256
+GROUPS_MAX = 256
 NAME_MAX = 64
 
 
@@ -328,12 +329,18 @@ def write_down(p):
 
 # Section 5: packets up.
 
-FLAGS_UP = {"EVENT_OTHERS": 3, "EVENT_ALL": 3, "EVENT_ONE": 3, "EVENT_LIST": 3, "JOIN": 3, "STATE": 3, "DELETE": 2}
+FLAGS_UP = {"EVENT_OTHERS": 3, "EVENT_ALL": 3, "EVENT_ONE": 3, "EVENT_LIST": 3, "EVENT_GROUP": 3} | {
+    "JOIN": 3,
+    "STATE": 3,
+    "DELETE": 2,
+    "GROUPS": 1,
+}
 FAMILIES_UP = {
     0x08: "EVENT_OTHERS",
     0x10: "EVENT_ALL",
     0x18: "EVENT_ONE",
     0x20: "EVENT_LIST",
+    0x30: "EVENT_GROUP",
     0x38: "STATE",
     0x40: "DELETE",
     0x48: "JOIN",
@@ -342,6 +349,7 @@ FAMILIES_UP = {
     0x60: "PING",
     0x68: "IMPAIR",
     0x70: "AUDIENCE",
+    0x78: "GROUPS",
 }
 KINDS_UP = {name: kind for kind, name in FAMILIES_UP.items()}
 
@@ -356,6 +364,8 @@ def read_up(kind, body):
         p["droppable"] = bool(kind & 2)
         if name == "EVENT_ONE":
             p["to"] = r.id()
+        elif name == "EVENT_GROUP":
+            p["group"] = r.varint(ID_MAX)
         elif name == "EVENT_LIST":
             count = r.varint()
             if not 1 <= count <= LIST_MAX:
@@ -378,6 +388,17 @@ def read_up(kind, body):
             raise Malformed("an unknown flag")
         if p["flags"] & 3 == 2:
             p["group"] = r.varint(ID_MAX)
+    elif name == "GROUPS":
+        p["only"] = bool(kind & 1)
+        p["groups"] = []
+        while r.left():
+            p["groups"].append([r.varint(ID_MAX), r.u8()])
+        if any(a[0] >= b[0] for a, b in zip(p["groups"], p["groups"][1:])):
+            raise Malformed("groups do not ascend")
+        if len(p["groups"]) > GROUPS_MAX or not (p["groups"] or p["only"]):
+            raise Malformed("too many or too few groups")
+        if any(within > 1 for _, within in p["groups"]):
+            raise Malformed("neither joined nor left")
     elif name == "JOIN":
         if kind & 3 == 2:
             raise Malformed("a cursor without a token")
@@ -419,6 +440,8 @@ def write_up(p):
         kind += ("text" in p["payload"]) + 2 * p["droppable"]
         if name == "EVENT_ONE":
             body = varint(p["to"])
+        elif name == "EVENT_GROUP":
+            body = varint(p["group"])
         elif name == "EVENT_LIST":
             body = varint(len(p["to"])) + b"".join(map(varint, p["to"]))
         body += raw(p["payload"])
@@ -432,6 +455,9 @@ def write_up(p):
         body = varint(p["key"]) + bytes([p["flags"]])
         if "group" in p:
             body += varint(p["group"])
+    elif name == "GROUPS":
+        kind += p["only"]
+        body = b"".join(varint(group) + bytes([within]) for group, within in p["groups"])
     elif name == "JOIN":
         body = varint(p["minor"]) + bytes([p["mode"]])
         if "token" in p:

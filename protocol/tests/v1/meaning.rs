@@ -95,6 +95,7 @@ pub(crate) fn of_up(packet: &up::Packet<'_>) -> Value {
             let event = json!({ "droppable": droppable, "payload": payload(said) });
             match to {
                 Audience::One(id) => with(event, json!({ "to": id })),
+                Audience::Group(group) => with(event, json!({ "group": group })),
                 Audience::List(ids) => with(event, json!({ "to": ids.iter().collect::<Vec<_>>() })),
                 _ => event,
             }
@@ -120,6 +121,12 @@ pub(crate) fn of_up(packet: &up::Packet<'_>) -> Value {
                 StateAudience::Group(group) => with(fields, json!({ "group": group })),
                 _ => fields,
             }
+        }
+        up::Packet::Groups { only, groups } => {
+            let groups = groups
+                .iter()
+                .map(|(group, is_in)| json!([group, u8::from(is_in)]));
+            json!({ "only": only, "groups": groups.collect::<Value>() })
         }
         up::Packet::Join(join) => {
             let mut fields = json!({

@@ -4,8 +4,8 @@ use roomcast_protocol::v1::up::{
     self, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode, StateAudience,
 };
 use roomcast_protocol::v1::{
-    Change, Changed, Guard, Life, List, Name, PairValue, Pairs, Payload, PlayerId, Property, Token,
-    down, limit, setting,
+    Change, Changed, Groups, Guard, Life, List, Name, PairValue, Pairs, Payload, PlayerId,
+    Property, Token, down, limit, setting,
 };
 
 pub(crate) const LIFE: Life = Life([8, 7, 6, 5, 4, 3, 2, 1]);
@@ -37,6 +37,8 @@ pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
         ("to one with a long id", Audience::One(id(u32::MAX))),
         ("to a list", Audience::List(few)),
         ("to the longest list", Audience::List(many)),
+        ("to a group", Audience::Group(0)),
+        ("to a group with a long number", Audience::Group(u32::MAX)),
     ] {
         for (said, payload) in [
             ("nothing", Payload::Bytes(&[])),
@@ -158,6 +160,19 @@ fn each_state_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
             stays,
         };
         with(what, &up::Packet::Audience(audience));
+    }
+    let (mut one, mut many, mut none) = (Vec::new(), Vec::new(), Vec::new());
+    let one = Groups::encode([(7, true)], &mut one).expect("one group");
+    let all = (0..256).map(|group| (group * 16_843_009, group % 3 > 0));
+    let many = Groups::encode(all, &mut many).expect("as many as there may be");
+    let none = Groups::encode([], &mut none).expect("none");
+    for (what, only, groups) in [
+        ("one group", false, one),
+        ("this group alone", true, one),
+        ("no groups any more", true, none),
+        ("as many groups as there may be", false, many),
+    ] {
+        with(what, &up::Packet::Groups { only, groups });
     }
 }
 
@@ -348,6 +363,7 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
             (limit::STATE_BYTES, PairValue::Number(16_384)),
             (limit::ROOM_KEYS, PairValue::Number(1_024)),
             (limit::ROOM_STATE_BYTES, PairValue::Number(262_144)),
+            (limit::GROUPS, PairValue::Number(64)),
             (1001, PairValue::Bytes(&[1, 2])),
         ],
         &mut limits,

@@ -2,7 +2,7 @@
 
 use roomcast_protocol::v1::client::{Client, KEPT, Kept, Link, Unsendable};
 use roomcast_protocol::v1::down::{Packet, Welcome};
-use roomcast_protocol::v1::up::{self, Audience};
+use roomcast_protocol::v1::up::{self, Audience, KeyAudience, StateAudience};
 use roomcast_protocol::v1::{PairValue, Pairs, Payload, limit, write_varint};
 
 use crate::packets::{LIFE, TOKEN, id};
@@ -110,6 +110,7 @@ fn line(packet: up::Packet<'_>) -> Option<String> {
             format!("{room}{key}={}", text(payload))
         }
         up::Packet::Delete { key, .. } => format!("{key} gone"),
+        up::Packet::Audience(audience) => format!("audience of {}", audience.key),
         _ => return None,
     })
 }
@@ -237,6 +238,29 @@ fn somebody_new_writes_all_values_again() {
         message.clear();
     }
     assert_eq!(all, ["1=a"]);
+}
+
+/// Else whoever the key goes to from then on would be told what it had been before.
+#[test]
+fn a_new_audience_does_not_overtake_the_value() {
+    let mut play = Play::live(false);
+    let audience = KeyAudience {
+        key: 1,
+        room: false,
+        to: StateAudience::All,
+        stays: false,
+    };
+    play.set(1, "a");
+    play.client.audience(audience).expect("it fits");
+    play.set(1, "b");
+    assert_eq!(play.written(), ["1=a", "audience of 1", "1=b"]);
+    // Nor when both are written again, nor when the value may have been lost before.
+    play.client.closed(play.link, None);
+    play.client.audience(audience).expect("it fits");
+    play.reopen();
+    play.resumed(0);
+    let again = ["1=a", "audience of 1", "1=b", "audience of 1"];
+    assert_eq!(play.written(), again);
 }
 
 #[test]

@@ -132,6 +132,17 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("up", "a state of text that is not UTF-8", "39 02 01 ff"),
     ("up", "a delete of text", "41 01 01"),
     ("up", "a delete with more", "40 02 01 00"),
+    ("up", "an event to a group without it", "30 00"),
+    ("up", "no groups", "78 00"),
+    ("up", "groups that do not ascend", "78 04 02 01 01 01"),
+    ("up", "a group twice", "78 04 01 01 01 00"),
+    (
+        "up",
+        "a group that is neither joined nor left",
+        "78 02 01 02",
+    ),
+    ("up", "a group without more", "78 01 01"),
+    ("up", "groups with a flag that nobody has", "7a 02 01 01"),
     ("up", "an audience without flags", "70 01 01"),
     (
         "up",

@@ -101,7 +101,18 @@ impl Backlog {
         packet: &up::Packet<'_>,
         message_max: usize,
     ) -> Result<u64, Unsendable> {
+        self.push_behind(&[], packet, message_max)
+    }
+
+    /// The same, with what has no number and always goes right before it.
+    pub(super) fn push_behind(
+        &mut self,
+        unnumbered: &[u8],
+        packet: &up::Packet<'_>,
+        message_max: usize,
+    ) -> Result<u64, Unsendable> {
         let before = self.bytes.len();
+        self.bytes.extend_from_slice(unnumbered);
         packet.encode(&mut self.bytes);
         let len = self.bytes.len() - before;
         let refused = if len > message_max {

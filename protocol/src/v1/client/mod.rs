@@ -60,7 +60,7 @@ pub use ends::{Next, after};
 
 use super::down::{Packet, Welcome};
 use super::up::{self, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode};
-use super::{Change, Key, Life, List, Malformed, Owner, Payload, PlayerId, Token};
+use super::{Change, Groups, Key, Life, List, Malformed, Owner, Payload, PlayerId, Token};
 use crate::close::CloseCode;
 use backlog::Backlog;
 use clock::Clock;
@@ -413,12 +413,34 @@ impl Client {
         }
     }
 
-    /// Says who gets a key from now on.
+    /// Says who gets a key from now on: the value that it was given before, too.
     ///
     /// # Errors
     /// As for [`event`](Self::event).
     pub fn audience(&mut self, audience: KeyAudience) -> Result<u64, Unsendable> {
-        self.keep(&up::Packet::Audience(audience))
+        if self.leaving || self.state == State::Ended {
+            return Err(Unsendable::Ended);
+        }
+        let packet = up::Packet::Audience(audience);
+        let whose = (audience.room, audience.key);
+        // What was said of the key comes first: else those who get it now would be told what was said before that.
+        let unknown = self.states.unknown(whose).unwrap_or(&[]);
+        let number = self
+            .backlog
+            .push_behind(unknown, &packet, self.message_max)?;
+        self.states.is_kept_elsewhere(whose);
+        Ok(number)
+    }
+
+    /// Joins and leaves groups; if `only`, leaves all others.
+    ///
+    /// # Errors
+    /// As for [`event`](Self::event); and if there is nothing to do.
+    pub fn groups(&mut self, only: bool, groups: Groups<'_>) -> Result<u64, Unsendable> {
+        if groups.is_empty() && !only {
+            return Err(Unsendable::Nothing);
+        }
+        self.keep(&up::Packet::Groups { only, groups })
     }
 
     /// Changes properties of the room (None) or of a player.

@@ -77,6 +77,20 @@ impl States {
         true
     }
 
+    /// What the relay may not have of a key.
+    pub(super) fn unknown(&self, whose: Whose) -> Option<&[u8]> {
+        let own = self.all.get(&whose)?;
+        (own.stage != Stage::Known).then_some(&own.packet)
+    }
+
+    /// What the relay may not have of a key will be written in another way, and again for as long as it takes.
+    pub(super) fn is_kept_elsewhere(&mut self, whose: Whose) {
+        if let Some(own) = self.all.get_mut(&whose) {
+            let before = std::mem::replace(&mut own.stage, Stage::Known);
+            self.waiting -= usize::from(before == Stage::Waiting);
+        }
+    }
+
     /// Appends what waits, up to `packets` and `room` bytes; if `alone`, one that is larger too. `written`: how many numbered
     /// packets the present connection has been sent, of all that there ever were. Answers how many.
     pub(super) fn send(

@@ -44,4 +44,6 @@ pub mod capability {
     pub const IMPAIRMENT: u64 = 1;
     /// States: their kinds up may be sent.
     pub const STATES: u64 = 2;
+    /// Groups: the same.
+    pub const GROUPS: u64 = 4;
 }
