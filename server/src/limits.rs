@@ -308,6 +308,10 @@ pub const DELETIONS_MAX: u32 = 512;
 /// Audiences that a key had before and that are remembered for who has not been told (limit), for the same reason.
 pub const FORMER_AUDIENCES: usize = 4;
 
+/// Keys of groups that somebody has left which are remembered for it until it is told (limit); one that leaves more is told
+/// all that there is anew.
+pub const KEYS_LOST: usize = 1024;
+
 /// Bytes assembled for one write to a roomcast.v1 player (budget), unless one packet is larger: what its socket does not
 /// take is kept for it, so it is not much.
 pub const BUNDLES_PER_WRITE: usize = 48 * 1024;
@@ -414,6 +418,8 @@ pub struct Limits {
     pub packets_per_second: u32,
     /// Keys of one roomcast.v1 player's states; who wants more is refused.
     pub state_keys: usize,
+    /// Groups that one roomcast.v1 player may be in.
+    pub groups_max: usize,
     /// Bytes of the values of one player's states.
     pub state_bytes_max: usize,
     /// Bytes of the values of all states of a room: a welcome has all of them.
@@ -446,6 +452,7 @@ impl Default for Limits {
             max_rooms: 65_536,
             packets_per_second: 120,
             state_keys: 64,
+            groups_max: 64,
             state_bytes_max: 16 * 1024,
             room_state_bytes_max: 256 * 1024,
             log_bytes_max: 1024 * 1024,

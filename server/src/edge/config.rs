@@ -217,6 +217,11 @@ pub struct Config {
         help_heading = "Limits")]
     state_keys: usize,
 
+    /// roomcast.v1: groups that a player may be in at once
+    #[arg(long, env = "ROOMCAST_GROUPS", default_value_t = Limits::default().groups_max, value_name = "N",
+        help_heading = "Limits")]
+    groups: usize,
+
     /// roomcast.v1: the newest values of one player's states; what goes beyond is refused
     #[arg(
         long,
@@ -486,6 +491,7 @@ impl Config {
             max_rooms: self.max_rooms,
             packets_per_second: self.packets_per_second,
             state_keys: self.state_keys,
+            groups_max: self.groups,
             state_bytes_max: self.state_max.get(),
             room_state_bytes_max: self.room_state_max.get(),
             log_bytes_max: self.log_max.get(),

@@ -3,6 +3,7 @@
 
 mod ends;
 mod events;
+mod groups;
 mod impaired;
 mod mixed;
 mod properties;

@@ -1,12 +1,12 @@
 //! Whatever is set and deleted and wherever connections break or stall: in the end everybody has the newest of each key that
 //! is addressed to it, and no value ever comes before an earlier event of its author, or after a newer one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use roomcast::limits::Limits;
-use roomcast_protocol::v1::Payload;
 use roomcast_protocol::v1::up::{Audience, KeyAudience, StateAudience};
+use roomcast_protocol::v1::{Groups, Payload};
 
 use crate::stage::{Actor, Stage, WIDE};
 
@@ -21,8 +21,10 @@ enum Step {
     Say(usize),
     /// It says much.
     SayMuch(usize),
-    /// Its key goes to all, or to the others again.
-    Address(usize, u32, bool),
+    /// Its key goes to the others (0), all (1) or a group from now on.
+    Address(usize, u32, u32),
+    /// It joins or leaves a group.
+    Group(usize, u32, bool),
     Write(usize),
     Hear(usize),
     Lose(usize),
@@ -41,7 +43,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (who.clone(), key.clone()).prop_map(|(who, key)| Step::Delete(who, key)),
         3 => who.clone().prop_map(Step::Say),
         1 => who.clone().prop_map(Step::SayMuch),
-        1 => (who.clone(), key, any::<bool>()).prop_map(|(who, key, all)| Step::Address(who, key, all)),
+        2 => (who.clone(), key, 0..4u32).prop_map(|(who, key, to)| Step::Address(who, key, to)),
+        2 => (who.clone(), 2..4u32, any::<bool>()).prop_map(|(who, group, is_in)| Step::Group(who, group, is_in)),
         6 => who.clone().prop_map(Step::Write),
         4 => who.clone().prop_map(Step::Hear),
         1 => who.clone().prop_map(Step::Lose),
@@ -63,6 +66,8 @@ struct View {
     keys: BTreeMap<(u32, u32), u64>,
     /// The last event of each author.
     events: BTreeMap<u32, u64>,
+    /// All values that it ever heard.
+    heard: BTreeSet<u64>,
     /// Something was missed.
     reset: bool,
 }
@@ -85,6 +90,7 @@ impl View {
             let (count, event) = value.split_once(' ').expect("two numbers");
             let (count, event): (u64, u64) = (count.parse().unwrap(), event.parse().unwrap());
             let before = self.keys.insert((author, key), count);
+            self.heard.insert(count);
             if before > Some(count) {
                 return Err(format!("{line} after {before:?}"));
             }
@@ -108,7 +114,12 @@ struct Model {
     count: u64,
     keys: BTreeMap<(u32, u32), u64>,
     events: BTreeMap<u32, u64>,
-    to_all: BTreeMap<(u32, u32), bool>,
+    /// To whom each key goes, and each value ever went.
+    to: BTreeMap<(u32, u32), u32>,
+    went: BTreeMap<u64, BTreeSet<u32>>,
+    /// Who is in which group, and ever was.
+    groups: BTreeSet<(u32, u32)>,
+    ever: BTreeSet<(u32, u32)>,
 }
 
 impl Model {
@@ -123,24 +134,37 @@ impl Model {
                 let set = actor.client.state(key, false, Payload::Text(&value));
                 set.expect("it fits");
                 self.keys.insert((author, key), count);
+                self.goes(author, key);
             }
             Step::Delete(_, key) => {
                 actor.client.delete(key, false).expect("it fits");
                 self.keys.remove(&(author, key));
             }
-            Step::Address(_, key, all) => {
+            Step::Address(_, key, to) => {
                 let audience = KeyAudience {
                     key,
                     room: false,
-                    to: if all {
-                        StateAudience::All
-                    } else {
-                        StateAudience::Others
+                    to: match to {
+                        0 => StateAudience::Others,
+                        1 => StateAudience::All,
+                        group => StateAudience::Group(group),
                     },
                     stays: false,
                 };
                 actor.client.audience(audience).expect("it fits");
-                self.to_all.insert((author, key), all);
+                self.to.insert((author, key), to);
+                self.goes(author, key);
+            }
+            Step::Group(_, group, is_in) => {
+                let mut buffer = Vec::new();
+                let groups = Groups::encode([(group, is_in)], &mut buffer).expect("a group");
+                actor.client.groups(false, groups).expect("it fits");
+                if is_in {
+                    self.groups.insert((author, group));
+                    self.ever.insert((author, group));
+                } else {
+                    self.groups.remove(&(author, group));
+                }
             }
             _ => {
                 let much = matches!(step, Step::SayMuch(_));
@@ -157,11 +181,30 @@ impl Model {
 
     /// What a player knows in the end.
     fn of(&self, player: u32) -> BTreeMap<(u32, u32), u64> {
-        let to_all = |name| self.to_all.get(name).copied().unwrap_or(false);
+        let is_for = |name: &(u32, u32)| match self.to.get(name).copied().unwrap_or(0) {
+            0 => name.0 != player,
+            1 => true,
+            group => name.0 != player && self.groups.contains(&(player, group)),
+        };
         let keys = self.keys.iter();
-        keys.filter(|(name, _)| name.0 != player || to_all(name))
+        keys.filter(|(name, _)| is_for(name))
             .map(|(name, count)| (*name, *count))
             .collect()
+    }
+
+    /// The value of a key goes to whom the key is addressed to now.
+    fn goes(&mut self, author: u32, key: u32) {
+        if let Some(count) = self.keys.get(&(author, key)) {
+            let to = self.to.get(&(author, key)).copied().unwrap_or(0);
+            self.went.entry(*count).or_default().insert(to);
+        }
+    }
+
+    /// Whether a value may ever have reached a player.
+    fn may_have_heard(&self, count: u64, player: u32) -> bool {
+        let went = self.went.get(&count).into_iter().flatten();
+        went.into_iter()
+            .any(|to| *to < 2 || self.ever.contains(&(player, *to)))
     }
 }
 
@@ -200,7 +243,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Set(who, _) | Step::Delete(who, _) | Step::Say(who) | Step::SayMuch(who)
-                | Step::Address(who, ..) => model.does(who, &mut actors[who], &step),
+                | Step::Address(who, ..) | Step::Group(who, ..) => model.does(who, &mut actors[who], &step),
                 Step::Write(who) if connected[who] => {
                     actors[who].write(&mut stage);
                 }
@@ -238,6 +281,9 @@ proptest! {
             for line in &actor.heard {
                 let heard = view.hear(line);
                 prop_assert!(heard.is_ok(), "player {}: {:?} of {:?}", who + 1, heard, actor.heard);
+            }
+            for count in &view.heard {
+                prop_assert!(model.may_have_heard(*count, who as u32 + 1), "player {}: {count}", who + 1);
             }
             prop_assert_eq!(view.keys, model.of(who as u32 + 1), "player {}: {:?}", who + 1, actor.heard);
         }

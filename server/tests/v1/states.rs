@@ -50,6 +50,14 @@ fn three(stage: &mut Stage) -> [Actor; 3] {
     all
 }
 
+/// A ping is answered: the client knows what has arrived, and does not say it again with an audience.
+pub(crate) fn arrive(actor: &mut Actor, stage: &mut Stage) {
+    actor.play(stage);
+    stage.now += 300;
+    actor.client.wake(stage.now * 1_000);
+    actor.play(stage);
+}
+
 /// What a player takes from now on: nothing, once what its connection still takes in is used up.
 fn stall(stage: &mut Stage, actor: &Actor) {
     stage.wires[actor.wire].space = 0;
@@ -319,17 +327,20 @@ fn whose_audience_changes() {
     ada.play(&mut stage);
     assert_eq!(bob.news(&mut stage), ["2.1=a"]);
     // To all: she hears it too.
+    arrive(&mut ada, &mut stage);
     address(&mut ada, 1, StateAudience::All, false);
     assert_eq!(ada.news(&mut stage), ["2.1=a"]);
     set(&mut ada, 1, "b");
     assert_eq!(ada.news(&mut stage), ["2.1=b"]);
     assert_eq!(cy.news(&mut stage), ["2.1=a", "2.1=b"]);
+    arrive(&mut ada, &mut stage);
     address(&mut ada, 1, StateAudience::Others, false);
     assert_eq!(ada.news(&mut stage), ["2.1 gone"]);
     set(&mut ada, 1, "c");
     assert!(ada.news(&mut stage).is_empty());
     assert_eq!(bob.news(&mut stage), ["2.1=b", "2.1=c"]);
     // The host is of a later part.
+    arrive(&mut ada, &mut stage);
     address(&mut ada, 1, StateAudience::Host, false);
     assert_eq!(ada.news(&mut stage), ["refused 2 5"]);
 }

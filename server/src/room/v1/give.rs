@@ -6,9 +6,12 @@
 
 use std::ops::Range;
 
+use roomcast_protocol::v1::down;
+
+use super::groups::groups_of;
 use super::log::{Portion, Reader};
 use super::state::removed;
-use super::states::{Key, Most, Slot, Telling};
+use super::states::{Ears, Key, Most, Slot, Telling};
 use super::{Room, Seat};
 
 /// Where some bytes of a bundle stand.
@@ -47,7 +50,7 @@ impl Body {
         self.own.clear();
     }
 
-    fn write(&mut self, packet: roomcast_protocol::v1::down::Packet<'_>) -> usize {
+    fn write(&mut self, packet: down::Packet<'_>) -> usize {
         let start = self.own.len();
         packet.encode(&mut self.own);
         self.runs.push(Run::Own(start..self.own.len()));
@@ -101,7 +104,7 @@ impl Room {
 
     /// Both, as they were said.
     fn give_in_order(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
-        let ears = self.ears(seat);
+        let player = self.players[seat as usize].id;
         let mut given = Given::default();
         loop {
             let next = self
@@ -122,6 +125,8 @@ impl Room {
                 bytes: most,
             };
             let runs = &mut body.runs;
+            let groups = groups_of(&self.groups, seat);
+            let ears = Ears { player, groups };
             let states = self.states.as_mut()?;
             let said = states.next(seat, ears, most, &mut |run| runs.push(Run::Stream(run)));
             given.len += said.len;
@@ -148,8 +153,22 @@ impl Room {
         };
         let caught_up = portion.position >= self.log.position();
         let (lane, table) = self.states.as_mut()?.lane(seat)?;
+        let lost = lane.take_lost();
         if std::mem::take(&mut lane.void) {
-            given.len += body.write(roomcast_protocol::v1::down::Packet::RemovedAll);
+            given.len += body.write(down::Packet::RemovedAll);
+        } else {
+            let ears = Ears {
+                player: self.players[seat as usize].id,
+                groups: groups_of(&self.groups, seat),
+            };
+            let hears = |name: &(u32, u32)| {
+                let slot = table.find(*name);
+                let key = slot.and_then(|slot| table.get(slot));
+                key.is_some_and(|key| ears.hears(name.0, key.to))
+            };
+            for name in lost.into_iter().filter(|name| !hears(name)) {
+                given.len += body.write(removed(name));
+            }
         }
         for (before, candidate) in candidates.iter().enumerate() {
             if given.len > 0 && given.len + candidate.len > most {
@@ -179,7 +198,10 @@ impl Room {
     /// mean nothing to it are gone after this.
     fn candidates(&mut self, seat: Seat, most: usize) -> Vec<Candidate> {
         let reader = self.reader(seat);
-        let ears = self.ears(seat);
+        let ears = Ears {
+            player: reader.player,
+            groups: groups_of(&self.groups, seat),
+        };
         let Some(states) = &mut self.states else {
             return Vec::new();
         };

@@ -10,6 +10,7 @@
 
 mod budget;
 mod give;
+mod groups;
 mod log;
 mod player;
 mod properties;
@@ -26,6 +27,7 @@ use roomcast_protocol::v1::{Life, List, Name, Pairs, PlayerId, Property, Token, 
 use slab::Slab;
 
 pub use self::budget::{Budget, Rate, Spent};
+use self::groups::Groups;
 use self::log::{Audience, Log, Said};
 pub use self::player::Player;
 pub use self::properties::Bounds;
@@ -62,6 +64,8 @@ pub struct Rules {
     pub properties: Bounds,
     /// Bytes of the properties of a room and all its players.
     pub property_bytes_max: usize,
+    /// Groups of one player.
+    pub groups_max: usize,
     /// Keys and values.
     pub states: StateBounds,
     /// Bytes of the log.
@@ -122,6 +126,8 @@ pub struct Room {
     log: Log,
     /// None until somebody says one.
     states: Option<Box<States>>,
+    /// None until somebody joins one.
+    groups: Option<Box<Groups>>,
     /// Bytes of the log as they were last counted.
     log_counted: usize,
     /// Bytes of the log when the last round began.
@@ -155,6 +161,7 @@ impl Room {
             property_bytes: 0,
             log: Log::default(),
             states: None,
+            groups: None,
             log_counted: 0,
             frozen: 0,
             turn: None,
@@ -356,6 +363,9 @@ impl Room {
     /// A player is gone, for one of the reasons of [`down::left`].
     pub fn leave(&mut self, seat: Seat, reason: u64, now: u32, rules: &Rules) {
         let player = self.players.remove(seat as usize);
+        if let Some(groups) = &mut self.groups {
+            groups.leave_all(seat, player.id);
+        }
         let staying = self.forget_states(player.id);
         self.property_bytes -= player.properties.bytes();
         if let Ok(index) = self.order.binary_search_by_key(&player.id, |(id, _)| *id) {

@@ -62,6 +62,9 @@ impl Room {
                 self.set_state(Named { seat, key, room }, payload, rules)
             }
             up::Packet::Delete { key, room } => self.delete_state(Named { seat, key, room }),
+            up::Packet::Groups { only, groups } => {
+                self.regroup(seat, number, (only, groups), now, rules)
+            }
             up::Packet::Audience(audience) => self.readdress(seat, number, audience, now, rules),
             // What else there is, this relay has not built.
             _ => self.refuse(id, number, down::refused::NOT_OFFERED, now),
@@ -97,6 +100,14 @@ impl Room {
                 let players = players.iter().map(PlayerId::get);
                 present.extend(players.filter(|&player| self.seat_of(player).is_some()));
                 Audience::List(&present)
+            }
+            up::Audience::Group(group) => {
+                let players = self.groups.iter().flat_map(|groups| groups.players(group));
+                present.extend(players.copied().filter(|player| *player != id));
+                match present.is_empty() {
+                    true => return Effect::None,
+                    false => Audience::List(&present),
+                }
             }
             _ => return self.refuse(id, number, down::refused::NOT_OFFERED, now),
         };

@@ -1,8 +1,11 @@
 //! What players say of keys: values, their ends, and who gets them.
 
+use std::collections::BTreeSet;
+
 use roomcast_protocol::v1::up::{KeyAudience, StateAudience};
 use roomcast_protocol::v1::{self, Payload, PlayerId, down};
 
+use super::groups::groups_of;
 use super::speak::{Effect, Named};
 use super::states::{Ears, Slot, Telling, To, Value};
 use super::{Room, Rules, Seat};
@@ -80,7 +83,8 @@ impl Room {
         let to = match audience.to {
             StateAudience::Others => To::Others,
             StateAudience::All => To::All,
-            StateAudience::Group(_) | StateAudience::Host => {
+            StateAudience::Group(group) => To::Group(group),
+            StateAudience::Host => {
                 return self.refuse(writer, number, down::refused::NOT_OFFERED, now);
             }
         };
@@ -177,10 +181,59 @@ impl Room {
     }
 
     /// Whom somebody is to audiences.
-    pub(super) fn ears(&self, seat: Seat) -> Ears {
+    pub(super) fn ears(&self, seat: Seat) -> Ears<'_> {
         Ears {
             player: self.players[seat as usize].id,
+            groups: groups_of(&self.groups, seat),
         }
+    }
+
+    /// A player joins and leaves groups, all or none of them.
+    pub(super) fn regroup(
+        &mut self,
+        seat: Seat,
+        number: u64,
+        (only, groups): (bool, v1::Groups<'_>),
+        now: u32,
+        rules: &Rules,
+    ) -> Effect {
+        let id = self.players[seat as usize].id;
+        let before = groups_of(&self.groups, seat);
+        let mut after: BTreeSet<u32> = before.iter().copied().filter(|_| !only).collect();
+        for (group, is_in) in groups.iter() {
+            if is_in {
+                after.insert(group);
+            } else {
+                after.remove(&group);
+            }
+        }
+        let left: Vec<u32> = before
+            .iter()
+            .copied()
+            .filter(|group| !after.contains(group))
+            .collect();
+        after.retain(|group| before.binary_search(group).is_err());
+        if before.len() - left.len() + after.len() > rules.groups_max {
+            return self.refuse(id, number, down::refused::LIMIT, now);
+        }
+        if left.is_empty() && after.is_empty() {
+            return Effect::None;
+        }
+        let own = self.groups.get_or_insert_default();
+        left.iter().for_each(|group| {
+            own.leave(seat, id, *group);
+        });
+        after.iter().for_each(|group| {
+            own.join(seat, id, *group);
+        });
+        if let Some(states) = &mut self.states {
+            let groups = own.of(seat);
+            let ears = Ears { player: id, groups };
+            left.iter()
+                .for_each(|group| states.exit(seat, ears, *group));
+            after.iter().for_each(|group| states.enter(seat, *group));
+        }
+        Effect::Said
     }
 }
 

@@ -129,7 +129,7 @@ impl Rules {
         } else {
             0
         };
-        impairment | down::capability::STATES
+        impairment | down::capability::STATES | down::capability::GROUPS
     }
 
     fn limits<'a>(&self, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
@@ -143,6 +143,7 @@ impl Rules {
             (limit::STATE_BYTES, self.states.player.bytes as u64),
             (limit::ROOM_KEYS, self.states.room.count as u64),
             (limit::ROOM_STATE_BYTES, self.states.room.bytes as u64),
+            (limit::GROUPS, self.groups_max as u64),
         ];
         let limits = limits.map(|(key, number)| (key, PairValue::Number(number)));
         Pairs::encode(limits, buffer).unwrap_or(Pairs::EMPTY)

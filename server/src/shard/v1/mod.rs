@@ -118,6 +118,7 @@ impl V1 {
                 bytes: PROPERTY_BYTES,
             },
             property_bytes_max: ROOM_PROPERTY_BYTES,
+            groups_max: limits.groups_max,
             states: StateBounds {
                 player: Bounds {
                     count: limits.state_keys,

@@ -1,4 +1,4 @@
-"""Every packet of roomcast.v1's first part and of states, exchanged with the relay whose /rooms/… is the URL given.
+"""Every packet of roomcast.v1's first part, of states and groups, exchanged with the relay whose /rooms/… is the URL given.
 
 The codec is the second implementation (protocol/tests/python, from docs/PROTOCOL.md alone), the WebSocket is PyPI's
 `websockets`. Prints the names of the packets that went each way, in order of the alphabet. The relay has to be started
@@ -153,11 +153,23 @@ async def states(ada, bob, a):
     await bob.hears({"packet": "REMOVED", "author": a, "key": 7})
 
 
+async def groups(ada, bob, a):
+    await bob.send({"packet": "GROUPS", "only": True, "groups": [[6, 1]]})
+    await bob.send({"packet": "GROUPS", "only": False, "groups": [[6, 0], [300, 1]]}, said("to nobody", "EVENT_GROUP", group=300))
+    # What one says is heard by the other only once that has been done.
+    await ada.send({"packet": "AUDIENCE", "key": 8, "flags": 2, "group": 300}, setting(8, "near"))
+    await bob.hears(state(a, 8, "near"))
+    await ada.send(said("six", "EVENT_GROUP", group=6), said("near", "EVENT_GROUP", group=300))
+    await bob.hears(event(a, "near", True))
+    await bob.send({"packet": "GROUPS", "only": True, "groups": []})
+    await bob.hears({"packet": "REMOVED", "author": a, "key": 8})
+
+
 async def times(ada, bob):
     await ada.send({"packet": "PING", "echo": 123_456, "trip": 0})
     assert (await ada.until("PONG"))[-1]["echo"] == 123_456
     acknowledged = (await ada.until("ACK"))[-1]
-    assert acknowledged["applied"] == 9, acknowledged
+    assert acknowledged["applied"] == 12, acknowledged
     await ada.until("KEEPALIVE")
     # Bob would be taken for lost by and by.
     await bob.send({"packet": "PING", "echo": 2, "trip": 0})
@@ -179,17 +191,17 @@ async def returns(url, ada, bob, a, second):
     await ada.send(said("while away"))
     bob = await Player.join(url, "Bob", token=second["token"], life=second["life"], seq=second["seq"])
     came = await bob.until("RESUMED")
-    assert came[0]["applied"] == 1 and len(came) == 1, came
+    assert came[0]["applied"] == 5 and len(came) == 1, came
     heard = []
     while not heard or heard[-1] != event(a, "while away"):
         heard += await bob.until("EVENT")
     texts = [packet["payload"]["text"] for packet in named(heard, "EVENT")]
-    assert texts == ["others", "all", "one", "list", "while away"], "each once, but the droppable one"
+    assert texts == ["others", "all", "one", "list", "near", "while away"], "each once, but the droppable one"
     assert len(named(heard, "PROPERTIES")) == 2
     await ada.hears({"packet": "BACK", "id": b})
     token_alone = await Player.join(url, "Bob", token=second["token"])
     again = await token_alone.until("READY")
-    assert (again[0]["packet"], again[0]["id"], again[0]["applied"]) == ("WELCOME", b, 1), again
+    assert (again[0]["packet"], again[0]["id"], again[0]["applied"]) == ("WELCOME", b, 5), again
     try:
         await bob.until("LEFT")
         raise AssertionError("the old connection stands")
@@ -215,6 +227,7 @@ async def main():
     await events(ada, bob, a, b)
     await properties(ada, bob, a)
     await states(ada, bob, a)
+    await groups(ada, bob, a)
     await times(ada, bob)
     await returns(url, ada, bob, a, second)
     for way, names in SEEN.items():

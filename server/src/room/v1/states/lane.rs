@@ -3,7 +3,10 @@
 //! Owns: which slots are to be told, and whose turn it is. Must not know: values, audiences, the log. Invariant: each mark
 //! has its turn, however often other keys are said anew meanwhile.
 
+use std::collections::BTreeSet;
+
 use super::table::Slot;
+use crate::limits::KEYS_LOST;
 
 /// Bits of one word of marks.
 const WORD: u32 = u64::BITS;
@@ -17,6 +20,8 @@ pub struct Lane {
     turn: Slot,
     /// It has had all that was said before this position of the stream.
     pub since: u64,
+    /// Keys, by author and number, that it got until it left a group.
+    lost: BTreeSet<(u32, u32)>,
     /// It is to forget all it knows.
     pub void: bool,
     /// Events took all of the last bundle: the next one begins with what may leave of these.
@@ -34,7 +39,22 @@ impl Lane {
 
     /// Nothing is to be told.
     pub fn is_empty(&self) -> bool {
-        self.count == 0 && !self.void
+        self.count == 0 && !self.void && self.lost.is_empty()
+    }
+
+    /// It gets these keys no longer.
+    pub fn lose(&mut self, keys: impl IntoIterator<Item = (u32, u32)>) {
+        self.lost.extend(keys);
+    }
+
+    /// It has lost more than is remembered.
+    pub fn lost_too_much(&self) -> bool {
+        self.lost.len() > KEYS_LOST
+    }
+
+    /// The keys that it gets no longer, once; those of which it forgets all it knows it need not be told.
+    pub fn take_lost(&mut self) -> BTreeSet<(u32, u32)> {
+        std::mem::take(&mut self.lost)
     }
 
     pub fn mark(&mut self, slot: Slot) {

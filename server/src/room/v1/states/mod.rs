@@ -25,21 +25,37 @@ pub enum To {
     Others,
     /// All.
     All,
+    /// The others who are in a group.
+    Group(u32),
 }
 
 /// Whom a receiver is, as far as audiences go.
 #[derive(Debug, Clone, Copy)]
-pub struct Ears {
+pub struct Ears<'a> {
     /// Its id.
     pub player: u32,
+    /// Its groups, ascending.
+    pub groups: &'a [u32],
 }
 
-impl Ears {
+impl Ears<'_> {
     /// Whether it gets what this author says to these.
     pub fn hears(self, author: u32, to: To) -> bool {
         match to {
             To::Others => author != self.player,
             To::All => true,
+            To::Group(group) => author != self.player && self.is_in(group),
+        }
+    }
+}
+
+impl Ears<'_> {
+    #[inline]
+    fn is_in(self, group: u32) -> bool {
+        match self.groups {
+            [] => false,
+            [one] => *one == group,
+            many => many.binary_search(&group).is_ok(),
         }
     }
 }
@@ -164,7 +180,7 @@ impl States {
     pub fn next(
         &mut self,
         seat: Seat,
-        ears: Ears,
+        ears: Ears<'_>,
         most: Most,
         run: &mut impl FnMut(Range<usize>),
     ) -> Portion {
@@ -264,6 +280,55 @@ impl States {
         self.table.readdress(slot, to, stays, when);
     }
 
+    /// Who sits here is in a group from now on: it is told the newest value of each key that is addressed to it.
+    pub fn enter(&mut self, seat: Seat, group: u32) {
+        self.falls_behind(seat);
+        self.mark_new(seat);
+        let Self {
+            table, receivers, ..
+        } = self;
+        if let Some(lane) = &mut receivers[seat as usize].lane {
+            table.to_group(group).for_each(|slot| lane.mark(slot));
+        }
+    }
+
+    /// Who sits here, with these ears since, is no longer in a group: it is told that it gets its keys no longer.
+    pub fn exit(&mut self, seat: Seat, ears: Ears<'_>, group: u32) {
+        self.falls_behind(seat);
+        self.mark_new(seat);
+        let Self {
+            table, receivers, ..
+        } = self;
+        let Some(lane) = &mut receivers[seat as usize].lane else {
+            return;
+        };
+        // Those that were readdressed since it was told of them last are marked.
+        let marked = lane.iter().filter(|slot| {
+            let key = table.get(*slot);
+            key.is_some_and(|key| key.former.contains(&To::Group(group)))
+        });
+        let lost: Vec<(u32, u32)> = table
+            .to_group(group)
+            .chain(marked)
+            .filter_map(|slot| table.get(slot))
+            .filter(|key| !ears.hears(key.name.0, key.to) && !key.packet.is_empty())
+            .filter(|key| key.name.0 != ears.player)
+            .map(|key| key.name)
+            .collect();
+        lane.lose(lost);
+        if lane.lost_too_much() {
+            self.void(seat);
+        }
+    }
+
+    /// Who sits here is to forget all it knows, and is told all there is.
+    fn void(&mut self, seat: Seat) {
+        if let Some(lane) = &mut self.receivers[seat as usize].lane {
+            lane.void = true;
+        }
+        self.mark_all(seat);
+    }
+
     /// A key is forgotten, and nobody is told.
     pub fn remove(&mut self, slot: Slot) {
         self.table.remove(slot);
@@ -289,7 +354,7 @@ impl States {
 
 impl Key {
     /// What somebody is told who has a mark for it.
-    pub fn telling(&self, ears: Ears) -> Telling {
+    pub fn telling(&self, ears: Ears<'_>) -> Telling {
         if ears.hears(self.name.0, self.to) {
             // A key that was only ever addressed has no packet.
             return match self.packet.is_empty() {

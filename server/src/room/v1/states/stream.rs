@@ -107,7 +107,7 @@ impl Stream {
     pub fn next(
         &self,
         position: u64,
-        ears: Ears,
+        ears: Ears<'_>,
         most: Most,
         run: &mut impl FnMut(Range<usize>),
     ) -> Portion {

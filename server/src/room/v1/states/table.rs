@@ -4,7 +4,7 @@
 //! log, packets' meaning. Invariants: a slot is in the order of changes exactly while it is in use; a deletion is
 //! remembered until [`DELETIONS_MAX`] later ones, and [`Table::unremembered`] says from when on all are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::To;
 use crate::limits::{DELETIONS_MAX, FORMER_AUDIENCES};
@@ -55,6 +55,8 @@ pub struct Key {
 pub struct Table {
     keys: slab::Slab<Key>,
     index: BTreeMap<(u32, u32), Slot>,
+    /// Keys that are addressed to a group, by it.
+    grouped: BTreeSet<(u32, Slot)>,
     oldest: Slot,
     newest: Slot,
     /// Keys that were deleted, and are remembered for this alone.
@@ -69,6 +71,7 @@ impl Default for Table {
         Self {
             keys: slab::Slab::new(),
             index: BTreeMap::new(),
+            grouped: BTreeSet::new(),
             oldest: NONE,
             newest: NONE,
             deletions: 0,
@@ -135,6 +138,12 @@ impl Table {
         })
     }
 
+    /// The keys that are addressed to a group.
+    pub fn to_group(&self, group: u32) -> impl Iterator<Item = Slot> + '_ {
+        let slots = self.grouped.range((group, 0)..=(group, Slot::MAX));
+        slots.map(|(_, slot)| *slot)
+    }
+
     /// What is said of a key takes the place of what was said before: `packet` of a value with `len` bytes, or of its end.
     pub fn say(&mut self, slot: Slot, value: Value, packet: &[u8], len: usize, when: When) {
         let key = &mut self.keys[slot as usize];
@@ -187,6 +196,12 @@ impl Table {
             key.former
                 .retain(|former| *former != to && *former != key.to);
             key.former.push(key.to);
+            if let To::Group(group) = key.to {
+                self.grouped.remove(&(group, slot));
+            }
+            if let To::Group(group) = to {
+                self.grouped.insert((group, slot));
+            }
             key.to = to;
             if key.former.len() > FORMER_AUDIENCES {
                 key.former.remove(0);
@@ -205,6 +220,9 @@ impl Table {
         self.unlink(slot);
         let key = self.keys.remove(slot as usize);
         self.index.remove(&key.name);
+        if let To::Group(group) = key.to {
+            self.grouped.remove(&(group, slot));
+        }
         self.bytes -= key.len as usize;
         self.deletions -= u32::from(key.is_forgettable());
     }
