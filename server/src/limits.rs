@@ -271,7 +271,7 @@ pub const REACTORS_MAX: usize = 256;
 
 /// Packets of a roomcast.v1 player after which it is told how many were applied, and milliseconds after the first of them:
 /// until then it keeps them all.
-pub const ACK_PACKETS: u64 = 64;
+pub const ACK_PACKETS: u8 = 64;
 /// See [`ACK_PACKETS`].
 pub const ACK_AFTER_MS: u32 = 1_000;
 

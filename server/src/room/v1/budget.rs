@@ -31,20 +31,22 @@ const WHOLE: u64 = 1_000;
 /// A bucket: what is missing in it, as of a time. It is full at first.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Budget {
-    missing: u64,
+    /// Of the most packets that may be asked for, what is lent and one more fit.
+    missing: u32,
     at: u32,
 }
 
 impl Budget {
     /// Takes one packet at `now` (ms).
     pub fn take(&mut self, now: u32, rate: Rate) -> Spent {
-        self.missing = self.missing(now, rate) + WHOLE;
+        let missing = self.missing(now, rate) + WHOLE;
+        self.missing = missing.min(u64::from(u32::MAX)) as u32;
         self.at = now;
         let size = u64::from(rate.burst) * WHOLE;
         let lent = u64::from(rate.per_second) * WHOLE * LENT_SECONDS;
-        if self.missing <= size {
+        if missing <= size {
             Spent::Within
-        } else if self.missing <= size + lent {
+        } else if missing <= size + lent {
             Spent::Borrowed
         } else {
             Spent::Over
@@ -61,7 +63,7 @@ impl Budget {
 
     fn missing(&self, now: u32, rate: Rate) -> u64 {
         let filled = u64::from(now.wrapping_sub(self.at)) * u64::from(rate.per_second);
-        self.missing.saturating_sub(filled)
+        u64::from(self.missing).saturating_sub(filled)
     }
 }
 

@@ -98,7 +98,7 @@ impl Room {
         let portion = self.log.next(reader, until, (begun, most), &mut |run| {
             runs.push(Run::Log(run));
         })?;
-        self.players[seat as usize].position = portion.position;
+        self.players[seat as usize].got_to(portion.position);
         Some(portion)
     }
 
@@ -246,7 +246,7 @@ impl Room {
         Reader {
             player: player.id,
             position: player.position,
-            lossy_until: player.lossy_until,
+            lossy_until: player.position + u64::from(player.lossy),
         }
     }
 

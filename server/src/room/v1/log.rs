@@ -106,6 +106,12 @@ impl Log {
         self.first + self.entries.len() as u64
     }
 
+    /// Entries behind a position.
+    pub fn distance(&self, position: u64) -> u32 {
+        let distance = self.position().saturating_sub(position);
+        distance.min(u64::from(u32::MAX)) as u32
+    }
+
     /// The number of the last entry.
     pub fn seq(&self) -> u64 {
         self.seq

@@ -9,6 +9,7 @@
 //! position. Who keeps up, who is behind and who comes back differ in nothing else.
 
 mod budget;
+mod called;
 mod give;
 mod groups;
 mod log;
@@ -251,7 +252,7 @@ impl Room {
     ) -> Seat {
         self.last_id += 1;
         let id = self.last_id;
-        let mut player = Player::new(id, player, join.name.as_str(), token);
+        let mut player = Player::new(id, player, join.name, token);
         let version = self.log.seq() + 1;
         for Property { key, value } in join.properties {
             // Those that are too much are left out; what was taken stands in the welcome.
@@ -268,11 +269,12 @@ impl Room {
             };
             self.tell_others(id.get(), joined, now);
         }
-        player.position = self.log.position();
+        player.got_to(self.log.position());
         player.told = self.log.seq();
+        player.comes(now);
         if self.players.len() == self.players.capacity() {
-            // Doubling would leave half of the room's memory unused.
-            let more = self.players.len() / 4 + 1;
+            // Doubling would leave half of the room's memory unused. Few rooms grow for long.
+            let more = self.players.len() / 8 + 1;
             self.players.reserve_exact(more);
             self.order.reserve_exact(more);
         }
@@ -320,7 +322,7 @@ impl Room {
     /// A player has another connection.
     pub fn attach(&mut self, seat: Seat, cursor: Option<up::Cursor>, now: u32) -> Return {
         let player = &mut self.players[seat as usize];
-        let was_away = player.away_since.take().is_some();
+        let was_away = player.comes(now);
         player.budget = Budget::default();
         player.owed = Default::default();
         let id = player.id;
@@ -328,7 +330,7 @@ impl Room {
             self.tell_others(id.get(), down::Packet::Back(id), now);
         }
         let player = &mut self.players[seat as usize];
-        let forgotten = std::mem::take(&mut player.forgotten);
+        let forgotten = player.forgive();
         let reached = cursor.map(|cursor| {
             let here = cursor.life == self.life;
             let position = here.then(|| self.log.after(cursor.seq));
@@ -338,7 +340,7 @@ impl Room {
             Some((seq, Some(position))) if !forgotten => {
                 player.position = position;
                 player.told = seq;
-                player.lossy_until = self.log.position();
+                player.lossy = self.log.distance(position);
                 player.owed.resumed = true;
                 if let Some(states) = &mut self.states {
                     states.resume(seat);
@@ -353,7 +355,7 @@ impl Room {
     /// A player has lost its connection and keeps its seat.
     pub fn detach(&mut self, seat: Seat, now: u32) {
         let player = &mut self.players[seat as usize];
-        player.away_since = Some(now);
+        player.goes(now);
         player.owed = Default::default();
         if let Some(id) = PlayerId::new(player.id) {
             self.tell_others(id.get(), down::Packet::Away(id), now);
@@ -386,7 +388,7 @@ impl Room {
         let mut position = self.log.position();
         let mut until = now;
         for (_, player) in &self.players {
-            match player.away_since {
+            match player.away_since() {
                 None => position = position.min(player.position),
                 // What its client has had, nobody knows: at its end, what was on its way was lost.
                 Some(since) if now.wrapping_sub(since) > now.wrapping_sub(until) => until = since,
@@ -432,8 +434,7 @@ impl Room {
     /// Notes that a player is too far behind, and answers whether it may be welcomed anew instead of being closed.
     pub fn may_be_reset(&mut self, seat: Seat, now: u32) -> bool {
         let player = &mut self.players[seat as usize];
-        player.forgotten = !player.may_be_reset(now, RESETS_APART_MS);
-        !player.forgotten
+        player.may_be_reset(now, RESETS_APART_MS)
     }
 
     /// What the room says about a player, to all others.

@@ -1,10 +1,12 @@
 //! One player of a room: who it is, how it is reached, how far it has got in both directions.
 //!
-//! Invariant: whoever is away costs nothing but this.
+//! Invariant: whoever is away costs nothing but this, and whoever is idle nothing but this and its connection: there may
+//! be many thousands of either.
 
-use roomcast_protocol::v1::{Token, down};
+use roomcast_protocol::v1::{Name, Token, down};
 
 use super::budget::Budget;
+use super::called::Called;
 use super::properties::Properties;
 use crate::limits::{ACK_AFTER_MS, ACK_PACKETS, KEEP_ALIVE_MS};
 
@@ -19,6 +21,25 @@ pub struct Owed {
     pub ack: bool,
 }
 
+/// How it is reached. Times are the shard's, ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// By a connection, which was last to be told then that the relay is there.
+    Here { kept_alive_at: u32 },
+    /// Not at all, since then.
+    Away { since: u32 },
+}
+
+/// Whether it was too far behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resets {
+    Never,
+    /// It was told so and welcomed anew.
+    Once,
+    /// And again so soon that nothing is replayed to it.
+    TooOften,
+}
+
 /// Somebody who is in a room.
 #[derive(Debug)]
 pub struct Player {
@@ -26,34 +47,29 @@ pub struct Player {
     pub id: u32,
     /// Its place in its shard.
     pub player: u32,
-    /// Since when it is away, ms; None: it has a connection.
-    pub away_since: Option<u32>,
-    /// What it calls itself.
-    pub name: Box<str>,
+    presence: Presence,
+    called: Called,
     /// What it says about itself.
     pub properties: Properties,
     /// How many packets it may still send.
     pub budget: Budget,
     /// What it is to be told.
     pub owed: Owed,
-    /// When it was last to be told that the relay is there, ms.
-    pub kept_alive_at: u32,
     token: Token,
     /// It was given everything of the log before this position.
     pub(super) position: u64,
     /// And was told that it has got up to this entry.
     pub(super) told: u64,
-    /// It gets no droppable event before this position.
-    pub(super) lossy_until: u64,
-    /// Packets of its that were applied, and how many of them it knows about.
+    /// From there on it gets no droppable event among so many entries.
+    pub(super) lossy: u32,
+    /// Packets of its that were applied, and how many of them it does not know about, as far as that fits.
     applied: u64,
-    acked: u64,
+    unacked: u8,
     /// Since when it does not know about one, ms.
     unacked_since: u32,
     /// When it was last told that it was too far behind, ms.
-    reset_at: Option<u32>,
-    /// It did not keep up twice: nothing is replayed to it.
-    pub(super) forgotten: bool,
+    reset_at: u32,
+    resets: Resets,
     /// Its connection has not taken all of a write that had events.
     pub begun: bool,
     /// It speaks no roomcast.v1: it gets events for everybody as messages, and can't come back.
@@ -61,28 +77,61 @@ pub struct Player {
 }
 
 impl Player {
-    pub(super) fn new(id: u32, player: u32, name: &str, token: Token) -> Self {
+    pub(super) fn new(id: u32, player: u32, name: Name<'_>, token: Token) -> Self {
         Self {
             id,
             player,
-            away_since: None,
-            name: name.into(),
+            presence: Presence::Here { kept_alive_at: 0 },
+            called: Called::new(name),
             properties: Properties::default(),
             budget: Budget::default(),
             owed: Owed::default(),
-            kept_alive_at: 0,
             token,
             position: 0,
             told: 0,
-            lossy_until: 0,
+            lossy: 0,
             applied: 0,
-            acked: 0,
+            unacked: 0,
             unacked_since: 0,
-            reset_at: None,
-            forgotten: false,
+            reset_at: 0,
+            resets: Resets::Never,
             begun: false,
             raw: false,
         }
+    }
+
+    /// What it calls itself; a raw player has no name.
+    pub(super) fn name(&self) -> Name<'_> {
+        self.called.name()
+    }
+
+    /// Since when it is away, ms; None: it has a connection.
+    pub(super) fn away_since(&self) -> Option<u32> {
+        match self.presence {
+            Presence::Away { since } => Some(since),
+            Presence::Here { .. } => None,
+        }
+    }
+
+    /// It has a connection. True if it was away.
+    pub(super) fn comes(&mut self, now: u32) -> bool {
+        let here = Presence::Here { kept_alive_at: now };
+        matches!(
+            std::mem::replace(&mut self.presence, here),
+            Presence::Away { .. }
+        )
+    }
+
+    /// It has none any more.
+    pub(super) fn goes(&mut self, now: u32) {
+        self.presence = Presence::Away { since: now };
+    }
+
+    /// It was given what of the log is before this position.
+    pub(super) fn got_to(&mut self, position: u64) {
+        let further = position.saturating_sub(self.position);
+        self.lossy = u64::from(self.lossy).saturating_sub(further) as u32;
+        self.position = position;
     }
 
     /// Whether this is its token; takes the same time whatever the two have in common.
@@ -104,34 +153,64 @@ impl Player {
     pub(super) fn count(&mut self, now: u32) -> u64 {
         let number = self.applied;
         self.applied += 1;
-        if self.applied - self.acked == 1 {
+        self.unacked = self.unacked.saturating_add(1);
+        if self.unacked == 1 {
             self.unacked_since = now;
         }
-        self.owed.ack |= self.applied - self.acked >= ACK_PACKETS;
+        self.owed.ack |= self.unacked >= ACK_PACKETS;
         number
     }
 
     /// It is told the count.
     pub(super) fn acknowledge(&mut self) -> u64 {
-        self.acked = self.applied;
+        self.unacked = 0;
         self.owed.ack = false;
         self.applied
     }
 
     /// When it is to be told the count, ms; None if it knows it.
     pub fn ack_at(&self) -> Option<u32> {
-        (self.applied > self.acked).then(|| self.unacked_since.wrapping_add(ACK_AFTER_MS))
+        (self.unacked > 0).then(|| self.unacked_since.wrapping_add(ACK_AFTER_MS))
     }
 
-    /// When it is to be told that the relay is there, ms.
-    pub fn keep_alive_at(&self) -> u32 {
-        self.kept_alive_at.wrapping_add(KEEP_ALIVE_MS)
+    /// When its connection is to be told that the relay is there, ms; None if it has none.
+    pub fn keep_alive_at(&self) -> Option<u32> {
+        match self.presence {
+            Presence::Here { kept_alive_at } => Some(kept_alive_at.wrapping_add(KEEP_ALIVE_MS)),
+            Presence::Away { .. } => None,
+        }
+    }
+
+    /// It is to be told by now, if that is due.
+    pub fn keep_alive(&mut self, now: u32) {
+        let is_due = |at: u32| now.wrapping_sub(at) as i32 >= 0;
+        let Some(at) = self.keep_alive_at().filter(|at| is_due(*at)) else {
+            return;
+        };
+        // Late by a tick of the timer, but not by ever more of them.
+        let kept_alive_at = match is_due(at.wrapping_add(KEEP_ALIVE_MS)) {
+            true => now,
+            false => at,
+        };
+        self.presence = Presence::Here { kept_alive_at };
+        self.owed.keep_alive = true;
     }
 
     /// It is too far behind. False if it was so a moment ago.
     pub(super) fn may_be_reset(&mut self, now: u32, apart_ms: u32) -> bool {
-        let before = self.reset_at.replace(now);
-        before.is_none_or(|at| now.wrapping_sub(at) > apart_ms)
+        let may = self.resets == Resets::Never || now.wrapping_sub(self.reset_at) > apart_ms;
+        self.reset_at = now;
+        self.resets = if may { Resets::Once } else { Resets::TooOften };
+        may
+    }
+
+    /// It begins anew. True if it had been too far behind too often.
+    pub(super) fn forgive(&mut self) -> bool {
+        let too_often = self.resets == Resets::TooOften;
+        if too_often {
+            self.resets = Resets::Once;
+        }
+        too_often
     }
 
     /// Appends what it alone is told to a bundle.
@@ -155,12 +234,12 @@ mod tests {
     use super::*;
 
     fn player() -> Player {
-        Player::new(1, 0, "Ada", Token([7; 16]))
+        Player::new(1, 0, Name::new("Ada").unwrap(), Token([7; 16]))
     }
 
     #[test]
     fn a_player_is_small() {
-        assert!(size_of::<Player>() <= 136, "{} bytes", size_of::<Player>());
+        assert!(size_of::<Player>() <= 112, "{} bytes", size_of::<Player>());
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Room {
             };
             turn.last = id;
             let player = &self.players[seat as usize];
-            if player.away_since.is_none() {
+            if player.away_since().is_none() {
                 let player = player.player;
                 return Some(Served { player, seat });
             }
@@ -188,9 +188,10 @@ impl Room {
 
     /// A player can't be given anything now: droppable events are not for it.
     pub fn falls_behind(&mut self, seat: Seat, rules: &Rules) -> Behind {
-        self.players[seat as usize].lossy_until = self.log.position();
+        let player = &mut self.players[seat as usize];
+        player.lossy = self.log.distance(player.position);
         let position = self.log.skip(self.reader(seat));
-        self.players[seat as usize].position = position;
+        self.players[seat as usize].got_to(position);
         if let Some(states) = &mut self.states {
             states.falls_behind(seat);
         }

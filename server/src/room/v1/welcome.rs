@@ -1,8 +1,8 @@
 //! The welcome: what holds in a room, as of one entry, in as many bundles as it takes.
 
 use roomcast_protocol::v1::{
-    self, BUNDLE_BYTES_MAX, Changed, List, Name, Owner, PROPERTIES_MAX, PairValue, Pairs, PlayerId,
-    down, limit, setting,
+    self, BUNDLE_BYTES_MAX, Changed, List, Owner, PROPERTIES_MAX, PairValue, Pairs, PlayerId, down,
+    limit, setting,
 };
 
 use super::properties::Properties;
@@ -51,7 +51,7 @@ impl Room {
         write: &mut dyn FnMut(&[u8]),
     ) {
         let player = &mut self.players[seat as usize];
-        player.position = self.log.position();
+        player.got_to(self.log.position());
         player.told = self.log.seq();
         player.owed = Default::default();
         player.begun = true;
@@ -84,12 +84,8 @@ impl Room {
         bundles.add(down::Packet::Settings(self.settings.pairs(&mut settings)));
         for &(id, seat) in &self.order {
             let player = &self.players[seat as usize];
-            let name = match player.raw {
-                true => Ok(Name::NONE),
-                false => Name::new(&player.name),
-            };
-            if let (Some(id), Ok(name)) = (PlayerId::new(id), name) {
-                let away = player.away_since.is_some();
+            if let Some(id) = PlayerId::new(id) {
+                let (name, away) = (player.name(), player.away_since().is_some());
                 bundles.add(down::Packet::Player { id, name, away });
             }
         }

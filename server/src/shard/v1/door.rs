@@ -106,7 +106,6 @@ impl Shard {
         };
         let room = &mut self.v1.rooms[id];
         room.at_door -= 1;
-        room[seat].kept_alive_at = now;
         if let Some((reset, created)) = welcome {
             self.welcome_v1(slot, id, seat, reset, created);
         }

@@ -20,7 +20,7 @@ impl Shard {
         let left = |at: u32| (at.wrapping_sub(now) as i32).max(0) as u32;
         let mut wait = match player.raw {
             true => ping,
-            false => left(player.keep_alive_at()),
+            false => player.keep_alive_at().map_or(ping, left),
         };
         if let Some(at) = player.ack_at() {
             wait = wait.min(left(at));
@@ -40,13 +40,8 @@ impl Shard {
         let player = &mut self.v1.rooms[id][seat];
         let due = |at: u32| now.wrapping_sub(at) as i32 >= 0;
         let raw = player.raw;
-        if !raw && due(player.keep_alive_at()) {
-            // Late by a tick of the timer, but not by ever more of them.
-            player.kept_alive_at = player.keep_alive_at();
-            if due(player.keep_alive_at()) {
-                player.kept_alive_at = now;
-            }
-            player.owed.keep_alive = true;
+        if !raw {
+            player.keep_alive(now);
         }
         player.owed.ack |= player.ack_at().is_some_and(due);
         let broke = player.budget.wait(now, self.v1.rules.rate) > 0;
