@@ -563,8 +563,9 @@ impl Server {
 impl ScenarioReport {
     /// What makes two runs incomparable, each as `name: this and that`; empty when they put the
     /// same load on a server. Where the server is, how the generator is spread and the seed may
-    /// differ, not how it waits: who wakes it pays for that. `clients_too` is false for reports that are about to be joined, whose timelines
-    /// must have one resolution.
+    /// differ, not how it waits: who wakes it pays for that. The dialect may, because what it costs is a comparison.
+    /// `clients_too` is false for reports that are about to be joined, which must have one dialect, and timelines of one
+    /// resolution.
     #[must_use]
     pub fn differences(&self, other: &Self, clients_too: bool) -> Vec<String> {
         let mut found = Vec::new();
@@ -573,7 +574,6 @@ impl ScenarioReport {
                 found.push(format!("{name} {a} and {b}"));
             }
         };
-        compare("profile", self.profile.clone(), other.profile.clone());
         if clients_too {
             compare(
                 "clients",
@@ -602,6 +602,7 @@ impl ScenarioReport {
             );
         }
         if !clients_too {
+            compare("dialect", self.profile.clone(), other.profile.clone());
             let shown = |scenario: &Self| format!("{} s", scenario.interval_s);
             compare("interval", shown(self), shown(other));
         }
