@@ -87,7 +87,9 @@ fn the_status_of_every_refusal() {
             | Refusal::TicketEarly
             | Refusal::TicketClaims
             | Refusal::TicketRooms
-            | Refusal::TicketRole => 401,
+            | Refusal::TicketRole
+            | Refusal::TicketStay
+            | Refusal::TicketRevoked => 401,
             Refusal::OriginNotAllowed => 403,
             Refusal::NotFound | Refusal::BadRoomName => 404,
             Refusal::MethodNotAllowed | Refusal::UpgradeNeedsGet => 405,

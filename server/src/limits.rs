@@ -4,6 +4,8 @@
 //! operator may change stands in [`Limits`] and is filled in by `edge::config`; the rest are constants, because
 //! changing them needs a measurement, not an opinion.
 
+use std::num::NonZeroU32;
+
 use roomcast_protocol::upgrade::MAX_HEAD;
 
 /// Bytes: one receive buffer per reactor. A connection is read at most once per iteration, so this is also what one
@@ -202,6 +204,21 @@ pub const TICKET_SHARES: usize = 16;
 /// hundred.
 pub const TICKET_REMEMBERED_BYTES: usize = 1024;
 
+/// Seconds that somebody may stay beyond what its ticket says (budget): its client gets a new one meanwhile, and goes on.
+pub const TICKET_STAY_GRACE_S: u64 = 10;
+
+/// Milliseconds that a ticket may let somebody stay (limit); who was to stay for longer comes again. 20 days: times of
+/// connections are compared by distance, which is below 2^31 ms.
+pub const TICKET_STAY_MAX_MS: u32 = 20 * 24 * 60 * 60 * 1_000;
+
+/// Bytes of the list of tickets that were taken back (limit): some hundred thousand, each of which is out of it again when
+/// it has expired.
+pub const TICKET_REVOKED_FILE: u64 = 8 * 1024 * 1024;
+
+/// Seconds' worth of its quota that a connection may send at once (budget), and as much again is lent: what one read may
+/// bring, by who then waits.
+pub const QUOTA_SECONDS: u64 = 2;
+
 /// Milliseconds that accepting pauses when the process is out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
@@ -380,6 +397,27 @@ const _: () = {
     assert!(PROPERTY_BYTES <= ROOM_PROPERTY_BYTES);
 };
 
+/// What a connection may send in a second: as much as it likes, if nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Messages.
+    pub messages: Option<NonZeroU32>,
+    /// Bytes of messages.
+    pub bytes: Option<NonZeroU32>,
+}
+
+impl Quota {
+    /// Not more than either lets it.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let least = |one: Option<NonZeroU32>, two| one.into_iter().chain(two).min();
+        Self {
+            messages: least(self.messages, other.messages),
+            bytes: least(self.bytes, other.bytes),
+        }
+    }
+}
+
 /// What an operator may set. Times in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -431,6 +469,9 @@ pub struct Limits {
     pub logs_bytes_max: usize,
     /// Whether a roomcast.v1 player may ask for a bad network for itself.
     pub impairment: bool,
+    /// What a connection may send in a second, sustained, and twice as much at once; who goes on beyond that is read no
+    /// further for a while, then closed with 1008. Nothing is counted where nothing is said.
+    pub quota: Quota,
 }
 
 impl Default for Limits {
@@ -458,6 +499,7 @@ impl Default for Limits {
             log_bytes_max: 1024 * 1024,
             logs_bytes_max: 512 * 1024 * 1024,
             impairment: false,
+            quota: Quota::default(),
         }
     }
 }

@@ -96,6 +96,10 @@ pub enum Refusal {
     TicketRooms,
     /// The server's: the ticket's `role` is none that the server knows.
     TicketRole,
+    /// The server's: the ticket's `stay` is past.
+    TicketStay,
+    /// The server's: the operator has taken back the ticket, or all of its `sub`.
+    TicketRevoked,
     /// The server's: the head was not complete in time.
     HeadTimeout,
     /// The server's: every connection it may have is taken.
@@ -150,6 +154,8 @@ impl Refusal {
         Self::TicketClaims,
         Self::TicketRooms,
         Self::TicketRole,
+        Self::TicketStay,
+        Self::TicketRevoked,
         Self::HeadTimeout,
         Self::ServerFull,
         Self::Draining,
@@ -195,7 +201,9 @@ impl Refusal {
             | Self::TicketEarly
             | Self::TicketClaims
             | Self::TicketRooms
-            | Self::TicketRole => Status::Unauthorized401,
+            | Self::TicketRole
+            | Self::TicketStay
+            | Self::TicketRevoked => Status::Unauthorized401,
             Self::HeadTimeout => Status::RequestTimeout408,
             Self::ServerFull | Self::Draining | Self::Stalled => Status::Unavailable503,
         }
@@ -280,7 +288,9 @@ impl Refusal {
             | Self::TicketEarly
             | Self::TicketClaims
             | Self::TicketRooms
-            | Self::TicketRole => self.of_ticket(),
+            | Self::TicketRole
+            | Self::TicketStay
+            | Self::TicketRevoked => self.of_ticket(),
             Self::HeadTimeout => {
                 "The request head did not arrive in time: send it at once, or check the network."
             }
@@ -311,7 +321,13 @@ impl Refusal {
                 "The ticket is not for this room (rooms): get one for it from the game's own server."
             }
             Self::TicketRole => {
-                "The ticket's role is not known here (role): have the game's own server say player."
+                "The ticket's role is not known here (role): have the game's own server say player or spectator."
+            }
+            Self::TicketStay => {
+                "The time of the ticket's stay is over (stay): get a new one from the game's own server."
+            }
+            Self::TicketRevoked => {
+                "The ticket has been taken back (sub or jti): ask the game's operator."
             }
             _ => "The ticket is not valid: get a new one from the game's own server.",
         }

@@ -1,12 +1,12 @@
 //! Flags and environment: every limit under one name.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::{env, thread};
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::access::{AccessFlags, WantedTicket};
 use super::tls::{TlsFlags, Wanted};
 use super::units::{Bytes, Millis, parse_address};
 use super::{environment, memory};
@@ -47,7 +47,7 @@ Exit codes: 0 drained, 1 could not start or go on, 2 unusable flags or environme
 ended by a second SIGINT or SIGTERM.
 
 Close codes: 1002 protocol error, 1007 text is not UTF-8, \
-1008 over 64 empty fragments in a message, 1009 message over --max-message, 1012 restart, \
+1008 over 64 empty fragments in a message, or what a ticket or --messages-per-second does not allow, 1009 message over --max-message, 1012 restart, \
 4000 room full, 4002 slow consumer, 4005 idle; of roomcast.v1 also 1008 too many packets, 1013 too many rooms, 4004 \
 replaced by a resumed connection, 4006 malformed packet, 4008 no such room, 4009 room exists, 4011 the other dialect.
 
@@ -106,20 +106,7 @@ pub enum Command {
         print_ca: bool,
     },
     /// Make a ticket and print it: for tries and small games; others make theirs where players log in
-    Ticket {
-        /// File with the secret that is also given to --ticket-key
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// For whom
-        #[arg(long, value_name = "NAME")]
-        sub: String,
-        /// For which room, several times for several; `match-*` is all whose name begins so, `*` all
-        #[arg(long, value_name = "ROOM", required = true)]
-        room: Vec<String>,
-        /// For how long somebody may join with it
-        #[arg(long, value_name = "TIME", default_value = "5m")]
-        valid: Millis,
-    },
+    Ticket(WantedTicket),
 }
 
 /// The command line of `roomcast`.
@@ -140,16 +127,9 @@ pub struct Config {
     #[command(flatten)]
     tls: TlsFlags,
 
-    /// Let nobody in without a ticket (a JWT) that this key signed. FILE: a secret of 32 bytes or more (HS256), a public key
-    /// as PEM (ES256, EdDSA), or a JWKS. Several times for several, any of which may have signed; read again on SIGHUP; in
-    /// the environment, separated by `:` [default: none, everybody is let in]
-    #[arg(
-        long,
-        env = "ROOMCAST_TICKET_KEY",
-        value_name = "FILE",
-        help_heading = "Access"
-    )]
-    pub ticket_key: Vec<PathBuf>,
+    /// Who may come in.
+    #[command(flatten)]
+    pub access: AccessFlags,
 
     /// Threads that own sockets, each with its share of the rooms [default: one for each core]
     #[arg(long, env = "ROOMCAST_REACTORS", value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
@@ -391,7 +371,7 @@ impl Config {
         }?;
         let mut config = Self::from_arg_matches(&matches)?;
         config.tls.split_lists(&matches);
-        environment::split_paths(&matches, "ticket_key", &mut config.ticket_key);
+        config.access.split_lists(&matches);
         Ok(config)
     }
 
@@ -497,49 +477,55 @@ impl Config {
             log_bytes_max: self.log_max.get(),
             logs_bytes_max: self.logs_max.get(),
             impairment: self.allow_impairment,
+            quota: self.access.quota(),
         };
-        let at_least_1ms = [
-            ("--handshake-timeout", limits.handshake_ms),
-            ("--idle-timeout", limits.idle_ms),
-            ("--ping-interval", limits.ping_ms),
-            ("--close-timeout", limits.close_ms),
-            ("--congested-timeout", limits.congested_ms_max),
-        ];
-        if let Some((flag, _)) = at_least_1ms.iter().find(|(_, millis)| *millis == 0) {
-            return Err(format!(
-                "{flag} 0 would end every connection at once: give a time like 10s"
-            ));
-        }
-        let at_least_1 = [
-            ("--max-message", limits.max_message),
-            ("--max-connections", limits.max_connections),
-            ("--max-room-members", limits.max_room_members),
-            ("--tls-handshakes", limits.tls_handshakes),
-            ("--max-rooms", limits.max_rooms),
-        ];
-        if let Some((flag, _)) = at_least_1.iter().find(|(_, number)| *number == 0) {
-            return Err(format!("{flag} 0 would let nobody play: give at least 1"));
-        }
-        if limits.ping_ms >= limits.idle_ms {
-            return Err(format!(
-                "--ping-interval ({} ms) must be shorter than --idle-timeout ({} ms), else silent players are never asked",
-                limits.ping_ms, limits.idle_ms
-            ));
-        }
-        if limits.flush_interval_ms > 1_000 {
-            return Err(
-                "--flush-interval above 1s is no game any more: give a few milliseconds, or 0"
-                    .into(),
-            );
-        }
-        if limits.outbox_bytes_max < limits.max_message {
-            return Err(format!(
-                "--outbox-max ({} bytes) must hold at least one message of --max-message ({} bytes)",
-                limits.outbox_bytes_max, limits.max_message
-            ));
-        }
+        agreeing(&limits)?;
         Ok(limits)
     }
+}
+
+/// Whether they agree with each other and let somebody play.
+fn agreeing(limits: &Limits) -> Result<(), String> {
+    let at_least_1ms = [
+        ("--handshake-timeout", limits.handshake_ms),
+        ("--idle-timeout", limits.idle_ms),
+        ("--ping-interval", limits.ping_ms),
+        ("--close-timeout", limits.close_ms),
+        ("--congested-timeout", limits.congested_ms_max),
+    ];
+    if let Some((flag, _)) = at_least_1ms.iter().find(|(_, millis)| *millis == 0) {
+        return Err(format!(
+            "{flag} 0 would end every connection at once: give a time like 10s"
+        ));
+    }
+    let at_least_1 = [
+        ("--max-message", limits.max_message),
+        ("--max-connections", limits.max_connections),
+        ("--max-room-members", limits.max_room_members),
+        ("--tls-handshakes", limits.tls_handshakes),
+        ("--max-rooms", limits.max_rooms),
+    ];
+    if let Some((flag, _)) = at_least_1.iter().find(|(_, number)| *number == 0) {
+        return Err(format!("{flag} 0 would let nobody play: give at least 1"));
+    }
+    if limits.ping_ms >= limits.idle_ms {
+        return Err(format!(
+            "--ping-interval ({} ms) must be shorter than --idle-timeout ({} ms), else silent players are never asked",
+            limits.ping_ms, limits.idle_ms
+        ));
+    }
+    if limits.flush_interval_ms > 1_000 {
+        return Err(
+            "--flush-interval above 1s is no game any more: give a few milliseconds, or 0".into(),
+        );
+    }
+    if limits.outbox_bytes_max < limits.max_message {
+        return Err(format!(
+            "--outbox-max ({} bytes) must hold at least one message of --max-message ({} bytes)",
+            limits.outbox_bytes_max, limits.max_message
+        ));
+    }
+    Ok(())
 }
 
 /// Whether this address is among the others too. Port 0 is another free port each time.

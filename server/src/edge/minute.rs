@@ -47,6 +47,7 @@ impl Minute {
             slow_consumers = span.slow_consumers,
             lingering = now.lingering,
             cut_off = span.cut_off,
+            delayed = span.delayed,
             dropped_log_lines = dropped - self.dropped,
             "the last minute",
         );
@@ -76,6 +77,7 @@ struct Span {
     sent: u64,
     slow_consumers: u64,
     cut_off: u64,
+    delayed: u64,
 }
 
 impl Span {
@@ -90,6 +92,7 @@ impl Span {
             sent: rate(before.sent, now.sent).round() as u64,
             slow_consumers: slow(now) - slow(before),
             cut_off: now.cut_off - before.cut_off,
+            delayed: now.delayed - before.delayed,
         }
     }
 }
@@ -116,6 +119,7 @@ mod tests {
         now.received += 600;
         now.sent += 60_000;
         now.cut_off += 2;
+        now.delayed += 7;
         for _ in 0..3 {
             now.ends.note(CloseReason::SlowConsumer);
         }
@@ -127,6 +131,7 @@ mod tests {
             sent: 1_000,
             slow_consumers: 3,
             cut_off: 2,
+            delayed: 7,
         };
         assert_eq!(span, expected);
     }

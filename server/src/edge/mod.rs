@@ -3,6 +3,7 @@
 //! Owns: everything that is said to a person. Must not know: connections. Invariant: whatever is wrong at start-up is one
 //! clear line on standard error that says what to do, and an exit code other than 0.
 
+mod access;
 mod config;
 mod descriptors;
 mod environment;
@@ -115,20 +116,7 @@ fn run_logged() -> ExitCode {
         Some(Command::DevCert { print_ca }) => {
             tls::dev_cert(*print_ca).map_err(|error| Failure::NoTls(error.into()))
         }
-        Some(Command::Ticket {
-            key,
-            sub,
-            room,
-            valid,
-        }) => {
-            let order = tickets::Order {
-                key: key.clone(),
-                sub: sub.clone(),
-                rooms: room.clone(),
-                seconds: u64::from(valid.as_millis()) / 1_000,
-            };
-            print_ticket(order)
-        }
+        Some(Command::Ticket(wanted)) => print_ticket(wanted.order()),
         None => serve(&config),
     };
     match end {
@@ -153,8 +141,7 @@ fn print_ticket(order: tickets::Order) -> Result<(), Failure> {
 
 /// The keys of tickets, if there are any to be asked for.
 fn ticket_keys(config: &Config) -> Result<Option<Arc<Keys>>, Failure> {
-    let files = &config.ticket_key;
-    let keys = (!files.is_empty()).then(|| Keys::load(files.clone()));
+    let keys = config.access.tickets().map(Keys::load);
     Ok(keys.transpose()?.map(Arc::new))
 }
 
@@ -215,7 +202,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
     signals::watch(Arc::clone(&common), addresses, config.drain, reload)
         .map_err(Failure::Signals)?;
-    if config.ticket_key.is_empty() {
+    if config.access.tickets().is_none() {
         tracing::info!("no --ticket-key: whoever reaches this server may join every room");
     }
     for door in &doors {
@@ -381,6 +368,7 @@ fn farewell(published: &[Published]) {
         messages = total.messages,
         writes = total.writes,
         cut_off = total.cut_off,
+        delayed = total.delayed,
         dropped_log_lines = logs::dropped(),
         ends = ends.join(" "),
         "stopped",

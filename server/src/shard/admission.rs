@@ -5,6 +5,7 @@
 use roomcast_protocol::upgrade::{self, AcceptKey, RoomName, Upgrade};
 use roomcast_protocol::v1::SUBPROTOCOL;
 
+use super::tickets::Pass;
 use crate::delivery::Dialect;
 
 /// The subprotocol of messages as they are. Nobody needs to ask for it but pages that offer something else beside it, a
@@ -29,6 +30,8 @@ pub(super) struct Admission {
     /// Whether messages as they are were asked for by name.
     by_name: bool,
     accept: AcceptKey,
+    /// What its ticket lets it do.
+    pub(super) pass: Pass,
     /// The player who comes back, as it was told when it joined.
     #[cfg(feature = "test-dialect")]
     pub(super) returns: Option<super::player::PlayerId>,
@@ -40,6 +43,7 @@ impl Admission {
             room,
             by_name: upgrade.protocols().any(|name| name == RAW),
             accept: upgrade.accept,
+            pass: Pass::default(),
             speaks: match room {
                 Some(_) if upgrade.protocols().any(|name| name == SUBPROTOCOL) => Speaks::V1,
                 #[cfg(not(feature = "test-dialect"))]

@@ -58,7 +58,7 @@ pub(super) struct Connection {
     pub(super) outbox: Outbox,
     /// When bytes last came.
     pub(super) heard_at: u32,
-    /// End of the handshake or of the stay while draining, or the next look at what a closing connection holds.
+    /// End of the handshake or of a stay that has an end, or the next look at what a closing connection holds.
     pub(super) deadline: u32,
     /// Leaky bucket of received bytes, see [`Connection::flood_level`].
     flood: u32,
@@ -68,8 +68,12 @@ pub(super) struct Connection {
     /// Waits in the shard's list of connections to be written.
     pub(super) listed: bool,
     pub(super) reading: Reading,
-    /// `deadline` is the end of its stay.
+    /// `deadline` is the end of its stay, because the process drains.
     pub(super) draining: bool,
+    /// `deadline` is the end of its stay, because its ticket says so.
+    pub(super) stays: bool,
+    /// It has bounds of its own, see `guard`.
+    pub(super) guarded: bool,
     /// The peer has ended its side of TCP.
     pub(super) end_of_input: bool,
 }
@@ -96,6 +100,8 @@ impl Connection {
             listed: false,
             reading: Reading::Free,
             draining: false,
+            stays: false,
+            guarded: false,
             end_of_input: false,
         }
     }

@@ -29,6 +29,8 @@ pub struct Counters {
     pub lingering: u64,
     /// Connections that were reset at their end because their peers took too little of what was left.
     pub cut_off: u64,
+    /// Times that a connection was read no further because it had sent more than it may in a second.
+    pub delayed: u64,
     /// Ends of connections, by their reasons.
     pub ends: Ends,
 }
@@ -48,6 +50,7 @@ impl Counters {
         self.pinned += other.pinned;
         self.lingering += other.lingering;
         self.cut_off += other.cut_off;
+        self.delayed += other.delayed;
         self.ends.add(&other.ends);
     }
 }

@@ -88,8 +88,11 @@ impl Shard {
                 if connection.reading != Reading::Paused {
                     wait = wait.min(left(now, connection.heard_at, self.silence(place)));
                 }
-                if connection.draining {
+                if connection.draining || connection.stays {
                     wait = wait.min(until_deadline);
+                }
+                if let Some(quota) = self.quota_wait(connection, slot) {
+                    wait = wait.min(quota);
                 }
                 wait
             }
@@ -117,7 +120,12 @@ impl Shard {
                 if connection.draining && overdue {
                     return self.close(slot, CloseReason::Drain);
                 }
+                if connection.stays && overdue {
+                    return self.close(slot, CloseReason::StayOver);
+                }
                 let place = self.players[player as usize].place;
+                self.look_at_quota(slot);
+                let connection = &self.connections[slot as usize];
                 if overdue && matches!(place, Place::Door { .. }) {
                     return self.close(slot, CloseReason::NoJoin);
                 }

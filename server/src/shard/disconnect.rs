@@ -105,6 +105,12 @@ reasons! {
     OtherDialect => "other_dialect", Peer, (CloseCode::OTHER_DIALECT, "the room speaks the other dialect");
     /// There are as many rooms as there may be.
     TooManyRooms => "too_many_rooms", Operator, (CloseCode::OVERLOADED, "no more rooms");
+    /// The time that its ticket gave it is over.
+    StayOver => "stay_over", Nobody, (CloseCode::POLICY, "the stay of your ticket is over");
+    /// Somebody spoke whose ticket only lets it receive.
+    SpectatorSpoke => "spectator_spoke", Peer, (CloseCode::POLICY, "spectators only receive");
+    /// More messages or bytes than it may send in a second, and it went on.
+    OverQuota => "over_quota", Peer, (CloseCode::POLICY, "more than you may send in a second");
     /// The process is restarting.
     Drain => "drain", Operator, (CloseCode::RESTART, "the server restarts; reconnect");
 }
@@ -249,8 +255,14 @@ const LABELS: [&str; COUNT] = {
 };
 
 /// How many connections ended for each reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends([u64; COUNT]);
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self([0; COUNT])
+    }
+}
 
 impl Ends {
     /// Counts one.

@@ -195,7 +195,13 @@ impl Shard {
         let room = room.and_then(upgrade::room_name);
         let ticket = tickets::carried(request).ok_or(Refusal::NoTicket);
         match ticket.and_then(|ticket| judge.judge(ticket, room.as_deref())) {
-            Ok(()) => route,
+            Ok(pass) => match route {
+                Route::Seat(mut admission) => {
+                    admission.pass = pass;
+                    Route::Seat(admission)
+                }
+                other => other,
+            },
             Err(refusal) => Route::Refuse(refusal),
         }
     }
@@ -290,6 +296,7 @@ impl Shard {
         connection
             .outbox
             .push_own(|out| admission.write_accept(out));
+        self.guard(slot, admission.pass);
         #[cfg(feature = "test-dialect")]
         self.welcome(slot, player);
         self.rearm(slot);

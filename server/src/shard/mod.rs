@@ -20,6 +20,7 @@ mod disconnect;
 mod ebb;
 mod farewells;
 mod flush;
+mod guard;
 mod handshake;
 mod identity;
 mod lifecycle;
@@ -51,6 +52,7 @@ use self::ebb::Lingering;
 use self::farewells::Farewells;
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
+use self::guard::Guards;
 pub use self::handshake::Handover;
 use self::identity::Identity;
 pub use self::identity::{Addresses, Naming, RoomNames};
@@ -59,7 +61,7 @@ use self::notices::Notices;
 use self::player::Player;
 use self::pressure::Strains;
 use self::pulse::Pulse;
-pub use self::tickets::Tickets;
+pub use self::tickets::{Pass, Tickets};
 use self::unread::Unread;
 use self::v1::{Secrets, V1};
 use crate::delivery::BatchPool;
@@ -277,6 +279,7 @@ pub struct Shard {
     v1: V1,
     strains: Strains,
     unread: Unread,
+    guards: Guards,
     pool: BatchPool,
     /// Which connection has to be looked at, and when.
     timers: Wheel,
@@ -329,6 +332,7 @@ impl Shard {
             v1: V1::new(limits, common.reactors, now, secrets),
             strains: Strains::default(),
             unread: Unread::default(),
+            guards: Guards::default(),
             pool: BatchPool::default(),
             timers: Wheel::with_capacity(now, FIRST_SLOTS),
             player_timers: Wheel::new(now),
@@ -472,6 +476,7 @@ impl Shard {
             common,
             farewells,
             unread,
+            guards,
             now,
             v1,
             ..
@@ -487,6 +492,7 @@ impl Shard {
             }
             timers.disarm(slot);
             unread.forget(slot);
+            guards.forget(slot);
             v1.impairments.remove(slot);
             farewells.say(slot, &connections.remove(slot as usize), common, *now);
             common.connections.fetch_sub(1, Ordering::Relaxed);

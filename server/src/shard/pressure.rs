@@ -190,8 +190,14 @@ impl Shard {
                 most = most.min(self.may_press(slot, room, gathered));
             }
         }
-        if most == 0 || self.v1.is_broke(place, self.now32()) {
+        let over_quota = self.is_over_quota(slot);
+        if most == 0 || over_quota || self.v1.is_broke(place, self.now32()) {
+            self.counters.delayed += u64::from(over_quota);
             self.pause(slot, room);
+            if over_quota {
+                // Only its timer tells when it may go on.
+                self.rearm(slot);
+            }
             return 0;
         }
         self.connections[slot as usize].reading = Reading::Free;

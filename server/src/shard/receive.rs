@@ -4,6 +4,7 @@ use roomcast_protocol::frame::{Decoder, Item, MessageKind, Rules, Violation};
 
 use super::Shard;
 use super::connection::{Closing, Connection, Phase};
+use super::guard;
 use super::player::{Place, PlayerId};
 use super::v1::{BadPacket, Ending};
 use crate::delivery::{Audience, Class, Dialect, Outbox};
@@ -61,7 +62,9 @@ impl Shard {
     /// Frames of a connection that is open.
     pub(super) fn receive_frames(&mut self, slot: u32, player: PlayerId, bytes: &mut [u8]) {
         match self.players[player as usize].place {
-            Place::Room { room, seat } => self.receive_raw(slot, room, seat, bytes),
+            Place::Room { room, seat } if !self.connections[slot as usize].guarded => {
+                self.receive_raw(slot, room, seat, bytes);
+            }
             place => self.receive_otherwise(slot, place, bytes),
         }
     }
@@ -109,13 +112,24 @@ impl Shard {
             rules,
             counters,
             v1,
+            guards,
+            rooms,
+            pool,
+            dirty,
             ..
         } = self;
         let connection = &mut connections[slot as usize];
+        let mut guard = guards.of(slot).filter(|_| connection.guarded);
+        let is_raw = matches!(place, Place::V1 { room, seat } if v1.rooms[room][seat].raw);
         let unacked = v1.ack_at(place);
         let mut input = bytes;
         let ended = frames(connection, rules, &mut input, |outbox, kind, payload| {
             counters.messages += 1;
+            if let Some(guard) = &mut guard {
+                let speaks = guard::speaks(place, is_raw, payload);
+                let heard = guard.hear(speaks, payload.len(), now as u32);
+                heard.map_err(|reason| EndedV1::Told(reason.into()))?;
+            }
             match place {
                 Place::V1 { room, seat } => {
                     let heard = v1.hear(slot, (room, seat), kind, payload, now, outbox);
@@ -128,8 +142,17 @@ impl Shard {
                     });
                     Ok(())
                 }
-                // Has a loop of its own.
-                Place::Room { .. } => Ok(()),
+                // Has a loop of its own, unless it has bounds of its own.
+                Place::Room { room, seat } => {
+                    let encode = |dialect, author, out: &mut Vec<u8>| {
+                        transport::encode_message(dialect, out, author, kind, payload);
+                    };
+                    let (class, audience) = (Class::Event, Audience::All);
+                    if rooms[room].append(seat, class, audience, pool, encode) {
+                        dirty.push(room);
+                    }
+                    Ok(())
+                }
             }
         });
         if !connection.outbox.is_clear() {

@@ -7,20 +7,33 @@ use std::fmt::Debug;
 
 use roomcast_protocol::upgrade::{Refusal, Request, RequestKind};
 
+use crate::limits::Quota;
+
 /// What a ticket stands behind where it is offered as a subprotocol: browsers let a page set nothing else. Never selected,
 /// never echoed.
 const OFFERED: &str = "roomcast.ticket.";
 /// Its name in a query.
 const QUERIED: &str = "ticket";
 
+/// What a ticket lets its bearer do. Without tickets everybody may do all that the server lets players do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Milliseconds that it may stay, below 2^31; as long as it likes, if none are said.
+    pub stay_ms: Option<u32>,
+    /// It only receives.
+    pub spectates: bool,
+    /// What it may send in a second.
+    pub quota: Quota,
+}
+
 /// Who judges tickets.
 pub trait Tickets: Debug + Send + Sync {
-    /// Whether this ticket lets its bearer into this room, or merely in.
+    /// What this ticket lets its bearer do in this room, or merely here.
     ///
     /// # Errors
     ///
-    /// Why not.
-    fn judge(&self, ticket: &str, room: Option<&str>) -> Result<(), Refusal>;
+    /// Why it does not let it in.
+    fn judge(&self, ticket: &str, room: Option<&str>) -> Result<Pass, Refusal>;
 }
 
 /// The ticket that a request carries: in its query, as a bearer token, or among the subprotocols, in this order.

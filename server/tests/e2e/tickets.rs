@@ -18,11 +18,16 @@ fn secret(folder: &TempDir, text: &str) -> String {
 }
 
 fn ticket(key: &str, rooms: &[&str], valid: &str) -> String {
+    ticket_with(key, rooms, &["--valid", valid])
+}
+
+fn ticket_with(key: &str, rooms: &[&str], more: &[&str]) -> String {
     let mut command = roomcast();
-    command.args(["ticket", "--key", key, "--sub", "ada", "--valid", valid]);
+    command.args(["ticket", "--key", key, "--sub", "ada"]);
     for room in rooms {
         command.args(["--room", room]);
     }
+    command.args(more);
     let made = command.stdout(Stdio::piped()).output().expect("a ticket");
     assert!(made.status.success(), "{made:?}");
     String::from_utf8(made.stdout)
@@ -153,4 +158,46 @@ fn a_key_that_is_none_is_said_before_anybody_listens() {
         said.contains(&key) && said.contains("openssl rand"),
         "{said}"
     );
+}
+
+#[test]
+fn a_spectator_hears_and_is_closed_when_it_speaks() {
+    let folder = TempDir::new().expect("a folder");
+    let key = secret(&folder, SECRET);
+    let relay = Relay::start(&["--ticket-key", &key]);
+    let (player, spectator) = (
+        ticket(&key, &["a"], "5m"),
+        ticket_with(&key, &["a"], &["--spectator", "--stay", "1h"]),
+    );
+    let (mut player, _) = ask(&relay, &format!("/rooms/a?ticket={player}"), "");
+    let (mut spectator, response) = ask(&relay, &format!("/rooms/a?ticket={spectator}"), "");
+    assert_eq!(response.status, 101);
+    player.message(2, b"hello");
+    spectator.expect(2, b"hello");
+    spectator.message(2, b"me too");
+    assert_eq!(spectator.read_to_close_frame(), Some(1008));
+}
+
+#[test]
+fn tickets_are_taken_back_by_their_ids() {
+    let folder = TempDir::new().expect("a folder");
+    let key = secret(&folder, SECRET);
+    let list = folder.path().join("revoked");
+    fs::write(&list, "").expect("a file");
+    let list = list.to_str().expect("a path");
+    let relay = Relay::start(&["--ticket-key", &key, "--ticket-revoked", list]);
+    let lost = ticket_with(&key, &["a"], &["--id", "lost"]);
+    let kept = ticket_with(&key, &["a"], &["--id", "kept"]);
+    let (mut seated, _) = ask(&relay, &format!("/rooms/a?ticket={lost}"), "");
+    fs::write(list, "jti lost\n").expect("a file");
+    relay.signal(Signal::HUP);
+    relay.logged("ticket keys loaded", 2);
+    let (status, text) = told(&relay, &format!("/rooms/a?ticket={lost}"));
+    assert_eq!(status, 401);
+    assert!(text.contains("(sub or jti)"), "{text}");
+    let (mut other, response) = ask(&relay, &format!("/rooms/a?ticket={kept}"), "");
+    assert_eq!(response.status, 101);
+    // Who has joined stays.
+    seated.message(2, b"still here");
+    other.expect(2, b"still here");
 }

@@ -1,27 +1,45 @@
 //! Tickets: what a flood of them costs those who play.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use roomcast::limits::Limits;
-use roomcast::shard::{Common, Tickets};
+use roomcast::limits::{Limits, Quota};
+use roomcast::shard::{Common, Pass, Tickets};
+use roomcast_protocol::frame::Opcode;
 use roomcast_protocol::upgrade::Refusal;
 
 use crate::net::WireId;
-use crate::stage::{Stage, text};
+use crate::stage::{Stage, frame, text};
 
-/// Counts how many tickets it was shown. `good` is one.
+/// Counts how many tickets it was shown.
 #[derive(Debug, Default)]
 struct Judge(AtomicUsize);
 
 impl Tickets for Judge {
-    fn judge(&self, ticket: &str, _: Option<&str>) -> Result<(), Refusal> {
+    fn judge(&self, ticket: &str, _: Option<&str>) -> Result<Pass, Refusal> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        if ticket == "good" {
-            Ok(())
-        } else {
-            Err(Refusal::BadTicket)
-        }
+        let quota = |messages| Quota {
+            messages: NonZeroU32::new(messages),
+            bytes: NonZeroU32::new(1_000),
+        };
+        let pass = Pass::default();
+        Ok(match ticket {
+            "good" => pass,
+            "spectator" => Pass {
+                spectates: true,
+                ..pass
+            },
+            "guest" => Pass {
+                stay_ms: Some(60_000),
+                ..pass
+            },
+            "slow" => Pass {
+                quota: quota(10),
+                ..pass
+            },
+            _ => return Err(Refusal::BadTicket),
+        })
     }
 }
 
@@ -85,5 +103,82 @@ fn late_heads_are_judged_for_as_long_as_handshakes_go_on() {
     let judged = judge.0.load(Ordering::Relaxed) - before;
     assert!(judged <= 2 * 4, "{judged} signatures in one iteration");
     stage.settle();
+    stage.close();
+}
+
+#[test]
+fn a_spectator_receives_and_ends_when_it_speaks() {
+    let (mut stage, _) = judged(Limits::default());
+    let player = stage.join("/rooms/a?ticket=good");
+    let spectator = stage.join("/rooms/a?ticket=spectator");
+    stage.send(player, &text("hello"));
+    assert_eq!(stage.heard(spectator), "text hello");
+    stage.send(spectator, &frame(Opcode::Ping, b"x"));
+    assert_eq!(stage.heard(spectator), "pong x");
+    stage.send(spectator, &text("me too"));
+    assert_eq!(stage.heard(spectator), "close 1008");
+    assert_eq!(stage.heard(player), "", "nobody heard it");
+    assert_eq!(stage.ends(), "spectator_spoke");
+    stage.close();
+}
+
+#[test]
+fn a_stay_ends_when_its_ticket_says_so() {
+    let (mut stage, _) = judged(Limits::default());
+    let other = stage.join("/rooms/a?ticket=good");
+    let guest = stage.join("/rooms/a?ticket=guest");
+    for _ in 0..5 {
+        stage.pass(10_000);
+        for player in [other, guest] {
+            stage.send(player, &text("still here"));
+        }
+    }
+    stage.pass(9_000);
+    assert!(stage.is_seated(guest));
+    stage.pass(2_000);
+    assert!(stage.heard(guest).ends_with("close 1008"));
+    assert_eq!(stage.ends(), "stay_over");
+    assert!(stage.is_seated(other));
+    stage.close();
+}
+
+/// Ten a second: twenty at once, and as many are lent.
+#[test]
+fn who_sends_more_than_it_may_is_read_later_and_then_closed() {
+    let (mut stage, _) = judged(Limits::default());
+    let other = stage.join("/rooms/a?ticket=good");
+    let slow = stage.join("/rooms/a?ticket=slow");
+    let burst = |messages: usize| text("x").repeat(messages);
+    stage.send(slow, &burst(30));
+    assert_eq!(stage.heard(other), ["text x"; 30].join(", "));
+    // It owes ten, which is a second.
+    stage.send(slow, &text("later"));
+    stage.pass(900);
+    assert_eq!(stage.heard(other), "");
+    stage.pass(300);
+    assert_eq!(stage.heard(other), "text later");
+    assert!(stage.is_seated(slow));
+    let delayed = stage.reactors[0].shard().counters().delayed;
+    assert!(delayed >= 1, "it is counted");
+    stage.pass(10_000);
+    stage.send(slow, &burst(41));
+    assert_eq!(stage.ends(), "over_quota");
+    stage.close();
+}
+
+#[test]
+fn what_everybody_may_send_is_bounded_without_tickets_too() {
+    let limits = Limits {
+        quota: Quota {
+            messages: NonZeroU32::new(10),
+            bytes: None,
+        },
+        ..Limits::default()
+    };
+    let mut stage = Stage::new(limits);
+    let flooder = stage.join("/rooms/a");
+    stage.send(flooder, &text("x").repeat(41));
+    assert_eq!(stage.heard(flooder), "close 1008");
+    assert_eq!(stage.ends(), "over_quota");
     stage.close();
 }

@@ -1,8 +1,12 @@
 //! How connections of roomcast.v1 are refused, kept alive, slowed and ended.
 
+use std::sync::Arc;
+
 use roomcast::limits::Limits;
+use roomcast::shard::{CloseReason, Common, Pass, Tickets};
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::Opcode;
+use roomcast_protocol::upgrade::Refusal;
 use roomcast_protocol::v1::up::{self, Audience, Mode, Packet};
 use roomcast_protocol::v1::{Payload, SUBPROTOCOL};
 
@@ -381,4 +385,72 @@ fn logs_are_bounded_for_a_room_and_for_all() {
     stage.pass(25_000, 500);
     assert_eq!(stage.shard.logged(), 0);
     stage.assert_empty();
+}
+
+/// Spectators, and guests who may stay for a minute.
+#[derive(Debug)]
+struct Judge;
+
+impl Tickets for Judge {
+    fn judge(&self, ticket: &str, _: Option<&str>) -> Result<Pass, Refusal> {
+        let guest = ticket.starts_with("guest");
+        Ok(Pass {
+            stay_ms: guest.then_some(60_000),
+            spectates: ticket == "spectator",
+            ..Pass::default()
+        })
+    }
+}
+
+#[test]
+fn a_stay_begins_with_the_seat_and_a_new_ticket_goes_on_with_it() {
+    let mut stage = Stage::with(Common::new(Limits::default(), 1).with_tickets(Arc::new(Judge)));
+    let mut ada = Actor::join(&mut stage, "lobby?ticket=guest", "Ada");
+    let mut bob = Actor::join(&mut stage, "lobby?ticket=player", "Bob");
+    for _ in 0..61 {
+        assert_eq!(stage.wires[ada.wire].closed, None);
+        for actor in [&mut ada, &mut bob] {
+            actor.play(&mut stage);
+            let ping = encoded(&[Packet::Ping { echo: 1, trip: 0 }]);
+            stage.send(actor.wire, Opcode::Binary, &ping);
+        }
+        stage.pass(1_000, 100);
+    }
+    let (code, text) = closed(&mut stage, ada.wire);
+    assert_eq!(
+        (code, text.as_str()),
+        (1008, "the stay of your ticket is over")
+    );
+    assert_eq!(stage.shard.counters().ends.of(CloseReason::StayOver), 1);
+    bob.play(&mut stage);
+    assert!(
+        bob.news(&mut stage)
+            .iter()
+            .all(|news| !news.contains("left"))
+    );
+    ada.reopen(&mut stage);
+    ada.play(&mut stage);
+    assert!(
+        ada.news(&mut stage)
+            .iter()
+            .any(|news| news.contains("resumed"))
+    );
+}
+
+#[test]
+fn a_spectator_may_ping_and_nothing_else() {
+    let mut stage = Stage::with(Common::new(Limits::default(), 1).with_tickets(Arc::new(Judge)));
+    let spectator = Actor::join(&mut stage, "lobby?ticket=spectator", "Eve");
+    let ping = encoded(&[Packet::Ping { echo: 1, trip: 0 }]);
+    stage.send(spectator.wire, Opcode::Binary, &ping);
+    stage.settle();
+    assert_eq!(stage.wires[spectator.wire].closed, None);
+    let event = Packet::Event {
+        to: Audience::Others,
+        droppable: false,
+        payload: Payload::Bytes(b"me too"),
+    };
+    stage.send(spectator.wire, Opcode::Binary, &encoded(&[event]));
+    let (code, text) = closed(&mut stage, spectator.wire);
+    assert_eq!((code, text.as_str()), (1008, "spectators only receive"));
 }

@@ -1,5 +1,6 @@
 //! What a ticket says.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -8,10 +9,21 @@ use roomcast_protocol::upgrade::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Unusable, secret};
-use crate::limits::TICKET_LEEWAY_S;
+use super::revoked::Revoked;
+use crate::limits::{Quota, TICKET_LEEWAY_S, TICKET_STAY_GRACE_S, TICKET_STAY_MAX_MS};
+use crate::shard::Pass;
 
-/// The only role that there is.
+/// The roles that there are.
 const PLAYER: &str = "player";
+const SPECTATOR: &str = "spectator";
+
+/// What may be sent in a second. What is not understood may be a bound, so it is refused.
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Most {
+    messages: Option<NonZeroU32>,
+    bytes: Option<NonZeroU32>,
+}
 
 /// Seconds since 1970, which a ticket may also say with a fraction (RFC 7519 section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,11 +65,22 @@ pub(super) struct Claims {
     exp: Seconds,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<Seconds>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stay: Option<Seconds>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    #[serde(default, skip_serializing)]
+    limits: Most,
 }
 
 impl Claims {
-    /// Whether they let their bearer into this room, or merely in.
-    pub(super) fn admit(&self, room: Option<&str>, now: Seconds) -> Result<(), Refusal> {
+    /// What they let their bearer do in this room, or merely here.
+    pub(super) fn admit(
+        &self,
+        room: Option<&str>,
+        now: Seconds,
+        revoked: &Revoked,
+    ) -> Result<Pass, Refusal> {
         if self.exp.later(TICKET_LEEWAY_S) <= now {
             return Err(Refusal::TicketExpired);
         }
@@ -67,20 +90,45 @@ impl Claims {
         if self.sub.is_empty() || self.rooms.is_empty() {
             return Err(Refusal::TicketClaims);
         }
-        // A role that is not known may well be one that may do less.
-        if self.role.as_deref().is_some_and(|role| role != PLAYER) {
-            return Err(Refusal::TicketRole);
+        if revoked.has(&self.sub, self.jti.as_deref()) {
+            return Err(Refusal::TicketRevoked);
         }
+        let spectates = match self.role.as_deref() {
+            None | Some(PLAYER) => false,
+            Some(SPECTATOR) => true,
+            // It may well be one that may do less.
+            Some(_) => return Err(Refusal::TicketRole),
+        };
         let covers = |rooms: &String, room: &str| match rooms.strip_suffix('*') {
             Some(beginning) => room.starts_with(beginning),
             None => rooms == room,
         };
-        match room {
-            Some(room) if !self.rooms.iter().any(|rooms| covers(rooms, room)) => {
-                Err(Refusal::TicketRooms)
-            }
-            _ => Ok(()),
+        if let Some(room) = room
+            && !self.rooms.iter().any(|rooms| covers(rooms, room))
+        {
+            return Err(Refusal::TicketRooms);
         }
+        Ok(Pass {
+            stay_ms: self.stay_ms(now)?,
+            spectates,
+            quota: Quota {
+                messages: self.limits.messages,
+                bytes: self.limits.bytes,
+            },
+        })
+    }
+
+    /// Milliseconds that somebody may stay who joins now.
+    fn stay_ms(&self, now: Seconds) -> Result<Option<u32>, Refusal> {
+        let Some(stay) = self.stay else {
+            return Ok(None);
+        };
+        if stay.later(TICKET_LEEWAY_S) <= now {
+            return Err(Refusal::TicketStay);
+        }
+        let seconds = u64::from(stay.later(TICKET_STAY_GRACE_S)).saturating_sub(now.into());
+        let ms = u32::try_from(seconds.saturating_mul(1_000)).unwrap_or(u32::MAX);
+        Ok(Some(ms.min(TICKET_STAY_MAX_MS)))
     }
 }
 
@@ -95,6 +143,12 @@ pub struct Order {
     pub rooms: Vec<String>,
     /// Seconds that it is good for.
     pub seconds: u64,
+    /// Seconds that somebody may stay with it.
+    pub stay: Option<u64>,
+    /// Whether it is for somebody who only receives.
+    pub spectates: bool,
+    /// By which it can be taken back.
+    pub id: Option<String>,
 }
 
 /// Makes a ticket, signed with a secret (HS256).
@@ -104,12 +158,16 @@ pub struct Order {
 /// When the file holds no secret.
 pub fn write(order: Order) -> Result<String, Unusable> {
     let secret = secret(&order.key)?;
+    let now = Seconds::now();
     let claims = Claims {
         sub: order.sub,
         rooms: order.rooms,
-        role: None,
-        exp: Seconds::now().later(order.seconds),
+        role: order.spectates.then(|| SPECTATOR.to_owned()),
+        exp: now.later(order.seconds),
         nbf: None,
+        stay: order.stay.map(|stay| now.later(stay)),
+        jti: order.id,
+        limits: Most::default(),
     };
     let key = EncodingKey::from_secret(&secret);
     encode(&Header::new(Algorithm::HS256), &claims, &key)

@@ -47,7 +47,7 @@ impl Key {
 
 /// A file that can't be used: one line for the operator.
 #[derive(Debug, Error)]
-#[error("can't use the ticket key {}: {problem}", .file.display())]
+#[error("can't use {}, which is about tickets: {problem}", .file.display())]
 pub struct Unusable {
     file: PathBuf,
     problem: String,
@@ -66,7 +66,7 @@ impl Unusable {
 pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Key>, Unusable> {
     let mut keys = Vec::new();
     for file in files {
-        let text = contents(file)?;
+        let text = contents(file, TICKET_KEY_FILE)?;
         keys.extend(of_text(&text).map_err(|problem| Unusable::new(file, problem))?);
     }
     Ok(keys)
@@ -74,7 +74,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Key>, Unusable> {
 
 /// The secret in this file.
 pub(super) fn secret(file: &Path) -> Result<Vec<u8>, Unusable> {
-    let text = contents(file)?;
+    let text = contents(file, TICKET_KEY_FILE)?;
     match kind(&text) {
         Kind::Secret(secret) => enough(secret).map(<[u8]>::to_vec),
         Kind::Pem | Kind::Set => {
@@ -84,15 +84,15 @@ pub(super) fn secret(file: &Path) -> Result<Vec<u8>, Unusable> {
     .map_err(|problem| Unusable::new(file, problem))
 }
 
-fn contents(file: &Path) -> Result<Vec<u8>, Unusable> {
+/// What is in a file of at most so many bytes.
+pub(super) fn contents(file: &Path, most: u64) -> Result<Vec<u8>, Unusable> {
     let mut text = Vec::new();
-    let read =
-        File::open(file).and_then(|open| open.take(TICKET_KEY_FILE + 1).read_to_end(&mut text));
+    let read = File::open(file).and_then(|open| open.take(most + 1).read_to_end(&mut text));
     read.map_err(|error| Unusable::new(file, error))?;
-    if text.len() as u64 > TICKET_KEY_FILE {
+    if text.len() as u64 > most {
         return Err(Unusable::new(
             file,
-            format!("it is larger than {TICKET_KEY_FILE} bytes"),
+            format!("it is larger than {most} bytes"),
         ));
     }
     Ok(text)

@@ -6,6 +6,7 @@
 
 mod claims;
 mod keys;
+mod revoked;
 mod verified;
 
 use std::path::PathBuf;
@@ -19,16 +20,26 @@ use roomcast_protocol::upgrade::Refusal;
 use self::claims::{Claims, Seconds};
 use self::keys::Key;
 pub use self::keys::Unusable;
+use self::revoked::Revoked;
 use self::verified::{Hash, Verified};
 use crate::limits::TICKET_REMEMBERED_BYTES;
-use crate::shard::Tickets;
+use crate::shard::{Pass, Tickets};
 
 pub use self::claims::{Order, write};
+
+/// Where everything about tickets is read from.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Keys; any of them may have signed.
+    pub keys: Vec<PathBuf>,
+    /// Which tickets were taken back.
+    pub revoked: Option<PathBuf>,
+}
 
 /// The keys that are trusted, from files that may be read again.
 #[derive(Debug)]
 pub struct Keys {
-    files: Vec<PathBuf>,
+    files: Files,
     current: RwLock<Arc<Trusted>>,
 }
 
@@ -36,13 +47,16 @@ pub struct Keys {
 #[derive(Debug)]
 struct Trusted {
     keys: Vec<Key>,
+    revoked: Revoked,
     verified: Verified,
 }
 
 impl Trusted {
-    fn read(files: &[PathBuf]) -> Result<Arc<Self>, Unusable> {
+    fn read(files: &Files) -> Result<Arc<Self>, Unusable> {
+        let revoked = files.revoked.as_deref().map(Revoked::read);
         Ok(Arc::new(Self {
-            keys: keys::read(files)?,
+            keys: keys::read(&files.keys)?,
+            revoked: revoked.transpose()?.unwrap_or_default(),
             verified: Verified::default(),
         }))
     }
@@ -97,14 +111,14 @@ impl Keys {
     /// # Errors
     ///
     /// The first that can't be used.
-    pub fn load(files: Vec<PathBuf>) -> Result<Self, Unusable> {
+    pub fn load(files: Files) -> Result<Self, Unusable> {
         let current = RwLock::new(Trusted::read(&files)?);
         let keys = Self { files, current };
         keys.tell();
         Ok(keys)
     }
 
-    /// Reads the files again. If one can't be used, all keys stay as they are.
+    /// Reads the files again. If one can't be used, everything stays as it is.
     pub fn reload(&self) {
         match Trusted::read(&self.files) {
             Ok(trusted) => {
@@ -122,18 +136,19 @@ impl Keys {
     fn tell(&self) {
         tracing::info!(
             keys = self.current.read().keys.len(),
+            revoked = self.current.read().revoked.len(),
             "ticket keys loaded: nobody joins without a ticket"
         );
     }
 
-    fn judge_at(&self, ticket: &str, room: Option<&str>, now: Seconds) -> Result<(), Refusal> {
+    fn judge_at(&self, ticket: &str, room: Option<&str>, now: Seconds) -> Result<Pass, Refusal> {
         let trusted = Arc::clone(&self.current.read());
-        trusted.verify(ticket)?.admit(room, now)
+        trusted.verify(ticket)?.admit(room, now, &trusted.revoked)
     }
 }
 
 impl Tickets for Keys {
-    fn judge(&self, ticket: &str, room: Option<&str>) -> Result<(), Refusal> {
+    fn judge(&self, ticket: &str, room: Option<&str>) -> Result<Pass, Refusal> {
         self.judge_at(ticket, room, Seconds::now())
     }
 }

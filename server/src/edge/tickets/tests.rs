@@ -1,6 +1,7 @@
 //! Who is let in by which ticket.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use base64::Engine;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::limits::TICKETS_REMEMBERED;
+use crate::limits::{TICKET_STAY_MAX_MS, TICKETS_REMEMBERED};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 /// In the year 2096.
@@ -23,7 +24,10 @@ fn keys(folder: &Path, texts: &[&[u8]]) -> Result<Keys, Unusable> {
         fs::write(&file, text).unwrap();
         file
     });
-    Keys::load(files.collect())
+    Keys::load(Files {
+        keys: files.collect(),
+        revoked: None,
+    })
 }
 
 fn trusting(texts: &[&[u8]]) -> Keys {
@@ -59,10 +63,10 @@ fn each_claim_is_heeded_and_named() {
         missing.push((claims, Err(Refusal::TicketClaims)));
     }
     let rows = [
-        (good(), Ok(())),
-        (with("rooms", json!(["*"])), Ok(())),
-        (with("role", json!("player")), Ok(())),
-        (with("aud", json!("a lobby")), Ok(())),
+        (good(), Ok(Pass::default())),
+        (with("rooms", json!(["*"])), Ok(Pass::default())),
+        (with("role", json!("player")), Ok(Pass::default())),
+        (with("aud", json!("a lobby")), Ok(Pass::default())),
         (with("exp", json!(1)), Err(Refusal::TicketExpired)),
         (with("nbf", json!(FAR)), Err(Refusal::TicketEarly)),
         (with("rooms", json!(["aa", "A"])), Err(Refusal::TicketRooms)),
@@ -70,18 +74,28 @@ fn each_claim_is_heeded_and_named() {
         (with("rooms", json!("a")), Err(Refusal::TicketClaims)),
         (with("sub", json!("")), Err(Refusal::TicketClaims)),
         (with("exp", json!("tomorrow")), Err(Refusal::TicketClaims)),
-        (with("role", json!("spectator")), Err(Refusal::TicketRole)),
+        (with("role", json!("referee")), Err(Refusal::TicketRole)),
+        (with("stay", json!(1)), Err(Refusal::TicketStay)),
+        (
+            with("limits", json!({"rooms": 1})),
+            Err(Refusal::TicketClaims),
+        ),
+        (
+            with("limits", json!({"bytes": 0})),
+            Err(Refusal::TicketClaims),
+        ),
+        (with("jti", json!(7)), Err(Refusal::TicketClaims)),
     ];
     for (claims, verdict) in rows.into_iter().chain(missing) {
         assert_eq!(keys.judge(&signed(&claims), Some("a")), verdict, "{claims}");
     }
     let ticket = signed(&good());
     for (room, verdict) in [
-        (Some("b-1"), Ok(())),
-        (Some("b-"), Ok(())),
+        (Some("b-1"), Ok(Pass::default())),
+        (Some("b-"), Ok(Pass::default())),
         (Some("b"), Err(Refusal::TicketRooms)),
         (Some("ab"), Err(Refusal::TicketRooms)),
-        (None, Ok(())),
+        (None, Ok(Pass::default())),
     ] {
         assert_eq!(keys.judge(&ticket, room), verdict, "{room:?}");
     }
@@ -94,8 +108,13 @@ const NOW: Seconds = Seconds(1_000_000);
 fn times_are_looked_at_also_where_the_signature_is_known() {
     let keys = trusting(&[SECRET]);
     for (name, at, before, after) in [
-        ("exp", NOW.0, Ok(()), Err(Refusal::TicketExpired)),
-        ("nbf", NOW.0, Err(Refusal::TicketEarly), Ok(())),
+        (
+            "exp",
+            NOW.0,
+            Ok(Pass::default()),
+            Err(Refusal::TicketExpired),
+        ),
+        ("nbf", NOW.0, Err(Refusal::TicketEarly), Ok(Pass::default())),
     ] {
         for at in [json!(at), json!(at as f64 + 0.5)] {
             let ticket = signed(&with(name, at));
@@ -113,6 +132,56 @@ fn times_are_looked_at_also_where_the_signature_is_known() {
     }
 }
 
+#[test]
+fn a_ticket_says_what_its_bearer_may_do() {
+    let keys = trusting(&[SECRET]);
+    let judged = |name: &str, value: Value| {
+        let ticket = signed(&with(name, value));
+        keys.judge_at(&ticket, Some("a"), NOW).unwrap()
+    };
+    assert!(judged("role", json!("spectator")).spectates);
+    let quota = judged("limits", json!({"messages": 20})).quota;
+    assert_eq!((quota.messages, quota.bytes), (NonZeroU32::new(20), None));
+    for (stay, ms) in [
+        (NOW.0 + 60, 70_000),
+        (NOW.0, 10_000),
+        (NOW.0 - 4, 6_000),
+        (u64::MAX, TICKET_STAY_MAX_MS),
+    ] {
+        assert_eq!(judged("stay", json!(stay)).stay_ms, Some(ms), "{stay}");
+    }
+}
+
+#[test]
+fn a_ticket_can_be_taken_back() {
+    let folder = TempDir::new().unwrap();
+    let (key, list) = (folder.path().join("key"), folder.path().join("list"));
+    fs::write(&key, SECRET).unwrap();
+    fs::write(&list, "").unwrap();
+    let files = Files {
+        keys: vec![key],
+        revoked: Some(list.clone()),
+    };
+    let keys = Keys::load(files).unwrap();
+    let tickets = [good(), with("jti", json!("7")), with("sub", json!("bob"))];
+    let judged = || {
+        let let_in = |claims| keys.judge(&signed(claims), None).map(drop);
+        [0, 1, 2].map(|at| let_in(&tickets[at]))
+    };
+    assert_eq!(judged(), [Ok(()); 3]);
+    let no = Err(Refusal::TicketRevoked);
+    for (lines, verdicts) in [
+        ("jti 7\n", [Ok(()), no, Ok(())]),
+        ("sub ada\n", [no, no, Ok(())]),
+        // A slip: as before.
+        ("bob\n", [no, no, Ok(())]),
+    ] {
+        fs::write(&list, lines).unwrap();
+        keys.reload();
+        assert_eq!(judged(), verdicts, "{lines}");
+    }
+}
+
 fn known(keys: &Keys) -> usize {
     keys.current.read().verified.len()
 }
@@ -123,14 +192,14 @@ fn what_is_known_of_signatures_ends_with_the_keys() {
     let keys = keys(folder.path(), &[SECRET]).unwrap();
     let ticket = signed(&good());
     for _ in 0..2 {
-        assert_eq!(keys.judge(&ticket, Some("a")), Ok(()));
+        assert_eq!(keys.judge(&ticket, Some("a")), Ok(Pass::default()));
         assert_eq!(keys.judge(&ticket, Some("c")), Err(Refusal::TicketRooms));
         assert!(keys.judge(&format!("{ticket}x"), Some("a")).is_err());
         assert_eq!(known(&keys), 1, "a forged one fills nothing");
     }
     keys.reload();
     assert_eq!(known(&keys), 0);
-    assert_eq!(keys.judge(&ticket, Some("a")), Ok(()));
+    assert_eq!(keys.judge(&ticket, Some("a")), Ok(Pass::default()));
     fs::write(folder.path().join("0"), [9; 32]).unwrap();
     keys.reload();
     assert_eq!(keys.judge(&ticket, Some("a")), Err(Refusal::BadTicket));
@@ -140,7 +209,10 @@ fn what_is_known_of_signatures_ends_with_the_keys() {
 fn no_more_tickets_are_remembered_than_there_may_be() {
     let keys = trusting(&[SECRET]);
     let long = "x".repeat(TICKET_REMEMBERED_BYTES);
-    assert_eq!(keys.judge(&signed(&with("sub", json!(long))), None), Ok(()));
+    assert_eq!(
+        keys.judge(&signed(&with("sub", json!(long))), None),
+        Ok(Pass::default())
+    );
     assert_eq!(known(&keys), 0, "a ticket may be too long for that");
     let verified = Verified::default();
     let claims = keys.current.read().verify(&signed(&good())).unwrap();
@@ -207,15 +279,15 @@ fn a_key_verifies_its_own_algorithm_only() {
         let ticket = encode(&header, &good(), &private).unwrap();
         assert_eq!(
             trusting(&[pem.as_bytes()]).judge(&ticket, Some("a")),
-            Ok(())
+            Ok(Pass::default())
         );
         // The classic: the public key, taken for a secret.
         let secret = EncodingKey::from_secret(pem.as_bytes());
         let forged = encode(&Header::default(), &good(), &secret).unwrap();
         let both = trusting(&[SECRET, pem.as_bytes()]);
         assert_eq!(both.judge(&forged, Some("a")), Err(Refusal::BadTicket));
-        assert_eq!(both.judge(&ticket, Some("a")), Ok(()));
-        assert_eq!(both.judge(&signed(&good()), Some("a")), Ok(()));
+        assert_eq!(both.judge(&ticket, Some("a")), Ok(Pass::default()));
+        assert_eq!(both.judge(&signed(&good()), Some("a")), Ok(Pass::default()));
 
         let raw = key.der_bytes();
         let encoded = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -227,7 +299,7 @@ fn a_key_verifies_its_own_algorithm_only() {
         let set = |id: &str| json!({"keys": [jwk(id)]}).to_string();
         assert_eq!(
             trusting(&[set("k1").as_bytes()]).judge(&ticket, Some("a")),
-            Ok(())
+            Ok(Pass::default())
         );
         let elsewhere = trusting(&[set("k2").as_bytes()]).judge(&ticket, Some("a"));
         assert_eq!(elsewhere, Err(Refusal::BadTicket));
@@ -267,7 +339,7 @@ fn keys_are_read_again_or_stay_as_they_are() {
     let ticket = signed(&good());
     fs::write(folder.path().join("0"), "short").unwrap();
     keys.reload();
-    assert_eq!(keys.judge(&ticket, None), Ok(()));
+    assert_eq!(keys.judge(&ticket, None), Ok(Pass::default()));
     fs::write(folder.path().join("0"), [9; 32]).unwrap();
     keys.reload();
     assert_eq!(keys.judge(&ticket, None), Err(Refusal::BadTicket));
@@ -282,9 +354,13 @@ fn what_is_made_here_is_good_here() {
         sub: "ada".to_owned(),
         rooms: vec!["a".to_owned()],
         seconds: 600,
+        stay: Some(60),
+        spectates: true,
+        id: None,
     };
     let ticket = write(order("0")).unwrap();
-    assert_eq!(keys.judge(&ticket, Some("a")), Ok(()));
+    let pass = keys.judge(&ticket, Some("a")).unwrap();
+    assert!(pass.spectates && pass.stay_ms.is_some());
     assert!(
         write(order("1"))
             .unwrap_err()

@@ -111,6 +111,7 @@ impl Shard {
         }
         self.list(slot);
         self.v1.touch(id, self.now);
+        self.begin_stay(slot);
         self.rearm(slot);
         Ok(())
     }

@@ -22,8 +22,8 @@ enum Parting {
 fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
     use CloseReason::{
         BadPacket, BadText, Drain, EmptyFragments, Idle, Left, NoJoin, NoSuchRoom, OtherDialect,
-        Replaced, RoomExists, RoomFull, SlowConsumer, TlsSpent, TooBig, TooManyPackets,
-        TooManyRooms, Violation,
+        OverQuota, Replaced, RoomExists, RoomFull, SlowConsumer, SpectatorSpoke, StayOver,
+        TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
     };
     use EndReason::{
         Answered, ConnectionLost, Cut, Full, HandshakeRefused, HandshakeTimeout, Internal,
@@ -37,8 +37,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
             _ => Parting::Detaches(u32::MAX),
         },
         DisconnectReason::Close(
-            BadPacket | BadText(_) | Drain | EmptyFragments(_) | Idle | SlowConsumer | TlsSpent
-            | TooBig(_) | TooManyPackets | Violation(_),
+            BadPacket | BadText(_) | Drain | EmptyFragments(_) | Idle | OverQuota | SlowConsumer
+            | SpectatorSpoke | StayOver | TlsSpent | TooBig(_) | TooManyPackets | Violation(_),
         )
         | DisconnectReason::End(
             ConnectionLost | Cut | Internal | PeerGone | TlsTruncated | TlsViolation,
@@ -149,6 +149,8 @@ mod tests {
                 Detaches(u32::MAX),
             ),
             ((CloseReason::TlsSpent.into(), None), Detaches(u32::MAX)),
+            // A new ticket lets it come back to its seat.
+            ((CloseReason::StayOver.into(), None), Detaches(u32::MAX)),
             ((CloseReason::Drain.into(), None), Detaches(u32::MAX)),
             ((CloseReason::BadPacket.into(), None), Detaches(u32::MAX)),
             (

@@ -1,0 +1,112 @@
+//! Who may come in, and what it may do here: the part of the command line that is about strangers.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args};
+
+use super::environment::split_paths;
+use super::tickets::{Files, Order};
+use super::units::{Bytes, Millis};
+use crate::limits::Quota;
+
+/// The part of the command line that is about access.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Access")]
+pub struct AccessFlags {
+    /// Let nobody in without a ticket (a JWT) that this key signed. FILE: a secret of 32 bytes or more (HS256), a public key
+    /// as PEM (ES256, EdDSA), or a JWKS. Several times for several, any of which may have signed; read again on SIGHUP; in
+    /// the environment, separated by `:` [default: none, everybody is let in]
+    #[arg(long, env = "ROOMCAST_TICKET_KEY", value_name = "FILE")]
+    ticket_key: Vec<PathBuf>,
+
+    /// Tickets that count no longer: a file with a line `sub NAME` for all of somebody, `jti ID` for one. Read again on
+    /// SIGHUP
+    #[arg(
+        long,
+        env = "ROOMCAST_TICKET_REVOKED",
+        value_name = "FILE",
+        requires = "ticket_key"
+    )]
+    ticket_revoked: Option<PathBuf>,
+
+    /// Messages that a player may send in a second, and twice as many at once; who goes on beyond that is read later, then
+    /// closed with 1008. Tickets may say less [default: as many as it likes]
+    #[arg(long, env = "ROOMCAST_MESSAGES_PER_SECOND", value_name = "N")]
+    messages_per_second: Option<NonZeroU32>,
+
+    /// The same of the bytes of its messages; one message of --max-message may always be sent [default: as many as it
+    /// likes]
+    #[arg(long, env = "ROOMCAST_BYTES_PER_SECOND", value_name = "SIZE", value_parser = parse_bytes)]
+    bytes_per_second: Option<NonZeroU32>,
+}
+
+/// A ticket to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WantedTicket {
+    /// File with the secret that is also given to --ticket-key
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// For whom
+    #[arg(long, value_name = "NAME")]
+    sub: String,
+    /// For which room, several times for several; `match-*` is all whose name begins so, `*` all
+    #[arg(long, value_name = "ROOM", required = true)]
+    room: Vec<String>,
+    /// For how long somebody may join with it
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    valid: Millis,
+    /// For how long from now it may stay [default: as long as it likes]
+    #[arg(long, value_name = "TIME")]
+    stay: Option<Millis>,
+    /// It only receives
+    #[arg(long)]
+    spectator: bool,
+    /// An id, by which this one ticket can be taken back (--ticket-revoked)
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+}
+
+impl WantedTicket {
+    /// As it is made.
+    pub fn order(&self) -> Order {
+        let seconds = |time: Millis| u64::from(time.as_millis()) / 1_000;
+        Order {
+            key: self.key.clone(),
+            sub: self.sub.clone(),
+            rooms: self.room.clone(),
+            seconds: seconds(self.valid),
+            stay: self.stay.map(seconds),
+            spectates: self.spectator,
+            id: self.id.clone(),
+        }
+    }
+}
+
+fn parse_bytes(text: &str) -> Result<NonZeroU32, String> {
+    let bytes = text.parse::<Bytes>()?.get();
+    NonZeroU32::new(bytes as u32).ok_or_else(|| "0 would let nobody send anything".to_owned())
+}
+
+impl AccessFlags {
+    /// Takes lists in the environment apart.
+    pub fn split_lists(&mut self, matches: &ArgMatches) {
+        split_paths(matches, "ticket_key", &mut self.ticket_key);
+    }
+
+    /// Where everything about tickets is read from; nothing without keys.
+    pub fn tickets(&self) -> Option<Files> {
+        (!self.ticket_key.is_empty()).then(|| Files {
+            keys: self.ticket_key.clone(),
+            revoked: self.ticket_revoked.clone(),
+        })
+    }
+
+    /// What every connection may send in a second.
+    pub fn quota(&self) -> Quota {
+        Quota {
+            messages: self.messages_per_second,
+            bytes: self.bytes_per_second,
+        }
+    }
+}
