@@ -38,8 +38,8 @@ enum Kept {
 struct Entry {
     /// Where it ends, in bytes since the room began.
     end: u64,
-    /// Its number; of a droppable event, that of the entry before it.
-    seq: u64,
+    /// The low bits of its number, see [`Log::seq_of`]; of a droppable event, of that of the entry before it.
+    seq: u32,
     author: u32,
     audience: Kept,
     /// When it was said, ms.
@@ -135,9 +135,13 @@ impl Log {
         };
         encode(&mut self.bytes);
         self.seq += u64::from(!said.droppable);
+        if self.entries.len() == self.entries.capacity() {
+            // Twice as many would be most of what thousands of rooms in which hardly anything is said take.
+            self.entries.reserve_exact(self.entries.len() / 4 + 1);
+        }
         self.entries.push_back(Entry {
             end: self.base + self.bytes.len() as u64,
-            seq: self.seq,
+            seq: self.seq as u32,
             author: said.author,
             audience,
             at: said.at,
@@ -148,9 +152,18 @@ impl Log {
     /// The position from which on somebody goes on who has had everything up to `seq`. None if the log does not reach
     /// back so far.
     pub fn after(&self, seq: u64) -> Option<u64> {
-        (self.gone..=self.seq)
-            .contains(&seq)
-            .then(|| self.first + self.entries.partition_point(|entry| entry.seq <= seq) as u64)
+        (self.gone..=self.seq).contains(&seq).then(|| {
+            self.first
+                + self
+                    .entries
+                    .partition_point(|entry| self.seq_of(entry) <= seq) as u64
+        })
+    }
+
+    /// The number of an entry. There are never so many that the distance would not fit: their index alone would be more
+    /// than memory.
+    fn seq_of(&self, entry: &Entry) -> u64 {
+        self.gone + u64::from(entry.seq.wrapping_sub(self.gone as u32))
     }
 
     /// Bytes that were said since a position, to whomever; None if the log does not reach back so far.
@@ -179,10 +192,11 @@ impl Log {
             position: reader.position,
             seq: index
                 .checked_sub(1)
-                .map_or(self.gone, |before| self.entries[before].seq),
+                .map_or(self.gone, |before| self.seq_of(&self.entries[before])),
             len: 0,
         };
         let mut start = (self.start(index) - self.base) as usize;
+        let mut last = None;
         let mut open: Option<Range<usize>> = None;
         for entry in self.entries.range(index..) {
             if portion.position >= until {
@@ -202,8 +216,11 @@ impl Log {
                 }
             }
             portion.position += 1;
-            portion.seq = entry.seq;
+            last = Some(entry);
             start = end;
+        }
+        if let Some(last) = last {
+            portion.seq = self.seq_of(last);
         }
         open.into_iter().for_each(run);
         Some(portion)
@@ -312,7 +329,7 @@ impl Log {
     fn drop_first(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
             self.first += 1;
-            self.gone = entry.seq;
+            self.gone = self.seq_of(&entry);
             self.dead = (entry.end - self.base) as usize;
         }
     }
@@ -408,7 +425,50 @@ mod tests {
 
     #[test]
     fn an_entry_is_small() {
-        assert!(size_of::<Entry>() <= 40, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 32, "{} bytes", size_of::<Entry>());
+    }
+
+    #[test]
+    fn a_room_of_ten_has_an_index_of_eleven() {
+        let mut log = Log::default();
+        for author in 0..10 {
+            let said = Said {
+                author,
+                audience: Audience::Others,
+                droppable: false,
+                at: 0,
+            };
+            log.append(said, |out| out.push(1));
+        }
+        assert!(log.entries.capacity() <= 11, "{}", log.entries.capacity());
+    }
+
+    #[test]
+    fn numbers_go_on_beyond_what_an_entry_holds() {
+        let mut log = Log {
+            seq: u64::from(u32::MAX) - 1,
+            gone: u64::from(u32::MAX) - 1,
+            ..Log::default()
+        };
+        let line = Line {
+            author: 1,
+            audience: None,
+            to_author: false,
+            droppable: false,
+            len: 1,
+        };
+        let begun = log.seq();
+        for at in 1..=4 {
+            line.append(&mut log, at, 7);
+        }
+        let after: Vec<_> = (0..=5).map(|more| log.after(begun + more)).collect();
+        assert_eq!(after, [Some(0), Some(1), Some(2), Some(3), Some(4), None]);
+        log.forget(3, 10);
+        assert_eq!(
+            (log.after(begun + 2), log.after(begun + 3)),
+            (None, Some(3))
+        );
+        assert_eq!(log.after(begun + 4), Some(4));
     }
 
     #[test]
