@@ -11,7 +11,7 @@ use std::hint::black_box;
 use roomcast_benches::{bytes, masked_frames};
 use roomcast_protocol::frame::{Decoder, Item, Opcode, Role, Rules};
 
-use relay::{Relay, Security, Sockets};
+use relay::{Dialect, Relay, Security, Sockets};
 
 /// Rounds before counting: buffers have their sizes, pools are filled.
 const WARMUP: usize = 3;
@@ -35,13 +35,18 @@ const PATHS: &[(&str, &str, Drive)] = &[
     ("fan-out-100", "delivery", || fan_out(Security::Plain, 100)),
     ("outbox-push", "delivery", || outbox(Outbox::Push)),
     ("outbox-gather", "delivery", || outbox(Outbox::Gather)),
-    ("arena", "delivery", || arena(Security::Plain, CLIENTS)),
+    ("arena", "delivery", || {
+        arena(Security::Plain, Dialect::Raw, CLIENTS)
+    }),
+    ("arena-v1", "delivery", || {
+        arena(Security::Plain, Dialect::V1, CLIENTS)
+    }),
     ("burst", "delivery", || burst(Security::Plain, CLIENTS)),
     ("royale", "delivery", royale),
     ("open-10", "message", || receive(Security::Tls, 10)),
     ("seal-10", "delivery", || fan_out(Security::Tls, 10)),
     ("arena-wss", "delivery", || {
-        arena(Security::Tls, CLIENTS_TLS)
+        arena(Security::Tls, Dialect::Raw, CLIENTS_TLS)
     }),
     ("burst-wss", "delivery", || {
         burst(Security::Tls, CLIENTS_TLS)
@@ -191,9 +196,9 @@ fn iteration(relay: &mut Relay, ms: u64, said: &[(u32, Vec<u8>)]) {
 }
 
 /// Rooms of 10, everybody at another instant: an iteration finds a few messages of different rooms.
-fn arena(security: Security, clients: usize) -> usize {
+fn arena(security: Security, dialect: Dialect, clients: usize) -> usize {
     const MEMBERS: usize = 10;
-    let mut relay = Relay::new(security, clients, MEMBERS);
+    let mut relay = Relay::seat(security, dialect, clients, MEMBERS);
     // Everybody once, neighbours far apart: 37 has no factor in common with the number of clients.
     let order: Vec<usize> = (0..clients).map(|turn| turn * 37 % clients).collect();
     rounds(|count| {

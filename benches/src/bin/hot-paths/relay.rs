@@ -14,6 +14,7 @@ use roomcast_benches::{bytes, masked_frames};
 use roomcast_protocol::frame::Opcode;
 use roomcast_protocol::tls::Acceptor;
 use roomcast_protocol::upgrade::{self, ClientKey};
+use roomcast_protocol::v1::{self, List, Name, Pairs, Payload, up};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 
@@ -27,11 +28,59 @@ pub(crate) enum Sockets {
     TakeNothing,
 }
 
-/// What the players speak.
+/// How the players' bytes are carried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Security {
     Plain,
     Tls,
+}
+
+/// What the players speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Raw,
+    /// roomcast.v1: each message is an event for all others.
+    V1,
+}
+
+impl Dialect {
+    fn subprotocol(self) -> Option<&'static str> {
+        (self == Self::V1).then_some(v1::SUBPROTOCOL)
+    }
+
+    /// What a player says first, as it comes off the wire.
+    fn greeting(self) -> Vec<u8> {
+        match self {
+            Self::Raw => Vec::new(),
+            Self::V1 => masked_packet(up::Packet::Join(up::Join {
+                minor: 0,
+                mode: up::Mode::Any,
+                back: None,
+                name: Name::new("Ada").expect("a name"),
+                properties: List::EMPTY,
+                wishes: Pairs::EMPTY,
+            })),
+        }
+    }
+
+    /// One message, as it comes off the wire.
+    fn message(self) -> Vec<u8> {
+        let payload = bytes(PAYLOAD);
+        match self {
+            Self::Raw => masked_frames(1, Opcode::Binary, &payload),
+            Self::V1 => masked_packet(up::Packet::Event {
+                to: up::Audience::Others,
+                droppable: false,
+                payload: Payload::Bytes(&payload),
+            }),
+        }
+    }
+}
+
+fn masked_packet(packet: up::Packet<'_>) -> Vec<u8> {
+    let mut message = Vec::new();
+    packet.encode(&mut message);
+    masked_frames(1, Opcode::Binary, &message)
 }
 
 pub(crate) struct Relay {
@@ -48,6 +97,16 @@ pub(crate) struct Relay {
 impl Relay {
     /// `clients` players in rooms of `members`, who have nothing to do with the others.
     pub(crate) fn new(security: Security, clients: usize, members: usize) -> Self {
+        Self::seat(security, Dialect::Raw, clients, members)
+    }
+
+    /// The same of players who speak this, and whatever carries them.
+    pub(crate) fn seat(
+        security: Security,
+        dialect: Dialect,
+        clients: usize,
+        members: usize,
+    ) -> Self {
         let tls = (security == Security::Tls).then(tls);
         let mut common = Common::new(Limits::default(), 1);
         if let Some((server, _)) = &tls {
@@ -57,7 +116,7 @@ impl Relay {
             shard: Shard::new(Arc::new(common), 0, 0, 1),
             slots: Vec::new(),
             peers: Vec::new(),
-            message: masked_frames(1, Opcode::Binary, &bytes(PAYLOAD)),
+            message: dialect.message(),
             received: Vec::new(),
             now: 0,
         };
@@ -65,7 +124,9 @@ impl Relay {
         for client in 0..clients {
             let mut head = Vec::new();
             let path = format!("/rooms/{}", client / members);
-            upgrade::write_client_request(&mut head, "localhost", &path, &key, None, &[]);
+            let protocol = dialect.subprotocol();
+            upgrade::write_client_request(&mut head, "localhost", &path, &key, protocol, &[]);
+            head.extend_from_slice(&dialect.greeting());
             let port = tls.as_ref().map_or(Port::Plain, |_| Port::Tls);
             let slot = relay.shard.accept(port, None);
             relay.shard.writable(slot);
