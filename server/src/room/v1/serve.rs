@@ -8,13 +8,17 @@ use super::{Room, Rules, Seat};
 /// Bytes that a bundle's head may have: the entries it covers.
 const COVERED_MAX: usize = v1::VARINT_BYTES_MAX;
 
+/// Bytes of an ACK that rides along, at most.
+const ACK_MAX: usize = 2 + v1::VARINT_BYTES_MAX;
+
 /// A round over all players, by their ids, so that nobody is left out whoever comes or goes meanwhile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn {
     /// Where it began; it rotates, so that nobody is always last.
     start: u32,
-    /// The last one whose turn it was.
+    /// The last one whose turn it was, and where the next one was to be found then.
     last: u32,
+    index: u32,
     /// It has come to the end of the ids and gone on from the first.
     wrapped: bool,
 }
@@ -88,6 +92,7 @@ impl Room {
         self.turn = Some(Turn {
             start: id,
             last: id - 1,
+            index: u32::MAX,
             wrapped: false,
         });
         self.frozen = self.log.end();
@@ -101,7 +106,11 @@ impl Room {
     pub fn next_turn(&mut self) -> Option<Served> {
         loop {
             let turn = self.turn.as_mut()?;
-            let mut index = self.order.partition_point(|&(id, _)| id <= turn.last);
+            let mut index = turn.index as usize;
+            let is_here = |at: usize| self.order.get(at).is_some_and(|&(id, _)| id == turn.last);
+            if index == 0 || !is_here(index - 1) {
+                index = self.order.partition_point(|&(id, _)| id <= turn.last);
+            }
             if index == self.order.len() && !turn.wrapped {
                 turn.wrapped = true;
                 turn.last = 0;
@@ -113,6 +122,7 @@ impl Room {
                 return None;
             };
             turn.last = id;
+            turn.index = index as u32 + 1;
             let player = &self.players[seat as usize];
             if player.away_since().is_none() {
                 let player = player.player;
@@ -147,12 +157,13 @@ impl Room {
         if player.owed != Default::default() {
             player.say_owed(time, &mut own);
         }
-        let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - own.len();
+        let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - ACK_MAX - own.len();
         let Some(given) = self.give(seat, most, &mut bundle.body) else {
             return false;
         };
         if given.len > 0 || !own.is_empty() {
             let player = &mut self.players[seat as usize];
+            player.say_ack_along((time / 1_000) as u32, &mut own);
             v1::write_varint(&mut bundle.head, given.seq - player.told);
             bundle.head.extend_from_slice(&own);
             bundle.len = given.len;

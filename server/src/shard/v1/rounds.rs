@@ -161,8 +161,9 @@ fn assemble(
         if bundle.is_empty() {
             break;
         }
-        room[seat].begun |= bundle.has_entries();
-        if room[seat].raw {
+        let player = &mut room[seat];
+        player.begun |= bundle.has_entries();
+        if player.raw {
             for payload in room.messages(bundle) {
                 let kind = match payload {
                     Payload::Text(_) => MessageKind::Text,
@@ -170,10 +171,14 @@ fn assemble(
                 };
                 transport::encode_message(Dialect::Raw, assembled, 0, kind, payload.bytes());
             }
-            continue;
+        } else {
+            transport::encode_binary_head(assembled, bundle.len());
+            room.write_bundle(bundle, assembled);
         }
-        transport::encode_binary_head(assembled, bundle.len());
-        room.write_bundle(bundle, assembled);
+        // One bundle is all, most often.
+        if !room.owes(seat) {
+            break;
+        }
     }
     true
 }
