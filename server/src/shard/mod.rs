@@ -454,11 +454,6 @@ impl Shard {
         into.append(&mut self.actions);
     }
 
-    /// Slots that may be read again though no edge will say so; empties the list.
-    pub fn take_unpaused(&mut self, into: &mut Vec<u32>) {
-        into.append(&mut self.unpaused);
-    }
-
     /// Slots whose peers seem to have been silent for too long, or late with their request heads; empties the list. Each is
     /// to be read once, and [convicted](Shard::convict).
     pub fn take_silent(&mut self, into: &mut Vec<u32>) {

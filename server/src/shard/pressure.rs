@@ -6,6 +6,7 @@
 //! A player *presses* while it is behind and still takes bytes: as long as one does, whoever floods its room is paused,
 //! and the room as a whole says little, by however many connections; but each player is always read a trickle. Who takes nothing for a second presses no longer, so that it slows nobody until it is evicted.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Shard;
@@ -337,6 +338,19 @@ impl Shard {
         }
     }
 
+    /// Slots that may be read again though no edge will say so, in the order in which they are to be; empties the list.
+    pub fn take_unpaused(&mut self, into: &mut Vec<u32>) {
+        // Whoever has sent least comes first, and among equals who has not been heard for longest: what one batch takes
+        // must not go to one flooder, time after time, nor must anybody wait for luck.
+        let now = self.now32();
+        self.unpaused.sort_by_key(|&slot| {
+            let connection = &self.connections[slot as usize];
+            let unheard = now.wrapping_sub(connection.heard_at);
+            (connection.flood_level(now), Reverse(unheard))
+        });
+        into.append(&mut self.unpaused);
+    }
+
     /// Lets the paused players of a room be read again; whoever still has to wait is paused anew before its read.
     pub(super) fn unpause_room(&mut self, id: RoomRef) {
         let strain = self.strains.of(id);
@@ -344,8 +358,6 @@ impl Shard {
             return;
         }
         strain.paused = 0;
-        let now = self.now32();
-        let before = self.unpaused.len();
         let unpause = |player: PlayerId| {
             if let Link::Here(slot) = self.players[player as usize].link {
                 let reading = &mut self.connections[slot as usize].reading;
@@ -358,13 +370,6 @@ impl Shard {
         match id {
             RoomRef::Batches(id) => self.rooms[id].players().for_each(unpause),
             RoomRef::V1(id) => self.v1.rooms[id].members().for_each(unpause),
-        }
-        // Whoever has sent least comes first, and among equals not always the same one: what one batch takes must not
-        // go to one flooder, time after time.
-        let turns = &mut self.unpaused[before..];
-        if turns.len() > 1 {
-            turns.rotate_left(self.random.usize(..turns.len()));
-            turns.sort_by_key(|&slot| self.connections[slot as usize].flood_level(now));
         }
     }
 }

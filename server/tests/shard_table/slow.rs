@@ -1,6 +1,9 @@
 //! Slow consumers: what is bounded, who is told, who notices.
 
-use roomcast::limits::{FLOOD_BURST, Limits, OWN_ANSWERS, RECEIVE_BUFFER, STALLED_AFTER_MS};
+use roomcast::limits::{
+    FLOOD_BURST, FLOOD_BYTES_PER_MS, FLOOD_REMEMBERED, Limits, OWN_ANSWERS, RECEIVE_BUFFER,
+    STALLED_AFTER_MS,
+};
 use roomcast_protocol::frame::Opcode;
 
 use crate::net::WireId;
@@ -305,7 +308,48 @@ fn a_flooder_does_not_silence_the_others() {
     stage.close();
 }
 
-/// Paused for longer than it may be silent, and unpaused: it was not silent, nobody listened.
+/// A room in which twenty players have more to say than the room can take, and one listens.
+fn shouting(limits: Limits) -> (Stage, WireId, Vec<WireId>) {
+    let mut stage = Stage::new(limits);
+    let witness = stage.join("/rooms/r");
+    let senders: Vec<WireId> = (0..20).map(|_| stage.join("/rooms/r")).collect();
+    for (number, &sender) in senders.iter().enumerate() {
+        for _ in 0..10 {
+            stage.arrive(sender, &numbered(number as u32, 60_000));
+        }
+    }
+    (stage, witness, senders)
+}
+
+/// So long after a read that nobody is a flooder any longer.
+const LONG_MS: u64 = 2 * (FLOOD_REMEMBERED / FLOOD_BYTES_PER_MS) as u64;
+
+#[test]
+fn those_who_wait_are_heard_in_turn() {
+    // Nobody answers pings here.
+    let limits = Limits {
+        idle_ms: 1_000_000,
+        ..Limits::default()
+    };
+    let (mut stage, witness, senders) = shouting(limits);
+    let mut heard = vec![0; senders.len()];
+    for _ in 0..100 {
+        stage.turn();
+        stage.now += LONG_MS;
+        for word in stage.read(witness, usize::MAX) {
+            if let Some(number) = number(&word) {
+                heard[number as usize] += 1;
+            }
+        }
+        let (least, most) = (heard.iter().min(), heard.iter().max());
+        let ahead = most.zip(least).map(|(most, least)| most - least);
+        // Whose read has filled the buffer may be read once more while its batch goes out.
+        assert!(ahead <= Some(4), "{heard:?}");
+    }
+    assert!(heard.iter().all(|&times| times > 1), "{heard:?}");
+    stage.close();
+}
+
 #[test]
 fn who_was_not_read_is_not_idle() {
     let limits = Limits {
