@@ -85,7 +85,8 @@ impl Shard {
                     Place::Door { .. } => wait = until_deadline,
                     Place::Room { .. } | Place::Echo => {}
                 }
-                if connection.reading != Reading::Paused {
+                // Who was not read lately may have been anything but silent. It is asked again, and not in every iteration.
+                if connection.reading == Reading::Free {
                     wait = wait.min(left(now, connection.heard_at, self.silence(place)));
                 }
                 if connection.draining || connection.stays {

@@ -351,6 +351,31 @@ fn those_who_wait_are_heard_in_turn() {
 }
 
 #[test]
+fn who_waits_to_be_heard_is_not_asked_in_every_iteration() {
+    let limits = Limits {
+        ping_ms: 1_500,
+        idle_ms: 4_500,
+        ..Limits::default()
+    };
+    let ping_ms = u64::from(limits.ping_ms);
+    let (mut stage, _, senders) = shouting(limits);
+    let began = stage.now;
+    let mut asked = 0;
+    for _ in 0..16 {
+        stage.turn();
+        stage.now += LONG_MS;
+        let words = stage.read(senders[19], usize::MAX);
+        asked += words.iter().filter(|word| *word == "ping").count() as u64;
+    }
+    assert!(
+        asked > 0 && asked <= (stage.now - began) / ping_ms,
+        "{asked}"
+    );
+    assert!(stage.is_seated(senders[19]));
+    stage.close();
+}
+
+#[test]
 fn who_was_not_read_is_not_idle() {
     let limits = Limits {
         ping_ms: 1_000,
