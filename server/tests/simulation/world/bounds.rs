@@ -4,16 +4,26 @@
 //! bound follows from `Limits` and the constants beside them.
 
 use roomcast::limits::{
-    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, EBB_LOOK_MS, Limits, NEWCOMER_GRACE_MS, OWN_ANSWERS,
-    RECEIVE_BUFFER, UNREAD_MAX,
+    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, EBB_LOOK_MS, FANOUT_BUDGET, FANOUT_PORTION, Limits,
+    NEWCOMER_GRACE_MS, OWN_ANSWERS, RECEIVE_BUFFER, UNREAD_MAX,
 };
 
 use super::net::WireId;
 use super::oracle::{Verdict, must};
+use super::scenario::CROWD;
 
 /// Milliseconds by which anything may be late in the simulation: the wheel's ticks, mail under way, iterations that
 /// come late.
 pub(crate) const SLACK_MS: u64 = 400;
+
+/// Milliseconds between two iterations of a reactor that has something to do, at most: the world's lag, and its step.
+const ITERATION_MS: u32 = 64;
+
+/// Milliseconds in which what was read at once goes to a crowd, in portions: as many iterations, each of them late.
+const TURN_MS: u32 = {
+    let receivers = CROWD * (1 + RECEIVE_BUFFER / FANOUT_PORTION);
+    receivers.div_ceil(FANOUT_BUDGET as usize) as u32 * ITERATION_MS
+};
 
 /// The heap that an incomplete frame takes beside its payload.
 const INCOMPLETE_OVERHEAD: usize = 512;
@@ -54,13 +64,14 @@ impl Times {
     }
 
     /// Judges a connection that has a socket. `held`: bytes charged to its outbox, and of input that is
-    /// incomplete or waits.
+    /// incomplete or waits. `crowd`: players who may all flood one room.
     pub(crate) fn check(
         &mut self,
         wire: WireId,
         limits: &Limits,
         now: u64,
         held: (usize, usize),
+        crowd: usize,
     ) -> Verdict {
         let (queued, incomplete) = held;
         // One read is taken whole, with the message that it completes.
@@ -100,7 +111,9 @@ impl Times {
             .is_none_or(|since| within(since, limits.congested_ms_max));
         must(caught_up, wire, "it is congested for ever")?;
         // While it is read no further it can't be heard, which lasts no longer than it takes others to catch up.
-        let silent = limits.idle_ms + 2 * limits.congested_ms_max;
+        // In a crowd each flooder before it has a turn of its own, until what it said has gone to everybody.
+        let turns = crowd as u32 * TURN_MS;
+        let silent = limits.idle_ms + 2 * limits.congested_ms_max + turns;
         must(within(self.heard, silent), wire, "it is silent for ever")
     }
 

@@ -107,8 +107,8 @@ struct World<'c> {
     stalled: u64,
     /// When a reactor was last out of descriptors (ms).
     starved_at: Option<u64>,
-    /// Connections at most.
-    connections: usize,
+    /// Players who came at the beginning, all to one room.
+    crowd: usize,
     /// The network delivers at once what the clock leaves it no time for.
     prompt: bool,
     /// Floods are large.
@@ -213,7 +213,8 @@ impl World<'_> {
             let taken = self.network.borrow().wires[wire].taken();
             self.times[wire].took(taken, now);
             // Nobody is late by what the process stood still.
-            self.times[wire].check(wire, &self.common.limits, now - self.stalled, held)?;
+            let now = now - self.stalled;
+            self.times[wire].check(wire, &self.common.limits, now, held, self.crowd)?;
         }
         if self.drained_by.is_some_and(|by| now > by + self.stalled) && self.common.seated() > 0 {
             return Err("players were not sent away".into());
@@ -331,14 +332,20 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Whatever must not wait any longer happens now.
-    fn keep_up(&mut self) -> Verdict {
+    /// What the network has had the time to deliver arrives.
+    fn deliver(&mut self) {
         for wire in 0..self.players.len() {
-            let steady = self.players[wire].habit == Habit::Steady;
-            if steady || self.prompt {
+            if self.prompt || self.players[wire].habit == Habit::Steady {
                 self.net().wires[wire].deliver(usize::MAX);
             }
-            if steady && !self.asleep {
+        }
+    }
+
+    /// Whatever must not wait any longer happens now.
+    fn keep_up(&mut self) -> Verdict {
+        self.deliver();
+        for wire in 0..self.players.len() {
+            if !self.asleep && self.players[wire].habit == Habit::Steady {
                 self.read(wire, usize::MAX)?;
             }
         }

@@ -26,7 +26,7 @@ use super::wire::{Edges, Wire};
 /// Connections in one run at most, beside a crowd.
 const CONNECTIONS: usize = 40;
 /// Players of one room that are more than one iteration serves.
-const CROWD: usize = FANOUT_BUDGET as usize + 20;
+pub(super) const CROWD: usize = FANOUT_BUDGET as usize + 20;
 /// Space for what a steady player has not read: never short.
 const WIDE: usize = 64 << 20;
 
@@ -119,7 +119,7 @@ impl<'c> World<'c> {
             drained_at: None,
             drained_by: None,
             asleep: false,
-            connections: CONNECTIONS + crowd,
+            crowd,
             common,
             choices,
         };
@@ -137,7 +137,7 @@ impl<'c> World<'c> {
                 break;
             }
             match self.choices.below(32) {
-                0..=1 if self.players.len() < self.connections => self.connect(),
+                0..=1 if self.players.len() < CONNECTIONS + self.crowd => self.connect(),
                 0..=9 => self.someone(Self::act)?,
                 10..=15 => self.someone(|world, wire| {
                     let most = world.choices.one_of(&[usize::MAX, 1, 7, 100, 5_000]);
@@ -165,6 +165,8 @@ impl<'c> World<'c> {
                     let ms = self.choices.one_of(&[3_000, 30_000, 90_000]);
                     self.stalled += ms;
                     self.reach(self.now + ms);
+                    // The network did not.
+                    self.deliver();
                 }
                 27 => self.someone(|world, wire| {
                     if world.players[wire].habit != Habit::Steady {
