@@ -12,7 +12,7 @@ use super::groups::groups_of;
 use super::log::{Portion, Reader};
 use super::state::removed;
 use super::states::{Ears, Key, Most, Slot, Telling};
-use super::{Room, Seat};
+use super::{Player, Room, Seat};
 
 /// Where some bytes of a bundle stand.
 #[derive(Debug, Clone)]
@@ -70,18 +70,17 @@ impl Room {
     /// Puts what comes next for a player into `body`, at most `most` bytes unless one packet has more. None if the log no
     /// longer reaches back to where it is.
     pub(super) fn give(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
-        let keeps_up = self.states.as_mut().map(|states| states.is_in_order(seat));
-        match keeps_up {
-            None => {
-                let portion = self.give_entries(seat, u64::MAX, (0, most), body)?;
-                Some(Given {
-                    seq: portion.seq,
-                    len: portion.len,
-                    entries: portion.len > 0,
-                })
-            }
-            Some(true) => self.give_in_order(seat, most, body),
-            Some(false) => self.give_marked(seat, most, body),
+        let Some(states) = &mut self.states else {
+            let portion = self.give_entries(seat, u64::MAX, (0, most), body)?;
+            return Some(Given {
+                seq: portion.seq,
+                len: portion.len,
+                entries: portion.len > 0,
+            });
+        };
+        match states.in_order(seat) {
+            Some(at) => self.give_in_order(seat, at, most, body),
+            None => self.give_marked(seat, most, body),
         }
     }
 
@@ -103,37 +102,53 @@ impl Room {
     }
 
     /// Both, as they were said.
-    fn give_in_order(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
-        let player = self.players[seat as usize].id;
-        let mut given = Given::default();
+    fn give_in_order(
+        &mut self,
+        seat: Seat,
+        mut at: u64,
+        most: usize,
+        body: &mut Body,
+    ) -> Option<Given> {
+        let Player { id, position, .. } = self.players[seat as usize];
+        let mut position = position;
+        let mut given = Given {
+            seq: self.log.seq(),
+            ..Given::default()
+        };
         loop {
-            let next = self
-                .states
-                .as_mut()
-                .and_then(|states| states.next_after(seat));
-            let until = next.unwrap_or(u64::MAX).min(self.log.position());
-            let portion = self.give_entries(seat, until, (given.len, most), body)?;
-            given.seq = portion.seq;
-            given.len += portion.len;
-            given.entries |= portion.len > 0;
-            if portion.position < until {
-                return Some(given);
+            let end = self.log.position();
+            if position < end {
+                let next = self.states.as_ref().and_then(|states| states.after(at));
+                let until = next.unwrap_or(u64::MAX).min(end);
+                let portion = self.give_entries(seat, until, (given.len, most), body)?;
+                position = portion.position;
+                given.seq = portion.seq;
+                given.len += portion.len;
+                given.entries |= portion.len > 0;
+                if position < until {
+                    break;
+                }
             }
             let most = Most {
-                log: portion.position,
+                log: position,
                 begun: given.len,
                 bytes: most,
             };
+            let ears = Ears {
+                player: id,
+                groups: groups_of(&self.groups, seat),
+            };
             let runs = &mut body.runs;
-            let groups = groups_of(&self.groups, seat);
-            let ears = Ears { player, groups };
-            let states = self.states.as_mut()?;
-            let said = states.next(seat, ears, most, &mut |run| runs.push(Run::Stream(run)));
+            let states = self.states.as_ref()?;
+            let said = states.next(at, ears, most, &mut |run| runs.push(Run::Stream(run)));
+            at = said.position;
             given.len += said.len;
-            if said.full || portion.position >= self.log.position() {
-                return Some(given);
+            if said.full || position >= end {
+                break;
             }
         }
+        self.states.as_mut()?.gave(seat, at);
+        Some(given)
     }
 
     /// Entries, and the newest of the keys that are marked.

@@ -166,34 +166,39 @@ impl States {
             .get_or_insert_with(|| Box::new(Lane::new(since)));
     }
 
-    /// Whether who sits here gets things in the order in which they were said.
-    pub fn is_in_order(&mut self, seat: Seat) -> bool {
+    /// How far who sits here is, if it gets things in the order in which they were said.
+    pub fn in_order(&mut self, seat: Seat) -> Option<u64> {
         let first = self.stream.first();
         let receiver = self.receiver(seat);
-        if receiver.at < first {
-            self.falls_behind(seat);
+        match receiver.lane {
+            None if receiver.at >= first => Some(receiver.at),
+            None => {
+                self.falls_behind(seat);
+                None
+            }
+            Some(_) => None,
         }
-        self.receiver(seat).lane.is_none()
     }
 
-    /// What comes next for who keeps up.
+    /// What comes next for who keeps up and is at this position.
     pub fn next(
-        &mut self,
-        seat: Seat,
+        &self,
+        at: u64,
         ears: Ears<'_>,
         most: Most,
         run: &mut impl FnMut(Range<usize>),
     ) -> Portion {
-        let at = self.receiver(seat).at;
-        let portion = self.stream.next(at, ears, most, run);
-        self.receiver(seat).at = portion.position;
-        portion
+        self.stream.next(at, ears, most, run)
     }
 
-    /// Where the log was when that was said which comes next for who sits here.
-    pub fn next_after(&mut self, seat: Seat) -> Option<u64> {
-        let at = self.receiver(seat).at;
+    /// Where the log was when that was said which comes next at this position.
+    pub fn after(&self, at: u64) -> Option<u64> {
         self.stream.after(at)
+    }
+
+    /// Who sits here was given everything before this position.
+    pub fn gave(&mut self, seat: Seat, at: u64) {
+        self.receiver(seat).at = at;
     }
 
     /// Marks what was said since who sits here was last looked at.
