@@ -86,8 +86,9 @@ fn against(fault: Fault, every: u64, more: &[&str], want: Status, broken: &[&str
         let relay = Relay::start(fault, every);
         let report = judged(&format!("ws://{}", relay.address), more);
         let verdict = report.verdict.unwrap();
-        // What a server has done wrong shows also on a busy machine; only a pass needs a quiet one.
-        if want == Status::Passed && report.validity.has("generator_saturated") {
+        // Some of what a server has done wrong shows also on a busy machine; a pass needs a quiet one, and so does a loss.
+        let crowded_out = report.validity.has("generator_saturated");
+        if crowded_out && (want == Status::Passed || verdict.status == Status::Invalid) {
             continue;
         }
         assert_eq!(verdict.status, want, "{fault:?}: {:?}", verdict.cases);
