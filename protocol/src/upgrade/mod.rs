@@ -41,7 +41,9 @@ pub use head::{asks_for_head_only, find_head_end};
 pub use key::{AcceptKey, ClientKey};
 pub use refusal::Refusal;
 pub use request::{Request, RequestKind, Upgrade, parse_request};
-pub use response::{write_accept, write_refusal, write_refusal_for, write_response};
+pub use response::{
+    Readers, write_accept, write_refusal, write_refusal_for, write_response, write_response_for,
+};
 pub use room_name::{RoomName, room_name};
 pub use status::Status;
 

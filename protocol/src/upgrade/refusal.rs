@@ -82,6 +82,8 @@ pub enum Refusal {
     BadRoomName,
     /// The server's: Origin is not among those allowed.
     OriginNotAllowed,
+    /// The server's: it is not to be reached by the name that the request says.
+    HostNotAllowed,
     /// The server's: a ticket is needed and there is none.
     NoTicket,
     /// The server's: the ticket is none, or no key that is known signed it.
@@ -147,6 +149,7 @@ impl Refusal {
         Self::NotFound,
         Self::BadRoomName,
         Self::OriginNotAllowed,
+        Self::HostNotAllowed,
         Self::NoTicket,
         Self::BadTicket,
         Self::TicketExpired,
@@ -194,7 +197,7 @@ impl Refusal {
                 Status::UpgradeRequired426
             }
             Self::NotFound | Self::BadRoomName => Status::NotFound404,
-            Self::OriginNotAllowed => Status::Forbidden403,
+            Self::OriginNotAllowed | Self::HostNotAllowed => Status::Forbidden403,
             Self::NoTicket
             | Self::BadTicket
             | Self::TicketExpired
@@ -279,9 +282,7 @@ impl Refusal {
             Self::BadRoomName => {
                 "This is no room name: use 1 to 64 of A-Z a-z 0-9 . _ ~ - but not . or .. alone."
             }
-            Self::OriginNotAllowed => {
-                "Pages of this origin may not connect: ask the operator to allow it."
-            }
+            Self::OriginNotAllowed | Self::HostNotAllowed => self.of_gate(),
             Self::NoTicket
             | Self::BadTicket
             | Self::TicketExpired
@@ -299,6 +300,18 @@ impl Refusal {
             }
             Self::Draining => "The server is about to stop: connect again in a few seconds.",
             Self::Stalled => "A part of the server stands still: ask again in a few seconds.",
+        }
+    }
+
+    /// By which name or from which page one may not come.
+    const fn of_gate(self) -> &'static str {
+        match self {
+            Self::HostNotAllowed => {
+                "This server does not go by that name: the operator can allow it with --allow-host."
+            }
+            _ => {
+                "Pages of this origin may not connect: the operator can allow it with --allow-origin."
+            }
         }
     }
 

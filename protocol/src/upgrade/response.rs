@@ -3,10 +3,19 @@
 //! Owns the bytes of every response head. Must not know why one is sent, and never repeats a byte of the request.
 //!
 //! Invariant: an answer that is not a 101 says how long it is, that the connection ends with it, and that pages of every
-//! origin may read it: a browser tells a page nothing of a WebSocket that was refused, but lets it `fetch` the same URL. There is no Date:
+//! origin that may connect may read it: a browser tells a page nothing of a WebSocket that was refused, but lets it `fetch` the same URL. There is no Date:
 //! a server without a clock must not send one (RFC 9110 section 6.6.1).
 
 use super::{AcceptKey, Refusal, Status, fields::is_token};
+
+/// Whose pages may read an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Those of every origin.
+    EveryPage,
+    /// Only those of the server's own.
+    NoPage,
+}
 
 /// Appends a whole response: status line, the fields its status must carry (405 Allow, 426 Upgrade and
 /// Sec-WebSocket-Version, 503 Retry-After, 401 WWW-Authenticate), `Connection: close`, Content-Length and `body`.
@@ -20,7 +29,27 @@ pub fn write_response(
     body: &[u8],
     head_only: bool,
 ) {
-    write_with(out, status, status.fields(), content_type, body, head_only);
+    write_response_for(
+        out,
+        status,
+        content_type,
+        body,
+        head_only,
+        Readers::EveryPage,
+    );
+}
+
+/// [`write_response`], for these readers.
+pub fn write_response_for(
+    out: &mut Vec<u8>,
+    status: Status,
+    content_type: &str,
+    body: &[u8],
+    head_only: bool,
+    readers: Readers,
+) {
+    let kind = (content_type, readers);
+    write_with(out, status, status.fields(), kind, body, head_only);
 }
 
 /// Appends the answer to a refused request: its status, and as text one line that says what to do.
@@ -40,12 +69,16 @@ pub fn write_refusal_for(out: &mut Vec<u8>, refusal: Refusal, head_only: bool) {
         Refusal::Draining => "Retry-After: 2\r\n",
         _ => status.fields(),
     };
+    let readers = match refusal {
+        Refusal::OriginNotAllowed | Refusal::HostNotAllowed => Readers::NoPage,
+        _ => Readers::EveryPage,
+    };
     let body = format!("{refusal}\n");
     write_with(
         out,
         status,
         fields,
-        "text/plain; charset=utf-8",
+        ("text/plain; charset=utf-8", readers),
         body.as_bytes(),
         head_only,
     );
@@ -71,7 +104,7 @@ fn write_with(
     out: &mut Vec<u8>,
     status: Status,
     fields: &str,
-    content_type: &str,
+    (content_type, readers): (&str, Readers),
     body: &[u8],
     head_only: bool,
 ) {
@@ -83,10 +116,16 @@ fn write_with(
     let code = status.code();
     let reason = status.reason();
     let length = body.len();
+    let readers = match readers {
+        Readers::EveryPage => {
+            "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
+        }
+        Readers::NoPage => "",
+    };
     let head = format!(
         "HTTP/1.1 {code} {reason}\r\n{fields}Connection: {connection}\r\nContent-Type: {content_type}\r\n\
          Content-Length: {length}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
-         Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n\r\n"
+         {readers}\r\n"
     );
     out.reserve(head.len() + body.len());
     out.extend_from_slice(head.as_bytes());

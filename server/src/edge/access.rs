@@ -1,5 +1,6 @@
 //! Who may come in, and what it may do here: the part of the command line that is about strangers.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use super::environment::split_paths;
 use super::tickets::{Files, Order};
 use super::units::{Bytes, Millis};
 use crate::limits::Quota;
+use crate::shard::{Gate, HostName, Origin};
 
 /// The part of the command line that is about access.
 #[derive(Debug, Clone, Args)]
@@ -30,6 +32,18 @@ pub struct AccessFlags {
     )]
     ticket_revoked: Option<PathBuf>,
 
+    /// Pages that may connect: https://play.example.com, https://*.example.com (all below it), null. Several times for
+    /// several; in the environment, separated by commas. Programs that are no browsers say no origin, and are not asked
+    /// for one [default: pages of every origin]
+    #[arg(long, env = "ROOMCAST_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = parse_origin)]
+    allow_origin: Vec<Origin>,
+
+    /// Names under which players may reach this server: play.example.com, *.example.com (all below it). Several times for
+    /// several; in the environment, separated by commas [default: every name; at addresses that only this machine reaches,
+    /// such as 127.0.0.1, only its own]
+    #[arg(long, env = "ROOMCAST_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', value_parser = parse_host)]
+    allow_host: Vec<HostName>,
+
     /// Messages that a player may send in a second, and twice as many at once; who goes on beyond that is read later, then
     /// closed with 1008. Tickets may say less [default: as many as it likes]
     #[arg(long, env = "ROOMCAST_MESSAGES_PER_SECOND", value_name = "N")]
@@ -39,6 +53,18 @@ pub struct AccessFlags {
     /// likes]
     #[arg(long, env = "ROOMCAST_BYTES_PER_SECOND", value_name = "SIZE", value_parser = parse_bytes)]
     bytes_per_second: Option<NonZeroU32>,
+}
+
+fn parse_origin(text: &str) -> Result<Origin, String> {
+    Origin::of(text).ok_or_else(|| {
+        "give an origin like https://play.example.com, https://*.example.com or null".to_owned()
+    })
+}
+
+fn parse_host(text: &str) -> Result<HostName, String> {
+    HostName::of(text).ok_or_else(|| {
+        "give a name without port, like play.example.com or *.example.com".to_owned()
+    })
 }
 
 /// A ticket to be made.
@@ -100,6 +126,17 @@ impl AccessFlags {
             keys: self.ticket_key.clone(),
             revoked: self.ticket_revoked.clone(),
         })
+    }
+
+    /// Who may ask for a seat, at doors with these addresses.
+    pub fn gate(&self, doors: impl Iterator<Item = SocketAddr>) -> Gate {
+        Gate {
+            origins: self.allow_origin.clone(),
+            hosts: self.allow_host.clone(),
+            loopback: doors
+                .map(|door| door.ip().to_canonical().is_loopback())
+                .collect(),
+        }
     }
 
     /// What every connection may send in a second.

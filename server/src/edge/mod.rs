@@ -165,7 +165,6 @@ fn serve(config: &Config) -> Result<(), Failure> {
     if let Some(keys) = &tickets {
         common = common.with_tickets(Arc::<Keys>::clone(keys));
     }
-    let common = Arc::new(common);
     let secure = wanted.map(|wanted| wanted.addresses).unwrap_or_default();
     let plain = plain.into_iter().map(|address| (Port::Plain, address));
     let secure = secure.into_iter().map(|address| (Port::Tls, address));
@@ -173,6 +172,8 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .chain(secure)
         .map(|(port, address)| Door::open(port, address, reactors))
         .collect::<Result<_, _>>()?;
+    let gate = config.access.gate(doors.iter().map(|door| door.bound));
+    let common = Arc::new(common.with_gate(gate));
     let ports: Vec<Port> = doors.iter().map(|door| door.port).collect();
     let reactors: Vec<Reactor> = (0..reactors)
         .map(|index| {

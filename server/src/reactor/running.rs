@@ -418,6 +418,7 @@ impl<N: Net> Running<N> {
             return;
         }
         let slot = self.shard.accept(self.doors[door].port, peer);
+        self.shard.came_by(slot, door);
         self.register(slot, socket);
     }
 

@@ -72,6 +72,8 @@ pub(super) struct Connection {
     pub(super) draining: bool,
     /// `deadline` is the end of its stay, because its ticket says so.
     pub(super) stays: bool,
+    /// It came by a door that only this machine reaches.
+    pub(super) local_door: bool,
     /// It has bounds of its own, see `guard`.
     pub(super) guarded: bool,
     /// The peer has ended its side of TCP.
@@ -101,6 +103,7 @@ impl Connection {
             reading: Reading::Free,
             draining: false,
             stays: false,
+            local_door: false,
             guarded: false,
             end_of_input: false,
         }

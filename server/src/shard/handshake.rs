@@ -1,6 +1,6 @@
 //! From the first byte to a seat: the request head, its answer, and the way to the room's home.
 
-use roomcast_protocol::upgrade::{self, Refusal, Request, RequestKind, Status};
+use roomcast_protocol::upgrade::{self, Readers, Refusal, Request, RequestKind, Status};
 
 use super::admission::{Admission, Speaks};
 use super::connection::{Closing, Connection, PartialHead, Phase};
@@ -126,7 +126,10 @@ impl Shard {
             Ok(request) => request,
             Err(refusal) => return self.refuse(slot, refusal, head_only),
         };
-        let route = self.admitted(&request, self.route(request.path, &request.kind));
+        let route = self.admitted(slot, &request, self.route(request.path, &request.kind));
+        if matches!(&route, Route::Refuse(Refusal::HostNotAllowed)) {
+            self.tell(Notice::HostNotAllowed, slot);
+        }
         if let RequestKind::Upgrade(upgrade) = &request.kind
             && upgrade.protocols().next().is_some()
             && !matches!(&route, Route::Refuse(_))
@@ -136,9 +139,14 @@ impl Shard {
         }
         match route {
             Route::Answer(kind, body) => {
+                let readers = match self.common.gate.lets_in(request.origin) {
+                    true => Readers::EveryPage,
+                    false => Readers::NoPage,
+                };
                 let outbox = &mut self.connections[slot as usize].outbox;
                 outbox.push_own(|out| {
-                    upgrade::write_response(out, Status::Ok200, kind, body, head_only);
+                    let status = Status::Ok200;
+                    upgrade::write_response_for(out, status, kind, body, head_only, readers);
                 });
                 self.begin_closing(slot, Closing::Flush, EndReason::Answered);
             }
@@ -183,14 +191,20 @@ impl Shard {
         }
     }
 
-    /// What is left of a route that leads to a seat: where tickets are judged, nobody goes on without a good one.
-    fn admitted(&self, request: &Request<'_>, route: Route) -> Route {
-        let Some(judge) = &self.common.tickets else {
-            return route;
-        };
+    /// What is left of a route that leads to a seat: it begins at the gate, and where tickets are judged, nobody goes on
+    /// without a good one.
+    fn admitted(&self, slot: u32, request: &Request<'_>, route: Route) -> Route {
         if !matches!(route, Route::Seat(_) | Route::Ask) {
             return route;
         }
+        let local = self.connections[slot as usize].local_door;
+        let gate = &self.common.gate;
+        if let Err(refusal) = gate.admit(request.host, request.origin, local) {
+            return Route::Refuse(refusal);
+        }
+        let Some(judge) = &self.common.tickets else {
+            return route;
+        };
         let room = request.path.strip_prefix("/rooms/");
         let room = room.and_then(upgrade::room_name);
         let ticket = tickets::carried(request).ok_or(Refusal::NoTicket);

@@ -20,6 +20,7 @@ mod disconnect;
 mod ebb;
 mod farewells;
 mod flush;
+mod gate;
 mod guard;
 mod handshake;
 mod identity;
@@ -52,6 +53,7 @@ use self::ebb::Lingering;
 use self::farewells::Farewells;
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
+pub use self::gate::{Gate, HostName, Origin};
 use self::guard::Guards;
 pub use self::handshake::Handover;
 use self::identity::Identity;
@@ -86,6 +88,8 @@ pub struct Common {
     tls: Option<Acceptor>,
     /// Who judges tickets; without, everybody is let in.
     tickets: Option<Arc<dyn Tickets>>,
+    /// By which names and from which pages a seat may be asked for.
+    gate: Gate,
     naming: Naming,
     /// Tokens come from the seeds of the shards.
     seeded_secrets: bool,
@@ -108,6 +112,7 @@ impl Common {
             reactors,
             tls: None,
             tickets: None,
+            gate: Gate::default(),
             naming: Naming::default(),
             seeded_secrets: false,
             homes: RandomState::new(),
@@ -131,6 +136,13 @@ impl Common {
     #[must_use]
     pub fn with_tickets(mut self, tickets: Arc<dyn Tickets>) -> Self {
         self.tickets = Some(tickets);
+        self
+    }
+
+    /// With another gate than one that stands open.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.gate = gate;
         self
     }
 
@@ -375,6 +387,11 @@ impl Shard {
             Port::Tls => Phase::Hello,
         };
         self.open(who, Security::Plain, phase)
+    }
+
+    /// The connection in this slot came by that door.
+    pub fn came_by(&mut self, slot: u32, door: usize) {
+        self.connections[slot as usize].local_door = self.common.gate.is_loopback(door);
     }
 
     fn open(&mut self, who: Identity, security: Security, phase: Phase) -> u32 {

@@ -18,6 +18,8 @@ pub(super) enum Notice<'n> {
     RoomFull(&'n str),
     /// A player asked for a subprotocol, and none is spoken here.
     UnknownSubprotocol,
+    /// A player asked for a seat by a name that is not allowed.
+    HostNotAllowed,
 }
 
 impl Notice<'_> {
@@ -28,6 +30,7 @@ impl Notice<'_> {
             Self::Full => 2,
             Self::RoomFull(_) => 3,
             Self::UnknownSubprotocol => 4,
+            Self::HostNotAllowed => 5,
         }
     }
 }
@@ -35,7 +38,7 @@ impl Notice<'_> {
 /// When each notice was last given (ms).
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    told_at: [Option<u64>; 5],
+    told_at: [Option<u64>; 6],
 }
 
 impl Shard {
@@ -67,6 +70,10 @@ impl Shard {
                 id, %peer, room,
                 max_room_members = limits.max_room_members,
                 "a room is full: players are closed with 4000; raise --max-room-members"
+            ),
+            Notice::HostNotAllowed => tracing::warn!(
+                id, %peer,
+                "a client asks for a host name that is not allowed here and got a 403: name it with --allow-host (behind a proxy, the name that players use)"
             ),
             Notice::UnknownSubprotocol => tracing::warn!(
                 id, %peer,

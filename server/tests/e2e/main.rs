@@ -9,6 +9,7 @@ mod clients;
 mod conformance;
 mod drain;
 mod endings;
+mod gate;
 mod handshake;
 mod http;
 mod limits;

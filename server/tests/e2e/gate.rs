@@ -1,0 +1,79 @@
+//! By which names and from which pages a seat may be asked for.
+
+use crate::relay::Relay;
+use crate::wire::{Response, Wire};
+
+/// Asks for a seat by this name; `fields` are further lines.
+fn ask(relay: &Relay, host: &str, fields: &str) -> Response {
+    let mut wire = Wire::connect(relay.addr());
+    let request = format!(
+        "GET /rooms/a HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
+    );
+    wire.send(request.as_bytes());
+    wire.response_head()
+}
+
+/// What a page is told that asks without an upgrade.
+fn told(relay: &Relay, path: &str, fields: &str) -> (Response, String) {
+    let mut wire = Wire::connect(relay.addr());
+    wire.send(format!("GET {path} HTTP/1.1\r\n{fields}\r\n").as_bytes());
+    let (response, body) = wire.response();
+    (response, String::from_utf8(body).expect("text"))
+}
+
+#[test]
+fn a_name_that_leads_here_is_not_enough_at_a_loopback_address() {
+    let relay = Relay::start(&[]);
+    for host in ["localhost", "127.0.0.1:7777", "[::1]", "game.localhost"] {
+        assert_eq!(ask(&relay, host, "").status, 101, "{host}");
+    }
+    assert_eq!(ask(&relay, "evil.example", "").status, 403);
+    relay.logged("name it with --allow-host", 1);
+    let (response, text) = told(&relay, "/rooms/a", "Host: evil.example\r\n");
+    assert_eq!(response.status, 403);
+    assert!(text.contains("--allow-host"), "{text}");
+    assert_eq!(response.field("access-control-allow-origin"), None);
+    // A balancer may ask by any name.
+    let (response, _) = told(&relay, "/readyz", "Host: 10.0.0.1\r\n");
+    assert_eq!(response.status, 200);
+}
+
+#[test]
+fn names_that_are_allowed_are_the_only_ones() {
+    let relay = Relay::start(&["--allow-host", "play.example.com,*.eu.example.com"]);
+    for (host, status) in [
+        ("play.example.com", 101),
+        ("PLAY.example.com:443", 101),
+        ("a.eu.example.com", 101),
+        ("localhost", 101),
+        ("eu.example.com", 403),
+        ("evil.example", 403),
+    ] {
+        assert_eq!(ask(&relay, host, "").status, status, "{host}");
+    }
+}
+
+#[test]
+fn pages_that_are_allowed_connect_and_read_why_they_may_not() {
+    let relay = Relay::start(&["--allow-origin", "https://play.example.com"]);
+    let (ours, theirs) = (
+        "Origin: https://play.example.com\r\n",
+        "Origin: https://evil.example\r\n",
+    );
+    assert_eq!(ask(&relay, "localhost", ours).status, 101);
+    assert_eq!(ask(&relay, "localhost", "").status, 101, "no page");
+    assert_eq!(ask(&relay, "localhost", theirs).status, 403);
+    for (path, fields, status, readers) in [
+        ("/rooms/a", ours, 426, Some("*")),
+        ("/rooms/a", theirs, 403, None),
+        ("/healthz", ours, 200, Some("*")),
+        ("/healthz", theirs, 200, None),
+    ] {
+        let (response, text) = told(&relay, path, &format!("Host: localhost\r\n{fields}"));
+        assert_eq!(response.status, status, "{path} {fields}");
+        let readable = response.field("access-control-allow-origin");
+        assert_eq!(readable, readers, "{path} {fields}");
+        assert_eq!(status == 403, text.contains("--allow-origin"), "{text}");
+    }
+}
