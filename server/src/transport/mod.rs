@@ -11,7 +11,9 @@ use roomcast_protocol::frame::{self, MessageKind, Opcode};
 use crate::delivery::Dialect;
 
 pub use self::impaired::Impaired;
-pub use self::security::{Acceptor, Breach, Heard, Played, Security, Tls};
+#[cfg(feature = "test-tls")]
+pub use self::security::Played;
+pub use self::security::{Acceptor, Breach, Heard, Security, Tls};
 
 /// What a port speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

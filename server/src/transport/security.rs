@@ -1,9 +1,11 @@
 //! Plain or TLS: how the bytes of a connection are carried.
 //!
 //! Owns: which machine opens and seals. Must not know: frames, rooms, sockets, and how TLS works. Invariant: the shard
-//! can't tell rustls from what plays it in the simulation, where rustls's own randomness would break seeds.
+//! can't tell rustls from what plays it in the simulation, where rustls's own randomness would break seeds. Only tests can
+//! have that (feature `test-tls`): a program has no way to carry anything but plain bytes and rustls's records.
 
 use std::fmt;
+#[cfg(feature = "test-tls")]
 use std::sync::Arc;
 
 use roomcast_protocol::tls::{self, Server, Session};
@@ -20,18 +22,23 @@ pub enum Security {
 
 /// One TLS session.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is boxed as a whole, and all that are many are of the large one"
+#[cfg_attr(
+    feature = "test-tls",
+    expect(
+        clippy::large_enum_variant,
+        reason = "it is boxed as a whole, and all that are many are of the large one"
+    )
 )]
 pub enum Tls {
     /// rustls's.
     Session(Session<Server>),
     /// A stand-in.
+    #[cfg(feature = "test-tls")]
     Played(Box<dyn Played>),
 }
 
 /// What stands in for a TLS session: it behaves as [`Session`] does.
+#[cfg(feature = "test-tls")]
 pub trait Played: fmt::Debug + Send {
     /// As [`Session::receive`].
     fn receive(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, answers: &mut Vec<u8>) -> Heard;
@@ -52,11 +59,13 @@ pub struct Acceptor(Kind);
 #[derive(Clone)]
 enum Kind {
     Sessions(tls::Acceptor),
+    #[cfg(feature = "test-tls")]
     Played(Arc<dyn Fn() -> Box<dyn Played> + Send + Sync>),
 }
 
 impl Acceptor {
     /// A stand-in for each connection.
+    #[cfg(feature = "test-tls")]
     pub fn played(accept: impl Fn() -> Box<dyn Played> + Send + Sync + 'static) -> Self {
         Self(Kind::Played(Arc::new(accept)))
     }
@@ -65,6 +74,7 @@ impl Acceptor {
     pub fn accept(&self) -> Option<Box<Tls>> {
         let tls = match &self.0 {
             Kind::Sessions(acceptor) => Tls::Session(acceptor.accept().ok()?),
+            #[cfg(feature = "test-tls")]
             Kind::Played(accept) => Tls::Played(accept()),
         };
         Some(Box::new(tls))
@@ -99,6 +109,7 @@ impl Tls {
                 }
                 heard
             }
+            #[cfg(feature = "test-tls")]
             Self::Played(session) => session.receive(bytes, plain, answers),
         }
     }
@@ -107,6 +118,7 @@ impl Tls {
     pub fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Option<usize> {
         match self {
             Self::Session(session) => session.seal(plain, out),
+            #[cfg(feature = "test-tls")]
             Self::Played(session) => session.seal(plain, out),
         }
     }
@@ -115,6 +127,7 @@ impl Tls {
     pub fn close_notify(&mut self, out: &mut [u8]) -> Option<usize> {
         match self {
             Self::Session(session) => session.close_notify(out),
+            #[cfg(feature = "test-tls")]
             Self::Played(session) => session.close_notify(out),
         }
     }
@@ -123,6 +136,7 @@ impl Tls {
     pub fn heard(&self) -> Heard {
         match self {
             Self::Session(session) => session.heard(),
+            #[cfg(feature = "test-tls")]
             Self::Played(session) => session.heard(),
         }
     }
@@ -131,17 +145,26 @@ impl Tls {
     pub fn is_handshaking(&self) -> bool {
         match self {
             Self::Session(session) => session.is_handshaking(),
+            #[cfg(feature = "test-tls")]
             Self::Played(session) => session.is_handshaking(),
         }
     }
 
     /// See [`Session::is_spent`]; a stand-in never is.
     pub fn is_spent(&self) -> bool {
-        matches!(self, Self::Session(session) if session.is_spent())
+        match self {
+            Self::Session(session) => session.is_spent(),
+            #[cfg(feature = "test-tls")]
+            Self::Played(_) => false,
+        }
     }
 
     /// See [`Session::is_resumed`]; a stand-in never is.
     pub fn is_resumed(&self) -> bool {
-        matches!(self, Self::Session(session) if session.is_resumed())
+        match self {
+            Self::Session(session) => session.is_resumed(),
+            #[cfg(feature = "test-tls")]
+            Self::Played(_) => false,
+        }
     }
 }

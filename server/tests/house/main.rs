@@ -10,7 +10,7 @@ mod unused;
 
 use rules::{
     CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, functions, length, manifest,
-    names, unsafe_code,
+    names, test_features, unsafe_code,
 };
 use source::Source;
 use tree::{File, files};
@@ -53,6 +53,11 @@ fn every_claim_covers_some_file() {
 #[test]
 fn manifests_depend_only_downwards() {
     nothing(&files().iter().flat_map(manifest).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_program_has_what_only_tests_may() {
+    nothing(&files().iter().flat_map(test_features).collect::<Vec<_>>());
 }
 
 #[test]
