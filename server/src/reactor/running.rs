@@ -214,6 +214,7 @@ impl<N: Net> Running<N> {
             self.shard.expire();
         }
         self.convict();
+        self.net.watch(&self.shard, &self.sockets, Step::Done);
         self.shake_hands();
         self.act();
         self.net.watch(&self.shard, &self.sockets, Step::Done);

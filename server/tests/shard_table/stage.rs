@@ -104,7 +104,7 @@ impl Stage {
     /// A connection that waits to be accepted, its request sent.
     pub(crate) fn begin(&mut self, path: &str) -> WireId {
         self.streams.push(Stream::Answer(Vec::new()));
-        let wire = self.net().connect(0, Wire::new(Edges::Each, WIDE));
+        let wire = self.net().connect(0, false, Wire::new(Edges::Each, WIDE));
         let request = self.request(path);
         self.arrive(wire, &request);
         wire
@@ -114,7 +114,7 @@ impl Stage {
     pub(crate) fn connect_to(&mut self, reactor: usize, capacity: usize) -> WireId {
         self.streams.push(Stream::Answer(Vec::new()));
         let wire = Wire::new(Edges::Each, capacity);
-        let wire = self.net().connect(reactor, wire);
+        let wire = self.net().connect(reactor, false, wire);
         self.settle();
         wire
     }

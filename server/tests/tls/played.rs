@@ -42,15 +42,14 @@ pub struct End {
     input: Vec<u8>,
     sealed: u32,
     opened: u32,
+    /// Microseconds of a server's first flight.
+    signing_us: u64,
     /// Microseconds that handshakes have cost, of all ends.
     cost: Arc<AtomicU64>,
 }
 
-/// Microseconds of a server's first flight.
-const SIGNING_US: u64 = 300;
-
 impl End {
-    fn new(is_client: bool, cost: Arc<AtomicU64>) -> Self {
+    fn new(is_client: bool, signing_us: u64, cost: Arc<AtomicU64>) -> Self {
         Self {
             is_client,
             stage: Stage::First,
@@ -59,6 +58,7 @@ impl End {
             input: Vec::new(),
             sealed: 0,
             opened: 0,
+            signing_us,
             cost,
         }
     }
@@ -66,13 +66,14 @@ impl End {
     /// A client, whose first flight is appended to `out`.
     pub fn client(out: &mut Vec<u8>) -> Self {
         out.extend(record(HANDSHAKE, &[1; HELLO]));
-        Self::new(true, Arc::default())
+        Self::new(true, 0, Arc::default())
     }
 
-    /// What each connection of a shard begins with. What handshakes cost is added to `cost`, in microseconds.
-    pub fn acceptor(cost: &Arc<AtomicU64>) -> Acceptor {
+    /// What each connection of a shard begins with. The first flight takes `signing_us` microseconds, which are added to
+    /// `cost`.
+    pub fn acceptor(signing_us: u64, cost: &Arc<AtomicU64>) -> Acceptor {
         let cost = Arc::clone(cost);
-        Acceptor::played(move || Box::new(Self::new(false, Arc::clone(&cost))))
+        Acceptor::played(move || Box::new(Self::new(false, signing_us, Arc::clone(&cost))))
     }
 
     fn breach(&mut self, answers: &mut Vec<u8>) {
@@ -92,7 +93,7 @@ impl End {
                 self.stage = Stage::Open;
             }
             (HANDSHAKE, Stage::First) => {
-                self.cost.fetch_add(SIGNING_US, Ordering::Relaxed);
+                self.cost.fetch_add(self.signing_us, Ordering::Relaxed);
                 answers.extend(record(HANDSHAKE, &[2; SERVER_FLIGHT]));
                 self.stage = Stage::Second;
             }

@@ -721,7 +721,7 @@ fn play(seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let cost = Arc::new(AtomicU64::new(0));
     let tls13 = settings(&[&TLS13]);
-    let mut stage = Stage::over(1, Limits::default(), tls13, End::acceptor(&cost));
+    let mut stage = Stage::over(1, Limits::default(), tls13, End::acceptor(300, &cost));
     let mut written = Vec::new();
     let mut players: Vec<_> = (0..2)
         .map(|_| {
@@ -783,7 +783,7 @@ fn a_shard_cannot_tell_who_plays_tls() {
         1,
         Limits::default(),
         settings(&[&TLS13]),
-        End::acceptor(&cost),
+        End::acceptor(300, &cost),
     );
     let place = stage.accept(0);
     let mut hello = Vec::new();

@@ -32,6 +32,7 @@ const INCOMPLETE_OVERHEAD: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Times {
     pub(crate) accepted: u64,
+    registered: bool,
     /// It was accepted.
     pub(crate) met: bool,
     pub(crate) seated: bool,
@@ -47,12 +48,20 @@ impl Times {
     pub(crate) fn new(now: u64) -> Self {
         Self {
             accepted: now,
+            registered: false,
             met: false,
             seated: false,
             heard: now,
             ended: None,
             taken: (0, now),
             queued: None,
+        }
+    }
+
+    /// A reactor has it: its time to shake hands begins with the first one's.
+    pub(crate) fn registered(&mut self, now: u64) {
+        if !std::mem::replace(&mut self.registered, true) {
+            self.accepted = now;
         }
     }
 

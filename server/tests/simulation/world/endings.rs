@@ -6,11 +6,36 @@
 use roomcast::shard::CloseReason::{Drain, Idle, RoomFull, SlowConsumer};
 use roomcast::shard::DisconnectReason::{self as Reason, Close, End};
 use roomcast::shard::EndReason::{
-    Answered, ConnectionLost, Full, HandshakeTimeout, Overloaded, PeerClosed, PeerGone, Refused,
+    Answered, ConnectionLost, Full, HandshakeRefused, HandshakeTimeout, Overloaded, PeerClosed,
+    PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
 };
 
 use super::compose::Mark;
 use super::player::Heard;
+
+/// What a client did to the TLS of its connection, as far as the server can know.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Conduct {
+    /// The server has all that it needs of the handshake.
+    pub(crate) agreed: bool,
+    /// It said that nothing more will come.
+    pub(crate) farewell: bool,
+    /// It sent a record that is none.
+    pub(crate) broke: bool,
+    /// It ended its side of TCP.
+    pub(crate) hung_up: bool,
+}
+
+/// Whether an end follows from what a client did to its TLS.
+pub(crate) fn follows_from_conduct(reason: Reason, conduct: Option<Conduct>) -> bool {
+    conduct.is_some_and(|conduct| match reason {
+        End(PeerGone) => conduct.farewell || conduct.hung_up && !conduct.agreed,
+        End(TlsTruncated) => conduct.hung_up && conduct.agreed && !conduct.farewell,
+        End(TlsHandshake) => conduct.broke && !conduct.agreed,
+        End(TlsViolation) => conduct.broke && conduct.agreed,
+        _ => false,
+    })
+}
 
 /// Whether `mark` is something for which a connection may end with this `reason`, before its last byte or after.
 pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
@@ -30,15 +55,28 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
 }
 
 /// Whether a connection may end with this `reason` though it sent nothing to that effect.
-pub(crate) fn comes_alone(reason: Reason, seated: bool, draining: bool) -> bool {
+pub(crate) fn comes_alone(
+    reason: Reason,
+    seated: bool,
+    draining: bool,
+    conduct: Option<Conduct>,
+) -> bool {
     match reason {
-        End(PeerGone | ConnectionLost) => true,
+        End(ConnectionLost) => true,
+        End(PeerGone) if conduct.is_none() => true,
+        End(HandshakeRefused) => conduct.is_some_and(|conduct| !conduct.agreed),
         End(HandshakeTimeout) => !seated,
         Close(Idle | SlowConsumer) => seated,
         // Who has no seat when the process ends, ends with it.
         Close(Drain) => draining,
-        _ => false,
+        _ => follows_from_conduct(reason, conduct),
     }
+}
+
+/// Whether a client that reads everything may see such an end without a word: one could be said to it only in TLS.
+pub(crate) fn may_be_silent(reason: Reason, conduct: Option<Conduct>) -> bool {
+    let agreed = conduct.is_none_or(|conduct| conduct.agreed);
+    !agreed && matches!(reason, End(HandshakeRefused | HandshakeTimeout))
 }
 
 /// Whether this is what a client is told at the end. `cause` is what it sent to that effect, if it did.

@@ -10,15 +10,18 @@ mod endings;
 mod net;
 mod oracle;
 mod planted;
+#[path = "../../tls/played.rs"]
+mod played;
 mod player;
 mod scenario;
+mod secure;
 mod wire;
 
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roomcast::limits::{Limits, UNREAD_MAX};
+use roomcast::limits::{HANDSHAKE_SLICE_US, Limits, UNREAD_MAX};
 use roomcast::reactor::Running;
 use roomcast::shard::{CloseReason, Common, DisconnectReason, EndReason, Ends};
 
@@ -30,6 +33,7 @@ use self::oracle::{Oracle, Verdict, must};
 pub(crate) use self::planted::Fault;
 use self::planted::Planted;
 use self::player::{Habit, Heard, Player};
+use self::secure::Tls;
 use self::wire::{Edges, Wire};
 
 /// Milliseconds after which a reactor that has something to do is run, and mail arrives, at the latest.
@@ -107,6 +111,8 @@ struct World<'c> {
     stalled: u64,
     /// When a reactor was last out of descriptors (ms).
     starved_at: Option<u64>,
+    /// There are doors that speak TLS; a handshake costs so much (us).
+    tls: Option<u64>,
     /// Players who came at the beginning, all to one room.
     crowd: usize,
     /// The network delivers at once what the clock leaves it no time for.
@@ -174,6 +180,9 @@ impl World<'_> {
                     seated,
                     ended,
                 } => {
+                    let bytes = self.players[wire].given(bytes);
+                    let conduct = self.players[wire].conduct();
+                    self.oracle.behaves(wire, conduct);
                     self.oracle
                         .took(wire, (bytes, waiting), seated, ended, now)?;
                     let times = &mut self.times[wire];
@@ -183,11 +192,11 @@ impl World<'_> {
                         self.ended(wire, reason, now)?;
                     }
                 }
-                Seen::Accepted { wire } => {
-                    self.times[wire].accepted = now;
-                    self.times[wire].met = true;
-                }
+                Seen::Accepted { wire } => self.times[wire].met = true,
+                Seen::Registered { wire } => self.times[wire].registered(now),
                 Seen::Ended { wire, reason } => {
+                    let conduct = self.players[wire].conduct();
+                    self.oracle.behaves(wire, conduct);
                     self.oracle.ended(wire, reason, now)?;
                     self.ended(wire, reason, now)?;
                 }
@@ -229,7 +238,7 @@ impl World<'_> {
 
     /// A connection ended: in time, and not one that did nothing to deserve it.
     fn ended(&mut self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
-        let times = &mut self.times[wire];
+        let times = &self.times[wire];
         let early = match reason {
             DisconnectReason::Close(CloseReason::Idle) => !times.is_idle(&self.common.limits, now),
             DisconnectReason::End(EndReason::HandshakeTimeout) => {
@@ -237,19 +246,22 @@ impl World<'_> {
                 !times.is_late(limits, now, self.drained_at)
                     && !times.may_make_room(limits, now, self.starved_at)
             }
+            DisconnectReason::End(EndReason::HandshakeRefused) => !self.is_storm(wire, now),
             _ => false,
         };
         must(!early, wire, "it ended too early")?;
-        times.ended = Some(now);
+        let stormy = self.is_storm(wire, now);
+        self.times[wire].ended = Some(now);
         let steady =
             self.players[wire].habit == Habit::Steady && !self.asleep && !self.players[wire].done;
-        let in_a_hurry = self.drained_at.is_some() || self.starved_at.is_some();
+        let in_a_hurry = self.drained_at.is_some() || self.starved_at.is_some() || stormy;
         let hurried = reason == EndReason::HandshakeTimeout.into() && in_a_hurry;
         let fate = hurried
             || matches!(
                 reason,
-                DisconnectReason::End(EndReason::Full | EndReason::Overloaded)
-                    | DisconnectReason::Close(CloseReason::RoomFull | CloseReason::Drain)
+                DisconnectReason::End(
+                    EndReason::Full | EndReason::Overloaded | EndReason::HandshakeRefused
+                ) | DisconnectReason::Close(CloseReason::RoomFull | CloseReason::Drain)
             );
         must(
             !steady || fate,
@@ -258,16 +270,56 @@ impl World<'_> {
         )
     }
 
+    /// Whether there are, or were just now, more TLS handshakes than there is time for: this one could not be complete in
+    /// time, or has waited for half of it.
+    fn is_storm(&self, wire: WireId, now: u64) -> bool {
+        let Some(cost_us) = self.tls.filter(|_| self.players[wire].at_tls) else {
+            return false;
+        };
+        let handshake = u64::from(self.limits().handshake_ms);
+        let waited = now - self.times[wire].accepted;
+        let going_on = |&other: &WireId| {
+            let times = &self.times[other];
+            let agreed = self.players[other]
+                .conduct()
+                .is_none_or(|conduct| conduct.agreed);
+            times.met && !agreed && times.ended.is_none_or(|ended| ended == now)
+        };
+        let count = (0..self.players.len()).filter(going_on).count() as u64;
+        // One step of each reactor, or as many as its polls need to report all sockets, because they share one thread here;
+        // and the time until this one has its next turn.
+        let slice_us = cost_us.max(HANDSHAKE_SLICE_US) + cost_us;
+        let turns = (1 + self.players.len() / self.net().weather.poll) * self.reactors.len();
+        let pace = turns as u64 * slice_us / 1_000 + 2 * LAG_MS;
+        waited >= handshake / 2 || count * pace >= handshake / 2 - waited
+    }
+
     /// A client sends.
     fn send(&mut self, wire: WireId, script: &Script) {
         self.oracle.sends(wire, script);
-        self.net().wires[wire].send(&script.bytes);
+        let Some(tls) = &mut self.players[wire].tls else {
+            return self.net().wires[wire].send(&script.bytes);
+        };
+        if !script.bytes.is_empty() {
+            let most = self
+                .choices
+                .one_of(&[usize::MAX, usize::MAX, 1_000, 100, 30]);
+            let bytes = tls.say(&script.bytes, most);
+            self.net().wires[wire].send(&bytes);
+        }
     }
 
     /// A client reads at most so many bytes, and reacts.
     fn read(&mut self, wire: WireId, most: usize) -> Verdict {
         let mut bytes = self.net().wires[wire].take(most);
         let player = &mut self.players[wire];
+        if let Some(tls) = &mut player.tls {
+            let (text, answers) = tls
+                .hear(bytes)
+                .map_err(|wrong| format!("connection {wire}: {wrong}"))?;
+            bytes = text;
+            self.network.borrow_mut().wires[wire].send(&answers);
+        }
         let steady = player.habit == Habit::Steady;
         if steady && player.is_open() && self.oracle.is_seated(wire) {
             self.planted.corrupt(&mut bytes);
@@ -291,14 +343,22 @@ impl World<'_> {
         };
         let player = &mut self.players[wire];
         if at_end && !player.ended {
-            if steady && !cut {
+            if steady && !cut && !self.oracle.may_be_untold(wire) {
                 must(!player.is_in_the_middle(), wire, "it was cut in the middle")?;
                 must(self.oracle.is_told(wire), wire, "it was never told why")?;
+                // Who is waited for no longer, because the process stood still or ends, is only cut.
+                let late = |ended| self.now >= ended + u64::from(self.common.limits.close_ms);
+                let late = self.times[wire].ended.is_some_and(late);
+                let closed = late || player.tls.as_ref().is_none_or(Tls::is_closed);
+                must(closed, wire, "it was cut before the end of TLS")?;
             }
             player.done = true;
             player.ended = player.polite;
             if player.polite {
-                self.network.borrow_mut().wires[wire].send_fin();
+                let farewell = player.tls.as_mut().map(Tls::farewell).unwrap_or_default();
+                let wire = &mut self.network.borrow_mut().wires[wire];
+                wire.send(&farewell);
+                wire.send_fin();
             }
         }
         Ok(())
@@ -447,7 +507,10 @@ impl World<'_> {
         for (wire, player) in self.players.iter().enumerate() {
             // Who knocks while the process ends may find nobody.
             let unmet = self.over.contains(&true) && !self.times[wire].seated;
-            let lost = player.habit == Habit::Steady && !self.oracle.is_told(wire) && !unmet;
+            // Who hears nothing of an end that was in time for all that it knows, or whose answer went with the socket.
+            let cut = self.times[wire].ended.is_some() && self.net().wires[wire].is_cut();
+            let told = self.oracle.is_told(wire) || self.oracle.may_be_untold(wire) || cut;
+            let lost = player.habit == Habit::Steady && !told && !unmet;
             let reads = player.habit != Habit::Deaf && !player.ended;
             if reads && self.oracle.is_seated(wire) || lost {
                 self.oracle.owes_nothing(wire)?;

@@ -7,6 +7,8 @@ use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use roomcast::reactor::{self, Accepted, Net, Sockets, Step, door};
@@ -32,8 +34,10 @@ pub(crate) enum Seen {
         seated: bool,
         ended: Option<DisconnectReason>,
     },
-    /// A connection was accepted.
+    /// A connection was accepted, to be dealt to another reactor perhaps.
     Accepted { wire: WireId },
+    /// A reactor has a connection, new or from another shard.
+    Registered { wire: WireId },
     /// A connection ends, for something else than what it sent.
     Ended {
         wire: WireId,
@@ -57,13 +61,22 @@ pub(crate) struct Weather {
     pub(crate) mailbox: usize,
 }
 
+/// Doors of a reactor: one that speaks as it is, and one that speaks TLS.
+const DOORS: usize = 2;
+
+/// A listener.
+#[derive(Debug, Default)]
+struct Door {
+    /// Connections that wait to be accepted.
+    backlog: VecDeque<WireId>,
+    knocked: bool,
+}
+
 /// What one reactor's kernel holds.
 #[derive(Debug, Default)]
 struct Local {
     mailbox: VecDeque<Mail>,
-    /// Connections that wait to be accepted.
-    backlog: VecDeque<WireId>,
-    knocked: bool,
+    doors: [Door; DOORS],
     /// Its waker was used.
     woken: bool,
     /// What a poll reports about, with its token.
@@ -80,8 +93,10 @@ struct Local {
 /// All of it, shared by the reactors and the world.
 #[derive(Debug)]
 pub(crate) struct Network {
-    /// Microseconds.
+    /// Microseconds, without those that handshakes cost.
     clock: u64,
+    /// What plays TLS adds to this.
+    pub(crate) cost: Arc<AtomicU64>,
     pub(crate) weather: Weather,
     pub(crate) wires: Vec<Wire>,
     locals: Vec<Local>,
@@ -101,6 +116,7 @@ impl Network {
     pub(crate) fn new(reactors: usize, weather: Weather) -> Self {
         Self {
             clock: 0,
+            cost: Arc::default(),
             weather,
             wires: Vec::new(),
             locals: (0..reactors).map(|_| Local::default()).collect(),
@@ -112,23 +128,28 @@ impl Network {
         }
     }
 
+    /// Microseconds.
+    fn micros(&self) -> u64 {
+        self.clock + self.cost.load(Ordering::Relaxed)
+    }
+
     /// Milliseconds.
     pub(crate) fn now(&self) -> u64 {
-        self.clock / 1_000
+        self.micros() / 1_000
     }
 
     /// It is that late at least (ms).
     pub(crate) fn advance(&mut self, now: u64) {
-        self.clock = self.clock.max(now * 1_000);
+        self.clock += (now * 1_000).saturating_sub(self.micros());
     }
 
-    /// A connection that waits to be accepted by this reactor.
-    pub(crate) fn connect(&mut self, reactor: usize, wire: Wire) -> WireId {
+    /// A connection that waits to be accepted by this reactor, at the door that speaks TLS or at the other.
+    pub(crate) fn connect(&mut self, reactor: usize, at_tls: bool, wire: Wire) -> WireId {
         self.wires.push(wire);
         self.ended.push(false);
-        let local = &mut self.locals[reactor];
-        local.backlog.push_back(self.wires.len() - 1);
-        local.knocked = true;
+        let door = &mut self.locals[reactor].doors[usize::from(at_tls)];
+        door.backlog.push_back(self.wires.len() - 1);
+        door.knocked = true;
         self.wires.len() - 1
     }
 
@@ -176,7 +197,7 @@ impl Network {
         let edge = |wire: &WireId| self.wires[*wire].has_edge();
         local.woken
             || !local.mailbox.is_empty()
-            || local.knocked
+            || local.doors.iter().any(|door| door.knocked)
             || local.registered.keys().any(edge)
     }
 
@@ -240,7 +261,7 @@ impl Net for Side {
     type Events = Events;
 
     fn clock(&self) -> u64 {
-        self.network.borrow().clock
+        self.network.borrow().micros()
     }
 
     fn poll(&mut self, events: &mut Events, _: Duration) -> io::Result<()> {
@@ -254,13 +275,15 @@ impl Net for Side {
         let local = &mut locals[self.index];
         events.0.clear();
         local.woken = false;
-        if std::mem::take(&mut local.knocked) {
-            events.0.push(reactor::Event {
-                token: door(0),
-                readable: true,
-                writable: false,
-                closed: false,
-            });
+        for (number, at) in local.doors.iter_mut().enumerate() {
+            if std::mem::take(&mut at.knocked) {
+                events.0.push(reactor::Event {
+                    token: door(number),
+                    readable: true,
+                    writable: false,
+                    closed: false,
+                });
+            }
         }
         let count = local.registered.len();
         let first = local.rotation % count.max(1);
@@ -301,10 +324,11 @@ impl Net for Side {
         events.0.iter().copied()
     }
 
-    fn accept(&mut self, _: usize) -> Accepted<WireId> {
+    fn accept(&mut self, door: usize) -> Accepted<WireId> {
         let mut network = self.network();
         let local = &mut network.locals[self.index];
-        if local.backlog.is_empty() {
+        let backlog = &mut local.doors[door].backlog;
+        if backlog.is_empty() {
             return Accepted::Nobody;
         }
         if let Some(left) = local.refused_accepts.0.checked_sub(1) {
@@ -315,7 +339,7 @@ impl Net for Side {
                 Accepted::Gone
             };
         }
-        let wire = local.backlog.pop_front().expect("it is not empty");
+        let wire = backlog.pop_front().expect("it is not empty");
         local.seen.push(Seen::Accepted { wire });
         Accepted::Connection(wire, None)
     }
@@ -323,7 +347,9 @@ impl Net for Side {
     fn register(&mut self, &mut wire: &mut WireId, token: usize) -> io::Result<()> {
         let mut network = self.network();
         network.wires[wire].register();
-        let registered = network.locals[self.index].registered.insert(wire, token);
+        let local = &mut network.locals[self.index];
+        local.seen.push(Seen::Registered { wire });
+        let registered = local.registered.insert(wire, token);
         assert!(registered.is_none(), "a socket is registered once");
         Ok(())
     }

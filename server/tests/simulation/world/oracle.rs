@@ -12,7 +12,7 @@ use roomcast::shard::{CloseReason, DisconnectReason, EndReason, Ends};
 
 use super::bounds::SLACK_MS;
 use super::compose::{Mark, Message, Script};
-use super::endings;
+use super::endings::{self, Conduct};
 use super::net::WireId;
 use super::player::Heard;
 
@@ -48,6 +48,8 @@ struct Link {
     /// The client knows that it is over.
     told: bool,
     pings: VecDeque<Rc<[u8]>>,
+    /// If it knocked where TLS is spoken: how it behaves there.
+    conduct: Option<Conduct>,
 }
 
 /// The oracle of one run.
@@ -84,6 +86,14 @@ impl Oracle {
         self.links.push(Link::default());
     }
 
+    /// How a client behaves where TLS is spoken.
+    pub(crate) fn behaves(&mut self, wire: WireId, conduct: Option<Conduct>) {
+        let link = &mut self.links[wire];
+        if link.reason.is_none() {
+            link.conduct = conduct;
+        }
+    }
+
     /// A client sends.
     pub(crate) fn sends(&mut self, wire: WireId, script: &Script) {
         let link = &mut self.links[wire];
@@ -114,7 +124,8 @@ impl Oracle {
         self.links.iter().filter(member).count()
     }
 
-    /// A shard took bytes, or without bytes a connection of another shard; so many of all that it took wait.
+    /// A shard took bytes (of what a client said, without the records it came in), or without bytes a connection of
+    /// another shard; so many of all that it took wait.
     pub(crate) fn took(
         &mut self,
         wire: WireId,
@@ -175,8 +186,9 @@ impl Oracle {
 
     /// Whether a connection may end with this reason for what it sent.
     fn judge(&self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
-        let just = match (reason, &self.links[wire].cause) {
-            (_, None) => false,
+        let link = &self.links[wire];
+        let just = match (reason, &link.cause) {
+            (_, None) => endings::follows_from_conduct(reason, link.conduct),
             (DisconnectReason::End(EndReason::Full), _) => {
                 self.seated() >= self.limits.max_connections
             }
@@ -223,7 +235,8 @@ impl Oracle {
     /// A connection ended, for something else than what it sent.
     pub(crate) fn ended(&mut self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
         must(self.links[wire].reason.is_none(), wire, "a second end")?;
-        let just = endings::comes_alone(reason, self.is_seated(wire), self.draining);
+        let conduct = self.links[wire].conduct;
+        let just = endings::comes_alone(reason, self.is_seated(wire), self.draining, conduct);
         self.end(wire, reason, now);
         must(just, wire, reason.label())
     }
@@ -275,6 +288,13 @@ impl Oracle {
     /// Whether the client of a connection that has ended was told why.
     pub(crate) fn is_told(&self, wire: WireId) -> bool {
         self.links[wire].told
+    }
+
+    /// Whether it may never have been.
+    pub(crate) fn may_be_untold(&self, wire: WireId) -> bool {
+        let link = &self.links[wire];
+        link.reason
+            .is_some_and(|reason| endings::may_be_silent(reason, link.conduct))
     }
 
     /// A seated member that never stopped reading, when nothing is under way any longer: has everything come?

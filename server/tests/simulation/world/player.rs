@@ -8,6 +8,8 @@ use roomcast_protocol::frame::{Decoder, Item, Role, Rules};
 use roomcast_protocol::upgrade::{ClientError, ClientKey, parse_client_response};
 
 use super::compose::Message;
+use super::endings::Conduct;
+use super::secure::Tls;
 
 /// The most payload that a client of the simulation takes.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -52,6 +54,10 @@ enum Stage {
 pub(crate) struct Player {
     pub(crate) habit: Habit,
     pub(crate) key: ClientKey,
+    /// It knocked where TLS is spoken.
+    pub(crate) at_tls: bool,
+    /// It speaks it.
+    pub(crate) tls: Option<Tls>,
     stage: Stage,
     /// It has sent something after which it sends no more messages.
     pub(crate) done: bool,
@@ -69,6 +75,8 @@ impl Player {
         Self {
             habit,
             key: ClientKey::from_bytes(nonce),
+            at_tls: false,
+            tls: None,
             stage: Stage::Answer(Vec::new()),
             done: false,
             asked: false,
@@ -80,6 +88,22 @@ impl Player {
     /// Whether the 101 has come, so that it may send frames.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Frames(_))
+    }
+
+    /// How it behaves where TLS is spoken.
+    pub(crate) fn conduct(&self) -> Option<Conduct> {
+        let conduct = self.tls.as_ref().map(|tls| tls.conduct(self.ended));
+        self.at_tls.then(|| {
+            conduct.unwrap_or(Conduct {
+                hung_up: self.ended,
+                ..Conduct::default()
+            })
+        })
+    }
+
+    /// The server was given so many bytes; returns how many they are without records.
+    pub(crate) fn given(&mut self, bytes: usize) -> usize {
+        self.tls.as_mut().map_or(bytes, |tls| tls.given(bytes))
     }
 
     /// Reads what came.

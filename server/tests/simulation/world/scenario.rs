@@ -20,7 +20,9 @@ use super::compose::{Mark, Script, message};
 use super::net::{Events, Network, Side, Weather, WireId};
 use super::oracle::{Oracle, Verdict};
 use super::planted::{Fault, Planted};
+use super::played::End;
 use super::player::{Habit, Player};
+use super::secure::Tls;
 use super::wire::{Edges, Wire};
 
 /// Connections in one run at most, beside a crowd.
@@ -29,6 +31,29 @@ const CONNECTIONS: usize = 40;
 pub(super) const CROWD: usize = FANOUT_BUDGET as usize + 20;
 /// Space for what a steady player has not read: never short.
 const WIDE: usize = 64 << 20;
+
+/// How somebody comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// To the door that speaks as it is.
+    Plain,
+    /// To the one that speaks TLS.
+    Secure,
+    /// To that one, without speaking it.
+    Mistaken,
+}
+
+/// Most ways, where there are two doors.
+const WAYS: [Way; 12] = {
+    let mut ways = [Way::Plain; 12];
+    let mut at = 5;
+    while at < ways.len() {
+        ways[at] = Way::Secure;
+        at += 1;
+    }
+    ways[11] = Way::Mistaken;
+    ways
+};
 
 fn limits(choices: &mut Choices<'_>) -> Limits {
     let ping_ms = choices.one_of(&[20_000, 1_500]);
@@ -57,7 +82,6 @@ impl<'c> World<'c> {
             limits.max_connections = usize::from(u16::MAX);
             limits.max_room_members = usize::from(u16::MAX);
         }
-        let common = Arc::new(Common::new(limits.clone(), count));
         let buffer = choices.one_of(&[64 * 1024, 1024, 100]);
         let weather = Weather {
             poll: choices.one_of(&[4096, 4096, 4096, 3, 1]),
@@ -67,11 +91,15 @@ impl<'c> World<'c> {
         };
         let deals = count > 1 && choices.once_in(4);
         let network = Rc::new(RefCell::new(Network::new(count, weather)));
+        let tls = choices.one_of(&[None, None, Some(300), Some(3_000), Some(20_000)]);
+        let acceptor = End::acceptor(tls.unwrap_or(0), &network.borrow().cost);
+        let common = Common::new(limits.clone(), count).with_tls(acceptor);
+        let common = Arc::new(common);
         let reactor = |index| {
             let setting = Setting {
                 common: Arc::clone(&common),
                 index,
-                ports: vec![Port::Plain],
+                ports: vec![Port::Plain, Port::Tls],
                 deals: deals && index == 0,
                 buffer,
                 seed: index as u64,
@@ -119,13 +147,14 @@ impl<'c> World<'c> {
             drained_at: None,
             drained_by: None,
             asleep: false,
+            tls,
             crowd,
             common,
             choices,
         };
         for _ in 0..crowd {
             let room = Rc::clone(&world.rooms[0]);
-            world.enter(Habit::Steady, 0, Some(room));
+            world.enter(Habit::Steady, 0, Way::Plain, Some(room));
         }
         world
     }
@@ -160,6 +189,7 @@ impl<'c> World<'c> {
                 }
                 27 if self.choices.once_in(200) => self.drain(),
                 27 if self.choices.once_in(12) => self.refuse_accepts(),
+                27 if self.tls.is_some() && self.choices.once_in(20) => self.storm(),
                 27 if self.choices.once_in(40) => {
                     // The process stands still: stopped, or on a machine that is paused.
                     let ms = self.choices.one_of(&[3_000, 30_000, 90_000]);
@@ -210,9 +240,22 @@ impl<'c> World<'c> {
         let index = choices.below(self.reactors.len());
         let room = Rc::clone(&self.rooms[choices.below(self.rooms.len())]);
         let asks = choices.below(if habit == Habit::Steady { 12 } else { 16 });
-        let wire = self.enter(habit, index, (asks < 10).then_some(room));
+        let way = match self.tls {
+            Some(_) => choices.one_of(&WAYS),
+            None => Way::Plain,
+        };
+        let habit = match way {
+            Way::Mistaken if habit == Habit::Steady => Habit::Brisk,
+            _ => habit,
+        };
+        let room = (asks < 10 && way != Way::Mistaken).then_some(room);
+        let wire = self.enter(habit, index, way, room);
         let mut script = Script::default();
         match asks {
+            _ if way == Way::Mistaken => {
+                let key = &self.players[wire].key;
+                script.request("/rooms/plain", Mark::Request { status: 400 }, key);
+            }
             10..=11 => {
                 let room = format!("echo of {wire}").into();
                 let key = &self.players[wire].key;
@@ -232,8 +275,21 @@ impl<'c> World<'c> {
         }
     }
 
+    /// Many begin to shake hands at once. Not all of them go on.
+    fn storm(&mut self) {
+        for _ in 0..self.choices.one_of(&[4, 12, 40]) {
+            let habit = self
+                .choices
+                .one_of(&[Habit::Brisk, Habit::Steady, Habit::Deaf]);
+            let index = self.choices.below(self.reactors.len());
+            let room = Rc::clone(&self.rooms[0]);
+            let wire = self.enter(habit, index, Way::Secure, Some(room));
+            self.net().wires[wire].deliver(usize::MAX);
+        }
+    }
+
     /// A connection to this reactor, with a request for a room.
-    fn enter(&mut self, habit: Habit, reactor: usize, room: Option<Rc<str>>) -> WireId {
+    fn enter(&mut self, habit: Habit, reactor: usize, way: Way, room: Option<Rc<str>>) -> WireId {
         let choices = &mut self.choices;
         let steady = habit == Habit::Steady;
         let polite = steady || !choices.once_in(4);
@@ -243,7 +299,15 @@ impl<'c> World<'c> {
         let narrow = choices.one_of(&[32 * 1024, 4096, 300, 256 * 1024]);
         let capacity = if steady { WIDE } else { narrow };
         let reactor = if self.deals { 0 } else { reactor };
-        self.net().connect(reactor, Wire::new(self.edges, capacity));
+        let mut line = Wire::new(self.edges, capacity);
+        player.at_tls = way != Way::Plain;
+        player.tls = (way == Way::Secure).then(|| {
+            let mut hello = Vec::new();
+            let tls = Tls::new(&mut hello);
+            line.send(&hello);
+            tls
+        });
+        self.net().connect(reactor, way != Way::Plain, line);
         self.times.push(Times::new(self.now));
         self.oracle.connects();
         let mut script = Script::default();
@@ -308,6 +372,11 @@ impl<'c> World<'c> {
                 script.close(code, &mut self.choices);
                 self.players[wire].done = true;
             }
+            26 if self.players[wire].tls.is_some() => {
+                let broken = self.players[wire].tls.as_mut().map(Tls::breach);
+                self.net().wires[wire].send(&broken.unwrap_or_default());
+                self.players[wire].done = true;
+            }
             26..=27 => {
                 script.breach(self.common.limits.max_message, &mut self.choices);
                 self.players[wire].done = true;
@@ -329,6 +398,12 @@ impl<'c> World<'c> {
 
     /// A client ends its side without a word.
     fn hang_up(&mut self, wire: WireId) {
+        if let Some(tls) = &mut self.players[wire].tls
+            && self.choices.below(2) == 0
+        {
+            let farewell = tls.farewell();
+            self.net().wires[wire].send(&farewell);
+        }
         self.net().wires[wire].send_fin();
         (self.players[wire].done, self.players[wire].ended) = (true, true);
     }
