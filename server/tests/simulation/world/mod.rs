@@ -276,7 +276,12 @@ impl World<'_> {
         let Some(cost_us) = self.tls.filter(|_| self.players[wire].at_tls) else {
             return false;
         };
-        let handshake = u64::from(self.limits().handshake_ms);
+        let limits = self.limits();
+        let handshake = match self.drained_at {
+            Some(_) => limits.handshake_ms.min(limits.close_ms),
+            None => limits.handshake_ms,
+        };
+        let handshake = u64::from(handshake);
         let waited = now - self.times[wire].accepted;
         let going_on = |&other: &WireId| {
             let times = &self.times[other];
@@ -291,7 +296,7 @@ impl World<'_> {
         let slice_us = cost_us.max(HANDSHAKE_SLICE_US) + cost_us;
         let turns = (1 + self.players.len() / self.net().weather.poll) * self.reactors.len();
         let pace = turns as u64 * slice_us / 1_000 + 2 * LAG_MS;
-        waited >= handshake / 2 || count * pace >= handshake / 2 - waited
+        waited >= handshake / 2 || waited + count * pace >= handshake / 2
     }
 
     /// A client sends.
