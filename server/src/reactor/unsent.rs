@@ -50,6 +50,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
 
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
 
     /// The kernel acknowledges at once what finds room in the peer's buffer; the test needs no more than that it does.
@@ -64,8 +66,12 @@ mod tests {
     #[test]
     fn it_is_what_the_peer_has_not_acknowledged_and_the_end_is_one() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let peer = TcpStream::connect(listener.local_addr().expect("an address"));
-        let mut peer = peer.expect("a connection");
+        // Of a fixed size: one that grew as it is read could take all that is left.
+        let peer = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        peer.set_recv_buffer_size(16 * 1024).expect("a size");
+        let address = listener.local_addr().expect("an address");
+        peer.connect(&address.into()).expect("a connection");
+        let mut peer = TcpStream::from(peer);
         let (mut socket, _) = listener.accept().expect("a connection");
         assert_eq!(unsent(&socket).expect("a TCP socket"), 0);
         socket.write_all(b"taken").expect("room");
