@@ -268,7 +268,10 @@ impl<'c> World<'c> {
         }
         self.send(wire, &script);
         if self.choices.once_in(3) && self.players[wire].asked {
-            self.speak(wire);
+            // Behind the head, at times more than may be heard at once.
+            for _ in 0..self.choices.one_of(&[1, 1, 10]) {
+                self.speak(wire);
+            }
         }
         if self.choices.below(4) > 0 {
             self.net().wires[wire].deliver(usize::MAX);
