@@ -397,23 +397,23 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What the network has had the time to deliver arrives.
-    fn deliver(&mut self) {
+    /// What the network has had the time to deliver arrives, and who always reads has read.
+    fn all_but_the_process(&mut self) -> Verdict {
         for wire in 0..self.players.len() {
-            if self.prompt || self.players[wire].habit == Habit::Steady {
+            let steady = self.players[wire].habit == Habit::Steady;
+            if steady || self.prompt {
                 self.net().wires[wire].deliver(usize::MAX);
             }
+            if steady && !self.asleep {
+                self.read(wire, usize::MAX)?;
+            }
         }
+        Ok(())
     }
 
     /// Whatever must not wait any longer happens now.
     fn keep_up(&mut self) -> Verdict {
-        self.deliver();
-        for wire in 0..self.players.len() {
-            if !self.asleep && self.players[wire].habit == Habit::Steady {
-                self.read(wire, usize::MAX)?;
-            }
-        }
+        self.all_but_the_process()?;
         self.net().deliver_late_mail(LAG_MS);
         for index in 0..self.reactors.len() {
             if self.wakes(index) {

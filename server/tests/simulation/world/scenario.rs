@@ -195,8 +195,8 @@ impl<'c> World<'c> {
                     let ms = self.choices.one_of(&[3_000, 30_000, 90_000]);
                     self.stalled += ms;
                     self.reach(self.now + ms);
-                    // The network did not.
-                    self.deliver();
+                    // Nobody else did.
+                    self.all_but_the_process()?;
                 }
                 27 => self.someone(|world, wire| {
                     if world.players[wire].habit != Habit::Steady {
