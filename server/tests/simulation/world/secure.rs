@@ -28,7 +28,8 @@ pub(crate) struct Tls {
     opened: usize,
     /// Bytes sent when the server has all that it needs of the handshake.
     agreed_at: Option<usize>,
-    farewell: bool,
+    /// Bytes sent when it had said that nothing more will come.
+    farewell_at: Option<usize>,
     broke: bool,
 }
 
@@ -44,7 +45,7 @@ impl Tls {
             taken: 0,
             opened: 0,
             agreed_at: None,
-            farewell: false,
+            farewell_at: None,
             broke: false,
         }
     }
@@ -58,7 +59,7 @@ impl Tls {
     /// Says something in records of at most so much text; returns what is to be sent now.
     pub(crate) fn say(&mut self, text: &[u8], most: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        if self.farewell || self.broke {
+        if self.farewell_at.is_some() || self.broke {
             return out;
         }
         if self.end.is_handshaking() {
@@ -108,8 +109,8 @@ impl Tls {
         };
         record.truncate(len);
         if len > 0 {
-            self.farewell = true;
             self.note(&record, 0);
+            self.farewell_at = Some(self.sent.0);
         }
         record
     }
@@ -141,9 +142,10 @@ impl Tls {
     }
 
     pub(crate) fn conduct(&self, hung_up: bool) -> Conduct {
+        let is_known = |said: Option<usize>| said.is_some_and(|at| at <= self.taken);
         Conduct {
-            agreed: self.agreed_at.is_some_and(|at| at <= self.taken),
-            farewell: self.farewell,
+            agreed: is_known(self.agreed_at),
+            farewell: is_known(self.farewell_at),
             broke: self.broke,
             hung_up,
         }
