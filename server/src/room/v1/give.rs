@@ -12,7 +12,7 @@ use super::groups::groups_of;
 use super::log::{Portion, Reader};
 use super::state::removed;
 use super::states::{Ears, Key, Most, Slot, Telling};
-use super::{Player, Room, Seat};
+use super::{Room, Seat};
 
 /// Where some bytes of a bundle stand.
 #[derive(Debug, Clone)]
@@ -109,8 +109,7 @@ impl Room {
         most: usize,
         body: &mut Body,
     ) -> Option<Given> {
-        let Player { id, position, .. } = self.players[seat as usize];
-        let mut position = position;
+        let mut position = self.players[seat as usize].position;
         let mut given = Given {
             seq: self.log.seq(),
             ..Given::default()
@@ -134,10 +133,7 @@ impl Room {
                 begun: given.len,
                 bytes: most,
             };
-            let ears = Ears {
-                player: id,
-                groups: groups_of(&self.groups, seat),
-            };
+            let ears = self.ears(seat);
             let runs = &mut body.runs;
             let states = self.states.as_ref()?;
             let said = states.next(at, ears, most, &mut |run| runs.push(Run::Stream(run)));

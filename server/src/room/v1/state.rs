@@ -7,7 +7,7 @@ use roomcast_protocol::v1::{self, Payload, PlayerId, down};
 
 use super::groups::groups_of;
 use super::speak::{Effect, Named};
-use super::states::{Ears, Slot, Telling, To, Value};
+use super::states::{Ears, Telling, To, Value};
 use super::{Room, Rules, Seat};
 
 impl Room {
@@ -21,10 +21,7 @@ impl Room {
         let (name, writer) = self.names(named);
         let after = self.log.position();
         let states = self.states.get_or_insert_default();
-        let before = states.table().find(name).and_then(|slot| {
-            let key = states.table().get(slot)?;
-            (key.value == Value::Here).then_some(key.len as usize)
-        });
+        let before = states.table().value(name).map(|(_, len)| len);
         let len = payload.bytes().len();
         // Who stays as large as it was needs no look at the bounds: that is what is said twenty times a second.
         if before.is_none_or(|before| len > before) {
@@ -57,9 +54,7 @@ impl Room {
         let Some(states) = &mut self.states else {
             return Effect::None;
         };
-        let table = states.table();
-        let here = |slot: &Slot| table.get(*slot).is_some_and(|key| key.value == Value::Here);
-        let Some(slot) = table.find(name).filter(here) else {
+        let Some((slot, _)) = states.table().value(name) else {
             return Effect::None;
         };
         let when = states.now(writer, after);
@@ -135,13 +130,7 @@ impl Room {
                 continue;
             };
             let name = (0, key);
-            let before = states
-                .table()
-                .find(name)
-                .and_then(|slot| states.table().get(slot));
-            let before = before
-                .filter(|key| key.value == Value::Here)
-                .map(|key| key.len as usize);
+            let before = states.table().value(name).map(|(_, len)| len);
             let (count, bytes) = states.table().held(0);
             let len = payload.bytes().len();
             let bytes = bytes + len - before.unwrap_or(0);

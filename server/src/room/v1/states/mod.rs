@@ -47,9 +47,7 @@ impl Ears<'_> {
             To::Group(group) => author != self.player && self.is_in(group),
         }
     }
-}
 
-impl Ears<'_> {
     #[inline]
     fn is_in(self, group: u32) -> bool {
         match self.groups {

@@ -101,6 +101,13 @@ impl Table {
         self.index.get(&name).copied()
     }
 
+    /// Where the value under a key stands, and its bytes; nothing if there is none.
+    pub fn value(&self, name: (u32, u32)) -> Option<(Slot, usize)> {
+        let slot = self.find(name)?;
+        let key = self.get(slot)?;
+        (key.value == Value::Here).then_some((slot, key.len as usize))
+    }
+
     /// Bytes of all values.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -147,7 +154,7 @@ impl Table {
     /// What is said of a key takes the place of what was said before: `packet` of a value with `len` bytes, or of its end.
     pub fn say(&mut self, slot: Slot, value: Value, packet: &[u8], len: usize, when: When) {
         let key = &mut self.keys[slot as usize];
-        let forgettable = key.is_forgettable();
+        let was_forgettable = key.is_forgettable();
         self.bytes = self.bytes - key.len as usize + len;
         key.len = len as u32;
         key.value = value;
@@ -156,10 +163,7 @@ impl Table {
         } else {
             key.packet = packet.into();
         }
-        self.deletions -= u32::from(forgettable);
-        self.deletions += u32::from(key.is_forgettable());
-        self.touch(slot, when);
-        self.forget();
+        self.changed(slot, was_forgettable, when);
     }
 
     /// The slot of a key, which may be a new one that has no value yet.
@@ -190,7 +194,7 @@ impl Table {
     /// A key goes to others from now on.
     pub fn readdress(&mut self, slot: Slot, to: To, stays: bool, when: When) {
         let key = &mut self.keys[slot as usize];
-        let forgettable = key.is_forgettable();
+        let was_forgettable = key.is_forgettable();
         key.stays = stays;
         if key.to != to {
             key.former
@@ -209,10 +213,7 @@ impl Table {
                 self.unremembered = self.unremembered.max(when.changed);
             }
         }
-        self.deletions -= u32::from(forgettable);
-        self.deletions += u32::from(key.is_forgettable());
-        self.touch(slot, when);
-        self.forget();
+        self.changed(slot, was_forgettable, when);
     }
 
     /// Forgets a key altogether.
@@ -233,9 +234,11 @@ impl Table {
         slots.map(|(_, slot)| *slot).collect()
     }
 
-    /// A key was said now.
-    fn touch(&mut self, slot: Slot, when: When) {
+    /// A key was said now, which may have been a deletion and may be one.
+    fn changed(&mut self, slot: Slot, was_forgettable: bool, when: When) {
         let key = &mut self.keys[slot as usize];
+        self.deletions -= u32::from(was_forgettable);
+        self.deletions += u32::from(key.is_forgettable());
         key.changed = when.changed;
         key.after = when.after;
         key.writer = when.writer;
@@ -243,6 +246,7 @@ impl Table {
             self.unlink(slot);
             self.append(slot);
         }
+        self.forget();
     }
 
     /// Forgets the oldest deletions once there are twice as many as are remembered in any case, so that few are looked at
