@@ -72,6 +72,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// A message came from somebody in this place; `speaks` if it is for others. Whether that was too much.
+    #[inline(never)]
     pub(super) fn hear(&mut self, speaks: bool, bytes: usize, now: u32) -> Result<(), CloseReason> {
         if speaks && self.spectates {
             return Err(CloseReason::SpectatorSpoke);
@@ -115,6 +116,15 @@ pub(super) struct Guards(HashMap<u32, Guard>);
 impl Guards {
     pub(super) fn of(&mut self, slot: u32) -> Option<&mut Guard> {
         self.0.get_mut(&slot)
+    }
+
+    /// The bounds of the connection in this slot, if it is marked as having any.
+    #[inline]
+    pub(super) fn over(&mut self, slot: u32, connection: &Connection) -> Option<&mut Guard> {
+        match connection.guarded {
+            true => self.of(slot),
+            false => None,
+        }
     }
 
     /// The connection is gone.

@@ -2,11 +2,11 @@
 
 use roomcast_protocol::frame::{Decoder, Item, MessageKind, Rules, Violation};
 
-use super::Shard;
 use super::connection::{Closing, Connection, Phase};
 use super::guard;
 use super::player::{Place, PlayerId};
 use super::v1::{BadPacket, Ending};
+use super::{CloseReason, Shard};
 use crate::delivery::{Audience, Class, Dialect, Outbox};
 use crate::planted::{self, Fault};
 use crate::room::{RoomId, v1};
@@ -62,9 +62,7 @@ impl Shard {
     /// Frames of a connection that is open.
     pub(super) fn receive_frames(&mut self, slot: u32, player: PlayerId, bytes: &mut [u8]) {
         match self.players[player as usize].place {
-            Place::Room { room, seat } if !self.connections[slot as usize].guarded => {
-                self.receive_raw(slot, room, seat, bytes);
-            }
+            Place::Room { room, seat } => self.receive_raw(slot, room, seat, bytes),
             place => self.receive_otherwise(slot, place, bytes),
         }
     }
@@ -72,6 +70,7 @@ impl Shard {
     /// Frames of a member of a raw room.
     #[inline]
     fn receive_raw(&mut self, slot: u32, id: RoomId, seat: u32, bytes: &mut [u8]) {
+        let now = self.now as u32;
         let Self {
             connections,
             rooms,
@@ -79,12 +78,17 @@ impl Shard {
             rules,
             counters,
             dirty,
+            guards,
             ..
         } = self;
         let connection = &mut connections[slot as usize];
+        let mut guard = guards.over(slot, connection);
         let mut input = bytes;
         let ended = frames(connection, rules, &mut input, |_, kind, payload| {
             counters.messages += 1;
+            if let Some(guard) = &mut guard {
+                guard.hear(true, payload.len(), now).map_err(told)?;
+            }
             let room = &mut rooms[id];
             let encode = |dialect, author, out: &mut Vec<u8>| {
                 transport::encode_message(dialect, out, author, kind, payload);
@@ -99,7 +103,7 @@ impl Shard {
             self.list(slot);
         }
         if !matches!(ended, Ended::No) {
-            self.end(slot, ended, &mut []);
+            self.end(slot, ended, input);
         }
     }
 
@@ -113,13 +117,10 @@ impl Shard {
             counters,
             v1,
             guards,
-            rooms,
-            pool,
-            dirty,
             ..
         } = self;
         let connection = &mut connections[slot as usize];
-        let mut guard = guards.of(slot).filter(|_| connection.guarded);
+        let mut guard = guards.over(slot, connection);
         let is_raw = matches!(place, Place::V1 { room, seat } if v1.rooms[room][seat].raw);
         let unacked = v1.ack_at(place);
         let mut input = bytes;
@@ -127,8 +128,9 @@ impl Shard {
             counters.messages += 1;
             if let Some(guard) = &mut guard {
                 let speaks = guard::speaks(place, is_raw, payload);
-                let heard = guard.hear(speaks, payload.len(), now as u32);
-                heard.map_err(|reason| EndedV1::Told(reason.into()))?;
+                guard
+                    .hear(speaks, payload.len(), now as u32)
+                    .map_err(told)?;
             }
             match place {
                 Place::V1 { room, seat } => {
@@ -142,17 +144,8 @@ impl Shard {
                     });
                     Ok(())
                 }
-                // Has a loop of its own, unless it has bounds of its own.
-                Place::Room { room, seat } => {
-                    let encode = |dialect, author, out: &mut Vec<u8>| {
-                        transport::encode_message(dialect, out, author, kind, payload);
-                    };
-                    let (class, audience) = (Class::Event, Audience::All);
-                    if rooms[room].append(seat, class, audience, pool, encode) {
-                        dirty.push(room);
-                    }
-                    Ok(())
-                }
+                // Has a loop of its own.
+                Place::Room { .. } => Ok(()),
             }
         });
         if !connection.outbox.is_clear() {
@@ -220,6 +213,12 @@ impl Shard {
             self.discard(slot, len);
         }
     }
+}
+
+/// What a guard says, as what a run of frames ends with.
+#[cold]
+fn told(reason: CloseReason) -> EndedV1 {
+    EndedV1::Told(reason.into())
 }
 
 /// Takes the frames off the front of the input, until it is used up or something ends the run; `hear` is told each message.
