@@ -2,15 +2,17 @@
 //! shown violations planted for it, so that a rule which finds nothing has found nothing.
 
 mod circles;
+mod manifests;
 mod rules;
 mod source;
 mod structs;
 mod tree;
 mod unused;
 
+use manifests::{manifest, test_features};
 use rules::{
-    CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, functions, length, manifest,
-    names, test_features, unsafe_code,
+    CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, functions, length, names,
+    unsafe_code,
 };
 use source::Source;
 use tree::{File, files};
