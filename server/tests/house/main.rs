@@ -11,8 +11,8 @@ mod unused;
 
 use manifests::{manifest, test_features};
 use rules::{
-    CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, functions, length, names,
-    unsafe_code,
+    CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, functions, idle_exceptions,
+    length, names, unsafe_code,
 };
 use source::Source;
 use tree::{File, files};
@@ -50,6 +50,12 @@ fn every_claim_covers_some_file() {
             claim.scope
         );
     }
+}
+
+/// An exception that nothing needs would be one for whatever comes next.
+#[test]
+fn every_exception_of_a_claim_is_needed() {
+    nothing(&idle_exceptions(&files()));
 }
 
 #[test]

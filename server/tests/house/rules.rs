@@ -168,6 +168,59 @@ pub(crate) const CLAIMS: &[Claim] = &[
         why: "a shard is a reactor's state without I/O",
     },
     Claim {
+        scope: "server/src/shard",
+        except: &[
+            "server/src/shard/admission.rs",
+            "server/src/shard/connection.rs",
+            "server/src/shard/deadlines.rs",
+            "server/src/shard/flush.rs",
+            "server/src/shard/guard.rs",
+            "server/src/shard/handshake.rs",
+            "server/src/shard/mod.rs",
+            "server/src/shard/player.rs",
+            "server/src/shard/pressure.rs",
+            "server/src/shard/reattach.rs",
+            "server/src/shard/receive.rs",
+            "server/src/shard/v1",
+        ],
+        forbidden: &["crate::shard::player"],
+        why: "a player is named by who seats, serves, slows or parts it; all else is about connections",
+    },
+    Claim {
+        scope: "server/src/shard",
+        except: &[
+            "server/src/shard/connection.rs",
+            "server/src/shard/ebb.rs",
+            "server/src/shard/flush.rs",
+            "server/src/shard/handshake.rs",
+            "server/src/shard/lifecycle.rs",
+            "server/src/shard/mod.rs",
+            "server/src/shard/receive.rs",
+            "server/src/shard/secure.rs",
+            "server/src/shard/unread.rs",
+            "server/src/shard/v1/rounds.rs",
+        ],
+        forbidden: &[
+            "crate::transport::Security",
+            "crate::transport::Tls",
+            "crate::transport::Acceptor",
+        ],
+        why: "a player does not know what carries its connection's bytes",
+    },
+    Claim {
+        scope: "server/src/reactor",
+        except: &[
+            "server/src/reactor/mailbox.rs",
+            "server/src/reactor/mod.rs",
+            "server/src/reactor/net.rs",
+            "server/src/reactor/os.rs",
+            "server/src/reactor/running.rs",
+            "server/src/reactor/sockets.rs",
+        ],
+        forbidden: &["crate::reactor::sockets"],
+        why: "a socket is named by the loop, by Net and on its way between reactors",
+    },
+    Claim {
         scope: "server/src/reactor/running.rs",
         except: &[],
         forbidden: &[
@@ -199,6 +252,25 @@ pub(crate) fn forbidden_imports(file: &File, source: &Source) -> Vec<String> {
                 .any(|forbidden| mentions(path, forbidden))
             {
                 findings.push(format!("{}:{line}: {path}: {}", file.path, claim.why));
+            }
+        }
+    }
+    findings
+}
+
+/// Exceptions that no file below them needs.
+pub(crate) fn idle_exceptions(files: &[File]) -> Vec<String> {
+    let rust = files.iter().filter(|file| file.path.ends_with(".rs"));
+    let sources: Vec<(&str, Source)> = rust
+        .map(|file| (file.path.as_str(), Source::new(&file.path, &file.text)))
+        .collect();
+    let mut findings = Vec::new();
+    for claim in CLAIMS {
+        let forbids = |path: &str| claim.forbidden.iter().any(|it| mentions(path, it));
+        for except in claim.except {
+            let mut below = sources.iter().filter(|(path, _)| below(path, except));
+            if !below.any(|(_, source)| source.paths.iter().any(|(_, path)| forbids(path))) {
+                findings.push(format!("{except} is an exception of: {}", claim.why));
             }
         }
     }
@@ -470,9 +542,36 @@ mod tests {
                 "server/src/reactor/mod.rs",
                 "use crate::edge::config::Config;",
             ),
+            ("server/src/shard/ebb.rs", "use super::player::Player;"),
+            (
+                "server/src/shard/newcomers.rs",
+                "fn f(link: crate::shard::player::Link) {}",
+            ),
+            (
+                "server/src/shard/player.rs",
+                "use crate::transport::{self, Security};",
+            ),
+            ("server/src/shard/v1/door.rs", "use crate::transport::Tls;"),
+            (
+                "server/src/reactor/handshakes.rs",
+                "use super::sockets::Sockets;",
+            ),
         ] {
             assert_eq!(strikes(forbidden_imports, path, text), 1, "{path}: {text}");
         }
+    }
+
+    #[test]
+    fn exceptions_that_nobody_needs_are_found() {
+        let needed = |text: &str| {
+            let path = "server/src/edge/tls/mod.rs".to_owned();
+            let text = text.to_owned();
+            let all: usize = CLAIMS.iter().map(|claim| claim.except.len()).sum();
+            all - idle_exceptions(&[File { path, text }]).len()
+        };
+        assert_eq!(needed("// rustls::Error"), 0);
+        // Of the claim about rustls, and of none that is about something else.
+        assert_eq!(needed("use rustls::Error;"), 1);
     }
 
     #[test]
