@@ -25,6 +25,8 @@ pub enum Fault {
     LeakedSlot,
     /// A room whose members have caught up does not let its flooders be read again.
     EndlessPause,
+    /// Of what has left, a player that is behind goes on being charged the overhead.
+    Overcharge,
     /// Who takes nothing of what is left for it is waited for all the same.
     EndlessEbb,
 }

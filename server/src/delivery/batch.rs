@@ -249,6 +249,12 @@ impl BatchPool {
         }
     }
 
+    /// Whether the bytes that it counts are those that it keeps.
+    pub fn is_accounted(&self) -> bool {
+        let kept = self.spare.iter().map(|batch| batch.capacity());
+        self.bytes == kept.sum::<usize>()
+    }
+
     /// Bytes of the buffers that only slow receivers still refer to.
     pub fn pinned(&self) -> usize {
         self.pinned.get()

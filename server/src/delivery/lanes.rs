@@ -26,6 +26,13 @@ impl Lanes {
         self.events.as_ref().map_or(0, |events| events.charged())
     }
 
+    /// Whether what is charged is what they hold.
+    pub fn is_accounted(&self) -> bool {
+        self.events
+            .as_ref()
+            .is_none_or(|events| events.is_accounted())
+    }
+
     /// Queues a range of a batch: by reference, or copied where a reference would cost or pin more.
     #[inline]
     pub fn push_event(&mut self, encoding: &Rc<Encoding>, range: Range<u32>) {

@@ -36,6 +36,13 @@ impl Outbox {
             .map_or(0, |out| out.sealed.capacity() + out.frames.charged())
     }
 
+    /// Whether what is charged for its frames is what they hold.
+    pub fn is_accounted(&self) -> bool {
+        self.out
+            .as_ref()
+            .is_none_or(|out| out.frames.is_accounted())
+    }
+
     /// Bytes of own answers that may still wait.
     pub fn answers(&self) -> usize {
         self.out.as_ref().map_or(0, |out| out.answers)

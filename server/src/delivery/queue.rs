@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::Encoding;
 use crate::limits::{COPY_BELOW, PINNED_SHARE, SEGMENT_OVERHEAD};
+use crate::planted::{self, Fault};
 
 /// A segment of own bytes that has reached half of this size does not grow any more.
 const OWN_SEGMENT: usize = 16 * 1024;
@@ -96,6 +97,14 @@ impl Queue {
         self.charged
     }
 
+    /// Whether that is so.
+    pub(super) fn is_accounted(&self) -> bool {
+        let before = std::iter::once(None).chain(self.segments.iter().map(Some));
+        let held = self.segments.iter().zip(before);
+        let held = held.map(|(segment, before)| segment.pins(before) + SEGMENT_OVERHEAD);
+        self.charged == held.sum::<usize>()
+    }
+
     /// Queues a range of a batch: by reference, or copied where a reference would cost or pin more.
     #[inline]
     pub(super) fn push_shared(&mut self, encoding: &Rc<Encoding>, range: Range<u32>) {
@@ -146,7 +155,9 @@ impl Queue {
 
     fn pop(&mut self) -> Option<Segment> {
         let first = self.segments.pop_front()?;
-        self.charged -= SEGMENT_OVERHEAD;
+        if !planted::is(Fault::Overcharge) {
+            self.charged -= SEGMENT_OVERHEAD;
+        }
         // What follows may be a part of the same buffer, and was charged nothing for it: then it holds that from now on.
         if self
             .segments

@@ -92,6 +92,14 @@ impl Room {
         self.seats.len()
     }
 
+    /// Each seat that is taken, and by which player.
+    pub fn seated(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let seats = (0u32..).zip(&self.seats);
+        seats
+            .map(|(at, seat)| (at, seat.player))
+            .filter(|&(_, player)| player != VACANT)
+    }
+
     /// The players who are members.
     pub fn players(&self) -> impl Iterator<Item = u32> + '_ {
         self.seats

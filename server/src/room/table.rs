@@ -75,6 +75,11 @@ impl<R: Named> Rooms<R> {
         self.rooms.get_mut(id as usize)
     }
 
+    /// Each room that is open, with its place.
+    pub fn iter(&self) -> impl Iterator<Item = (RoomId, &R)> {
+        self.rooms.iter().map(|(id, room)| (id as RoomId, room))
+    }
+
     /// Rooms that are open.
     pub fn len(&self) -> usize {
         self.rooms.len()

@@ -41,6 +41,11 @@ struct Entry {
 }
 
 impl Ebb {
+    /// Its place among those that linger, and how much is held for it.
+    pub(super) fn entry(&self) -> Option<(u64, usize)> {
+        self.entry.map(|entry| (entry.place, entry.bytes))
+    }
+
     pub(super) fn new(now: u32) -> Self {
         Self {
             began: now,
@@ -86,6 +91,17 @@ impl Lingering {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether these are all of them: slots, places, and bytes held.
+    pub(super) fn are(&self, all: impl Iterator<Item = (u32, u64, usize)>) -> bool {
+        let (mut count, mut bytes) = (0, 0);
+        let mut all = all.inspect(|(_, _, held)| {
+            count += 1;
+            bytes += held;
+        });
+        let queued = all.all(|(slot, place, _)| self.queue.get(&place) == Some(&slot));
+        queued && count == self.queue.len() && bytes == self.bytes
     }
 
     fn leave(&mut self, entry: &mut Option<Entry>) {

@@ -86,6 +86,16 @@ impl Flush {
     pub(super) fn has_work(&self) -> bool {
         !self.fanouts.is_empty() || !self.listed.is_empty()
     }
+
+    /// Rooms with a running fan-out.
+    pub(super) fn fanouts(&self) -> &[RoomId] {
+        &self.fanouts
+    }
+
+    /// Whether nothing is being written.
+    pub(super) fn is_over(&self) -> bool {
+        self.writing.is_empty() && self.current == Current::Nothing
+    }
 }
 
 /// The bytes of the current write.

@@ -134,6 +134,11 @@ impl Guards {
         }
     }
 
+    /// Who has any.
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.keys().copied()
+    }
+
     /// Milliseconds until the connection in this slot may be read again.
     fn wait(&self, slot: u32, now: u32) -> u32 {
         self.0.get(&slot).map_or(0, |guard| guard.wait(now))

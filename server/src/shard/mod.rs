@@ -12,6 +12,7 @@
 //! [`take_silent`](Shard::take_silent) and [`convict`](Shard::convict),
 //! [`take_actions`](Shard::take_actions) and [`weighed`](Shard::weighed) until there are none, [`take_unpaused`](Shard::take_unpaused) and [`reap`](Shard::reap).
 
+mod accounts;
 mod admission;
 mod connection;
 mod counters;
@@ -46,6 +47,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use roomcast_protocol::frame::{Role, Rules};
 use slab::Slab;
 
+pub use self::accounts::Imbalance;
 use self::connection::{Connection, Phase};
 pub use self::counters::Counters;
 pub use self::disconnect::{CloseReason, DisconnectReason, EndReason, Ends};

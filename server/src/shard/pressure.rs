@@ -102,6 +102,22 @@ impl Strains {
         &mut strains[id as usize]
     }
 
+    /// Where there is any: how many press, and how many are paused.
+    pub(super) fn all(&self) -> BTreeMap<RoomRef, (u32, u32)> {
+        let batches = (0u32..).zip(&self.batches);
+        let batches = batches.map(|(id, strain)| (RoomRef::Batches(id), strain));
+        let v1 = (0u32..).zip(&self.v1);
+        let all = batches.chain(v1.map(|(id, strain)| (RoomRef::V1(id), strain)));
+        all.filter(|(_, strain)| **strain != Strain::default())
+            .map(|(room, strain)| (room, (strain.pressing, strain.paused)))
+            .collect()
+    }
+
+    /// Whether somebody presses in this room, and whoever is paused there will be tried again.
+    pub(super) fn is_looked_at(&self, room: RoomRef) -> bool {
+        self.pressed.contains_key(&room) && self.look_at.is_some()
+    }
+
     /// One more presses.
     fn press(&mut self, room: RoomRef, now: u32) {
         let strain = self.of(room);

@@ -41,6 +41,11 @@ impl Unread {
         self.0.get(&slot).map_or(0, |rest| rest.bytes.capacity())
     }
 
+    /// For whom something waits.
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.keys().copied()
+    }
+
     /// The connection is gone.
     pub(super) fn forget(&mut self, slot: u32) {
         if !self.0.is_empty() {

@@ -169,6 +169,12 @@ impl Wheel {
         None
     }
 
+    /// Whether this entry is armed.
+    pub fn is_armed(&self, entry: u32) -> bool {
+        let link = self.links.get(entry as usize);
+        link.is_some_and(|link| link.prev != NONE)
+    }
+
     /// Armed entries.
     pub fn armed(&self) -> usize {
         self.armed

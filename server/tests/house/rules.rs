@@ -170,6 +170,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
     Claim {
         scope: "server/src/shard",
         except: &[
+            "server/src/shard/accounts.rs",
             "server/src/shard/admission.rs",
             "server/src/shard/connection.rs",
             "server/src/shard/deadlines.rs",

@@ -130,6 +130,7 @@ fn what_the_server_does_wrong_is_found() {
         planted::Fault::SleepingTimer,
         planted::Fault::LeakedSlot,
         planted::Fault::EndlessPause,
+        planted::Fault::Overcharge,
         planted::Fault::EndlessEbb,
     ] {
         let wrong = |&seed: &u64| seeded(seed, Some(Fault::Within(fault))).1.is_err();

@@ -234,6 +234,7 @@ impl Stage {
             let wire = wires.iter_mut().find(|wire| wire.slot == Some(slot));
             wire.expect("a slot has a wire").slot = None;
         });
+        assert_eq!(shard.accounts(), Ok(()));
         read || !unpaused.is_empty()
             || shard.has_work()
             || shard.next_deadline().is_some_and(|at| at <= *now)

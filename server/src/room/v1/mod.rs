@@ -8,6 +8,7 @@
 //! There is no batch here: the log is what was said in this iteration and before, and every player reads it from its own
 //! position. Who keeps up, who is behind and who comes back differ in nothing else.
 
+mod accounts;
 mod budget;
 mod called;
 mod give;

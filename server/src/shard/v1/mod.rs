@@ -247,6 +247,13 @@ impl V1 {
         }
     }
 
+    /// Whether its lists and its timer remember what goes on in a room.
+    pub(super) fn will_look_at(&self, id: RoomId, room: &v1::Room) -> bool {
+        (!room.dirty || self.dirty.contains(&id))
+            && (!room.is_serving() || self.rounds.contains(&id))
+            && room.timed == self.wheel.is_armed(id)
+    }
+
     /// Keeps the sum of all logs.
     fn count_log(&mut self, id: RoomId) {
         let more = self.rooms[id].log_grew();

@@ -213,6 +213,8 @@ impl World<'_> {
             }
         }
         let reactor = &self.reactors[index];
+        let accounts = reactor.shard().accounts();
+        accounts.map_err(|wrong| format!("reactor {index}: {wrong}"))?;
         for (slot, &wire) in reactor.sockets().iter() {
             let shard = reactor.shard();
             let (held, unread) = (shard.held(slot), shard.unread(slot));
