@@ -12,18 +12,11 @@ export const ID_MAX = 2 ** 32 - 1;
 const VALUE_BYTES_MAX = 4096;
 const NAME_BYTES_MAX = 64;
 export const PROPERTIES_MAX = 64;
+const CONTROL = /\p{Cc}/u;
 
-/** Bytes that break the protocol. The message says where and how. */
+/** Bytes that break the protocol. The message says how, in two words: who has to find the place needs the bytes anyway. */
 export class Malformed extends Error {}
-
-// Character by character, because a regular expression with control characters in it is hard to read.
-function hasControl(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return true;
-  }
-  return false;
-}
+const SHORT = "too short";
 
 export class Reader {
   constructor(
@@ -36,73 +29,73 @@ export class Reader {
     return this.at >= this.end;
   }
 
-  u8(what: string): number {
-    if (this.done) throw new Malformed(`${what} ends too early`);
+  u8(): number {
+    if (this.done) throw new Malformed(SHORT);
     return this.buffer[this.at++]!;
   }
 
-  varint(what: string, max = Number.MAX_SAFE_INTEGER): number {
+  varint(max = Number.MAX_SAFE_INTEGER): number {
     let value = 0;
     let scale = 1;
     for (let i = 0; i < 8; i++) {
-      const byte = this.u8(what);
+      const byte = this.u8();
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
-        if (byte === 0 && i > 0) throw new Malformed(`${what} is not in its shortest form`);
-        if (value > max) throw new Malformed(`${what} is too large`);
+        if (byte === 0 && i > 0) throw new Malformed("not shortest");
+        if (value > max) throw new Malformed("too large");
         return value;
       }
       scale *= 128;
     }
-    throw new Malformed(`${what} is too large`);
+    throw new Malformed("too large");
   }
 
   /** A player, or the room, which is 0. */
-  owner(what: string): number {
-    return this.varint(what, ID_MAX);
+  owner(): number {
+    return this.varint(ID_MAX);
   }
 
-  id(what: string): number {
-    const id = this.owner(what);
-    if (id === 0) throw new Malformed(`${what} is 0, which is no player`);
+  id(): number {
+    const id = this.owner();
+    if (id === 0) throw new Malformed("no player");
     return id;
   }
 
-  bytes(what: string, length: number): Uint8Array {
-    if (length > this.end - this.at) throw new Malformed(`${what} ends too early`);
+  bytes(length: number): Uint8Array {
+    if (length > this.end - this.at) throw new Malformed(SHORT);
     return this.buffer.subarray(this.at, (this.at += length));
   }
 
   rest(): Uint8Array {
-    return this.bytes("", this.end - this.at);
+    return this.bytes(this.end - this.at);
   }
 
   /** A reader of the next bytes alone. */
-  part(what: string, length: number): Reader {
-    if (length > this.end - this.at) throw new Malformed(`${what} ends too early`);
+  part(length: number): Reader {
     const start = this.at;
-    return new Reader(this.buffer, start, (this.at += length));
+    this.bytes(length);
+    return new Reader(this.buffer, start, this.at);
   }
 
   /** A name; `empty`: a raw player has none. */
-  name(what: string, empty = false): string {
-    const text = utf8(what, this.bytes(what, this.varint(what, NAME_BYTES_MAX)));
-    if (text === "" && !empty) throw new Malformed(`${what} is empty`);
-    if (hasControl(text)) throw new Malformed(`${what} has a control character`);
+  name(empty = false): string {
+    const text = utf8(this.bytes(this.varint(NAME_BYTES_MAX)));
+    if (text === "" && !empty) throw new Malformed("no name");
+    if (CONTROL.test(text)) throw new Malformed("control character");
     return text;
   }
 
   value(): Value {
-    const m = this.varint("the value", 2 * VALUE_BYTES_MAX + 2);
+    const m = this.varint(2 * VALUE_BYTES_MAX + 2);
     if (m === 0) return null;
-    const bytes = this.bytes("the value", (m - 1) >> 1);
-    return (m - 1) & 1 ? utf8("the value", bytes) : bytes;
+    const bytes = this.bytes((m - 1) >> 1);
+    return (m - 1) & 1 ? utf8(bytes) : bytes;
   }
 
   /** A count, and as many. */
-  list<T>(what: string, min: number, max: number, item: () => T): T[] {
-    const count = this.varint(what, max);
-    if (count < min) throw new Malformed(`${what} is empty`);
+  list<T>(min: number, max: number, item: () => T): T[] {
+    const count = this.varint(max);
+    if (count < min) throw new Malformed("no list");
     return Array.from({ length: count }, item);
   }
 
@@ -110,26 +103,31 @@ export class Reader {
     const pairs: Pairs = [];
     let last = -1;
     while (!this.done) {
-      const key = this.varint("the key");
-      if (key <= last) throw new Malformed("the keys do not ascend");
+      const key = this.varint();
+      if (key <= last) throw new Malformed("order");
       last = key;
-      const value = this.varint("the value");
-      pairs.push([key, key % 2 ? this.bytes("the value", value) : value]);
+      const value = this.varint();
+      pairs.push([key, key % 2 ? this.bytes(value) : value]);
     }
     return pairs;
   }
 
   finish(): void {
-    if (!this.done) throw new Malformed("bytes are left over");
+    if (!this.done) throw new Malformed("too long");
   }
 }
 
-export function utf8(what: string, bytes: Uint8Array): string {
+export function utf8(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch {
-    throw new Malformed(`${what} is not UTF-8`);
+    throw new Malformed("not UTF-8");
   }
+}
+
+/** Throws RangeError for fewer or more than the protocol has room for. */
+export function within(what: string, { length }: unknown[], min: number, max: number): void {
+  if (length < min || length > max) throw new RangeError(`${length} ${what} at once: ${min} to ${max}`);
 }
 
 /** Grows as it is written; what does not fit the protocol is a RangeError, because the game gave it. */
@@ -150,7 +148,7 @@ export class Writer {
     this.buffer[this.length++] = value;
   }
 
-  varint(what: string, value: number, max = Number.MAX_SAFE_INTEGER): void {
+  varint(value: number, max = Number.MAX_SAFE_INTEGER, what = "a number"): void {
     if (!(Number.isSafeInteger(value) && value >= 0 && value <= max)) {
       throw new RangeError(`${what} must be an integer from 0 to ${max}, not ${value}`);
     }
@@ -163,7 +161,7 @@ export class Writer {
 
   id(id: number): void {
     if (id === 0) throw new RangeError("0 is the room: not a player's id");
-    this.varint("a player's id", id, ID_MAX);
+    this.varint(id, ID_MAX, "a player's id");
   }
 
   payload(payload: Payload): void {
@@ -179,7 +177,7 @@ export class Writer {
 
   name(what: string, name: string): void {
     const bytes = encoder.encode(name);
-    if (bytes.length === 0 || bytes.length > NAME_BYTES_MAX || hasControl(name)) {
+    if (bytes.length === 0 || bytes.length > NAME_BYTES_MAX || CONTROL.test(name)) {
       throw new RangeError(`${what} must be 1 to 64 bytes of UTF-8 without control characters: ${JSON.stringify(name)}`);
     }
     this.u8(bytes.length);
@@ -193,15 +191,13 @@ export class Writer {
     if (bytes.length > VALUE_BYTES_MAX) {
       throw new RangeError(`the value of ${key} has ${bytes.length} bytes: at most ${VALUE_BYTES_MAX}`);
     }
-    this.varint("the value", 1 + 2 * bytes.length + (text ? 1 : 0));
+    this.varint(1 + 2 * bytes.length + (text ? 1 : 0));
     this.payload(bytes);
   }
 
   /** A list of properties: their keys differ, and none is more than the protocol takes. */
   properties<T extends { key: string }>(properties: T[], min: number, item: (property: T) => void): void {
-    if (properties.length < min || properties.length > PROPERTIES_MAX) {
-      throw new RangeError(`${properties.length} properties at once: ${min} to ${PROPERTIES_MAX}`);
-    }
+    within("properties", properties, min, PROPERTIES_MAX);
     this.u8(properties.length);
     for (const property of properties) {
       this.name("the key of a property", property.key);
@@ -211,11 +207,11 @@ export class Writer {
 
   pairs(pairs: Pairs): void {
     for (const [key, value] of pairs) {
-      this.varint("the key", key);
+      this.varint(key);
       if (typeof value === "number") {
-        this.varint(`the value of ${key}`, value);
+        this.varint(value);
       } else {
-        this.varint("the length", value.length);
+        this.varint(value.length);
         this.payload(value);
       }
     }

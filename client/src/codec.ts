@@ -2,125 +2,95 @@
 //
 // Must not know: what a session allows when. Invariant: a bundle is decoded whole or is Malformed.
 
-import { ID_MAX, Malformed, PROPERTIES_MAX, Reader, utf8, Writer } from "./bytes.js";
+import { ID_MAX, Malformed, PROPERTIES_MAX, Reader, utf8, within, Writer } from "./bytes.js";
 import type { Bundle, Down, Payload, Property, Up } from "./packets.js";
 
-const LIST_MAX = 256;
+export const LIST_MAX = 256;
 
 export function decode(message: Uint8Array): Bundle {
   const reader = new Reader(message);
-  const bundle: Bundle = { covered: reader.varint("covered"), packets: [] };
+  const bundle: Bundle = { covered: reader.varint(), packets: [] };
   while (!reader.done) {
-    const kind = reader.u8("the kind");
-    const body = reader.part("the body", reader.varint("the length"));
+    const kind = reader.u8();
+    const body = reader.part(reader.varint());
     bundle.packets.push(packet(kind, body));
     body.finish();
   }
   return bundle;
 }
 
+/** The packets whose body is just fields, one after the other: their names and those of the fields. */
+const DOWN: Record<number, string> = {
+  0x18: "REMOVED author key",
+  0x19: "REMOVED_ALL",
+  0x20: "WELCOME minor capabilities life id token seq applied time limits",
+  0x28: "SETTINGS settings",
+  0x30: "PLAYER id name",
+  0x38: "READY",
+  0x40: "JOINED id name properties",
+  0x48: "LEFT id reason",
+  0x50: "AWAY id",
+  0x58: "BACK id",
+  0x60: "PROPERTIES owner author changes",
+  0x68: "RESUMED applied time",
+  0x70: "RESET reason",
+  0x78: "REFUSED number reason detail",
+  0x79: "REFUSED_STATE key reason detail",
+  0x80: "ACK applied",
+  0x88: "PONG echo time",
+  0x90: "KEEPALIVE time",
+};
+/** A field is the same in all packets; what is not named here is a varint. */
+const FIELDS: Record<string, (body: Reader) => unknown> = {
+  id: (body) => body.id(),
+  author: (body) => body.owner(),
+  owner: (body) => body.owner(),
+  key: (body) => body.varint(ID_MAX),
+  name: (body) => body.name(true),
+  life: (body) => body.bytes(8),
+  token: (body) => body.bytes(16),
+  limits: (body) => body.pairs(),
+  settings: (body) => body.pairs(),
+  properties: (body) => properties(body, 0),
+  changes: (body) => properties(body, 1),
+  detail: (body) => utf8(body.rest()),
+};
+
 function packet(kind: number, body: Reader): Down {
-  // An event has three flags, all others are told by their whole kind.
+  const text = (kind & 1) !== 0;
+  const host = (kind & 2) !== 0;
   if (kind >= 0x08 && kind <= 0x0f) {
-    const author = body.id("the author");
-    return {
-      packet: "EVENT",
-      author,
-      host: (kind & 2) !== 0,
-      addressed: (kind & 4) !== 0,
-      payload: payload(body, (kind & 1) !== 0),
-    };
+    const author = body.id();
+    return { packet: "EVENT", author, host, addressed: (kind & 4) !== 0, payload: payload(body, text) };
   }
-  switch (kind) {
-    case 0x10:
-    case 0x11:
-    case 0x12:
-    case 0x13: {
-      const [author, key] = [body.owner("the author"), body.varint("the key", ID_MAX)];
-      return { packet: "STATE", author, key, host: kind > 0x11, payload: payload(body, (kind & 1) !== 0) };
-    }
-    case 0x18:
-      return { packet: "REMOVED", author: body.owner("the author"), key: body.varint("the key", ID_MAX) };
-    case 0x19:
-      return { packet: "REMOVED_ALL" };
-    case 0x20:
-    case 0x21:
-      return {
-        packet: "WELCOME",
-        created: kind === 0x21,
-        minor: body.varint("the minor version"),
-        capabilities: body.varint("the capabilities"),
-        life: body.bytes("the life", 8),
-        id: body.id("the id"),
-        token: body.bytes("the token", 16),
-        seq: body.varint("seq"),
-        applied: body.varint("applied"),
-        time: body.varint("the time"),
-        limits: body.pairs(),
-      };
-    case 0x28:
-      return { packet: "SETTINGS", settings: body.pairs() };
-    case 0x30:
-    case 0x31:
-      return { packet: "PLAYER", id: body.id("the id"), name: body.name("the name", true), away: kind === 0x31 };
-    case 0x38:
-      return { packet: "READY" };
-    case 0x40: {
-      const joined = { id: body.id("the id"), name: body.name("the name", true), properties: properties(body, 0) };
-      if (joined.properties.some(({ value }) => value === null)) throw new Malformed("a property without a value");
-      return { packet: "JOINED", ...joined };
-    }
-    case 0x48:
-      return { packet: "LEFT", id: body.id("the id"), reason: body.varint("the reason") };
-    case 0x50:
-      return { packet: "AWAY", id: body.id("the id") };
-    case 0x58:
-      return { packet: "BACK", id: body.id("the id") };
-    case 0x60:
-      return {
-        packet: "PROPERTIES",
-        owner: body.owner("the owner"),
-        author: body.owner("the author"),
-        changes: properties(body, 1),
-      };
-    case 0x68:
-      return { packet: "RESUMED", applied: body.varint("applied"), time: body.varint("the time") };
-    case 0x70:
-      return { packet: "RESET", reason: body.varint("the reason") };
-    case 0x78:
-      return {
-        packet: "REFUSED",
-        number: body.varint("the number"),
-        reason: body.varint("the reason"),
-        detail: utf8("the detail", body.rest()),
-      };
-    case 0x79: {
-      const [key, reason] = [body.varint("the key", ID_MAX), body.varint("the reason")];
-      return { packet: "REFUSED_STATE", key, reason, detail: utf8("the detail", body.rest()) };
-    }
-    case 0x80:
-      return { packet: "ACK", applied: body.varint("applied") };
-    case 0x88:
-      return { packet: "PONG", echo: body.varint("the echo"), time: body.varint("the time") };
-    case 0x90:
-      return { packet: "KEEPALIVE", time: body.varint("the time") };
-    default:
-      return { packet: "UNKNOWN", kind, body: body.rest() };
+  if (kind >= 0x10 && kind <= 0x13) {
+    const author = body.owner();
+    return { packet: "STATE", author, key: body.varint(ID_MAX), host, payload: payload(body, text) };
   }
+  // These two have a flag.
+  const flagged = kind === 0x21 || kind === 0x31;
+  const [name, ...fields] = DOWN[flagged ? kind - 1 : kind]?.split(" ") ?? [];
+  if (!name) return { packet: "UNKNOWN", kind, body: body.rest() };
+  const read: Record<string, unknown> = { packet: name };
+  if (name === "WELCOME") read.created = text;
+  if (name === "PLAYER") read.away = text;
+  for (const field of fields) read[field] = FIELDS[field]?.(body) ?? body.varint();
+  return read as unknown as Down;
 }
 
 function payload(body: Reader, text: boolean): Payload {
   const bytes = body.rest();
-  return text ? utf8("the payload", bytes) : bytes;
+  return text ? utf8(bytes) : bytes;
 }
 
 function properties(body: Reader, min: number): Property[] {
-  const list = body.list("the list", min, PROPERTIES_MAX, () => ({
-    key: body.name("the key"),
-    version: body.varint("the version"),
+  const list = body.list(min, PROPERTIES_MAX, () => ({
+    key: body.name(),
+    version: body.varint(),
     value: body.value(),
   }));
-  if (new Set(list.map(({ key }) => key)).size < list.length) throw new Malformed("a key twice");
+  if (new Set(list.map(({ key }) => key)).size < list.length) throw new Malformed("twice");
+  if (min === 0 && list.some(({ value }) => value === null)) throw new Malformed("no value");
   return list;
 }
 
@@ -134,7 +104,7 @@ export function encode(packet: Up): Uint8Array {
   const kind = write(packet);
   whole.length = 0;
   whole.u8(kind);
-  whole.varint("the length", body.length);
+  whole.varint(body.length);
   whole.append(body);
   return whole.take();
 }
@@ -150,24 +120,23 @@ function write(packet: Up): number {
       body.id(packet.to);
       return event(0x18, packet);
     case "EVENT_GROUP":
-      body.varint("a group", packet.group, ID_MAX);
+      body.varint(packet.group, ID_MAX, "a group");
       return event(0x30, packet);
     case "EVENT_LIST": {
       const { to } = packet;
-      if (to.length === 0 || to.length > LIST_MAX) throw new RangeError(`a list of ${to.length} players: 1 to 256`);
-      if (to.some((id, i) => i > 0 && id <= to[i - 1]!)) throw new RangeError("the ids of a list must ascend");
-      body.varint("the count", to.length);
+      within("players", to, 1, LIST_MAX);
+      ascend(to);
+      body.varint(to.length);
       for (const id of to) body.id(id);
       return event(0x20, packet);
     }
     case "JOIN":
-      body.varint("the minor version", packet.minor);
-      if (!(packet.mode >= 0 && packet.mode <= 2)) throw new RangeError(`no such mode: ${packet.mode}`);
-      body.u8(packet.mode);
+      body.varint(packet.minor);
+      body.varint(packet.mode, 2, "the mode");
       if (packet.token) body.payload(packet.token);
       if (packet.life) {
         body.payload(packet.life);
-        body.varint("seq", packet.seq!);
+        body.varint(packet.seq!);
       }
       body.name("the name", packet.name);
       body.properties(packet.properties, 0, ({ key, value }) => body.value(key, value));
@@ -176,45 +145,49 @@ function write(packet: Up): number {
     case "LEAVE":
       return 0x50;
     case "PROPERTIES":
-      body.varint("the owner", packet.owner);
+      body.varint(packet.owner);
       body.properties(packet.changes, 1, ({ key, guard, value }) => {
-        body.varint("the guard", guard);
+        body.varint(guard);
         body.value(key, value);
       });
       return 0x58;
     case "STATE":
-      body.varint("a key", packet.key, ID_MAX);
+      body.varint(packet.key, ID_MAX, "a key");
       body.payload(packet.payload);
       return 0x38 + (typeof packet.payload === "string" ? 1 : 0) + (packet.room ? 2 : 0);
     case "DELETE":
-      body.varint("a key", packet.key, ID_MAX);
+      body.varint(packet.key, ID_MAX, "a key");
       return packet.room ? 0x42 : 0x40;
     case "AUDIENCE":
-      body.varint("a key", packet.key, ID_MAX);
-      body.varint("the flags", packet.flags, 15);
-      if ((packet.flags & 3) === 2) body.varint("a group", packet.group!, ID_MAX);
+      body.varint(packet.key, ID_MAX, "a key");
+      body.varint(packet.flags, 15);
+      if ((packet.flags & 3) === 2) body.varint(packet.group!, ID_MAX, "a group");
       return 0x70;
     case "GROUPS": {
       const { groups, only } = packet;
-      if (groups.length > LIST_MAX || (groups.length === 0 && !only)) throw new RangeError(`${groups.length} groups: 1 to 256`);
-      if (groups.some(([group], i) => i > 0 && group <= groups[i - 1]![0])) throw new RangeError("groups must ascend");
-      for (const [group, within] of groups) {
-        body.varint("a group", group, ID_MAX);
-        body.varint("in", within, 1);
+      within("groups", groups, only ? 0 : 1, LIST_MAX);
+      ascend(groups.map(([group]) => group));
+      for (const [group, inside] of groups) {
+        body.varint(group, ID_MAX, "a group");
+        body.varint(inside, 1);
       }
       return only ? 0x79 : 0x78;
     }
     case "PING":
-      body.varint("the echo", packet.echo);
-      body.varint("the trip", packet.trip);
+      body.varint(packet.echo);
+      body.varint(packet.trip);
       return 0x60;
     case "IMPAIR":
-      body.varint("the delay", packet.delay, 10_000);
-      body.varint("the jitter", packet.jitter, 10_000);
-      body.varint("the rate", packet.rate);
-      body.varint("the cut", packet.cut, 600_000);
+      body.varint(packet.delay, 10_000, "the delay");
+      body.varint(packet.jitter, 10_000, "the jitter");
+      body.varint(packet.rate);
+      body.varint(packet.cut, 600_000, "the cut");
       return 0x68;
   }
+}
+
+function ascend(numbers: number[]): void {
+  if (numbers.some((number, i) => i > 0 && number <= numbers[i - 1]!)) throw new RangeError("a list must ascend");
 }
 
 function event(kind: number, { payload, droppable }: { payload: Payload; droppable: boolean }): number {

@@ -5,48 +5,24 @@ export type Next = "resume" | "resume later" | "stop";
 
 /** `code`: null if there was none. */
 export function next(code: number | null): Next {
-  switch (code) {
-    case null:
-    case 4002:
-    case 4005:
-      return "resume";
-    case 1013:
-      return "resume later";
-    case 1000:
-    case 1002:
-    case 1007:
-    case 1008:
-    case 1009:
-      return "stop";
-    default:
-      return code < 3000 ? "resume" : "stop";
-  }
+  if (code === 1013) return "resume later";
+  if (code === null || code === 4002 || code === 4005) return "resume";
+  return code >= 3000 || [1000, 1002, 1007, 1008, 1009].includes(code) ? "stop" : "resume";
 }
 
-// What happened, and what to do.
-const WORDS: Record<number, string> = {
-  1000: "the relay closed this connection as done: join again if the game goes on",
-  1001: "the relay is going away",
-  1002: "the relay found WebSocket broken: is something between you and it that changes messages?",
-  1006: "the connection broke",
-  1007: "the relay got text that is not UTF-8: is something between you and it that changes messages?",
-  1008: "this client sent too much: send less often, or let the relay's operator raise its limits",
-  1009: "a message was longer than the relay takes: send less at once",
-  1011: "the relay failed",
-  1012: "the relay restarts",
-  1013: "the relay has more than it can do",
-  4000: "the room is full: join another, or wait until somebody leaves",
-  4001: "you were kicked by the host",
-  4002: "this client did not keep up with what it was sent",
-  4003: "the host closed the room",
-  4004: "this player goes on in another connection: another tab, perhaps, with the same token",
-  4005: "the relay heard nothing from this client for too long",
-  4006: "the relay and this client don't understand each other: are both up to date?",
-  4007: "the room is locked: nobody new gets in",
-  4008: 'there is no such room: join without `mode: "join"` to make it',
-  4009: 'the room is there already: join without `mode: "make"`, or choose another name',
-  4010: "you were kicked from this room and can't come back",
-  4011: "the room speaks raw WebSocket messages: choose another, or let it have been made with `wishes: { raw: true }`",
+// What to do. What happened the relay says itself, in the reason of its close frame.
+const ADVICE: Record<number, string> = {
+  1000: "join again if the game goes on",
+  1002: "is something between you and the relay that changes messages?",
+  1007: "is something between you and the relay that changes messages?",
+  1008: "send less, or let the relay's operator raise its limits",
+  1009: "send less at once",
+  4000: "join another, or wait until somebody leaves",
+  4004: "another tab, perhaps, with the same token",
+  4006: "are the relay and this client both up to date?",
+  4008: 'join without `mode: "join"` to make it',
+  4009: 'join without `mode: "make"`, or choose another name',
+  4011: "choose another, or let it have been made with `wishes: { raw: true }`",
 };
 
 /** Why a room could not be joined, or ended: what happened, why, and what to do, in its message. */
@@ -64,6 +40,7 @@ export class RoomError extends Error {
 
 /** `reason` is what the other side gave with the code. */
 export function ended(code: number | null, reason: string): RoomError {
-  const words = WORDS[code ?? 1006] ?? `the connection was closed (${code})`;
-  return new RoomError(reason ? `${words} (${reason})` : words, code ?? 1006);
+  const happened = reason || (code === null || code === 1006 ? "the connection broke" : `the connection was closed (${code})`);
+  const advice = ADVICE[code!];
+  return new RoomError(advice ? `${happened}: ${advice}` : happened, code ?? 1006);
 }

@@ -13,21 +13,12 @@ export async function join(url: string | URL, options: JoinOptions): Promise<Roo
 }
 
 function check(url: string): string {
-  let address: URL;
-  try {
-    address = new URL(url);
-  } catch {
-    throw new RoomError(`${url} is no address: it should look like wss://host/rooms/abc`, 0);
+  const [, scheme, host] = /^(wss?):\/\/([^/?#]+)[^?#]*\/rooms\/[\w.~-]{1,64}(\?|$)/.exec(url) ?? [];
+  if (!host) {
+    throw new RoomError(`${url} is no room's address: wss://host/rooms/NAME, a name of 1 to 64 of A-Z a-z 0-9 . _ ~ -`, 0);
   }
-  const { protocol, pathname, hostname } = address;
-  if (protocol !== "ws:" && protocol !== "wss:") {
-    throw new RoomError(`${url} is ${protocol.slice(0, -1)}: a room's address begins with wss:// (or ws://)`, 0);
-  }
-  if (!/\/rooms\/[A-Za-z0-9._~-]{1,64}$/.test(pathname)) {
-    throw new RoomError(`${url} names no room: after /rooms/ come 1 to 64 of A-Z a-z 0-9 . _ ~ -`, 0);
-  }
-  const local = hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "127.0.0.1" || hostname === "[::1]";
-  if (protocol === "ws:" && !local && globalThis.location?.protocol === "https:") {
+  const local = /^((\S*\.)?localhost|127\.0\.0\.1|\[::1])(:\d+)?$/.test(host);
+  if (scheme === "ws" && !local && globalThis.location?.protocol === "https:") {
     throw new RoomError("this page is https, the relay ws: browsers refuse that; use wss", 0);
   }
   return url;

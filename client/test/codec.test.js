@@ -37,8 +37,8 @@ test("what the protocol has no place for is refused in words", () => {
   const join = { packet: "JOIN", minor: 0, mode: 0, name: "Ada", properties: [], wishes: [] };
   const change = { key: "k", guard: 0, value: "" };
   for (const [packet, words] of [
-    [{ ...event, to: [] }, /a list of 0 players/],
-    [{ ...event, to: Array.from({ length: 257 }, (_, i) => i + 1) }, /a list of 257 players/],
+    [{ ...event, to: [] }, /0 players at once/],
+    [{ ...event, to: Array.from({ length: 257 }, (_, i) => i + 1) }, /257 players at once/],
     [{ ...event, to: [2, 1] }, /must ascend/],
     [{ ...event, to: [2, 2] }, /must ascend/],
     [{ ...event, to: [0, 2] }, /not a player's id/],
@@ -47,7 +47,7 @@ test("what the protocol has no place for is refused in words", () => {
     [{ ...join, name: "" }, /1 to 64 bytes/],
     [{ ...join, name: "ß".repeat(33) }, /1 to 64 bytes/],
     [{ ...join, name: "a\u0085" }, /control characters/],
-    [{ ...join, mode: 3 }, /no such mode/],
+    [{ ...join, mode: 3 }, /the mode must be an integer from 0 to 2/],
     [{ packet: "PROPERTIES", owner: 0, changes: [] }, /0 properties/],
     [{ packet: "PROPERTIES", owner: 0, changes: [{ ...change, value: "x".repeat(4097) }] }, /4097 bytes/],
     [{ packet: "PROPERTIES", owner: 0, changes: Array.from({ length: 65 }, (_, i) => ({ ...change, key: `${i}` })) }, /65/],
