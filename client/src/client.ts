@@ -6,9 +6,10 @@
 
 import { Malformed } from "./bytes.js";
 import { Clock } from "./clock.js";
-import { decode, encode } from "./codec.js";
+import { decode, encode, LIST_MAX } from "./codec.js";
 import { next, type Next } from "./ends.js";
-import type { Down, Join, Numbered, Pairs } from "./packets.js";
+import type { Down, Join, Numbered, Pairs, Stated } from "./packets.js";
+import { fits, States } from "./states.js";
 
 /** The version of the protocol's text that this client speaks. */
 const MINOR = 0;
@@ -20,6 +21,8 @@ const PING_EVERY = 10_000_000;
 /** To set the clock after a welcome or a resume. */
 const BURST = 5;
 const BURST_EVERY = 200_000;
+/** The capability of relays that have groups. */
+const GROUPS = 4;
 /** What a kept packet costs beside its bytes, about. */
 const KEPT_BYTES = 64;
 /** What is packed into one message, although the relay may take more: it can begin with the first sooner. */
@@ -36,11 +39,7 @@ export type News =
   | { packet: "RESET"; reason: number };
 
 /** The relay broke the protocol: the session is over. Close the socket with 4006 and the message as the reason. */
-export class Violation extends Error {
-  constructor(message: string) {
-    super(message);
-  }
-}
+export class Violation extends Malformed {}
 
 export interface ClientOptions extends Pick<Join, "name"> {
   mode?: number;
@@ -48,7 +47,7 @@ export interface ClientOptions extends Pick<Join, "name"> {
   token?: Uint8Array;
   properties?: Join["properties"];
   wishes?: Pairs;
-  /** What may wait for its acknowledgement, in bytes; each packet counts 64 more. */
+  /** What may wait for its acknowledgement, in bytes; each packet counts 64 more. And so much may be kept of states. */
   bufferMax?: number;
 }
 
@@ -73,6 +72,12 @@ export class Client {
   /** How many of the kept have gone out on this connection, and at most on any. */
   #out = 0;
   #sent = 0;
+  /** How many were ever kept, of whichever player. */
+  #taken = 0;
+  #states = new States();
+  /** What this player is in, as far as it goes by the game. */
+  #groups = new Set<number>();
+  #groupsMax = Infinity;
 
   #messageMax = MESSAGE_BYTES;
   #packetMax = Infinity;
@@ -116,12 +121,17 @@ export class Client {
     return this.#packetMax;
   }
 
+  get groups(): ReadonlySet<number> {
+    return this.#groups;
+  }
+
   /** A socket has opened. What an earlier one still delivers is no longer to be handed in. */
   opened(now: number): void {
     if (this.#state === "Ended") return;
     this.#state = "Joining";
     this.#joined = false;
     this.#out = 0;
+    this.#states.lost();
     this.#pings = [];
     this.#pingsLeft = 0;
     this.#heard = this.#spoke = this.#pinged = now;
@@ -138,15 +148,15 @@ export class Client {
       let welcome = this.#welcoming;
       for (const packet of packets) {
         const done = welcome && this.#state === "Live";
-        if (this.#take(packet, now, news) && done) throw new Violation(`${packet.packet} after READY in its bundle`);
+        if (this.#take(packet, now, news) && done) throw misplaced(packet.packet);
         welcome ||= this.#welcoming;
       }
       if (covered > 0) {
-        if (welcome || this.#cursor === null) throw new Violation("a welcome that covers entries");
+        if (welcome || this.#cursor === null) throw misplaced("covered");
         this.#cursor += covered;
       }
     } catch (error) {
-      if (!(error instanceof Violation || error instanceof Malformed)) throw error;
+      if (!(error instanceof Malformed)) throw error;
       this.#end();
       throw new Violation(error.message);
     }
@@ -178,7 +188,7 @@ export class Client {
     if (this.#answered) {
       due = Math.min(due, this.#spoke + QUIET_MAX, this.#pinged + PING_EVERY);
       if (this.#pingsLeft > 0) due = Math.min(due, this.#pinged + BURST_EVERY);
-      if (this.#out < this.#kept.length && this.#tokens < 1) {
+      if ((this.#out < this.#kept.length || this.#states.waiting) && this.#tokens < 1) {
         due = Math.min(due, this.#refilled + Math.ceil(((1 - this.#tokens) / this.#rate) * 1e6));
       }
     }
@@ -199,11 +209,13 @@ export class Client {
     this.#refill(now);
     this.#tokens -= packets.length;
     for (; this.#tokens >= 1; this.#tokens--) {
-      const packet = this.#kept[this.#out];
-      if (!packet || (packets.length > 0 && bytes + packet.length > this.#messageMax)) break;
+      const room = packets.length > 0 ? this.#messageMax - bytes : Infinity;
+      let packet = this.#kept[this.#out];
+      if (packet && packet.length <= room) this.#out++;
+      else packet = this.#states.next(now, this.#taken - this.#kept.length + this.#out, room);
+      if (!packet) break;
       packets.push(packet);
       bytes += packet.length;
-      this.#out++;
     }
     if (packets.length === 0) return null;
     this.#sent = Math.max(this.#sent, this.#out);
@@ -224,14 +236,22 @@ export class Client {
   /** The number of the packet that was taken; "full" or "ended" if it was not. Throws RangeError if it is none. */
   send(packet: Numbered): number | "full" | "ended" {
     if (this.#state === "Ended") return "ended";
-    const bytes = encode(packet);
-    if (bytes.length > this.#packetMax) {
-      throw new RangeError(`a packet of ${bytes.length} bytes: this relay takes at most ${this.#packetMax}`);
-    }
-    const cost = bytes.length + KEPT_BYTES;
-    if (this.#keptBytes + cost > this.#bufferMax && packet.packet !== "LEAVE") return "full";
-    this.#keptBytes += cost;
-    return this.#acked + this.#kept.push(bytes) - 1;
+    const audience = packet.packet === "AUDIENCE";
+    let bytes = encode(packet);
+    const ahead = audience && this.#states.unknown(packet);
+    if (ahead) bytes = concat([ahead, bytes], ahead.length + bytes.length);
+    fits(bytes, this.#packetMax);
+    const groups = packet.packet === "GROUPS" ? this.#joining(packet) : this.#groups;
+    if (this.#keptBytes + bytes.length + KEPT_BYTES > this.#bufferMax && packet.packet !== "LEAVE") return "full";
+    if (audience) this.#states.goes(packet);
+    this.#groups = groups;
+    return this.#keep(bytes);
+  }
+
+  /** What becomes of a key: of what was not written yet only the newest is. Throws RangeError if the packet is none. */
+  set(packet: Stated): "kept" | "full" | "ended" {
+    if (this.#state === "Ended") return "ended";
+    return this.#states.set(packet, this.#taken, this.#packetMax, this.#bufferMax) ? "kept" : "full";
   }
 
   /** The game leaves. Returns what is still to be written before the socket is closed with 1000. */
@@ -271,19 +291,20 @@ export class Client {
         return false;
       case "PONG":
         if (packet.echo <= now) this.clock.sample(packet.echo, now, packet.time);
+        this.#states.arrived(packet.echo);
         return false;
       case "KEEPALIVE":
         this.clock.state(packet.time, now);
         return false;
       case "RESUMED":
-        if (this.#state !== "Joining" || this.#cursor === null) throw new Violation("RESUMED out of place");
+        if (this.#state !== "Joining" || this.#cursor === null) throw misplaced(kind);
         this.clock.state(packet.time, now);
         this.#ack(packet.applied);
         this.#go(now);
         news.push({ packet: "RESUMED" });
         return true;
       case "RESET":
-        if (this.#state === "Resetting") throw new Violation("RESET after RESET");
+        if (this.#state === "Resetting") throw misplaced(kind);
         this.#cursor = null;
         if (this.#state !== "Joining") this.#state = "Resetting";
         break;
@@ -291,17 +312,17 @@ export class Client {
         this.#welcome(packet, now, news);
         return true;
       case "READY":
-        if (this.#state !== "Welcomed") throw new Violation("READY without WELCOME");
+        if (this.#state !== "Welcomed") throw misplaced(kind);
         this.#cursor = this.#seq;
         this.#go(now);
         break;
       case "SETTINGS":
       case "PROPERTIES":
       case "STATE":
-        if (!this.#answered || this.#state === "Resetting") throw new Violation(`${kind} before WELCOME`);
+        if (!this.#answered || this.#state === "Resetting") throw misplaced(kind);
         break;
       default:
-        if (this.#state !== (kind === "PLAYER" ? "Welcomed" : "Live")) throw new Violation(`${kind} out of place`);
+        if (this.#state !== (kind === "PLAYER" ? "Welcomed" : "Live")) throw misplaced(kind);
     }
     news.push(packet);
     return true;
@@ -309,11 +330,12 @@ export class Client {
 
   #welcome(packet: Extract<Down, { packet: "WELCOME" }>, now: number, news: News[]): void {
     const first = this.#state === "Joining";
-    if (!first && this.#state !== "Resetting") throw new Violation("WELCOME out of place");
+    if (!first && this.#state !== "Resetting") throw misplaced(packet.packet);
     const { id, life, token, created, capabilities, applied } = packet;
     const known = this.#life !== undefined;
+    const again = this.#join.token !== undefined;
     const same = known && id === this.#id && equal(life, this.#life!);
-    if (!first && !same) throw new Violation("WELCOME for another player");
+    if (!first && !same) throw misplaced(packet.packet);
     let dropped = 0;
     if (same) {
       this.#ack(applied);
@@ -327,6 +349,8 @@ export class Client {
       }
       this.#acked = applied;
     }
+    this.#groupsMax = Math.min(LIST_MAX, number(packet.limits, 20));
+    if (again && !same) this.#restate(capabilities, known);
     this.#id = id;
     // Copies: these outlive the message.
     this.#life = life.slice();
@@ -339,8 +363,34 @@ export class Client {
     news.push({ packet: "WELCOME", id, created, capabilities, applied, dropped });
   }
 
+  /** Who is somebody else now, or was before the program was started again, is in the groups that the game knows of alone. */
+  #restate(capabilities: number, known: boolean): void {
+    if (capabilities & GROUPS) {
+      const groups = [...this.#groups].sort((a, b) => a - b).map((group): [number, number] => [group, 1]);
+      this.#keep(encode({ packet: "GROUPS", only: true, groups }));
+    }
+    if (!known) return;
+    // Who gets a key is said before its value is.
+    for (const audience of this.#states.audiences) this.#keep(encode(audience));
+    this.#states.restart(this.#taken);
+  }
+
+  #keep(bytes: Uint8Array): number {
+    this.#keptBytes += bytes.length + KEPT_BYTES;
+    this.#taken++;
+    return this.#acked + this.#kept.push(bytes) - 1;
+  }
+
+  /** The groups after this change. */
+  #joining({ groups, only }: Extract<Numbered, { packet: "GROUPS" }>): Set<number> {
+    const after = new Set(only ? [] : this.#groups);
+    for (const [group, within] of groups) within ? after.add(group) : after.delete(group);
+    if (after.size > this.#groupsMax) throw new RangeError(`${after.size} groups: this relay allows ${this.#groupsMax}`);
+    return after;
+  }
+
   #limit(limits: Pairs, first: boolean, now: number): void {
-    const limit = (key: number) => (limits.find((pair) => pair[0] === key)?.[1] as number | undefined) ?? Infinity;
+    const limit = (key: number) => number(limits, key);
     this.#packetMax = limit(2);
     this.#messageMax = Math.min(MESSAGE_BYTES, limit(2));
     this.#rate = limit(4);
@@ -362,7 +412,7 @@ export class Client {
 
   #ack(applied: number): void {
     const count = applied - this.#acked;
-    if (count < 0 || count > this.#sent) throw new Violation(`applied ${applied}: that can't be`);
+    if (count < 0 || count > this.#sent) throw misplaced("applied");
     for (const packet of this.#kept.splice(0, count)) this.#keptBytes -= packet.length + KEPT_BYTES;
     this.#acked = applied;
     this.#sent -= count;
@@ -395,7 +445,16 @@ export class Client {
     this.#state = "Ended";
     this.#kept = [];
     this.#keptBytes = 0;
+    this.#states = new States();
   }
+}
+
+function misplaced(kind: string): Violation {
+  return new Violation(`${kind} out of place`);
+}
+
+function number(limits: Pairs, key: number): number {
+  return (limits.find((pair) => pair[0] === key)?.[1] as number | undefined) ?? Infinity;
 }
 
 function concat(packets: Uint8Array[], bytes: number): Uint8Array {

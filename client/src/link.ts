@@ -3,7 +3,8 @@
 // Owns: sockets, timers, when to try again. Must not know: players, properties, what the game listens to.
 // Invariant: what an abandoned socket still delivers reaches nobody.
 
-import { type Client, type News, Violation } from "./client.js";
+import { Malformed } from "./bytes.js";
+import type { Client, News } from "./client.js";
 import { ended, next, RoomError } from "./ends.js";
 
 const SUBPROTOCOL = "roomcast.v1";
@@ -12,13 +13,21 @@ const OPENING_MAX = 5_000;
 /** The first try again comes within so many ms, each further one within twice as many as the one before, up to the other. */
 const AGAIN_MIN = 1_000;
 const AGAIN_MAX = 10_000;
+/** While the socket holds more bytes than this, the rest waits in the client, where a newer state takes an older one's place. */
+const SOCKET_BYTES_MAX = 16_384;
+/** After so many ms it is asked again how many they are. */
+const HELD_AGAIN = 20;
 /** Within so many ms if there is a reason to believe that the network is back. */
 const HURRY_MAX = 100;
+
+/** After these a connection may be dead, or one possible again. All of them get to the window, as the document's bubbles. */
+const EVENTS = ["online", "pageshow", "visibilitychange"];
 
 /** What a WebSocket must have: browsers' and Node's own, and that of the package `ws`, do. */
 export interface Socket {
   binaryType: string;
   readonly protocol: string;
+  readonly bufferedAmount?: number;
   send(data: Uint8Array): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: "open" | "message" | "close" | "error", listener: (event: any) => void): void;
@@ -47,6 +56,8 @@ export class Link {
   #timerAt = Infinity;
   /** When a socket that does not open is given up, or the next is opened. */
   #deadline = Infinity;
+  /** When to look whether a socket that was full takes more. */
+  #held = Infinity;
   #flushing = false;
   #done = false;
   readonly #wakeUp = () => this.#hurry();
@@ -57,9 +68,7 @@ export class Link {
     private readonly events: LinkEvents,
     private readonly WebSocket: SocketConstructor,
   ) {
-    globalThis.addEventListener?.("online", this.#wakeUp);
-    globalThis.addEventListener?.("pageshow", this.#wakeUp);
-    globalThis.document?.addEventListener("visibilitychange", this.#wakeUp);
+    for (const event of EVENTS) globalThis.addEventListener?.(event, this.#wakeUp, true);
     this.#open();
   }
 
@@ -129,11 +138,11 @@ export class Link {
   #receive(socket: Socket, data: ArrayBuffer | string): void {
     let news: News[];
     try {
-      if (typeof data === "string") throw new Violation("a text message");
+      if (typeof data === "string") throw new Malformed("a text message");
       this.bytesIn += data.byteLength;
       news = this.client.receive(new Uint8Array(data), now());
     } catch (error) {
-      if (!(error instanceof Violation)) throw error;
+      if (!(error instanceof Malformed)) throw error;
       this.client.leave(now());
       // At most 123 bytes fit into a close frame, and all these words are ASCII.
       socket.close(4006, error.message.slice(0, 123));
@@ -198,9 +207,18 @@ export class Link {
   }
 
   #transmit(): void {
+    this.#held = Infinity;
     if (!this.#opened || !this.#socket) return;
     const time = now();
-    for (let message; (message = this.client.transmit(time)); ) this.#write(this.#socket, message);
+    for (;;) {
+      if (this.#socket.bufferedAmount! > SOCKET_BYTES_MAX) {
+        this.#held = time + HELD_AGAIN * 1000;
+        return;
+      }
+      const message = this.client.transmit(time);
+      if (!message) return;
+      this.#write(this.#socket, message);
+    }
   }
 
   #write(socket: Socket, message: Uint8Array): void {
@@ -211,7 +229,7 @@ export class Link {
   /** One timer, moved only if something is due sooner: it may come for nothing, but is not set anew with each message. */
   #arm(): void {
     if (this.#done) return;
-    const at = Math.min(this.#deadline, this.client.due());
+    const at = Math.min(this.#deadline, this.#held, this.client.due());
     if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -223,9 +241,7 @@ export class Link {
     this.#done = true;
     this.#socket = undefined;
     clearTimeout(this.#timer);
-    globalThis.removeEventListener?.("online", this.#wakeUp);
-    globalThis.removeEventListener?.("pageshow", this.#wakeUp);
-    globalThis.document?.removeEventListener("visibilitychange", this.#wakeUp);
+    for (const event of EVENTS) globalThis.removeEventListener?.(event, this.#wakeUp, true);
     this.events.ended(why);
   }
 }

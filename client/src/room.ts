@@ -1,6 +1,6 @@
-// A room as a game sees it: who is there, what they say, what is written on the wall.
+// A room as a game sees it: who is there, what they say, how things stand, what is written on the wall.
 //
-// Owns: players, properties, listeners, and the promises of property changes.
+// Owns: players, properties, states as they were told, listeners, and the promises of property changes.
 // Must not know: sockets, timers, bytes. Invariant: listeners hear of a change when the room already shows it.
 
 import { Client, type News } from "./client.js";
@@ -19,7 +19,21 @@ export interface Player {
   /** Its connection is gone, but it keeps its seat for the grace. */
   readonly away: boolean;
   readonly properties: Properties;
+  /** The newest value of each of its keys, as far as they go to this player; copies, which may be kept. */
+  readonly states: ReadonlyMap<number, Payload>;
 }
+
+/** A key has another value. */
+export interface State {
+  /** Whose key it is; null: the room's. */
+  readonly from: Player | null;
+  readonly key: number;
+  /** Text or bytes, a copy; null: there is none any more, or it no longer goes to this player. */
+  readonly data: Payload | null;
+}
+
+/** Whom a key goes to. */
+export type Audience = "others" | "all" | { group: number };
 
 /** What was sent to a player or the room, and by whom. */
 export interface Message {
@@ -32,6 +46,8 @@ export interface Message {
 
 export interface RoomEvents {
   message: [message: Message];
+  /** Where a value is replaced before it could be told, only the newest is. */
+  state: [state: State];
   joined: [player: Player];
   /** `reason`: it left, its grace ended, or it was kicked. */
   left: [player: Player, reason: "left" | "grace" | "kicked"];
@@ -40,8 +56,8 @@ export interface RoomEvents {
   /** Properties of a player, or of the room (`owner` is null), have changed. */
   properties: [changes: { owner: Player | null; author: Player | null; keys: string[] }];
   settings: [settings: Settings];
-  /** The relay did not do what was sent: `number` is what `send` returned. */
-  refused: [refusal: { number: number; reason: Refusal; detail: string }];
+  /** The relay did not do what was sent: `number` is what `send` returned, or `key` what `state` was given. */
+  refused: [refusal: { number: number | null; key: number | null; reason: Refusal; detail: string }];
   /** The connection is gone, another is tried. What is sent meanwhile waits. */
   lost: [why: RoomError];
   /** As if the connection had never been lost. */
@@ -62,6 +78,8 @@ export interface Settings {
   grace?: number;
   /** Who writes properties of the room. */
   roomProperties?: "host" | "all";
+  /** Who writes keys of the room. */
+  roomStates?: "host" | "all";
   /** Raw players are let in too. */
   raw?: boolean;
 }
@@ -95,6 +113,14 @@ export interface Stats {
   buffered: number;
   resumes: number;
   resets: number;
+}
+
+/** The groups that this player is in: numbers below 2^32. Who comes in gets the keys that are for it, who goes loses them. */
+export interface Groups {
+  has(group: number): boolean;
+  /** As `room.send`. Throws RangeError for more groups than the relay allows. */
+  join(...groups: number[]): number | null;
+  leave(...groups: number[]): number | null;
 }
 
 /** The properties of a player, or of the room. */
@@ -145,25 +171,25 @@ export class Properties implements Iterable<[key: string, value: Payload]> {
 }
 
 type Listener<E extends keyof RoomEvents> = (...args: RoomEvents[E]) => void;
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
+/** A player, as only this file may change it. */
+type Known = Omit<Player, "away" | "states"> & { away: boolean; states: Map<number, Payload> };
 
 const LEFT = ["left", "grace", "kicked"] as const;
 const RESET = [, "behind", "log", "token"] as const;
 const REFUSED: Refusal[] = ["other", "guard", "gone", "not allowed", "limit", "not offered", "not host"];
-const REFUSED_WORDS: Record<Refusal, string> = {
-  guard: "somebody else was faster: a key has not the version that was expected",
-  gone: "that player is gone",
-  "not allowed": "this player may not do that",
-  limit: "that is over a limit of the relay",
-  "not offered": "this relay does not offer that",
-  "not host": "only the host may do that",
-  other: "the relay refused",
-};
+const FASTER = "somebody else was faster: a key has not the version that was expected";
 
 export class Room {
   /** Properties of the room itself. */
   readonly properties = this.#properties(0);
-  #players = new Map<number, Writable<Player>>();
+  /** The newest value of each of the room's own keys. */
+  readonly states: ReadonlyMap<number, Payload> = new Map();
+  readonly groups: Groups = {
+    has: (group) => this.#client.groups.has(group),
+    join: (...groups) => this.#enter(groups, 1),
+    leave: (...groups) => this.#enter(groups, 0),
+  };
+  #players = new Map<number, Known>();
   #settings: Settings = {};
   #listeners = new Map<keyof RoomEvents, Set<(...args: any[]) => void>>();
   #writes: { number: number; resolve: () => void; reject: (why: Error) => void }[] = [];
@@ -174,6 +200,8 @@ export class Room {
   /** Of the reset that the next READY completes. */
   #reset: RoomEvents["reset"][0]["reason"] = "log";
   #dropped = 0;
+  /** Between WELCOME and READY: what is told then is told as a whole. */
+  #welcoming = true;
   #ready: { resolve: (room: Room) => void; reject: (why: Error) => void } | undefined;
   #lost: RoomError | undefined;
 
@@ -182,14 +210,14 @@ export class Room {
     const { name, mode, properties = {}, wishes = {}, token, timeout = 10_000, bufferMax } = options;
     const WebSocket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
     if (!WebSocket) {
-      throw new RoomError("there is no WebSocket here: with Node before 22, pass that of `ws`: join(url, { WebSocket })", 0);
+      throw new RoomError("there is no WebSocket here: with Node before 22, pass that of the package ws", 0);
     }
     this.#client = new Client({
       name,
       mode: mode === "join" ? 1 : mode === "make" ? 2 : 0,
       properties: Object.entries(properties).map(([key, value]) => ({ key, value })),
       wishes: pairs(wishes),
-      ...(token && { token: fromHex(token) }),
+      ...(token && { token: fromText(token) }),
       ...(bufferMax && { bufferMax }),
     });
     const settled = <T>(then: (value: T) => void) => (value: T) => {
@@ -231,7 +259,7 @@ export class Room {
 
   /** With it, `join` goes on as this player. A secret: keep it in sessionStorage, tell nobody. */
   get token(): string {
-    return toHex(this.#client.token!);
+    return toText(this.#client.token!);
   }
 
   /** The relay's clock in ms, as good as the connection allows: the same for all players, and it never goes backwards. */
@@ -253,7 +281,7 @@ export class Room {
   }
 
   /**
-   * Sends to the others, to "all" (oneself too), to a player, or to a list of players; in order, and once, also over a
+   * Sends to the others, to "all" (oneself too), to a player, a list of players, or the others of a group; in order, and once, also over a
    * lost connection. What is `droppable` may get lost with a connection,
    * or be left out for who is slow.
    *
@@ -262,14 +290,39 @@ export class Room {
    */
   send(
     data: Data,
-    { to = "others", droppable = false }: { to?: "others" | "all" | Player | number | (Player | number)[]; droppable?: boolean } = {},
+    { to = "others", droppable = false }: { to?: Audience | Player | number | (Player | number)[]; droppable?: boolean } = {},
   ): number | null {
     const sent = { payload: payload(data), droppable };
     if (to === "others") return this.#send({ packet: "EVENT_OTHERS", ...sent });
     if (to === "all") return this.#send({ packet: "EVENT_ALL", ...sent });
-    if (!Array.isArray(to)) return this.#send({ packet: "EVENT_ONE", to: id(to), ...sent });
-    const ids = [...new Set(to.map(id))].sort((a, b) => a - b);
-    return this.#send({ packet: "EVENT_LIST", to: ids, ...sent });
+    if (Array.isArray(to)) return this.#send({ packet: "EVENT_LIST", to: ascending(to.map(id)), ...sent });
+    if (typeof to === "object" && "group" in to) return this.#send({ packet: "EVENT_GROUP", group: to.group, ...sent });
+    return this.#send({ packet: "EVENT_ONE", to: id(to), ...sent });
+  }
+
+  /**
+   * Sets a key of this player, or of the `room`, a number below 2^32; null deletes. Only the newest value counts: who joins
+   * later is told it, and who is slow not those before it, nor does more than the newest wait here for the connection. The
+   * others get it, unless `audience` says otherwise; of the room's keys everybody.
+   *
+   * False if it was not taken: states that wait or are kept have `bufferMax` bytes already, or the room is closed. Throws
+   * RangeError for what could never be sent.
+   */
+  state(key: number, data: Data | null, { room = false }: { room?: boolean } = {}): boolean {
+    const taken = this.#client.set(
+      data === null ? { packet: "DELETE", key, room } : { packet: "STATE", key, room, payload: payload(data) },
+    );
+    this.#link.flush();
+    return taken === "kept";
+  }
+
+  /**
+   * Whom a key goes to from now on; with `stays`, it stays as the room's when this player leaves. Returns as `send`, null if
+   * it was not taken.
+   */
+  audience(key: number, to: Audience, { stays = false, room = false }: { stays?: boolean; room?: boolean } = {}): number | null {
+    const flags = (to === "others" ? 0 : to === "all" ? 1 : 2) + (stays ? 4 : 0) + (room ? 8 : 0);
+    return this.#send({ packet: "AUDIENCE", key, flags, ...(typeof to === "object" && to) });
   }
 
   /** Bad network for this player alone, to try a game with; all 0: back to normal. In ms and bytes a second. */
@@ -301,6 +354,10 @@ export class Room {
     return number;
   }
 
+  #enter(groups: number[], within: number): number | null {
+    return this.#send({ packet: "GROUPS", only: false, groups: ascending(groups).map((group) => [group, within]) });
+  }
+
   #properties(owner: number): Properties {
     return new Properties(
       (changes) =>
@@ -313,12 +370,16 @@ export class Room {
   }
 
   /** Who is not in the room, which an honest relay does not name, is somebody without a name. */
-  #player(id: number): Writable<Player> {
-    return this.#players.get(id) ?? { id, name: "", away: true, properties: this.#properties(id) };
+  #player(id: number): Known {
+    return this.#players.get(id) ?? this.#somebody(id, "", true);
   }
 
-  #add(id: number, name: string, away: boolean): Writable<Player> {
-    const player = { id, name, away, properties: this.#properties(id) };
+  #somebody(id: number, name: string, away: boolean): Known {
+    return { id, name, away, properties: this.#properties(id), states: new Map() };
+  }
+
+  #add(id: number, name: string, away: boolean): Known {
+    const player = this.#somebody(id, name, away);
     this.#players.set(id, player);
     return player;
   }
@@ -327,6 +388,17 @@ export class Room {
     switch (news.packet) {
       case "EVENT":
         return this.#emit("message", { data: news.payload, from: this.#player(news.author), addressed: news.addressed });
+      case "STATE":
+        return this.#stated(news.author, news.key, news.payload.slice());
+      case "REMOVED":
+        return this.#stated(news.author, news.key, null);
+      case "REMOVED_ALL":
+        for (const owner of [0, ...this.#players.keys()]) {
+          for (const key of [...this.#states(owner).keys()]) this.#stated(owner, key, null);
+        }
+        return;
+      case "REFUSED_STATE":
+        return this.#emit("refused", { number: null, key: news.key, reason: REFUSED[news.reason] ?? "other", detail: news.detail });
       case "PLAYER":
         this.#add(news.id, news.name, news.away);
         return;
@@ -359,13 +431,13 @@ export class Room {
         const { number, detail } = news;
         const reason = REFUSED[news.reason] ?? "other";
         const at = this.#writes.findIndex((write) => write.number === number);
-        if (at < 0) return this.#emit("refused", { number, reason, detail });
-        const words = REFUSED_WORDS[reason];
+        if (at < 0) return this.#emit("refused", { number, key: null, reason, detail });
+        const words = reason === "guard" ? FASTER : `the relay refused: ${reason}`;
         return this.#writes.splice(at, 1)[0]!.reject(new RoomError(detail ? `${words} (${detail})` : words, 0));
       }
       case "SETTINGS":
         this.#settings = settings(news.settings);
-        if (this.#client.state === "Live") this.#emit("settings", this.#settings);
+        if (!this.#welcoming) this.#emit("settings", this.#settings);
         return;
       case "RESET":
         this.#reset = RESET[news.reason] ?? "log";
@@ -376,6 +448,7 @@ export class Room {
         this.#resumes++;
         return this.#emit("resumed");
       case "READY":
+        this.#welcoming = false;
         if (this.#ready) return this.#ready.resolve(this);
         this.#resets++;
         this.#emit("reset", { reason: this.#reset, dropped: this.#dropped });
@@ -384,9 +457,23 @@ export class Room {
     }
   }
 
+  #states(owner: number): Map<number, Payload> {
+    return owner === 0 ? (this.states as Map<number, Payload>) : this.#player(owner).states;
+  }
+
+  #stated(owner: number, key: number, data: Payload | null): void {
+    const states = this.#states(owner);
+    if (data !== null) states.set(key, data);
+    // Of what this player never had, nothing is removed.
+    else if (!states.delete(key)) return;
+    if (!this.#welcoming) this.#emit("state", { from: owner === 0 ? null : this.#player(owner), key, data });
+  }
+
   #welcomed(applied: number, dropped: number): void {
+    this.#welcoming = true;
     this.#players.clear();
     this.properties.clear();
+    this.#states(0).clear();
     this.#dropped += dropped;
     // What came of writes that were applied is not told any more; of dropped ones nothing will.
     const unknown = this.#writes.filter(({ number }) => dropped > 0 || number < applied);
@@ -417,35 +504,42 @@ export class Room {
 }
 
 const id = (player: Player | number): number => (typeof player === "number" ? player : player.id);
+const ascending = (numbers: number[]): number[] => [...new Set(numbers)].sort((a, b) => a - b);
 
 function payload(data: Data): Payload {
-  if (typeof data === "string" || data instanceof Uint8Array) return data;
+  if (typeof data === "string") return data;
   return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
 }
 
-function pairs({ players, grace, roomProperties, raw }: Settings): Pairs {
-  const values: [number, number | undefined][] = [
-    [2, players],
-    [4, grace],
-    [6, roomProperties && (roomProperties === "all" ? 1 : 0)],
-    [8, raw === undefined ? undefined : raw ? 1 : 0],
-  ];
-  return values.filter((pair): pair is [number, number] => pair[1] !== undefined);
+/** What stands for what under which key: a number, or the place in a list. */
+const SETTINGS: [key: number, name: keyof Settings, values?: unknown[]][] = [
+  [2, "players"],
+  [4, "grace"],
+  [6, "roomProperties", ["host", "all"]],
+  [8, "raw", [false, true]],
+  [16, "roomStates", ["host", "all"]],
+];
+
+function pairs(wishes: Settings): Pairs {
+  return SETTINGS.filter(([, name]) => wishes[name] !== undefined).map(([key, name, values]) => {
+    const value = wishes[name];
+    return [key, values ? values.indexOf(value) : (value as number)];
+  });
 }
 
 function settings(pairs: Pairs): Settings {
-  const { 2: players, 4: grace, 6: roomProperties, 8: raw } = Object.fromEntries(pairs) as Record<number, number>;
-  return {
-    ...(players !== undefined && { players }),
-    ...(grace !== undefined && { grace }),
-    ...(roomProperties !== undefined && { roomProperties: roomProperties === 0 ? "host" : "all" }),
-    ...(raw !== undefined && { raw: raw === 1 }),
-  };
+  const known = new Map(pairs);
+  return Object.fromEntries(
+    SETTINGS.filter(([key]) => known.has(key)).map(([key, name, values]) => {
+      const value = known.get(key) as number;
+      return [name, values ? values[value] : value];
+    }),
+  );
 }
 
-const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+const toText = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
 
-function fromHex(hex: string): Uint8Array {
-  if (!/^[0-9a-f]{32}$/.test(hex)) throw new RangeError("a token is the 32 characters of `room.token`");
-  return Uint8Array.from({ length: 16 }, (_, i) => parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+function fromText(token: string): Uint8Array {
+  if (!/^[\w+/]{22}==$/.test(token)) throw new RangeError("a token is what `room.token` gave");
+  return Uint8Array.from(atob(token), (char) => char.charCodeAt(0));
 }

@@ -136,12 +136,12 @@ test("an overloaded relay is left alone for a second at least", async (t) => {
 test("never comes back for a code that says so", async (t) => {
   const w = world(t);
   const { heard } = await joined(w);
-  w.sockets[0].closes(4001, "for cheating");
+  w.sockets[0].closes(4001, "the host has kicked you: for cheating");
   await w.pass(60_000);
   assert.equal(w.sockets.length, 1);
   assert.equal(heard.length, 1);
   assert.equal(heard[0][0], "closed");
-  assert.match(heard[0][1].message, /kicked by the host.*\(for cheating\)/);
+  assert.match(heard[0][1].message, /^the host has kicked you: for cheating$/);
 });
 
 test("a socket that does not open is given up after 5 s", async (t) => {
@@ -239,7 +239,7 @@ test("a relay that does not speak the protocol, or breaks it", async (t) => {
   const { heard } = await joined(w);
   w.sockets[0].says(0, down.ready());
   assert.equal(w.sockets[0].closed.code, 4006);
-  assert.match(heard[0][1].message, /are both up to date\? \(READY without WELCOME\)/);
+  assert.match(heard[0][1].message, /^READY out of place: are .*both up to date\?/);
 });
 
 test("joining is given up in the end, and says why", async (t) => {
@@ -268,4 +268,38 @@ test("a reset says what was dropped, and what nobody will ever know", async (t) 
   assert.deepEqual([...room.players.keys()], [1]);
   assert.equal(room.me.name, "Ada");
   await write;
+});
+
+test("what a socket does not take waits in the client, and of states only the newest", async (t) => {
+  const w = world(t);
+  const { room } = await joined(w);
+  const [socket] = w.sockets;
+  socket.bufferedAmount = 20_000;
+  const before = socket.sent.length;
+  for (const data of ["a", "b", "c"]) {
+    room.state(0, data);
+    await w.pass(50);
+  }
+  assert.equal(socket.sent.length, before);
+  socket.bufferedAmount = 0;
+  await w.pass(30);
+  assert.deepEqual(socket.sent.slice(before).flatMap(packets).filter((packet) => packet.startsWith("39")), ["39020063"]);
+});
+
+test("a page that is https says so, instead of failing without a word", async (t) => {
+  globalThis.location = { protocol: "https:" };
+  t.after(() => delete globalThis.location);
+  class Socket {
+    constructor() {
+      throw new Error("tried");
+    }
+  }
+  const to = (host) => join(`ws://${host}/rooms/abc`, { name: "Ada", WebSocket: Socket });
+  for (const host of ["game.example", "localhost.example", "10.0.0.1:7777"]) {
+    await assert.rejects(to(host), /this page is https, the relay ws: browsers refuse that; use wss/);
+  }
+  // These are thought safe, whatever the page is.
+  for (const host of ["localhost:7777", "game.localhost", "127.0.0.1:7777", "[::1]:7777"]) {
+    await assert.rejects(to(host), /tried/);
+  }
 });

@@ -18,6 +18,16 @@ export async function game(): Promise<void> {
     holds<Same<typeof player, Player>>();
     holds<Same<typeof reason, "left" | "grace" | "kicked">>();
   });
+  room.on("state", ({ from, data }) => {
+    holds<Same<typeof from, Player | null>>();
+    holds<Same<typeof data, Payload | null>>();
+  });
+  room.state(0, new Float32Array(2));
+  room.state(1, null, { room: true });
+  room.audience(0, { group: 3 }, { stays: true });
+  room.send("hi", { to: { group: 3 } });
+  // @ts-expect-error states are told by the relay alone
+  room.me.states.set(0, "x");
   room.on("reset", ({ dropped }) => holds<Same<typeof dropped, number>>());
   room.on("closed", (why) => holds<Same<typeof why, RoomError>>());
   room.send("hi", { to: room.me });
