@@ -125,9 +125,9 @@ export function utf8(bytes: Uint8Array): string {
   }
 }
 
-/** Throws RangeError for fewer or more than the protocol has room for. */
-export function within(what: string, { length }: unknown[], min: number, max: number): void {
-  if (length < min || length > max) throw new RangeError(`${length} ${what} at once: ${min} to ${max}`);
+/** Throws RangeError for fewer or more than there is room for. */
+export function within(what: string, length: number, min: number, max: number): void {
+  if (length < min || length > max) throw new RangeError(`${length} ${what}: ${min} to ${max} are possible`);
 }
 
 /** Grows as it is written; what does not fit the protocol is a RangeError, because the game gave it. */
@@ -148,9 +148,9 @@ export class Writer {
     this.buffer[this.length++] = value;
   }
 
-  varint(value: number, max = Number.MAX_SAFE_INTEGER, what = "a number"): void {
+  varint(value: number, max = Number.MAX_SAFE_INTEGER): void {
     if (!(Number.isSafeInteger(value) && value >= 0 && value <= max)) {
-      throw new RangeError(`${what} must be an integer from 0 to ${max}, not ${value}`);
+      throw new RangeError(`${value} is no integer from 0 to ${max}`);
     }
     while (value >= 128) {
       this.u8((value % 128) + 128);
@@ -161,7 +161,7 @@ export class Writer {
 
   id(id: number): void {
     if (id === 0) throw new RangeError("0 is the room: not a player's id");
-    this.varint(id, ID_MAX, "a player's id");
+    this.varint(id, ID_MAX);
   }
 
   payload(payload: Payload): void {
@@ -188,16 +188,14 @@ export class Writer {
     if (value === null) return this.u8(0);
     const text = typeof value === "string";
     const bytes = text ? encoder.encode(value) : value;
-    if (bytes.length > VALUE_BYTES_MAX) {
-      throw new RangeError(`the value of ${key} has ${bytes.length} bytes: at most ${VALUE_BYTES_MAX}`);
-    }
+    within(`bytes in ${key}`, bytes.length, 0, VALUE_BYTES_MAX);
     this.varint(1 + 2 * bytes.length + (text ? 1 : 0));
     this.payload(bytes);
   }
 
   /** A list of properties: their keys differ, and none is more than the protocol takes. */
   properties<T extends { key: string }>(properties: T[], min: number, item: (property: T) => void): void {
-    within("properties", properties, min, PROPERTIES_MAX);
+    within("properties", properties.length, min, PROPERTIES_MAX);
     this.u8(properties.length);
     for (const property of properties) {
       this.name("the key of a property", property.key);

@@ -4,12 +4,12 @@
 // Must not know: sockets, timers, clocks. `now` is always the caller's monotonic clock in microseconds.
 // Invariant: each numbered packet is applied once, and all that was for this player is told once, or a reset is.
 
-import { Malformed } from "./bytes.js";
+import { Malformed, within } from "./bytes.js";
 import { Clock } from "./clock.js";
 import { decode, encode, LIST_MAX } from "./codec.js";
 import { next, type Next } from "./ends.js";
 import type { Down, Join, Numbered, Pairs, Stated } from "./packets.js";
-import { fits, States } from "./states.js";
+import { States } from "./states.js";
 
 /** The version of the protocol's text that this client speaks. */
 const MINOR = 0;
@@ -240,7 +240,7 @@ export class Client {
     let bytes = encode(packet);
     const ahead = audience && this.#states.unknown(packet);
     if (ahead) bytes = concat([ahead, bytes], ahead.length + bytes.length);
-    fits(bytes, this.#packetMax);
+    within("bytes in a packet", bytes.length, 0, this.#packetMax);
     const groups = packet.packet === "GROUPS" ? this.#joining(packet) : this.#groups;
     if (this.#keptBytes + bytes.length + KEPT_BYTES > this.#bufferMax && packet.packet !== "LEAVE") return "full";
     if (audience) this.#states.goes(packet);
@@ -384,8 +384,8 @@ export class Client {
   /** The groups after this change. */
   #joining({ groups, only }: Extract<Numbered, { packet: "GROUPS" }>): Set<number> {
     const after = new Set(only ? [] : this.#groups);
-    for (const [group, within] of groups) within ? after.add(group) : after.delete(group);
-    if (after.size > this.#groupsMax) throw new RangeError(`${after.size} groups: this relay allows ${this.#groupsMax}`);
+    for (const [group, inside] of groups) inside ? after.add(group) : after.delete(group);
+    within("groups", after.size, 0, this.#groupsMax);
     return after;
   }
 

@@ -120,11 +120,11 @@ function write(packet: Up): number {
       body.id(packet.to);
       return event(0x18, packet);
     case "EVENT_GROUP":
-      body.varint(packet.group, ID_MAX, "a group");
+      body.varint(packet.group, ID_MAX);
       return event(0x30, packet);
     case "EVENT_LIST": {
       const { to } = packet;
-      within("players", to, 1, LIST_MAX);
+      within("players", to.length, 1, LIST_MAX);
       ascend(to);
       body.varint(to.length);
       for (const id of to) body.id(id);
@@ -132,7 +132,7 @@ function write(packet: Up): number {
     }
     case "JOIN":
       body.varint(packet.minor);
-      body.varint(packet.mode, 2, "the mode");
+      body.varint(packet.mode, 2);
       if (packet.token) body.payload(packet.token);
       if (packet.life) {
         body.payload(packet.life);
@@ -152,23 +152,23 @@ function write(packet: Up): number {
       });
       return 0x58;
     case "STATE":
-      body.varint(packet.key, ID_MAX, "a key");
+      body.varint(packet.key, ID_MAX);
       body.payload(packet.payload);
       return 0x38 + (typeof packet.payload === "string" ? 1 : 0) + (packet.room ? 2 : 0);
     case "DELETE":
-      body.varint(packet.key, ID_MAX, "a key");
+      body.varint(packet.key, ID_MAX);
       return packet.room ? 0x42 : 0x40;
     case "AUDIENCE":
-      body.varint(packet.key, ID_MAX, "a key");
+      body.varint(packet.key, ID_MAX);
       body.varint(packet.flags, 15);
-      if ((packet.flags & 3) === 2) body.varint(packet.group!, ID_MAX, "a group");
+      if ((packet.flags & 3) === 2) body.varint(packet.group!, ID_MAX);
       return 0x70;
     case "GROUPS": {
       const { groups, only } = packet;
-      within("groups", groups, only ? 0 : 1, LIST_MAX);
+      within("groups", groups.length, only ? 0 : 1, LIST_MAX);
       ascend(groups.map(([group]) => group));
       for (const [group, inside] of groups) {
-        body.varint(group, ID_MAX, "a group");
+        body.varint(group, ID_MAX);
         body.varint(inside, 1);
       }
       return only ? 0x79 : 0x78;
@@ -178,10 +178,10 @@ function write(packet: Up): number {
       body.varint(packet.trip);
       return 0x60;
     case "IMPAIR":
-      body.varint(packet.delay, 10_000, "the delay");
-      body.varint(packet.jitter, 10_000, "the jitter");
+      body.varint(packet.delay, 10_000);
+      body.varint(packet.jitter, 10_000);
       body.varint(packet.rate);
-      body.varint(packet.cut, 600_000, "the cut");
+      body.varint(packet.cut, 600_000);
       return 0x68;
   }
 }

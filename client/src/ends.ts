@@ -17,12 +17,12 @@ const ADVICE: Record<number, string> = {
   1007: "is something between you and the relay that changes messages?",
   1008: "send less, or let the relay's operator raise its limits",
   1009: "send less at once",
-  4000: "join another, or wait until somebody leaves",
+  4000: "join another, or wait",
   4004: "another tab, perhaps, with the same token",
   4006: "are the relay and this client both up to date?",
   4008: 'join without `mode: "join"` to make it',
   4009: 'join without `mode: "make"`, or choose another name',
-  4011: "choose another, or let it have been made with `wishes: { raw: true }`",
+  4011: "choose another, or make it with `wishes: { raw: true }`",
 };
 
 /** Why a room could not be joined, or ended: what happened, why, and what to do, in its message. */

@@ -13,6 +13,12 @@ const OPENING_MAX = 5_000;
 /** The first try again comes within so many ms, each further one within twice as many as the one before, up to the other. */
 const AGAIN_MIN = 1_000;
 const AGAIN_MAX = 10_000;
+/** So often, in ms, the relay is asked whether it is there: for as long as the last says, and then ever less often. */
+const ASK_MIN = 250;
+const ASK_MAX = 2_000;
+const ASK_OFTEN = 2_000;
+/** How long an answer may take, in ms. */
+const ANSWER_MAX = 1_000;
 /** While the socket holds more bytes than this, the rest waits in the client, where a newer state takes an older one's place. */
 const SOCKET_BYTES_MAX = 16_384;
 /** After so many ms it is asked again how many they are. */
@@ -53,6 +59,8 @@ export class Link {
   #opened = false;
   #tries = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Comes while the relay is asked whether it is there. */
+  #asking: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
   /** When a socket that does not open is given up, or the next is opened. */
   #deadline = Infinity;
@@ -109,17 +117,18 @@ export class Link {
     const socket = new this.WebSocket(this.url, [SUBPROTOCOL]);
     // What `ws` has to say about a failed upgrade; browsers say nothing.
     let words = "";
-    const mine = (listener: (event: any) => void) => (event: any) => {
-      if (this.#socket === socket) listener(event);
-    };
+    const on = (type: Parameters<Socket["addEventListener"]>[0], listener: (event: any) => void) =>
+      socket.addEventListener(type, (event) => {
+        if (this.#socket === socket) listener(event);
+      });
     this.#socket = socket;
     this.#opened = false;
     this.#deadline = now() + OPENING_MAX * 1000;
     socket.binaryType = "arraybuffer";
-    socket.addEventListener("open", mine(() => this.#hasOpened(socket)));
-    socket.addEventListener("message", mine(({ data }) => this.#receive(socket, data)));
-    socket.addEventListener("error", mine(({ message }) => (words = message ?? "")));
-    socket.addEventListener("close", mine(({ code, reason }) => this.#closed(code, reason || words)));
+    on("open", () => this.#hasOpened(socket));
+    on("message", ({ data }) => this.#receive(socket, data));
+    on("error", ({ message }) => (words = message ?? ""));
+    on("close", ({ code, reason }) => this.#closed(code, reason || words));
     this.#arm();
   }
 
@@ -128,6 +137,7 @@ export class Link {
       socket.close(1000);
       return this.#finish(new RoomError(`what answers at ${this.url} does not speak ${SUBPROTOCOL}: is it a relay?`, 0));
     }
+    this.#asked();
     this.#opened = true;
     this.#deadline = Infinity;
     this.client.opened(now());
@@ -158,16 +168,42 @@ export class Link {
     const why = this.#opened || code !== 1006 ? ended(code, reason) : this.#unreachable(reason);
     const then = this.#opened ? this.client.closed(code) : next(code);
     if (then === "stop") this.#finish(why);
-    else this.#again(why, then === "resume later" ? AGAIN_MIN : 0);
+    else this.#again(why, then === "resume later" ? AGAIN_MIN : 0, code === 1012 ? AGAIN_MIN : ASK_MIN);
   }
 
-  /** Opens another socket after a random time, at least `least` ms. */
-  #again(why: RoomError, least: number): void {
+  /** Opens another socket after a random time, at least `least` ms, or when the relay says that it is there. */
+  #again(why: RoomError, least = 0, ask = ASK_MIN): void {
     this.#socket = undefined;
+    // A second time it would say that it is there, and refuse this client all the same.
+    if (this.#tries === 0 && least === 0 && !this.#asking) this.#ask(Math.random() * ask, now());
     const most = Math.min(AGAIN_MAX, AGAIN_MIN * 2 ** this.#tries++);
     this.#deadline = now() + (least + Math.random() * most) * 1000;
     this.events.lost(why);
     this.#arm();
+  }
+
+  /** Asks in so many ms, and again until the relay answers or a socket is open. A socket alone might hang for seconds. */
+  #ask(wait: number, since: number): void {
+    this.#asking = setTimeout(() => {
+      const apart = Math.min(ASK_MAX, Math.max(ASK_MIN, (now() - since) / 1000 - ASK_OFTEN));
+      this.#ask(apart * (0.5 + Math.random() / 2), since);
+      const url = this.url.replace("ws", "http").replace(/\/rooms\/.*/, "/readyz");
+      fetch(url, { signal: AbortSignal.timeout(ANSWER_MAX) }).then(
+        ({ ok }) => {
+          if (!ok || !this.#asking) return;
+          this.#asked();
+          const stale = this.#socket;
+          this.#open();
+          stale?.close();
+        },
+        () => {},
+      );
+    }, wait);
+  }
+
+  #asked(): void {
+    clearTimeout(this.#asking);
+    this.#asking = undefined;
   }
 
   /** The network is back, or the page is looked at again: timers may have slept, and connections died. */
@@ -197,13 +233,13 @@ export class Link {
 
   #abandon(why: RoomError): void {
     const socket = this.#socket;
-    this.#again(why, 0);
+    this.#again(why);
     socket?.close();
   }
 
   #unreachable(reason: string): RoomError {
-    const words = `no connection to ${this.url}: is the relay up, is the address right, does it allow this page's origin?`;
-    return new RoomError(reason ? `${words} (${reason})` : words, 1006);
+    const words = `${reason || "no connection"}: is the relay up at ${this.url}, and does it allow this page's origin?`;
+    return new RoomError(words, 1006);
   }
 
   #transmit(): void {
@@ -241,6 +277,7 @@ export class Link {
     this.#done = true;
     this.#socket = undefined;
     clearTimeout(this.#timer);
+    this.#asked();
     for (const event of EVENTS) globalThis.removeEventListener?.(event, this.#wakeUp, true);
     this.events.ended(why);
   }

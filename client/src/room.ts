@@ -148,8 +148,8 @@ export class Properties implements Iterable<[key: string, value: Payload]> {
    * (`properties.version(key)`; 0: is not set). Rejects with the relay's reason if not.
    */
   async set(changes: Record<string, Value>, { expected = {} }: { expected?: Record<string, number> } = {}): Promise<void> {
-    const unchanged = Object.keys(expected).filter((key) => !(key in changes));
-    if (unchanged.length > 0) throw new RangeError(`expected, but not changed: ${unchanged.join(", ")}`);
+    const other = Object.keys(expected).find((key) => !(key in changes));
+    if (other) throw new RangeError(`expected, but not changed: ${other}`);
     return this.write(
       Object.entries(changes).map(([key, value]) => ({ key, value, guard: key in expected ? expected[key]! + 1 : 0 })),
     );
@@ -177,8 +177,6 @@ type Known = Omit<Player, "away" | "states"> & { away: boolean; states: Map<numb
 const LEFT = ["left", "grace", "kicked"] as const;
 const RESET = [, "behind", "log", "token"] as const;
 const REFUSED: Refusal[] = ["other", "guard", "gone", "not allowed", "limit", "not offered", "not host"];
-const FASTER = "somebody else was faster: a key has not the version that was expected";
-
 export class Room {
   /** Properties of the room itself. */
   readonly properties = this.#properties(0);
@@ -210,7 +208,7 @@ export class Room {
     const { name, mode, properties = {}, wishes = {}, token, timeout = 10_000, bufferMax } = options;
     const WebSocket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
     if (!WebSocket) {
-      throw new RoomError("there is no WebSocket here: with Node before 22, pass that of the package ws", 0);
+      throw new RoomError("no WebSocket here: with Node before 22, pass that of the package ws", 0);
     }
     this.#client = new Client({
       name,
@@ -432,7 +430,7 @@ export class Room {
         const reason = REFUSED[news.reason] ?? "other";
         const at = this.#writes.findIndex((write) => write.number === number);
         if (at < 0) return this.#emit("refused", { number, key: null, reason, detail });
-        const words = reason === "guard" ? FASTER : `the relay refused: ${reason}`;
+        const words = reason === "guard" ? "somebody else was faster" : `the relay refused: ${reason}`;
         return this.#writes.splice(at, 1)[0]!.reject(new RoomError(detail ? `${words} (${detail})` : words, 0));
       }
       case "SETTINGS":

@@ -4,6 +4,7 @@
 // Invariant: what is written of a key is its newest value, never before a numbered packet that was sent earlier; and of this
 // player's own keys, what a lost connection may have lost is written again.
 
+import { within } from "./bytes.js";
 import { encode } from "./codec.js";
 import type { Numbered, Stated } from "./packets.js";
 
@@ -40,7 +41,7 @@ export class States {
   /** Takes a value, or the end of one; false if that would be more than `max` bytes to keep. Throws RangeError. */
   set(packet: Stated, after: number, packetMax: number, max: number): boolean {
     const own = { bytes: encode(packet), packet, after, written: Infinity };
-    fits(own.bytes, packetMax);
+    within("bytes in a packet", own.bytes.length, 0, packetMax);
     const id = whose(packet.key, packet.room);
     const bytes = this.#bytes - cost(this.#all.get(id)) + cost(own);
     if (bytes > max) return false;
@@ -119,9 +120,4 @@ export class States {
     this.#waiting.delete(id);
     this.#bytes -= cost(own);
   }
-}
-
-/** Throws RangeError if the relay takes no packet that is so long. */
-export function fits({ length }: Uint8Array, max: number): void {
-  if (length > max) throw new RangeError(`a packet of ${length} bytes: this relay takes at most ${max}`);
 }

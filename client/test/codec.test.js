@@ -37,17 +37,17 @@ test("what the protocol has no place for is refused in words", () => {
   const join = { packet: "JOIN", minor: 0, mode: 0, name: "Ada", properties: [], wishes: [] };
   const change = { key: "k", guard: 0, value: "" };
   for (const [packet, words] of [
-    [{ ...event, to: [] }, /0 players at once/],
-    [{ ...event, to: Array.from({ length: 257 }, (_, i) => i + 1) }, /257 players at once/],
+    [{ ...event, to: [] }, /0 players: 1 to 256/],
+    [{ ...event, to: Array.from({ length: 257 }, (_, i) => i + 1) }, /257 players/],
     [{ ...event, to: [2, 1] }, /must ascend/],
     [{ ...event, to: [2, 2] }, /must ascend/],
     [{ ...event, to: [0, 2] }, /not a player's id/],
-    [{ ...event, to: [2 ** 32] }, /an integer from 0 to 4294967295/],
-    [{ ...event, packet: "EVENT_ONE", to: 1.5 }, /an integer/],
+    [{ ...event, to: [2 ** 32] }, /no integer from 0 to 4294967295/],
+    [{ ...event, packet: "EVENT_ONE", to: 1.5 }, /no integer/],
     [{ ...join, name: "" }, /1 to 64 bytes/],
     [{ ...join, name: "ß".repeat(33) }, /1 to 64 bytes/],
     [{ ...join, name: "a\u0085" }, /control characters/],
-    [{ ...join, mode: 3 }, /the mode must be an integer from 0 to 2/],
+    [{ ...join, mode: 3 }, /3 is no integer from 0 to 2/],
     [{ packet: "PROPERTIES", owner: 0, changes: [] }, /0 properties/],
     [{ packet: "PROPERTIES", owner: 0, changes: [{ ...change, value: "x".repeat(4097) }] }, /4097 bytes/],
     [{ packet: "PROPERTIES", owner: 0, changes: Array.from({ length: 65 }, (_, i) => ({ ...change, key: `${i}` })) }, /65/],
@@ -56,7 +56,7 @@ test("what the protocol has no place for is refused in words", () => {
     [{ packet: "GROUPS", only: false, groups: [] }, /0 groups/],
     [{ packet: "GROUPS", only: true, groups: [[2, 1], [1, 1]] }, /must ascend/],
     [{ packet: "AUDIENCE", key: 1, flags: 16 }, /15/],
-    [{ packet: "AUDIENCE", key: 1, flags: 2 }, /a group/],
+    [{ packet: "AUDIENCE", key: 1, flags: 2 }, /undefined is no integer/],
     [{ packet: "IMPAIR", delay: 10_001, jitter: 0, rate: 0, cut: 0 }, /10000/],
   ]) {
     assert.throws(() => encode(packet), (error) => error instanceof RangeError && words.test(error.message), `${words}`);
