@@ -19,6 +19,7 @@ pub struct Encoding {
 
 impl Encoding {
     /// Appends what `encode` writes as the bytes of message `index`; those between the last one and it stay empty.
+    #[inline(always)]
     pub(super) fn append(&mut self, index: u32, encode: impl FnOnce(&mut Vec<u8>)) {
         if self.ends.len() < index as usize {
             self.ends.resize(index as usize, self.bytes.len() as u32);

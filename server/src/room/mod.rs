@@ -145,6 +145,7 @@ impl Room {
 
     /// Appends a message of the member on `seat`, which `encode` writes in a dialect with its author's number. Nothing
     /// is kept if nobody would get it. True if this is the first message of its batch: the room has to be frozen.
+    #[inline(always)]
     pub fn append(
         &mut self,
         seat: u32,
