@@ -227,33 +227,8 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::super::{Common, Written};
+    use super::super::fixture::members;
     use super::*;
-    use crate::limits::Limits;
-    use crate::transport::Port;
-
-    const REQUEST: &[u8] =
-        b"GET /rooms/arena HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-    /// A shard with two members of one room, of which nothing is on its way.
-    fn shard() -> Shard {
-        let common = Arc::new(Common::new(Limits::default(), 1));
-        let mut shard = Shard::new(common, 0, 0, 7);
-        for _ in 0..2 {
-            let slot = shard.accept(Port::Plain, None);
-            shard.receive(slot, &mut REQUEST.to_vec());
-        }
-        shard.freeze();
-        while shard.next_write().is_some() {
-            let len = |slices: &[std::io::IoSlice<'_>]| slices.iter().map(|it| it.len()).sum();
-            let len = shard.pending().with_slices(len);
-            shard.wrote(Written::Bytes(len));
-        }
-        shard
-    }
 
     fn say(shard: &mut Shard, slot: u32) {
         shard.receive(slot, &mut [0x82, 0x81, 0, 0, 0, 0, b'!']);
@@ -261,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_agrees_is_not_found() {
-        let mut shard = shard();
+        let mut shard = members();
         assert_eq!(shard.accounts(), Ok(()));
         say(&mut shard, 0);
         assert_eq!(shard.accounts(), Ok(()));
@@ -319,7 +294,7 @@ mod tests {
             ),
         ];
         for (plant, what) in rows {
-            let mut shard = shard();
+            let mut shard = members();
             plant(&mut shard);
             let found = shard.accounts().map_err(|imbalance| imbalance.what);
             assert_eq!(found, Err(what));

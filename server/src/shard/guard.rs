@@ -10,7 +10,6 @@ use roomcast_protocol::v1::up;
 
 use super::connection::{Connection, Phase};
 use super::player::Place;
-use super::pressure::Reading;
 use super::tickets::Pass;
 use super::{CloseReason, Shard};
 use crate::limits::QUOTA_SECONDS;
@@ -189,25 +188,11 @@ impl Shard {
         self.connections[slot as usize].guarded && self.guards.wait(slot, self.now32()) > 0
     }
 
-    /// Milliseconds until a connection that is read no further for that has to be looked at.
-    pub(super) fn quota_wait(&self, connection: &Connection, slot: u32) -> Option<u32> {
-        if !connection.guarded || connection.reading != Reading::Paused {
-            return None;
-        }
-        Some(self.guards.wait(slot, self.now32())).filter(|wait| *wait > 0)
-    }
-
-    /// Has a connection read again that has waited for long enough.
-    pub(super) fn look_at_quota(&mut self, slot: u32) {
-        let connection = &self.connections[slot as usize];
-        let paused = connection.guarded && connection.reading == Reading::Paused;
-        if let Phase::Open(player) = connection.phase
-            && paused
-            && !self.is_over_quota(slot)
-        {
-            let room = self.players[player as usize].room();
-            self.unpause(slot, room);
-        }
+    /// Milliseconds until a connection may be read again that has sent more than it may, 0 if it has not; `None` if it may
+    /// send as much as it likes.
+    pub(super) fn quota_wait(&self, slot: u32) -> Option<u32> {
+        let guarded = self.connections[slot as usize].guarded;
+        guarded.then(|| self.guards.wait(slot, self.now32()))
     }
 }
 

@@ -20,6 +20,8 @@ mod deadlines;
 mod disconnect;
 mod ebb;
 mod farewells;
+#[cfg(test)]
+mod fixture;
 mod flush;
 mod gate;
 mod guard;

@@ -4,7 +4,6 @@
 //! sockets, TLS. Invariant: a player outlives its connection unless it said that it leaves ([`parting`]).
 
 mod door;
-mod due;
 mod impairments;
 mod parting;
 mod rounds;
@@ -225,14 +224,30 @@ impl V1 {
         }
     }
 
-    /// Whether a player has sent more packets than it may, and so has to wait.
-    pub(super) fn is_broke(&self, place: Place, now: u32) -> bool {
+    /// When a player is to be told that the relay is there; `None` if it does not speak roomcast.v1.
+    pub(super) fn keep_alive_at(&self, place: Place) -> Option<u32> {
+        match place {
+            Place::V1 { room, seat } if !self.rooms[room][seat].raw => {
+                self.rooms[room][seat].keep_alive_at()
+            }
+            Place::Room { .. } | Place::V1 { .. } | Place::Door { .. } | Place::Echo => None,
+        }
+    }
+
+    /// Milliseconds until a player may be read again that has sent more packets than it may, 0 if it has not; `None` if
+    /// nobody counts them.
+    pub(super) fn budget_wait(&self, place: Place, now: u32) -> Option<u32> {
         match place {
             Place::V1 { room, seat } => {
-                self.rooms[room][seat].budget.wait(now, self.rules.rate) > 0
+                Some(self.rooms[room][seat].budget.wait(now, self.rules.rate))
             }
-            Place::Room { .. } | Place::Door { .. } | Place::Echo => false,
+            Place::Room { .. } | Place::Door { .. } | Place::Echo => None,
         }
+    }
+
+    /// Whether a player has sent more packets than it may, and so has to wait.
+    pub(super) fn is_broke(&self, place: Place, now: u32) -> bool {
+        self.budget_wait(place, now).is_some_and(|wait| wait > 0)
     }
 
     /// Lets go of what nobody can ask for any more.

@@ -1,0 +1,34 @@
+//! A shard for unit tests: two members of one room, of which nothing is on its way.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::{Common, Shard, Written};
+use crate::limits::Limits;
+use crate::transport::Port;
+
+const REQUEST: &[u8] =
+    b"GET /rooms/arena HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// Both have come now, in the slots 0 and 1.
+pub(super) fn members() -> Shard {
+    let common = Arc::new(Common::new(Limits::default(), 1));
+    let mut shard = Shard::new(common, 0, 0, 7);
+    for _ in 0..2 {
+        let slot = shard.accept(Port::Plain, None);
+        shard.receive(slot, &mut REQUEST.to_vec());
+    }
+    write(&mut shard);
+    shard
+}
+
+/// Everything that waits leaves.
+pub(super) fn write(shard: &mut Shard) {
+    shard.freeze();
+    while shard.next_write().is_some() {
+        let len = |slices: &[IoSlice<'_>]| slices.iter().map(|slice| slice.len()).sum();
+        let len = shard.pending().with_slices(len);
+        shard.wrote(Written::Bytes(len));
+    }
+}
