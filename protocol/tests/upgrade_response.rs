@@ -95,6 +95,7 @@ fn the_status_of_every_refusal() {
             Refusal::MethodNotAllowed | Refusal::UpgradeNeedsGet => 405,
             Refusal::HeadTimeout => 408,
             Refusal::UpgradeRequired | Refusal::HalfUpgrade | Refusal::WebSocketVersion => 426,
+            Refusal::AddressConnections | Refusal::AddressJoins => 429,
             Refusal::HeadTooLarge | Refusal::TooManyFields => 431,
             Refusal::ServerFull | Refusal::Draining | Refusal::Stalled => 503,
             Refusal::HttpVersion | Refusal::UpgradeNeedsHttp11 => 505,
@@ -180,7 +181,11 @@ fn fields_that_a_status_must_carry() {
         let wait = answer
             .field("Retry-After")
             .map(|seconds| seconds.parse::<u8>().unwrap());
-        assert_eq!(wait.is_some(), answer.code == 503, "{refusal:?}");
+        assert_eq!(
+            wait.is_some(),
+            [429, 503].contains(&answer.code),
+            "{refusal:?}"
+        );
         assert!(wait.is_none_or(|seconds| (1..=5).contains(&seconds)));
         assert_eq!(
             answer.field("WWW-Authenticate").is_some(),

@@ -102,6 +102,10 @@ pub enum Refusal {
     TicketStay,
     /// The server's: the operator has taken back the ticket, or all of its `sub`.
     TicketRevoked,
+    /// The server's: there are as many connections of one address, or with tickets of one `sub`, as there may be.
+    AddressConnections,
+    /// The server's: more have joined from there lately than may.
+    AddressJoins,
     /// The server's: the head was not complete in time.
     HeadTimeout,
     /// The server's: every connection it may have is taken.
@@ -159,6 +163,8 @@ impl Refusal {
         Self::TicketRole,
         Self::TicketStay,
         Self::TicketRevoked,
+        Self::AddressConnections,
+        Self::AddressJoins,
         Self::HeadTimeout,
         Self::ServerFull,
         Self::Draining,
@@ -207,6 +213,7 @@ impl Refusal {
             | Self::TicketRole
             | Self::TicketStay
             | Self::TicketRevoked => Status::Unauthorized401,
+            Self::AddressConnections | Self::AddressJoins => Status::TooManyRequests429,
             Self::HeadTimeout => Status::RequestTimeout408,
             Self::ServerFull | Self::Draining | Self::Stalled => Status::Unavailable503,
         }
@@ -292,6 +299,7 @@ impl Refusal {
             | Self::TicketRole
             | Self::TicketStay
             | Self::TicketRevoked => self.of_ticket(),
+            Self::AddressConnections | Self::AddressJoins => self.of_address(),
             Self::HeadTimeout => {
                 "The request head did not arrive in time: send it at once, or check the network."
             }
@@ -311,6 +319,18 @@ impl Refusal {
             }
             _ => {
                 "Pages of this origin may not connect: the operator can allow it with --allow-origin."
+            }
+        }
+    }
+
+    /// Of what one address has too much.
+    const fn of_address(self) -> &'static str {
+        match self {
+            Self::AddressConnections => {
+                "Your address (or the sub of your ticket) has as many connections as it may: close some, or have the operator raise --connections-per-address."
+            }
+            _ => {
+                "More have joined from your address (or with the sub of your ticket) than may in a second: try again in a second, or have the operator raise --joins-per-address."
             }
         }
     }

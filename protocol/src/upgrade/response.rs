@@ -18,7 +18,7 @@ pub enum Readers {
 }
 
 /// Appends a whole response: status line, the fields its status must carry (405 Allow, 426 Upgrade and
-/// Sec-WebSocket-Version, 503 Retry-After, 401 WWW-Authenticate), `Connection: close`, Content-Length and `body`.
+/// Sec-WebSocket-Version, 429 and 503 Retry-After, 401 WWW-Authenticate), `Connection: close`, Content-Length and `body`.
 ///
 /// With `head_only`, the answer to HEAD, `body` is measured but left out (RFC 9110 section 9.3.2). `content_type` is
 /// the server's own text, never a peer's.
@@ -67,6 +67,8 @@ pub fn write_refusal_for(out: &mut Vec<u8>, refusal: Refusal, head_only: bool) {
         Refusal::UpgradeNeedsGet => "Allow: GET\r\n",
         // Another server, or this one anew, can be there sooner than a full one has room.
         Refusal::Draining => "Retry-After: 2\r\n",
+        // Joins come back sooner than places do.
+        Refusal::AddressJoins => "Retry-After: 1\r\n",
         _ => status.fields(),
     };
     let readers = match refusal {

@@ -15,6 +15,7 @@ pub enum Status {
     MethodNotAllowed405,
     RequestTimeout408,
     UpgradeRequired426,
+    TooManyRequests429,
     HeadTooLarge431,
     InternalError500,
     Unavailable503,
@@ -32,6 +33,7 @@ impl Status {
         Self::MethodNotAllowed405,
         Self::RequestTimeout408,
         Self::UpgradeRequired426,
+        Self::TooManyRequests429,
         Self::HeadTooLarge431,
         Self::InternalError500,
         Self::Unavailable503,
@@ -49,6 +51,7 @@ impl Status {
             Self::MethodNotAllowed405 => 405,
             Self::RequestTimeout408 => 408,
             Self::UpgradeRequired426 => 426,
+            Self::TooManyRequests429 => 429,
             Self::HeadTooLarge431 => 431,
             Self::InternalError500 => 500,
             Self::Unavailable503 => 503,
@@ -67,6 +70,7 @@ impl Status {
             Self::MethodNotAllowed405 => "Method Not Allowed",
             Self::RequestTimeout408 => "Request Timeout",
             Self::UpgradeRequired426 => "Upgrade Required",
+            Self::TooManyRequests429 => "Too Many Requests",
             Self::HeadTooLarge431 => "Request Header Fields Too Large",
             Self::InternalError500 => "Internal Server Error",
             Self::Unavailable503 => "Service Unavailable",
@@ -83,8 +87,8 @@ impl Status {
             Self::MethodNotAllowed405 => "Allow: GET, HEAD\r\n",
             // Section 15.5.22, and RFC 6455 section 4.4 for the version.
             Self::UpgradeRequired426 => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-            // Section 10.2.3, in seconds.
-            Self::Unavailable503 => "Retry-After: 5\r\n",
+            // Section 10.2.3, and RFC 6585 section 4, in seconds.
+            Self::TooManyRequests429 | Self::Unavailable503 => "Retry-After: 5\r\n",
             _ => "",
         }
     }
