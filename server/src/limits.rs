@@ -215,6 +215,24 @@ pub const TICKET_STAY_MAX_MS: u32 = 20 * 24 * 60 * 60 * 1_000;
 /// it has expired.
 pub const TICKET_REVOKED_FILE: u64 = 8 * 1024 * 1024;
 
+/// Locks among which what is counted for each address is shared out, as for tickets.
+pub const SOURCE_SHARES: usize = 16;
+
+/// Addresses without a connection that are remembered for how often they joined lately (limit): the oldest is forgotten,
+/// and may join as often as anybody new. Who has a connection or a room is counted in any case.
+pub const SOURCES_GONE: usize = 16 * 1024;
+
+/// Seconds' worth of joins that one address may make at once (budget): a class or an office that comes all at one moment.
+/// Nobody who is gone has to be remembered for longer.
+pub const SOURCE_JOINS_SECONDS: u64 = 2;
+
+/// Networks (/64) of IPv6 whose worth one site (/48) may have. Some providers give each household a site, so that
+/// whoever has 65,536 networks is one; others give it to many phones.
+pub const SOURCES_PER_SITE: u32 = 4;
+
+/// Connections of one address from which on its share of all is worth a word: fewer are friends in one place.
+pub const SOURCE_NOTED: u32 = 64;
+
 /// Seconds' worth of its quota that a connection may send at once (budget), and as much again is lent: what one read may
 /// bring, by who then waits.
 pub const QUOTA_SECONDS: u64 = 2;
@@ -418,6 +436,20 @@ impl Quota {
     }
 }
 
+/// What one address may have without tickets, and with them one `sub`. IPv6 counts by /64, and each /48 may have
+/// [`SOURCES_PER_SITE`] times as much. `u32::MAX` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerSource {
+    /// Connections with a seat; more is HTTP 429.
+    pub connections: u32,
+    /// Connections without one, by address in any case: others are closed as they come.
+    pub unseated: u32,
+    /// Joins in a second, sustained, and [`SOURCE_JOINS_SECONDS`] times as many at once; more is HTTP 429.
+    pub joins_per_second: u32,
+    /// Whether programs of this machine are bounded too.
+    pub loopback_too: bool,
+}
+
 /// What an operator may set. Times in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -472,6 +504,8 @@ pub struct Limits {
     /// What a connection may send in a second, sustained, and twice as much at once; who goes on beyond that is read no
     /// further for a while, then closed with 1008. Nothing is counted where nothing is said.
     pub quota: Quota,
+    /// What one address may have.
+    pub per_source: PerSource,
 }
 
 impl Default for Limits {
@@ -500,6 +534,13 @@ impl Default for Limits {
             logs_bytes_max: 512 * 1024 * 1024,
             impairment: false,
             quota: Quota::default(),
+            // Generous to the many who share an address behind a provider's NAT.
+            per_source: PerSource {
+                connections: 256,
+                unseated: 64,
+                joins_per_second: 50,
+                loopback_too: false,
+            },
         }
     }
 }

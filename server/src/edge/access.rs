@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args};
 use super::environment::split_paths;
 use super::tickets::{Files, Order};
 use super::units::{Bytes, Millis};
-use crate::limits::Quota;
+use crate::limits::{Limits, PerSource, Quota};
 use crate::shard::{Gate, HostName, Origin};
 
 /// The part of the command line that is about access.
@@ -43,6 +43,28 @@ pub struct AccessFlags {
     /// such as 127.0.0.1, only its own]
     #[arg(long, env = "ROOMCAST_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', value_parser = parse_host)]
     allow_host: Vec<HostName>,
+
+    /// Players of one address (of IPv6, of one /64; a /48 may have four times as many), or with tickets of one `sub`;
+    /// further ones get HTTP 429. 0: as many as come
+    #[arg(long, env = "ROOMCAST_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::default().per_source.connections,
+        value_name = "N")]
+    connections_per_address: u32,
+
+    /// Connections of one address that have not joined yet; further ones are closed as they come. 0: as many as come
+    #[arg(long, env = "ROOMCAST_HANDSHAKES_PER_ADDRESS", default_value_t = Limits::default().per_source.unseated,
+        value_name = "N")]
+    handshakes_per_address: u32,
+
+    /// Joins of one address, or with tickets of one `sub`, in a second, and twice as many at once; further ones get HTTP
+    /// 429. 0: as many as come
+    #[arg(long, env = "ROOMCAST_JOINS_PER_ADDRESS", default_value_t = Limits::default().per_source.joins_per_second,
+        value_name = "N")]
+    joins_per_address: u32,
+
+    /// Bound programs of this machine like everybody else: by default, what comes from 127.0.0.0/8 or ::1 may have any
+    /// number of connections
+    #[arg(long, env = "ROOMCAST_LIMIT_LOOPBACK")]
+    limit_loopback: bool,
 
     /// Messages that a player may send in a second, and twice as many at once; who goes on beyond that is read later, then
     /// closed with 1008. Tickets may say less [default: as many as it likes]
@@ -136,6 +158,17 @@ impl AccessFlags {
             loopback: doors
                 .map(|door| door.ip().to_canonical().is_loopback())
                 .collect(),
+        }
+    }
+
+    /// What one address may have.
+    pub fn per_source(&self) -> PerSource {
+        let bound = |most: u32| if most == 0 { u32::MAX } else { most };
+        PerSource {
+            connections: bound(self.connections_per_address),
+            unseated: bound(self.handshakes_per_address),
+            joins_per_second: bound(self.joins_per_address),
+            loopback_too: self.limit_loopback,
         }
     }
 

@@ -49,7 +49,8 @@ ended by a second SIGINT or SIGTERM.
 Close codes: 1002 protocol error, 1007 text is not UTF-8, \
 1008 over 64 empty fragments in a message, or what a ticket or --messages-per-second does not allow, 1009 message over --max-message, 1012 restart, \
 4000 room full, 4002 slow consumer, 4005 idle; of roomcast.v1 also 1008 too many packets, 1013 too many rooms, 4004 \
-replaced by a resumed connection, 4006 malformed packet, 4008 no such room, 4009 room exists, 4011 the other dialect.
+replaced by a resumed connection, 4006 malformed packet, 4008 no such room, 4009 room exists, 4011 the other dialect. Before there is a WebSocket, HTTP 429 says that one address has \
+as much as it may, and 503 that the server is full or about to stop.
 
 Try it: start roomcast, then loadgen --clients 1000 in another terminal.";
 
@@ -478,6 +479,7 @@ impl Config {
             logs_bytes_max: self.logs_max.get(),
             impairment: self.allow_impairment,
             quota: self.access.quota(),
+            per_source: self.access.per_source(),
         };
         agreeing(&limits)?;
         Ok(limits)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::logs;
 use crate::reactor::Published;
-use crate::shard::{CloseReason, Counters};
+use crate::shard::{CloseReason, Counters, EndReason};
 
 /// Time between two lines.
 const EVERY: Duration = Duration::from_secs(60);
@@ -45,6 +45,7 @@ impl Minute {
             received_per_s = span.received,
             sent_per_s = span.sent,
             slow_consumers = span.slow_consumers,
+            too_many_of_address = span.of_address,
             lingering = now.lingering,
             cut_off = span.cut_off,
             delayed = span.delayed,
@@ -78,6 +79,7 @@ struct Span {
     slow_consumers: u64,
     cut_off: u64,
     delayed: u64,
+    of_address: u64,
 }
 
 impl Span {
@@ -85,6 +87,11 @@ impl Span {
         let rate = |before: u64, now: u64| (now - before) as f64 / took.as_secs_f64().max(0.001);
         let tenths = |rate: f64| (rate * 10.0).round() / 10.0;
         let slow = |counters: &Counters| counters.ends.of(CloseReason::SlowConsumer);
+        let of_address = |counters: &Counters| {
+            let refused = [EndReason::AddressConnections, EndReason::AddressJoins];
+            let refused = refused.map(|reason| counters.ends.of(reason));
+            counters.thronged + refused.iter().sum::<u64>()
+        };
         Self {
             connections: tenths(rate(before.accepted, now.accepted)),
             messages: tenths(rate(before.messages, now.messages)),
@@ -93,6 +100,7 @@ impl Span {
             slow_consumers: slow(now) - slow(before),
             cut_off: now.cut_off - before.cut_off,
             delayed: now.delayed - before.delayed,
+            of_address: of_address(now) - of_address(before),
         }
     }
 }
@@ -120,6 +128,9 @@ mod tests {
         now.sent += 60_000;
         now.cut_off += 2;
         now.delayed += 7;
+        now.thronged += 2;
+        now.ends.note(EndReason::AddressConnections);
+        now.ends.note(EndReason::AddressJoins);
         for _ in 0..3 {
             now.ends.note(CloseReason::SlowConsumer);
         }
@@ -132,6 +143,7 @@ mod tests {
             slow_consumers: 3,
             cut_off: 2,
             delayed: 7,
+            of_address: 4,
         };
         assert_eq!(span, expected);
     }

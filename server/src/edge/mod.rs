@@ -370,6 +370,7 @@ fn farewell(published: &[Published]) {
         writes = total.writes,
         cut_off = total.cut_off,
         delayed = total.delayed,
+        thronged = total.thronged,
         dropped_log_lines = logs::dropped(),
         ends = ends.join(" "),
         "stopped",

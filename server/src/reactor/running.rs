@@ -414,7 +414,8 @@ impl<N: Net> Running<N> {
 
     fn admit(&mut self, socket: N::Socket, door: usize, peer: Option<IpAddr>) {
         // Far beyond the limit there is not even room to say so.
-        if self.common.is_crowded() && !self.shard.evict_newcomer() {
+        let no_room = self.common.is_crowded() && !self.shard.evict_newcomer();
+        if no_room || self.shard.turns_away(peer) {
             self.net.close(socket);
             return;
         }

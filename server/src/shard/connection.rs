@@ -9,6 +9,7 @@ use super::ebb::Ebb;
 use super::identity::Identity;
 use super::player::PlayerId;
 use super::pressure::Reading;
+use super::sources::Counted;
 use crate::delivery::Outbox;
 use crate::limits::{FLOOD_BYTES_PER_MS, FLOOD_REMEMBERED};
 use crate::transport::Security;
@@ -74,6 +75,8 @@ pub(super) struct Connection {
     pub(super) stays: bool,
     /// It came by a door that only this machine reaches.
     pub(super) local_door: bool,
+    /// As what it counts for its source.
+    pub(super) counted: Counted,
     /// It has bounds of its own, see `guard`.
     pub(super) guarded: bool,
     /// The peer has ended its side of TCP.
@@ -104,6 +107,7 @@ impl Connection {
             draining: false,
             stays: false,
             local_door: false,
+            counted: Counted::Not,
             guarded: false,
             end_of_input: false,
         }

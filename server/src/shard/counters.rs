@@ -7,6 +7,8 @@ use super::Ends;
 pub struct Counters {
     /// Connections accepted from a listener.
     pub accepted: u64,
+    /// Connections closed as they came, because too many of their address had no seat.
+    pub thronged: u64,
     /// Connections adopted from other reactors.
     pub adopted: u64,
     /// TLS sessions agreed on from scratch.
@@ -39,6 +41,7 @@ impl Counters {
     /// Adds another shard's totals.
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
+        self.thronged += other.thronged;
         self.adopted += other.adopted;
         self.tls_full += other.tls_full;
         self.tls_resumed += other.tls_resumed;

@@ -128,6 +128,10 @@ reasons! {
     HandshakeRefused => "handshake_refused", Us, ();
     /// The process has as many players as it may.
     Full => "full", Operator, ();
+    /// There are as many connections of its address, or with tickets of its `sub`, as there may be.
+    AddressConnections => "address_connections", Peer, ();
+    /// More have joined from there lately than may.
+    AddressJoins => "address_joins", Peer, ();
     /// The peer sent a close frame.
     PeerClosed => "peer_closed", Nobody, ();
     /// The peer ended TCP without a close frame.

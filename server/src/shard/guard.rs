@@ -148,8 +148,12 @@ impl Shard {
     /// The connection in this slot has a seat, or stands at a door, with what its ticket lets it do.
     pub(super) fn guard(&mut self, slot: u32, pass: Pass) {
         let quota = pass.quota.and(self.common.limits.quota);
-        let pass = Pass { quota, ..pass };
-        if pass == Pass::default() {
+        let bounds = Pass {
+            quota,
+            sub: None,
+            ..pass
+        };
+        if bounds == Pass::default() {
             return;
         }
         let now = self.now32();

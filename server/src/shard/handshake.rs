@@ -7,7 +7,8 @@ use super::connection::{Closing, Connection, PartialHead, Phase};
 use super::identity::Identity;
 use super::notices::Notice;
 use super::player::PlayerId;
-use super::tickets;
+use super::sources::Source;
+use super::tickets::{self, Pass};
 use super::{Action, CloseReason, DisconnectReason, EndReason, Shard};
 use crate::delivery::Dialect;
 use crate::planted;
@@ -24,6 +25,8 @@ pub struct Handover {
     who: Identity,
     security: Security,
     admission: Admission,
+    /// Who it counts for.
+    source: Option<Source>,
     /// Milliseconds that are left of the time for its handshake.
     left: u32,
     /// Bytes that came behind the request head.
@@ -38,9 +41,9 @@ impl Handover {
         self.unread.capacity() + self.unsent.capacity()
     }
 
-    /// What a connection that gets no seat still needs.
-    pub(super) fn into_parts(self) -> (Identity, Security, Vec<u8>) {
-        (self.who, self.security, self.unsent)
+    /// What a connection that gets no seat still needs, and who it counted for.
+    pub(super) fn into_parts(self) -> (Identity, Security, Vec<u8>, Option<Source>) {
+        (self.who, self.security, self.unsent, self.source)
     }
 }
 
@@ -48,7 +51,7 @@ impl Handover {
 enum Route {
     Seat(Admission),
     /// Where a WebSocket would be: says what an upgrade would be told, to pages that see nothing of a refused one.
-    Ask,
+    Ask(Pass),
     Answer(&'static str, &'static [u8]),
     Refuse(Refusal),
 }
@@ -63,6 +66,7 @@ impl Shard {
             who,
             security,
             admission,
+            source,
             left,
             unread,
             unsent,
@@ -81,6 +85,7 @@ impl Shard {
             now.wrapping_add(left),
         );
         let slot = self.insert(connection);
+        self.count_adopted(slot, source);
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
         self.connections[slot as usize].came_with(unread.len());
@@ -151,13 +156,18 @@ impl Shard {
                 self.begin_closing(slot, Closing::Flush, EndReason::Answered);
             }
             Route::Refuse(refusal) => self.refuse(slot, refusal, head_only),
-            Route::Ask if self.draining => {
+            Route::Ask(_) if self.draining => {
                 self.refuse_for(slot, Refusal::Draining, head_only, CloseReason::Drain);
             }
-            Route::Ask if self.common.is_full() => {
+            Route::Ask(_) if self.common.is_full() => {
                 self.refuse_for(slot, Refusal::ServerFull, head_only, EndReason::Full);
             }
-            Route::Ask => self.refuse(slot, Refusal::UpgradeRequired, head_only),
+            Route::Ask(pass) => match self.excess(slot, pass) {
+                Some(excess) => {
+                    self.refuse_for(slot, excess.refusal(), head_only, excess.reason());
+                }
+                None => self.refuse(slot, Refusal::UpgradeRequired, head_only),
+            },
             Route::Seat(_) if self.draining => {
                 self.refuse_for(slot, Refusal::Draining, false, CloseReason::Drain);
             }
@@ -165,36 +175,47 @@ impl Shard {
                 self.tell(Notice::Full, slot);
                 self.refuse_for(slot, Refusal::ServerFull, false, EndReason::Full);
             }
-            Route::Seat(admission) => {
-                let home = admission.room.map(|room| self.common.home(&room));
-                let Some(home) = home.filter(|&home| home != self.index) else {
-                    return self.join(slot, &admission, rest.to_vec());
-                };
-                let now = self.now32();
-                let connection = &mut self.connections[slot as usize];
-                let left = connection.deadline.wrapping_sub(now) as i32;
-                let handover = Handover {
-                    who: connection.who,
-                    security: std::mem::replace(&mut connection.security, Security::Plain),
-                    admission,
-                    left: left.max(0) as u32,
-                    unread: planted::cut(rest).to_vec(),
-                    unsent: connection.outbox.sealed().to_vec(),
-                };
-                self.actions.push(Action::HandOff {
-                    slot,
-                    home,
-                    handover: Box::new(handover),
-                });
-                self.bury(slot);
-            }
+            Route::Seat(admission) => self.give_seat(slot, admission, rest),
         }
+    }
+
+    /// The process has a seat for who asks for one: it is taken here or at the room's home, unless its source has too many.
+    fn give_seat(&mut self, slot: u32, admission: Admission, rest: &[u8]) {
+        if let Some(excess) = self.excess(slot, admission.pass) {
+            self.common.return_seat();
+            self.tell(Notice::AddressFull, slot);
+            return self.refuse_for(slot, excess.refusal(), false, excess.reason());
+        }
+        self.count_player(slot, admission.pass);
+        let home = admission.room.map(|room| self.common.home(&room));
+        let Some(home) = home.filter(|&home| home != self.index) else {
+            return self.join(slot, &admission, rest.to_vec());
+        };
+        let now = self.now32();
+        let source = self.take_source(slot);
+        let connection = &mut self.connections[slot as usize];
+        let left = connection.deadline.wrapping_sub(now) as i32;
+        let handover = Handover {
+            who: connection.who,
+            security: std::mem::replace(&mut connection.security, Security::Plain),
+            admission,
+            source,
+            left: left.max(0) as u32,
+            unread: planted::cut(rest).to_vec(),
+            unsent: connection.outbox.sealed().to_vec(),
+        };
+        self.actions.push(Action::HandOff {
+            slot,
+            home,
+            handover: Box::new(handover),
+        });
+        self.bury(slot);
     }
 
     /// What is left of a route that leads to a seat: it begins at the gate, and where tickets are judged, nobody goes on
     /// without a good one.
     fn admitted(&self, slot: u32, request: &Request<'_>, route: Route) -> Route {
-        if !matches!(route, Route::Seat(_) | Route::Ask) {
+        if !matches!(route, Route::Seat(_) | Route::Ask(_)) {
             return route;
         }
         let local = self.connections[slot as usize].local_door;
@@ -214,6 +235,7 @@ impl Shard {
                     admission.pass = pass;
                     Route::Seat(admission)
                 }
+                Route::Ask(_) => Route::Ask(pass),
                 other => other,
             },
             Err(refusal) => Route::Refuse(refusal),
@@ -230,7 +252,7 @@ impl Shard {
             (None, "/echo", RequestKind::Upgrade(upgrade)) => {
                 Route::Seat(Admission::new(None, upgrade))
             }
-            (Some(Some(_)), ..) | (None, "/echo", _) => Route::Ask,
+            (Some(Some(_)), ..) | (None, "/echo", _) => Route::Ask(Pass::default()),
             (None, "/healthz", RequestKind::Plain) => Route::Answer(TEXT, b"alive\n"),
             (None, "/readyz", RequestKind::Plain) if self.draining => {
                 Route::Refuse(Refusal::Draining)

@@ -140,7 +140,8 @@ impl Identity {
         add(&mut self.sent, &mut self.sent_upper, bytes);
     }
 
-    fn peer(&self) -> Option<IpAddr> {
+    /// Where it comes from, if that is known.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
         let address = Ipv6Addr::from(self.peer);
         (!address.is_unspecified()).then_some(IpAddr::V6(address))
     }

@@ -8,6 +8,7 @@ use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Phase};
 use super::ebb::Ebb;
+use super::sources::Counted;
 use super::{Action, CloseReason, DisconnectReason, EndReason, Handover, Shard};
 use crate::delivery::Outbox;
 use crate::limits::{DRAIN_ROOM_MS, EBB_FIRST_LOOK_MS};
@@ -55,7 +56,8 @@ impl Shard {
         refusal: Refusal,
         reason: impl Into<DisconnectReason>,
     ) -> u32 {
-        let (who, security, unsent) = handover.into_parts();
+        let (who, security, unsent, source) = handover.into_parts();
+        self.depart(source, Counted::Seated);
         let slot = self.open(who, security, Phase::Handshake(None));
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.common.return_seat();

@@ -37,6 +37,7 @@ mod pulse;
 mod reattach;
 mod receive;
 mod secure;
+mod sources;
 mod tickets;
 mod unread;
 mod v1;
@@ -67,6 +68,7 @@ use self::notices::Notices;
 use self::player::Player;
 use self::pressure::Strains;
 use self::pulse::Pulse;
+use self::sources::{Bearers, Sources};
 pub use self::tickets::{Pass, Tickets};
 use self::unread::Unread;
 use self::v1::{Secrets, V1};
@@ -80,8 +82,8 @@ use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
 use crate::transport::{Acceptor, Port, Security};
 
-/// What every shard of the process shares: settings that only start-up writes, the count of players, and whether
-/// they have to go.
+/// What every shard of the process shares: settings that only start-up writes, the count of players, what each address
+/// has, and whether they have to go.
 #[derive(Debug)]
 pub struct Common {
     /// What the operator set.
@@ -95,6 +97,7 @@ pub struct Common {
     /// By which names and from which pages a seat may be asked for.
     gate: Gate,
     naming: Naming,
+    sources: Sources,
     /// Tokens come from the seeds of the shards.
     seeded_secrets: bool,
     homes: RandomState,
@@ -112,6 +115,7 @@ impl Common {
     /// Settings for `reactors` shards.
     pub fn new(limits: Limits, reactors: usize) -> Self {
         Self {
+            sources: Sources::new(limits.per_source),
             limits,
             reactors,
             tls: None,
@@ -296,6 +300,7 @@ pub struct Shard {
     strains: Strains,
     unread: Unread,
     guards: Guards,
+    bearers: Bearers,
     pool: BatchPool,
     /// Which connection has to be looked at, and when.
     timers: Wheel,
@@ -349,6 +354,7 @@ impl Shard {
             strains: Strains::default(),
             unread: Unread::default(),
             guards: Guards::default(),
+            bearers: Bearers::default(),
             pool: BatchPool::default(),
             timers: Wheel::with_capacity(now, FIRST_SLOTS),
             player_timers: Wheel::new(now),
@@ -408,6 +414,7 @@ impl Shard {
         let slot = self.insert(connection);
         self.timers.arm(slot, self.now + u64::from(handshake_ms));
         self.remember_newcomer(slot);
+        self.count_newcomer(slot);
         slot
     }
 
@@ -493,7 +500,9 @@ impl Shard {
             farewells,
             unread,
             guards,
+            bearers,
             now,
+            real,
             v1,
             ..
         } = self;
@@ -510,7 +519,9 @@ impl Shard {
             unread.forget(slot);
             guards.forget(slot);
             v1.impairments.remove(slot);
-            farewells.say(slot, &connections.remove(slot as usize), common, *now);
+            let connection = connections.remove(slot as usize);
+            bearers.depart(slot, &connection, &common.sources, *real);
+            farewells.say(slot, &connection, common, *now);
             common.connections.fetch_sub(1, Ordering::Relaxed);
             freed(slot);
             false

@@ -20,6 +20,10 @@ pub(super) enum Notice<'n> {
     UnknownSubprotocol,
     /// A player asked for a seat by a name that is not allowed.
     HostNotAllowed,
+    /// One address has as many connections, or joins as often, as it may.
+    AddressFull,
+    /// One address has more than half of all seats: so many.
+    OneAddress(u32),
 }
 
 impl Notice<'_> {
@@ -31,6 +35,8 @@ impl Notice<'_> {
             Self::RoomFull(_) => 3,
             Self::UnknownSubprotocol => 4,
             Self::HostNotAllowed => 5,
+            Self::AddressFull => 6,
+            Self::OneAddress(_) => 7,
         }
     }
 }
@@ -38,7 +44,7 @@ impl Notice<'_> {
 /// When each notice was last given (ms).
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    told_at: [Option<u64>; 6],
+    told_at: [Option<u64>; 8],
 }
 
 impl Shard {
@@ -74,6 +80,17 @@ impl Shard {
             Notice::HostNotAllowed => tracing::warn!(
                 id, %peer,
                 "a client asks for a host name that is not allowed here and got a 403: name it with --allow-host (behind a proxy, the name that players use)"
+            ),
+            Notice::AddressFull => tracing::warn!(
+                id, %peer,
+                connections_per_address = limits.per_source.connections,
+                joins_per_address = limits.per_source.joins_per_second,
+                "one address has as many connections, or joins as often, as it may: its players are answered 429. If many come from there, raise --connections-per-address and --joins-per-address"
+            ),
+            Notice::OneAddress(seats) => tracing::warn!(
+                id, %peer, seats,
+                players = self.common.seated(),
+                "one address has more than half of all players. If it is a proxy, all of them share what one address may have (--connections-per-address)"
             ),
             Notice::UnknownSubprotocol => tracing::warn!(
                 id, %peer,

@@ -24,6 +24,8 @@ pub struct Pass {
     pub spectates: bool,
     /// What it may send in a second.
     pub quota: Quota,
+    /// Whose it is, as a keyed hash: what all with this ticket's `sub` have counts together.
+    pub sub: Option<u64>,
 }
 
 /// Who judges tickets.

@@ -3,6 +3,7 @@
 //! Every test starts its own relay on a free port. Nothing here sleeps: a test waits for an event, and
 //! [`DEADLINE`] only says when to give up on one that never comes.
 
+mod addresses;
 mod autobahn;
 mod browser;
 mod clients;

@@ -9,6 +9,7 @@ mod net;
 #[allow(dead_code)]
 mod wire;
 
+mod addresses;
 mod away;
 mod ends;
 mod fanout;

@@ -1,6 +1,7 @@
 //! A stage for a few players: the production loop, wires without chance, a clock that moves when told to.
 
 use std::cell::{RefCell, RefMut};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(crate) struct Stage {
     pub(crate) common: Arc<Common>,
     pub(crate) reactors: Vec<Running<Side>>,
     pub(crate) now: u64,
+    /// Where connections come from, if the server is told.
+    pub(crate) caller: Option<IpAddr>,
     network: Rc<RefCell<Network>>,
     events: Events,
     streams: Vec<Stream>,
@@ -85,6 +88,7 @@ impl Stage {
             reactors: (0..count).map(reactor).collect(),
             streams: Vec::new(),
             now: 0,
+            caller: None,
             key: ClientKey::from_bytes(*b"the sample nonce"),
             events: Events::default(),
             network,
@@ -113,7 +117,8 @@ impl Stage {
     /// A connection whose kernel buffer holds so many bytes.
     pub(crate) fn connect_to(&mut self, reactor: usize, capacity: usize) -> WireId {
         self.streams.push(Stream::Answer(Vec::new()));
-        let wire = Wire::new(Edges::Each, capacity);
+        let mut wire = Wire::new(Edges::Each, capacity);
+        wire.peer = self.caller;
         let wire = self.net().connect(reactor, false, wire);
         self.settle();
         wire

@@ -1,5 +1,6 @@
 //! What a ticket says.
 
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -80,6 +81,7 @@ impl Claims {
         room: Option<&str>,
         now: Seconds,
         revoked: &Revoked,
+        hasher: &RandomState,
     ) -> Result<Pass, Refusal> {
         if self.exp.later(TICKET_LEEWAY_S) <= now {
             return Err(Refusal::TicketExpired);
@@ -115,6 +117,7 @@ impl Claims {
                 messages: self.limits.messages,
                 bytes: self.limits.bytes,
             },
+            sub: Some(hasher.hash_one(&self.sub)),
         })
     }
 

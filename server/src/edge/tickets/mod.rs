@@ -9,6 +9,7 @@ mod keys;
 mod revoked;
 mod verified;
 
+use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ pub struct Files {
 #[derive(Debug)]
 pub struct Keys {
     files: Files,
+    /// Names of bearers.
+    hasher: RandomState,
     current: RwLock<Arc<Trusted>>,
 }
 
@@ -113,7 +116,12 @@ impl Keys {
     /// The first that can't be used.
     pub fn load(files: Files) -> Result<Self, Unusable> {
         let current = RwLock::new(Trusted::read(&files)?);
-        let keys = Self { files, current };
+        let hasher = RandomState::new();
+        let keys = Self {
+            files,
+            hasher,
+            current,
+        };
         keys.tell();
         Ok(keys)
     }
@@ -143,7 +151,9 @@ impl Keys {
 
     fn judge_at(&self, ticket: &str, room: Option<&str>, now: Seconds) -> Result<Pass, Refusal> {
         let trusted = Arc::clone(&self.current.read());
-        trusted.verify(ticket)?.admit(room, now, &trusted.revoked)
+        trusted
+            .verify(ticket)?
+            .admit(room, now, &trusted.revoked, &self.hasher)
     }
 }
 

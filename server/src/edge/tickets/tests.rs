@@ -34,6 +34,19 @@ fn trusting(texts: &[&[u8]]) -> Keys {
     keys(TempDir::new().unwrap().path(), texts).unwrap()
 }
 
+impl Keys {
+    /// What a ticket lets its bearer do, whoever that is.
+    fn passes(&self, ticket: &str, room: Option<&str>) -> Result<Pass, Refusal> {
+        self.passes_at(ticket, room, Seconds::now())
+    }
+
+    fn passes_at(&self, ticket: &str, room: Option<&str>, now: Seconds) -> Result<Pass, Refusal> {
+        let pass = self.judge_at(ticket, room, now)?;
+        assert!(pass.sub.is_some());
+        Ok(Pass { sub: None, ..pass })
+    }
+}
+
 fn good() -> Value {
     json!({"sub": "ada", "rooms": ["a", "b-*"], "exp": FAR})
 }
@@ -87,7 +100,11 @@ fn each_claim_is_heeded_and_named() {
         (with("jti", json!(7)), Err(Refusal::TicketClaims)),
     ];
     for (claims, verdict) in rows.into_iter().chain(missing) {
-        assert_eq!(keys.judge(&signed(&claims), Some("a")), verdict, "{claims}");
+        assert_eq!(
+            keys.passes(&signed(&claims), Some("a")),
+            verdict,
+            "{claims}"
+        );
     }
     let ticket = signed(&good());
     for (room, verdict) in [
@@ -97,7 +114,7 @@ fn each_claim_is_heeded_and_named() {
         (Some("ab"), Err(Refusal::TicketRooms)),
         (None, Ok(Pass::default())),
     ] {
-        assert_eq!(keys.judge(&ticket, room), verdict, "{room:?}");
+        assert_eq!(keys.passes(&ticket, room), verdict, "{room:?}");
     }
 }
 
@@ -125,7 +142,7 @@ fn times_are_looked_at_also_where_the_signature_is_known() {
                 (NOW.0 + 5, &after),
             ];
             for (now, verdict) in moments {
-                let judged = keys.judge_at(&ticket, Some("a"), Seconds(now));
+                let judged = keys.passes_at(&ticket, Some("a"), Seconds(now));
                 assert_eq!(&judged, verdict, "{name} at {now}");
             }
         }
@@ -137,7 +154,7 @@ fn a_ticket_says_what_its_bearer_may_do() {
     let keys = trusting(&[SECRET]);
     let judged = |name: &str, value: Value| {
         let ticket = signed(&with(name, value));
-        keys.judge_at(&ticket, Some("a"), NOW).unwrap()
+        keys.passes_at(&ticket, Some("a"), NOW).unwrap()
     };
     assert!(judged("role", json!("spectator")).spectates);
     let quota = judged("limits", json!({"messages": 20})).quota;
@@ -165,7 +182,7 @@ fn a_ticket_can_be_taken_back() {
     let keys = Keys::load(files).unwrap();
     let tickets = [good(), with("jti", json!("7")), with("sub", json!("bob"))];
     let judged = || {
-        let let_in = |claims| keys.judge(&signed(claims), None).map(drop);
+        let let_in = |claims| keys.passes(&signed(claims), None).map(drop);
         [0, 1, 2].map(|at| let_in(&tickets[at]))
     };
     assert_eq!(judged(), [Ok(()); 3]);
@@ -192,17 +209,17 @@ fn what_is_known_of_signatures_ends_with_the_keys() {
     let keys = keys(folder.path(), &[SECRET]).unwrap();
     let ticket = signed(&good());
     for _ in 0..2 {
-        assert_eq!(keys.judge(&ticket, Some("a")), Ok(Pass::default()));
-        assert_eq!(keys.judge(&ticket, Some("c")), Err(Refusal::TicketRooms));
-        assert!(keys.judge(&format!("{ticket}x"), Some("a")).is_err());
+        assert_eq!(keys.passes(&ticket, Some("a")), Ok(Pass::default()));
+        assert_eq!(keys.passes(&ticket, Some("c")), Err(Refusal::TicketRooms));
+        assert!(keys.passes(&format!("{ticket}x"), Some("a")).is_err());
         assert_eq!(known(&keys), 1, "a forged one fills nothing");
     }
     keys.reload();
     assert_eq!(known(&keys), 0);
-    assert_eq!(keys.judge(&ticket, Some("a")), Ok(Pass::default()));
+    assert_eq!(keys.passes(&ticket, Some("a")), Ok(Pass::default()));
     fs::write(folder.path().join("0"), [9; 32]).unwrap();
     keys.reload();
-    assert_eq!(keys.judge(&ticket, Some("a")), Err(Refusal::BadTicket));
+    assert_eq!(keys.passes(&ticket, Some("a")), Err(Refusal::BadTicket));
 }
 
 #[test]
@@ -210,7 +227,7 @@ fn no_more_tickets_are_remembered_than_there_may_be() {
     let keys = trusting(&[SECRET]);
     let long = "x".repeat(TICKET_REMEMBERED_BYTES);
     assert_eq!(
-        keys.judge(&signed(&with("sub", json!(long))), None),
+        keys.passes(&signed(&with("sub", json!(long))), None),
         Ok(Pass::default())
     );
     assert_eq!(known(&keys), 0, "a ticket may be too long for that");
@@ -255,7 +272,7 @@ fn forged_tickets_let_nobody_in() {
         .unwrap(),
     ] {
         assert_eq!(
-            keys.judge(&forged, Some("a")),
+            keys.passes(&forged, Some("a")),
             Err(Refusal::BadTicket),
             "{forged}"
         );
@@ -278,16 +295,19 @@ fn a_key_verifies_its_own_algorithm_only() {
         };
         let ticket = encode(&header, &good(), &private).unwrap();
         assert_eq!(
-            trusting(&[pem.as_bytes()]).judge(&ticket, Some("a")),
+            trusting(&[pem.as_bytes()]).passes(&ticket, Some("a")),
             Ok(Pass::default())
         );
         // The classic: the public key, taken for a secret.
         let secret = EncodingKey::from_secret(pem.as_bytes());
         let forged = encode(&Header::default(), &good(), &secret).unwrap();
         let both = trusting(&[SECRET, pem.as_bytes()]);
-        assert_eq!(both.judge(&forged, Some("a")), Err(Refusal::BadTicket));
-        assert_eq!(both.judge(&ticket, Some("a")), Ok(Pass::default()));
-        assert_eq!(both.judge(&signed(&good()), Some("a")), Ok(Pass::default()));
+        assert_eq!(both.passes(&forged, Some("a")), Err(Refusal::BadTicket));
+        assert_eq!(both.passes(&ticket, Some("a")), Ok(Pass::default()));
+        assert_eq!(
+            both.passes(&signed(&good()), Some("a")),
+            Ok(Pass::default())
+        );
 
         let raw = key.der_bytes();
         let encoded = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -298,10 +318,10 @@ fn a_key_verifies_its_own_algorithm_only() {
         };
         let set = |id: &str| json!({"keys": [jwk(id)]}).to_string();
         assert_eq!(
-            trusting(&[set("k1").as_bytes()]).judge(&ticket, Some("a")),
+            trusting(&[set("k1").as_bytes()]).passes(&ticket, Some("a")),
             Ok(Pass::default())
         );
-        let elsewhere = trusting(&[set("k2").as_bytes()]).judge(&ticket, Some("a"));
+        let elsewhere = trusting(&[set("k2").as_bytes()]).passes(&ticket, Some("a"));
         assert_eq!(elsewhere, Err(Refusal::BadTicket));
     }
 }
@@ -339,10 +359,10 @@ fn keys_are_read_again_or_stay_as_they_are() {
     let ticket = signed(&good());
     fs::write(folder.path().join("0"), "short").unwrap();
     keys.reload();
-    assert_eq!(keys.judge(&ticket, None), Ok(Pass::default()));
+    assert_eq!(keys.passes(&ticket, None), Ok(Pass::default()));
     fs::write(folder.path().join("0"), [9; 32]).unwrap();
     keys.reload();
-    assert_eq!(keys.judge(&ticket, None), Err(Refusal::BadTicket));
+    assert_eq!(keys.passes(&ticket, None), Err(Refusal::BadTicket));
 }
 
 #[test]
@@ -359,7 +379,7 @@ fn what_is_made_here_is_good_here() {
         id: None,
     };
     let ticket = write(order("0")).unwrap();
-    let pass = keys.judge(&ticket, Some("a")).unwrap();
+    let pass = keys.passes(&ticket, Some("a")).unwrap();
     assert!(pass.spectates && pass.stay_ms.is_some());
     assert!(
         write(order("1"))
@@ -367,4 +387,15 @@ fn what_is_made_here_is_good_here() {
             .to_string()
             .contains("no secret")
     );
+}
+
+#[test]
+fn whose_a_ticket_is_goes_by_its_sub() {
+    let keys = trusting(&[SECRET]);
+    let sub = |claims: &Value| {
+        let pass = keys.judge(&signed(claims), Some("a"));
+        pass.unwrap().sub
+    };
+    assert_eq!(sub(&good()), sub(&with("jti", json!("2"))));
+    assert_ne!(sub(&good()), sub(&with("sub", json!("bob"))));
 }

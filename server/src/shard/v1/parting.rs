@@ -26,8 +26,9 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
     };
     use EndReason::{
-        Answered, ConnectionLost, Cut, Full, HandshakeRefused, HandshakeTimeout, Internal,
-        Overloaded, PeerClosed, PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
+        AddressConnections, AddressJoins, Answered, ConnectionLost, Cut, Full, HandshakeRefused,
+        HandshakeTimeout, Internal, Overloaded, PeerClosed, PeerGone, Refused, TlsHandshake,
+        TlsTruncated, TlsViolation,
     };
     match reason {
         DisconnectReason::Close(Left) => Parting::Leaves,
@@ -48,8 +49,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
             NoJoin | NoSuchRoom | OtherDialect | Replaced | RoomExists | RoomFull | TooManyRooms,
         )
         | DisconnectReason::End(
-            Answered | Full | HandshakeRefused | HandshakeTimeout | Overloaded | Refused(_)
-            | TlsHandshake,
+            AddressConnections | AddressJoins | Answered | Full | HandshakeRefused
+            | HandshakeTimeout | Overloaded | Refused(_) | TlsHandshake,
         ) => Parting::Detaches(u32::MAX),
     }
 }

@@ -341,7 +341,7 @@ impl Net for Side {
         }
         let wire = backlog.pop_front().expect("it is not empty");
         local.seen.push(Seen::Accepted { wire });
-        Accepted::Connection(wire, None)
+        Accepted::Connection(wire, network.wires[wire].peer)
     }
 
     fn register(&mut self, &mut wire: &mut WireId, token: usize) -> io::Result<()> {

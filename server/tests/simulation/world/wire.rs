@@ -4,6 +4,7 @@
 //! Invariant: bytes come out in the order in which they went in, and what raises an edge raises it once.
 
 use std::io::IoSlice;
+use std::net::IpAddr;
 
 use roomcast::shard::Written;
 
@@ -86,6 +87,8 @@ const ACKNOWLEDGED: usize = 16 * 1024;
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Wire {
+    /// Where it comes from, if the server is told.
+    pub(crate) peer: Option<IpAddr>,
     edges: Edges,
     /// Bytes that the kernel holds of what the server wrote and the client has not read.
     capacity: usize,
@@ -119,6 +122,7 @@ impl Wire {
     /// A connection that the server's kernel has accepted.
     pub(crate) fn new(edges: Edges, capacity: usize) -> Self {
         Self {
+            peer: None,
             edges,
             capacity,
             acknowledged: ACKNOWLEDGED.min(capacity / 2),
