@@ -355,6 +355,10 @@ pub const BUNDLES_PER_WRITE: usize = 48 * 1024;
 /// those who keep up are still to be given.
 pub const LOG_BYTES_MIN: usize = 2 * RECEIVE_BUFFER;
 
+/// Bytes of the buffer of one room's log (limit), what is gone and not yet given up among them: with the largest packet that
+/// may follow, offsets into it fit 32 bits. Only flags that ask for gigabytes get there.
+pub const LOG_SPAN_MAX: usize = 2 << 30;
+
 /// Bytes that are held back for a player who asked for a bad network (limit); beyond them it is a socket that takes
 /// nothing, and its player is behind. As much as waits for any other slow player by default.
 pub const IMPAIRED_BYTES: usize = 256 * 1024;

@@ -10,6 +10,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::limits::LOG_SPAN_MAX;
+
 /// For whom an entry is, of those who are in the room when it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience<'a> {
@@ -23,27 +25,29 @@ pub enum Audience<'a> {
     List(&'a [u32]),
 }
 
-/// The same, as it is kept.
+/// The same, as it is kept; with [`Entry::whom`], so that the two fill what one of eight bytes would.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
     Others,
     All,
-    One(u32),
-    /// So many ids stand before the packet, four bytes each.
-    List(u32),
+    /// The player that `whom` names.
+    One,
+    /// Those whose ids stand before the packet, four bytes each: `whom` is how many.
+    List,
 }
 
 /// One entry, or a droppable event, which has no number.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Where it ends, in bytes since the room began.
-    end: u64,
+    /// The low bits of where it ends, in bytes since the room began, see [`Log::end_of`].
+    end: u32,
     /// The low bits of its number, see [`Log::seq_of`]; of a droppable event, of that of the entry before it.
     seq: u32,
     author: u32,
-    audience: Kept,
+    whom: u32,
     /// When it was said, ms.
     at: u32,
+    audience: Kept,
     droppable: bool,
 }
 
@@ -119,18 +123,15 @@ impl Log {
 
     /// Appends an entry, whose packet `encode` writes.
     pub fn append(&mut self, said: Said<'_>, encode: impl FnOnce(&mut Vec<u8>)) {
-        // What is gone is given up when it is half of all, so each byte is moved once at most.
-        if self.dead * 2 > self.bytes.len() {
-            self.compact();
-        }
-        let audience = match said.audience {
-            Audience::Others => Kept::Others,
-            Audience::All => Kept::All,
-            Audience::One(player) => Kept::One(player),
+        self.make_room(LOG_SPAN_MAX);
+        let (audience, whom) = match said.audience {
+            Audience::Others => (Kept::Others, 0),
+            Audience::All => (Kept::All, 0),
+            Audience::One(player) => (Kept::One, player),
             Audience::List(players) => {
                 let ids = players.iter().flat_map(|player| player.to_le_bytes());
                 self.bytes.extend(ids);
-                Kept::List(players.len() as u32)
+                (Kept::List, players.len() as u32)
             }
         };
         encode(&mut self.bytes);
@@ -140,11 +141,12 @@ impl Log {
             self.entries.reserve_exact(self.entries.len() / 4 + 1);
         }
         self.entries.push_back(Entry {
-            end: self.base + self.bytes.len() as u64,
+            end: self.end() as u32,
             seq: self.seq as u32,
             author: said.author,
-            audience,
+            whom,
             at: said.at,
+            audience,
             droppable: said.droppable,
         });
     }
@@ -166,10 +168,15 @@ impl Log {
         self.gone + u64::from(entry.seq.wrapping_sub(self.gone as u32))
     }
 
+    /// Where the packet of an entry ends in `bytes`, of which there are never 4 GiB ([`LOG_SPAN_MAX`]).
+    fn end_of(&self, entry: &Entry) -> usize {
+        entry.end.wrapping_sub(self.base as u32) as usize
+    }
+
     /// Bytes that were said since a position, to whomever; None if the log does not reach back so far.
     pub fn bytes_since(&self, position: u64) -> Option<u64> {
         let index = position.checked_sub(self.first)? as usize;
-        Some(self.end() - self.start(index))
+        Some((self.bytes.len() - self.start(index)) as u64)
     }
 
     /// Bytes that were ever said.
@@ -187,43 +194,39 @@ impl Log {
         (begun, most): (usize, usize),
         run: &mut impl FnMut(Range<usize>),
     ) -> Option<Portion> {
-        let index = reader.position.checked_sub(self.first)? as usize;
-        let mut portion = Portion {
-            position: reader.position,
-            seq: index
-                .checked_sub(1)
-                .map_or(self.gone, |before| self.seq_of(&self.entries[before])),
-            len: 0,
-        };
-        let mut start = (self.start(index) - self.base) as usize;
-        let mut last = None;
-        let mut open: Option<Range<usize>> = None;
-        for entry in self.entries.range(index..) {
-            if portion.position >= until {
-                break;
-            }
-            let end = (entry.end - self.base) as usize;
-            if let Some(head) = self.heard(entry, start, reader, portion.position) {
+        let from = reader.position.checked_sub(self.first)? as usize;
+        let to = until.saturating_sub(self.first) as usize;
+        let mut index = from;
+        let mut start = self.start(index);
+        let (mut len, mut open) = (0, start..start);
+        for entry in self.entries.range(from..to.clamp(from, self.entries.len())) {
+            let end = self.end_of(entry);
+            if let Some(head) = self.heard(entry, start, reader, self.first + index as u64) {
                 let packet = start + head..end;
-                let len = begun + portion.len;
-                if len > 0 && len + packet.len() > most {
+                if begun + len > 0 && begun + len + packet.len() > most {
                     break;
                 }
-                portion.len += packet.len();
-                match &mut open {
-                    Some(open) if open.end == packet.start => open.end = packet.end,
-                    open => open.replace(packet).into_iter().for_each(&mut *run),
+                len += packet.len();
+                if open.end == packet.start {
+                    open.end = packet.end;
+                } else {
+                    let run_before = std::mem::replace(&mut open, packet);
+                    if !run_before.is_empty() {
+                        run(run_before);
+                    }
                 }
             }
-            portion.position += 1;
-            last = Some(entry);
+            index += 1;
             start = end;
         }
-        if let Some(last) = last {
-            portion.seq = self.seq_of(last);
+        if !open.is_empty() {
+            run(open);
         }
-        open.into_iter().for_each(run);
-        Some(portion)
+        Some(Portion {
+            position: self.first + index as u64,
+            seq: self.seq_before(index),
+            len,
+        })
     }
 
     /// Whether the entry that begins at `start` is for a receiver: then, bytes before its packet.
@@ -231,9 +234,9 @@ impl Log {
         let (head, mine) = match entry.audience {
             Kept::Others => (0, entry.author != reader.player),
             Kept::All => (0, true),
-            Kept::One(player) => (0, player == reader.player),
-            Kept::List(count) => {
-                let head = count as usize * size_of::<u32>();
+            Kept::One => (0, entry.whom == reader.player),
+            Kept::List => {
+                let head = entry.whom as usize * size_of::<u32>();
                 (head, self.lists(start..start + head, reader.player))
             }
         };
@@ -246,13 +249,13 @@ impl Log {
     fn coming(&self, reader: Reader) -> impl Iterator<Item = (u32, u64)> {
         let index = reader.position.checked_sub(self.first);
         let index = index.map_or(self.entries.len(), |index| index as usize);
-        let mut start = (self.start(index) - self.base) as usize;
+        let mut start = self.start(index);
         let entries = self.entries.range(index.min(self.entries.len())..);
         entries
             .zip(reader.position..)
             .filter_map(move |(entry, position)| {
                 let heard = self.heard(entry, start, reader, position);
-                start = (entry.end - self.base) as usize;
+                start = self.end_of(entry);
                 heard.map(|_| (entry.author, position))
             })
     }
@@ -312,10 +315,19 @@ impl Log {
         self.bytes.len() - self.dead + self.entries.len() * size_of::<Entry>()
     }
 
-    fn start(&self, index: usize) -> u64 {
+    /// Where an entry begins in `bytes`; also of the one that will follow the last.
+    fn start(&self, index: usize) -> usize {
         match index.checked_sub(1) {
-            Some(before) => self.entries[before].end,
-            None => self.base + self.dead as u64,
+            Some(before) => self.end_of(&self.entries[before]),
+            None => self.dead,
+        }
+    }
+
+    /// The number of the last entry before this one; also of the one that will follow the last.
+    fn seq_before(&self, index: usize) -> u64 {
+        match index.checked_sub(1) {
+            Some(before) => self.seq_of(&self.entries[before]),
+            None => self.gone,
         }
     }
 
@@ -330,7 +342,18 @@ impl Log {
         if let Some(entry) = self.entries.pop_front() {
             self.first += 1;
             self.gone = self.seq_of(&entry);
-            self.dead = (entry.end - self.base) as usize;
+            self.dead = self.end_of(&entry);
+        }
+    }
+
+    /// Gives up what is gone when it is half of all, so each byte is moved once at most; and the older half of what is not,
+    /// where the buffer would have more than `span` bytes.
+    fn make_room(&mut self, span: usize) {
+        if self.bytes.len() > span {
+            self.shorten(span / 2);
+        }
+        if self.dead * 2 > self.bytes.len() || self.bytes.len() > span {
+            self.compact();
         }
     }
 
@@ -425,7 +448,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_small() {
-        assert!(size_of::<Entry>() <= 32, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 24, "{} bytes", size_of::<Entry>());
     }
 
     #[test]
@@ -493,6 +516,35 @@ mod tests {
         assert_eq!(log.oldest(), None);
         assert_eq!(log.bytes.capacity() + log.entries.capacity(), 0);
         assert_eq!((log.seq(), log.after(100)), (100, Some(100)));
+    }
+
+    #[test]
+    fn offsets_go_on_beyond_what_an_entry_holds() {
+        let mut log = Log {
+            base: u64::from(u32::MAX) - 100,
+            ..Log::default()
+        };
+        let line = Line {
+            author: 1,
+            audience: None,
+            to_author: false,
+            droppable: false,
+            len: 30,
+        };
+        for mark in 0..10 {
+            log.make_room(150);
+            line.append(&mut log, 0, mark);
+            assert!(log.bytes.len() <= 150 + 30, "{}", log.bytes.len());
+        }
+        let reader = Reader {
+            player: 2,
+            position: log.first,
+            lossy_until: 0,
+        };
+        let kept: Vec<u8> = (log.first..10).flat_map(|mark| [mark as u8; 30]).collect();
+        assert!(kept.len() >= 60, "the newer half stays");
+        assert_eq!(read(&log, reader, 100), Some((kept, 10)));
+        assert_eq!(log.bytes_since(9), Some(30));
     }
 
     proptest! {

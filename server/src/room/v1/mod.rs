@@ -271,7 +271,7 @@ impl Room {
             self.tell_others(id.get(), joined, now);
         }
         player.got_to(self.log.position());
-        player.told = self.log.seq();
+        player.told(self.log.seq());
         player.comes(now);
         if self.players.len() == self.players.capacity() {
             // Doubling would leave half of the room's memory unused. Few rooms grow for long.
@@ -340,7 +340,7 @@ impl Room {
         match reached {
             Some((seq, Some(position))) if !forgotten => {
                 player.position = position;
-                player.told = seq;
+                player.told(seq);
                 player.lossy = self.log.distance(position);
                 player.owed.resumed = true;
                 if let Some(states) = &mut self.states {

@@ -58,8 +58,8 @@ pub struct Player {
     token: Token,
     /// It was given everything of the log before this position.
     pub(super) position: u64,
-    /// And was told that it has got up to this entry.
-    pub(super) told: u64,
+    /// The low bits of the number of the entry up to which it was told that it has got, see [`Player::tell`].
+    told: u32,
     /// From there on it gets no droppable event among so many entries.
     pub(super) lossy: u32,
     /// Packets of its that were applied, and how many of them it does not know about, as far as that fits.
@@ -132,6 +132,18 @@ impl Player {
         let further = position.saturating_sub(self.position);
         self.lossy = u64::from(self.lossy).saturating_sub(further) as u32;
         self.position = position;
+    }
+
+    /// It has been told of all entries up to this one.
+    pub(super) fn told(&mut self, seq: u64) {
+        self.told = seq as u32;
+    }
+
+    /// It is told of all entries up to this one: how many more that are. No log holds so many that they would not fit.
+    pub(super) fn tell(&mut self, seq: u64) -> u32 {
+        let more = (seq as u32).wrapping_sub(self.told);
+        self.told = seq as u32;
+        more
     }
 
     /// Whether this is its token; takes the same time whatever the two have in common.
@@ -247,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_player_is_small() {
-        assert!(size_of::<Player>() <= 112, "{} bytes", size_of::<Player>());
+        assert!(size_of::<Player>() <= 104, "{} bytes", size_of::<Player>());
     }
 
     #[test]

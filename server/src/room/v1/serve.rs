@@ -164,11 +164,11 @@ impl Room {
         if given.len > 0 || !own.is_empty() {
             let player = &mut self.players[seat as usize];
             player.say_ack_along((time / 1_000) as u32, &mut own);
-            v1::write_varint(&mut bundle.head, given.seq - player.told);
+            let covered = player.tell(given.seq);
+            v1::write_varint(&mut bundle.head, u64::from(covered));
             bundle.head.extend_from_slice(&own);
             bundle.len = given.len;
             bundle.entries = given.entries;
-            player.told = given.seq;
         }
         true
     }

@@ -52,7 +52,7 @@ impl Room {
     ) {
         let player = &mut self.players[seat as usize];
         player.got_to(self.log.position());
-        player.told = self.log.seq();
+        player.told(self.log.seq());
         player.owed = Default::default();
         player.begun = true;
         if let Some(states) = &mut self.states {
