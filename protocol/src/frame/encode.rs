@@ -78,18 +78,24 @@ pub const fn encoded_len(payload: usize) -> usize {
 /// ```
 #[inline]
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
-    out.reserve(encoded_len(payload.len()));
+    encode_head(out, opcode, payload.len());
+    out.extend_from_slice(payload);
+}
+
+/// Appends the header of a whole unmasked frame, whose `payload` bytes follow; there is room for them then.
+#[inline]
+pub fn encode_head(out: &mut Vec<u8>, opcode: Opcode, payload: usize) {
+    out.reserve(encoded_len(payload));
     let first = 0x80 | opcode as u8;
     // Headers of a fixed size each: a `Header` would be copied with a length that is only known at run time.
-    if payload.len() < 126 {
-        out.extend_from_slice(&[first, payload.len() as u8]);
-    } else if let Ok(len) = u16::try_from(payload.len()) {
+    if payload < 126 {
+        out.extend_from_slice(&[first, payload as u8]);
+    } else if let Ok(len) = u16::try_from(payload) {
         let [high, low] = len.to_be_bytes();
         out.extend_from_slice(&[first, 126, high, low]);
     } else {
-        out.extend_from_slice(header(true, opcode, payload.len(), None).as_bytes());
+        out.extend_from_slice(header(true, opcode, payload, None).as_bytes());
     }
-    out.extend_from_slice(payload);
 }
 
 /// Appends one whole frame masked with `key`: the client's side.

@@ -10,7 +10,7 @@ mod head;
 mod partial;
 
 pub use decode::{Decoder, Item};
-pub use encode::{Header, encode, encode_close, encode_masked, encoded_len, header};
+pub use encode::{Header, encode, encode_close, encode_head, encode_masked, encoded_len, header};
 
 use crate::close::CloseCode;
 

@@ -126,8 +126,10 @@ pub(super) fn write_packet(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut V
     }
 }
 
-/// Bytes of a varint.
-pub(super) const fn varint_len(number: u64) -> usize {
+/// Bytes that [`write_varint`] appends.
+#[must_use]
+#[inline]
+pub const fn varint_len(number: u64) -> usize {
     let bits = 64 - (number | 1).leading_zeros();
     bits.div_ceil(7) as usize
 }

@@ -18,7 +18,7 @@ mod malformed;
 mod pairs;
 pub mod up;
 
-pub use bytes::{Name, Payload, write_varint};
+pub use bytes::{Name, Payload, varint_len, write_varint};
 pub use groups::Groups;
 pub use list::{Change, Changed, Element, Guard, Items, List, Property};
 pub use malformed::{Fault, Malformed};

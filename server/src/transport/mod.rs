@@ -43,9 +43,10 @@ pub fn encode_message(
     }
 }
 
-/// Appends the header of a binary message of so many bytes, which follow.
+/// Appends the header of a binary message of so many bytes, which follow; there is room for them then.
+#[inline]
 pub fn encode_binary_head(out: &mut Vec<u8>, len: usize) {
-    out.extend_from_slice(frame::header(true, Opcode::Binary, len, None).as_bytes());
+    frame::encode_head(out, Opcode::Binary, len);
 }
 
 /// Appends a ping without payload.

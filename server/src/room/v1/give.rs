@@ -9,7 +9,7 @@ use std::ops::Range;
 use roomcast_protocol::v1::down;
 
 use super::groups::groups_of;
-use super::log::{Portion, Reader};
+use super::log::Portion;
 use super::state::removed;
 use super::states::{Ears, Key, Most, Slot, Telling};
 use super::{Room, Seat};
@@ -92,12 +92,13 @@ impl Room {
         (begun, most): (usize, usize),
         body: &mut Body,
     ) -> Option<Portion> {
-        let reader = self.reader(seat);
+        let player = &mut self.players[seat as usize];
         let runs = &mut body.runs;
+        let reader = player.reader();
         let portion = self.log.next(reader, until, (begun, most), &mut |run| {
             runs.push(Run::Log(run));
         })?;
-        self.players[seat as usize].got_to(portion.position);
+        player.got_to(portion.position);
         Some(portion)
     }
 
@@ -208,7 +209,7 @@ impl Room {
     /// The marked keys that may be told to a player now, whose turn it is first, until they are `most` bytes. Marks that
     /// mean nothing to it are gone after this.
     fn candidates(&mut self, seat: Seat, most: usize) -> Vec<Candidate> {
-        let reader = self.reader(seat);
+        let reader = self.players[seat as usize].reader();
         let ears = Ears {
             player: reader.player,
             groups: groups_of(&self.groups, seat),
@@ -249,16 +250,6 @@ impl Room {
         }
         void.into_iter().for_each(|slot| lane.unmark(slot));
         found
-    }
-
-    /// How far a player is in the log.
-    pub(super) fn reader(&self, seat: Seat) -> Reader {
-        let player = &self.players[seat as usize];
-        Reader {
-            player: player.id,
-            position: player.position,
-            lossy_until: player.position + u64::from(player.lossy),
-        }
     }
 
     /// Bytes of a run.

@@ -7,6 +7,7 @@ use roomcast_protocol::v1::{Name, Token, down};
 
 use super::budget::Budget;
 use super::called::Called;
+use super::log::Reader;
 use super::properties::Properties;
 use crate::limits::{ACK_AFTER_MS, ACK_PACKETS, KEEP_ALIVE_MS};
 
@@ -125,6 +126,15 @@ impl Player {
     /// It has none any more.
     pub(super) fn goes(&mut self, now: u32) {
         self.presence = Presence::Away { since: now };
+    }
+
+    /// How far it is in the log.
+    pub(super) fn reader(&self) -> Reader {
+        Reader {
+            player: self.id,
+            position: self.position,
+            lossy_until: self.position + u64::from(self.lossy),
+        }
     }
 
     /// It was given what of the log is before this position.

@@ -46,27 +46,24 @@ pub enum Behind {
 /// One bundle, ready to be written: its own bytes, then what stands elsewhere.
 #[derive(Debug, Default)]
 pub struct Bundle {
-    /// What it covers, and packets for this receiver alone.
-    head: Vec<u8>,
+    /// How many more entries it covers.
+    covered: u32,
+    /// Packets for this receiver alone.
+    own: Vec<u8>,
     body: Body,
+    /// Bytes of the body.
     len: usize,
-    entries: bool,
 }
 
 impl Bundle {
     /// Bytes of the message.
     pub fn len(&self) -> usize {
-        self.head.len() + self.len
-    }
-
-    /// There are entries of the log in it.
-    pub fn has_entries(&self) -> bool {
-        self.entries
+        v1::varint_len(u64::from(self.covered)) + self.own.len() + self.len
     }
 
     /// There is nothing to be said.
     pub fn is_empty(&self) -> bool {
-        self.head.is_empty()
+        self.len == 0 && self.own.is_empty()
     }
 }
 
@@ -148,34 +145,32 @@ impl Room {
     /// Makes the next bundle of a player, with the relay's time (µs). It is empty if there is nothing for it. False if the
     /// log no longer reaches back to where it is.
     pub fn next_bundle(&mut self, seat: Seat, time: u64, bundle: &mut Bundle) -> bool {
-        bundle.head.clear();
+        bundle.own.clear();
         bundle.body.clear();
-        bundle.len = 0;
-        bundle.entries = false;
         let player = &mut self.players[seat as usize];
-        let mut own = Vec::new();
         if player.owed != Default::default() {
-            player.say_owed(time, &mut own);
+            player.say_owed(time, &mut bundle.own);
         }
-        let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - ACK_MAX - own.len();
+        let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - ACK_MAX - bundle.own.len();
         let Some(given) = self.give(seat, most, &mut bundle.body) else {
             return false;
         };
-        if given.len > 0 || !own.is_empty() {
+        bundle.len = given.len;
+        if !bundle.is_empty() {
             let player = &mut self.players[seat as usize];
-            player.say_ack_along((time / 1_000) as u32, &mut own);
-            let covered = player.tell(given.seq);
-            v1::write_varint(&mut bundle.head, u64::from(covered));
-            bundle.head.extend_from_slice(&own);
-            bundle.len = given.len;
-            bundle.entries = given.entries;
+            player.say_ack_along((time / 1_000) as u32, &mut bundle.own);
+            player.begun |= given.entries;
+            bundle.covered = player.tell(given.seq);
         }
         true
     }
 
     /// Appends the bytes of a bundle that was just made.
     pub fn write_bundle(&self, bundle: &Bundle, out: &mut Vec<u8>) {
-        out.extend_from_slice(&bundle.head);
+        v1::write_varint(out, u64::from(bundle.covered));
+        if !bundle.own.is_empty() {
+            out.extend_from_slice(&bundle.own);
+        }
         for run in &bundle.body.runs {
             out.extend_from_slice(self.bytes(run, &bundle.body));
         }
@@ -201,8 +196,8 @@ impl Room {
     pub fn falls_behind(&mut self, seat: Seat, rules: &Rules) -> Behind {
         let player = &mut self.players[seat as usize];
         player.lossy = self.log.distance(player.position);
-        let position = self.log.skip(self.reader(seat));
-        self.players[seat as usize].got_to(position);
+        let position = self.log.skip(player.reader());
+        player.got_to(position);
         if let Some(states) = &mut self.states {
             states.falls_behind(seat);
         }

@@ -161,9 +161,7 @@ fn assemble(
         if bundle.is_empty() {
             break;
         }
-        let player = &mut room[seat];
-        player.begun |= bundle.has_entries();
-        if player.raw {
+        if room[seat].raw {
             for payload in room.messages(bundle) {
                 let kind = match payload {
                     Payload::Text(_) => MessageKind::Text,
