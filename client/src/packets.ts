@@ -1,7 +1,7 @@
 // The packets of roomcast.v1 as values: their names and fields are those of docs/PROTOCOL.md.
 //
 // Must not know: sockets, time, what a session allows when. Of the second part of the protocol only states
-// and groups are here; what belongs to hosts, snapshots and ticks is UNKNOWN as a kind down, which every client skips.
+// and groups are here; what belongs to hosts (see hosts) and ticks is UNKNOWN as a kind down, which every client skips.
 
 /** What players send each other: text, or bytes. Bytes that were received are a view of the message they came in. */
 export type Payload = string | Uint8Array;

@@ -7,7 +7,7 @@ export const bytes = (hex) => new Uint8Array(Buffer.from(hex, "hex"));
 export const hex = (bytes) => Buffer.from(bytes).toString("hex");
 
 // The vectors' packets are the codec's, but that bytes are hexadecimal in them.
-const RAW = new Set(["life", "token", "body"]);
+const RAW = new Set(["life", "token", "body", "state"]);
 
 export function fromVector(value, key) {
   if (RAW.has(key)) return bytes(value);

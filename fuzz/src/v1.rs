@@ -2,7 +2,7 @@
 
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::v1::client::{Client, Event, Kept};
-use roomcast_protocol::v1::up::{self, Audience, Join, Mode};
+use roomcast_protocol::v1::up::{self, Act, Audience, Join, Mode};
 use roomcast_protocol::v1::{List, Malformed, Name, Pairs, Payload, down, write_varint};
 
 /// What is wrong must fit into a close frame.
@@ -97,6 +97,11 @@ pub(super) fn client(mut data: &[u8]) {
                 let _ = match step / 8 % 4 {
                     0 => client.state(u32::from(step) / 32, false, payload),
                     1 => client.delete(u32::from(step) / 32, false),
+                    2 if step < 64 => client.state_as_host(1, 0, true, payload),
+                    2 => {
+                        let (seq, state) = (0, payload.bytes());
+                        client.act(1, Act::Snapshot { seq, state }).map(|_| ())
+                    }
                     _ => client.event(Audience::All, payload, false).map(|_| ()),
                 };
             }

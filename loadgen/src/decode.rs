@@ -263,6 +263,7 @@ fn of_up(packet: &up::Packet<'_>) -> (&'static str, String) {
             to,
             droppable,
             payload: said,
+            ..
         } => {
             let to = match to {
                 Audience::One(id) => format!("to {id}, "),
@@ -282,6 +283,7 @@ fn of_up(packet: &up::Packet<'_>) -> (&'static str, String) {
         up::Packet::Properties {
             owner: whose,
             changes,
+            ..
         } => {
             let mut words = format!("of {}:", owner(whose));
             for change in changes {

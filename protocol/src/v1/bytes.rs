@@ -225,6 +225,14 @@ impl<'a> Reader<'a> {
         self.owner(field)?.ok_or(Fault::NoPlayer(field))
     }
 
+    /// A byte that is 0 or 1.
+    pub(super) fn flag(&mut self, field: &'static str) -> Result<bool, Fault> {
+        match self.u8(field)? {
+            flag @ 0..2 => Ok(flag == 1),
+            _ => Err(Fault::TooLarge(field)),
+        }
+    }
+
     /// The key of a state, or a group.
     pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, Fault> {
         Ok(self.bounded(u64::from(u32::MAX), field)? as u32)

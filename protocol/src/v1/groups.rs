@@ -70,11 +70,7 @@ impl<'a> Groups<'a> {
 }
 
 fn pair(rest: &mut Reader<'_>) -> Result<(u32, bool), Fault> {
-    let group = rest.u32("the group")?;
-    match rest.u8("in")? {
-        is_in @ 0..2 => Ok((group, is_in == 1)),
-        _ => Err(Fault::TooLarge("in")),
-    }
+    Ok((rest.u32("the group")?, rest.flag("in")?))
 }
 
 impl fmt::Debug for Groups<'_> {

@@ -31,6 +31,8 @@ pub mod limit {
     pub const ROOM_STATE_BYTES: u64 = 18;
     /// Groups of one player.
     pub const GROUPS: u64 = 20;
+    /// Bytes of a snapshot.
+    pub const SNAPSHOT_BYTES: u64 = 22;
 }
 
 /// Keys of the settings of a room.
@@ -43,6 +45,8 @@ pub mod setting {
     pub const PROPERTIES_BY_ALL: u64 = 6;
     /// Whether raw players are let in too (1).
     pub const RAW: u64 = 8;
+    /// Milliseconds after which a host that has lost its connection has lost the role.
+    pub const HOST_GRACE_MS: u64 = 10;
     /// Whether all may write keys of the room (1), or its host alone (0).
     pub const KEYS_BY_ALL: u64 = 16;
 }

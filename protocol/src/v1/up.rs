@@ -9,7 +9,8 @@
 //! use roomcast_protocol::v1::Payload;
 //!
 //! let mut message = Vec::new();
-//! let hello = Packet::Event { to: Audience::Others, droppable: false, payload: Payload::Text("hi") };
+//! let payload = Payload::Text("hi");
+//! let hello = Packet::Event { term: None, to: Audience::Others, droppable: false, payload };
 //! hello.encode(&mut message);
 //! assert_eq!(message, [0x09, 2, b'h', b'i']);
 //! let packets: Result<Vec<_>, _> = up::decode(&message)?.collect();
@@ -17,11 +18,13 @@
 //! # Ok::<(), roomcast_protocol::v1::Malformed>(())
 //! ```
 
+pub use super::act::Act;
+use super::act::kind as act;
 use super::bytes::{Reader, varint_len, write_head, write_owner, write_packet};
 use super::list::{Change, List, Property};
 use super::{
     CUT_MS_MAX, DELAY_MS_MAX, Fault, Groups, Key, Life, Malformed, NUMBER_MAX, Name, Owner, Pairs,
-    Payload, PlayerId, Token, write_varint,
+    Payload, PlayerId, Term, Token, write_varint,
 };
 
 mod kind {
@@ -29,6 +32,7 @@ mod kind {
     pub(super) const ALL: u8 = 0x10;
     pub(super) const ONE: u8 = 0x18;
     pub(super) const LIST: u8 = 0x20;
+    pub(super) const HOST: u8 = 0x28;
     pub(super) const GROUP: u8 = 0x30;
     pub(super) const STATE: u8 = 0x38;
     pub(super) const DELETE: u8 = 0x40;
@@ -39,6 +43,7 @@ mod kind {
     pub(super) const IMPAIR: u8 = 0x68;
     pub(super) const AUDIENCE: u8 = 0x70;
     pub(super) const GROUPS: u8 = 0x78;
+    pub(super) const WILLING: u8 = 0x80;
 
     /// Of an event or state: its payload is text.
     pub(super) const TEXT: u8 = 1;
@@ -46,6 +51,8 @@ mod kind {
     pub(super) const DROPPABLE: u8 = 2;
     /// Of a state or its end: its key is the room's.
     pub(super) const ROOM: u8 = 2;
+    /// Of an event, a state, its end, or properties: its sender is the host, or believes so.
+    pub(super) const AS_HOST: u8 = 4;
     /// Of a join.
     pub(super) const TOKEN: u8 = 1;
     pub(super) const CURSOR: u8 = 2;
@@ -55,6 +62,9 @@ mod kind {
     pub(super) const TO: u8 = 3;
     pub(super) const STAYS: u8 = 4;
     pub(super) const ROOM_KEY: u8 = 8;
+    /// Of who would be the host, in its body.
+    pub(super) const IS_WILLING: u8 = 1;
+    pub(super) const IS_VISIBLE: u8 = 2;
 }
 
 /// A packet from a client.
@@ -63,6 +73,8 @@ mod kind {
 pub enum Packet<'a> {
     /// A message to players.
     Event {
+        /// The term in which it is sent as host; None: as any player.
+        term: Option<Term>,
         /// Who gets it.
         to: Audience<'a>,
         /// Whether it is left out for who is behind.
@@ -72,6 +84,8 @@ pub enum Packet<'a> {
     },
     /// The newest value under a key.
     State {
+        /// As for an event.
+        term: Option<Term>,
         /// Its key.
         key: Key,
         /// Whether the key is the room's, and not the sender's.
@@ -81,6 +95,8 @@ pub enum Packet<'a> {
     },
     /// A key has no value any more.
     Delete {
+        /// As for an event.
+        term: Option<Term>,
         /// The key.
         key: Key,
         /// Whether it is the room's.
@@ -101,6 +117,8 @@ pub enum Packet<'a> {
     Leave,
     /// Properties are to change, all or none.
     Properties {
+        /// As for an event.
+        term: Option<Term>,
         /// Whose.
         owner: Owner,
         /// At least one.
@@ -115,6 +133,20 @@ pub enum Packet<'a> {
     },
     /// Asks for a bad network.
     Impair(Impairment),
+    /// Who would be the host. Who says nothing is willing and visible.
+    Willing {
+        /// It would be the host.
+        willing: bool,
+        /// Its page is not hidden.
+        visible: bool,
+    },
+    /// What only the host may do.
+    Act {
+        /// The term in which the sender believes that it is the host.
+        term: Term,
+        /// What it is.
+        act: Act<'a>,
+    },
 }
 
 /// Who gets an event.
@@ -131,6 +163,8 @@ pub enum Audience<'a> {
     List(List<'a, PlayerId>),
     /// The others who are in a group.
     Group(u32),
+    /// The room's host.
+    Host,
 }
 
 /// Who gets a key from now on.
@@ -260,6 +294,7 @@ impl<'a> Packet<'a> {
                 Audience::One(_) => "EVENT_ONE",
                 Audience::List(_) => "EVENT_LIST",
                 Audience::Group(_) => "EVENT_GROUP",
+                Audience::Host => "EVENT_HOST",
             },
             Self::State { .. } => "STATE",
             Self::Delete { .. } => "DELETE",
@@ -270,6 +305,8 @@ impl<'a> Packet<'a> {
             Self::Properties { .. } => "PROPERTIES",
             Self::Ping { .. } => "PING",
             Self::Impair(_) => "IMPAIR",
+            Self::Willing { .. } => "WILLING",
+            Self::Act { act, .. } => act.kind().1,
         }
     }
 
@@ -282,8 +319,29 @@ impl<'a> Packet<'a> {
             | Self::Properties { .. }
             | Self::Impair(_)
             | Self::Audience(_)
-            | Self::Groups { .. } => true,
+            | Self::Groups { .. }
+            | Self::Willing { .. }
+            | Self::Act { .. } => true,
             Self::Join(_) | Self::Ping { .. } | Self::State { .. } | Self::Delete { .. } => false,
+        }
+    }
+
+    /// The term in which its sender believes that it is the host, if it says so.
+    #[must_use]
+    pub const fn term(&self) -> Option<Term> {
+        match *self {
+            Self::Event { term, .. }
+            | Self::State { term, .. }
+            | Self::Delete { term, .. }
+            | Self::Properties { term, .. } => term,
+            Self::Act { term, .. } => Some(term),
+            Self::Join(_)
+            | Self::Leave
+            | Self::Ping { .. }
+            | Self::Impair(_)
+            | Self::Audience(_)
+            | Self::Groups { .. }
+            | Self::Willing { .. } => None,
         }
     }
 
@@ -291,21 +349,33 @@ impl<'a> Packet<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match *self {
             Self::Event {
+                term,
                 to,
                 droppable,
                 payload,
-            } => encode_event(out, to, droppable, payload),
-            Self::State { key, room, payload } => {
+            } => encode_event(out, term, to, droppable, payload),
+            Self::State {
+                term,
+                key,
+                room,
+                payload,
+            } => {
                 let text = if payload.is_text() { kind::TEXT } else { 0 };
                 let bytes = payload.bytes();
-                let len = varint_len(u64::from(key)) + bytes.len();
-                write_head(out, kind::STATE | text | of_room(room), len);
+                let len = term_len(term) + varint_len(u64::from(key)) + bytes.len();
+                let kind = kind::STATE | text | of_room(room) | as_host(term);
+                write_head(out, kind, len);
+                write_term(out, term);
                 write_varint(out, u64::from(key));
                 out.extend_from_slice(bytes);
             }
-            Self::Delete { key, room } => write_packet(out, kind::DELETE | of_room(room), |out| {
-                write_varint(out, u64::from(key));
-            }),
+            Self::Delete { term, key, room } => {
+                let kind = kind::DELETE | of_room(room) | as_host(term);
+                write_packet(out, kind, |out| {
+                    write_term(out, term);
+                    write_varint(out, u64::from(key));
+                });
+            }
             Self::Audience(audience) => {
                 write_packet(out, kind::AUDIENCE, |out| audience.write(out));
             }
@@ -315,7 +385,12 @@ impl<'a> Packet<'a> {
             }
             Self::Join(join) => join.encode(out),
             Self::Leave => write_head(out, kind::LEAVE, 0),
-            Self::Properties { owner, changes } => write_packet(out, kind::PROPERTIES, |out| {
+            Self::Properties {
+                term,
+                owner,
+                changes,
+            } => write_packet(out, kind::PROPERTIES | as_host(term), |out| {
+                write_term(out, term);
                 write_owner(out, owner);
                 changes.write(out);
             }),
@@ -327,6 +402,14 @@ impl<'a> Packet<'a> {
                 for number in [to.delay, to.jitter, to.rate, to.cut] {
                     write_varint(out, number);
                 }
+            }),
+            Self::Willing { willing, visible } => write_packet(out, kind::WILLING, |out| {
+                let willing = if willing { kind::IS_WILLING } else { 0 };
+                out.push(willing | if visible { kind::IS_VISIBLE } else { 0 });
+            }),
+            Self::Act { term, act } => write_packet(out, act.kind().0, |out| {
+                write_varint(out, term);
+                act.write(out);
             }),
         }
     }
@@ -340,13 +423,17 @@ impl<'a> Packet<'a> {
     }
 
     fn read(kind: u8, body: &mut Reader<'a>) -> Result<Self, Fault> {
+        let as_host = kind & kind::AS_HOST != 0;
+        let term = as_host.then(|| body.varint("the term")).transpose()?;
         Ok(match kind & !7 {
             kind::STATE => Self::State {
+                term,
                 key: body.u32("the key")?,
                 room: kind & kind::ROOM != 0,
                 payload: Payload::new(body.rest(), kind & kind::TEXT != 0)?,
             },
             kind::DELETE => Self::Delete {
+                term,
                 key: body.u32("the key")?,
                 room: kind & kind::ROOM != 0,
             },
@@ -362,6 +449,7 @@ impl<'a> Packet<'a> {
             kind::JOIN => Self::Join(Join::read(kind, body)?),
             kind::LEAVE => Self::Leave,
             kind::PROPERTIES => Self::Properties {
+                term,
                 owner: body.owner("the owner")?,
                 changes: List::read(body, 1)?,
             },
@@ -375,12 +463,28 @@ impl<'a> Packet<'a> {
                 rate: body.varint("the rate")?,
                 cut: body.bounded(CUT_MS_MAX, "the cut")?,
             }),
+            kind::WILLING => {
+                let flags = body.u8("the flags")?;
+                if flags & !(kind::IS_WILLING | kind::IS_VISIBLE) != 0 {
+                    return Err(Fault::UnknownFlags(flags));
+                }
+                Self::Willing {
+                    willing: flags & kind::IS_WILLING != 0,
+                    visible: flags & kind::IS_VISIBLE != 0,
+                }
+            }
+            act @ act::HAND_OVER..=act::TRIPS => Self::Act {
+                term: body.varint("the term")?,
+                act: Act::read(act, body)?,
+            },
             event => Self::Event {
+                term,
                 to: match event {
                     kind::OTHERS => Audience::Others,
                     kind::ALL => Audience::All,
                     kind::ONE => Audience::One(body.player("the id")?),
                     kind::GROUP => Audience::Group(body.u32("the group")?),
+                    kind::HOST => Audience::Host,
                     _ => Audience::List(List::read(body, 1)?),
                 },
                 droppable: kind & kind::DROPPABLE != 0,
@@ -393,53 +497,90 @@ impl<'a> Packet<'a> {
 /// The name of a kind that a relay understands.
 const fn name_of(kind: u8) -> Option<&'static str> {
     Some(match (kind & !7, kind & 7) {
-        (kind::OTHERS, 0..4) => "EVENT_OTHERS",
-        (kind::ALL, 0..4) => "EVENT_ALL",
-        (kind::ONE, 0..4) => "EVENT_ONE",
-        (kind::LIST, 0..4) => "EVENT_LIST",
-        (kind::GROUP, 0..4) => "EVENT_GROUP",
-        (kind::STATE, 0..4) => "STATE",
-        (kind::DELETE, 0 | kind::ROOM) => "DELETE",
+        (kind::OTHERS, _) => "EVENT_OTHERS",
+        (kind::ALL, _) => "EVENT_ALL",
+        (kind::ONE, _) => "EVENT_ONE",
+        (kind::LIST, _) => "EVENT_LIST",
+        (kind::HOST, _) => "EVENT_HOST",
+        (kind::GROUP, _) => "EVENT_GROUP",
+        (kind::STATE, _) => "STATE",
+        (kind::DELETE, 0 | 2 | 4 | 6) => "DELETE",
         (kind::AUDIENCE, 0) => "AUDIENCE",
         (kind::GROUPS, 0..2) => "GROUPS",
         (kind::JOIN, 0..4) => "JOIN",
         (kind::LEAVE, 0) => "LEAVE",
-        (kind::PROPERTIES, 0) => "PROPERTIES",
+        (kind::PROPERTIES, 0 | kind::AS_HOST) => "PROPERTIES",
         (kind::PING, 0) => "PING",
         (kind::IMPAIR, 0) => "IMPAIR",
+        (kind::WILLING, 0) => "WILLING",
+        (act::HAND_OVER, 0) => "HAND_OVER",
+        (act::KICK, 0) => "KICK",
+        (act::LOCK, 0) => "LOCK",
+        (act::CLOSE, 0) => "CLOSE",
+        (act::SNAPSHOT, 0) => "SNAPSHOT",
+        (act::TRIPS, 0) => "TRIPS",
         _ => return None,
     })
 }
 
-fn encode_event(out: &mut Vec<u8>, to: Audience<'_>, droppable: bool, payload: Payload<'_>) {
+fn encode_event(
+    out: &mut Vec<u8>,
+    term: Option<Term>,
+    to: Audience<'_>,
+    droppable: bool,
+    payload: Payload<'_>,
+) {
     let mut flags = if payload.is_text() { kind::TEXT } else { 0 };
     if droppable {
         flags |= kind::DROPPABLE;
     }
+    flags |= as_host(term);
     let bytes = payload.bytes();
+    let kind = match to {
+        Audience::Others => kind::OTHERS,
+        Audience::All => kind::ALL,
+        Audience::Host => kind::HOST,
+        Audience::One(_) => kind::ONE,
+        Audience::Group(_) => kind::GROUP,
+        Audience::List(_) => kind::LIST,
+    };
     match to {
-        Audience::Others => write_head(out, kind::OTHERS | flags, bytes.len()),
-        Audience::All => write_head(out, kind::ALL | flags, bytes.len()),
-        Audience::One(id) => {
-            return write_packet(out, kind::ONE | flags, |out| {
-                write_owner(out, Some(id));
-                out.extend_from_slice(bytes);
-            });
+        Audience::Others | Audience::All | Audience::Host => {
+            write_head(out, kind | flags, term_len(term) + bytes.len());
+            write_term(out, term);
+            out.extend_from_slice(bytes);
         }
-        Audience::Group(group) => {
-            return write_packet(out, kind::GROUP | flags, |out| {
-                write_varint(out, u64::from(group));
-                out.extend_from_slice(bytes);
-            });
-        }
-        Audience::List(ids) => {
-            return write_packet(out, kind::LIST | flags, |out| {
-                ids.write(out);
+        Audience::One(_) | Audience::Group(_) | Audience::List(_) => {
+            write_packet(out, kind | flags, |out| {
+                write_term(out, term);
+                match to {
+                    Audience::One(id) => write_owner(out, Some(id)),
+                    Audience::Group(group) => write_varint(out, u64::from(group)),
+                    Audience::List(ids) => ids.write(out),
+                    Audience::Others | Audience::All | Audience::Host => {}
+                }
                 out.extend_from_slice(bytes);
             });
         }
     }
-    out.extend_from_slice(bytes);
+}
+
+const fn as_host(term: Option<Term>) -> u8 {
+    if term.is_some() { kind::AS_HOST } else { 0 }
+}
+
+/// Bytes of a term.
+const fn term_len(term: Option<Term>) -> usize {
+    match term {
+        Some(term) => varint_len(term),
+        None => 0,
+    }
+}
+
+fn write_term(out: &mut Vec<u8>, term: Option<Term>) {
+    if let Some(term) = term {
+        write_varint(out, term);
+    }
 }
 
 const fn of_room(room: bool) -> u8 {

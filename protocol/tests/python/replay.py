@@ -50,7 +50,8 @@ def main():
             if wrong:
                 failed = True
                 print(f"{file}: {vector['name']}: {wrong}\n  {vector}", file=sys.stderr)
-    for session in json.loads((pathlib.Path(sys.argv[1]) / "sessions.json").read_text()):
+    sessions = [pathlib.Path(sys.argv[1]) / file for file in ("sessions.json", "hosts.json")]
+    for session in [session for file in sessions for session in json.loads(file.read_text())]:
         for way, message in messages(session["steps"]):
             count += 1
             data = bytes.fromhex(message)

@@ -1,4 +1,4 @@
-"""The codec of roomcast.v1, first part, states and groups, written from docs/PROTOCOL.md and nothing else.
+"""The codec of roomcast.v1, first part, states, groups and hosts, written from docs/PROTOCOL.md and nothing else.
 
 A message is bytes; what it means is a list of dicts (up), or a dict of `covered` and such a list (down). Payloads and
 values are {"text": "…"} or {"hex": "…"}; a deleted value is None.
@@ -176,7 +176,11 @@ def packet(kind, body):
 
 # Section 4: packets down.
 
-FLAGS_DOWN = {"EVENT": 7, "STATE": 3, "REMOVED": 1, "WELCOME": 1, "PLAYER": 1, "REFUSED": 1}
+FLAGS_DOWN = {"EVENT": 7, "STATE": 3, "REMOVED": 1, "WELCOME": 1, "PLAYER": 1, "REFUSED": 1} | {
+    "HOST": 1,
+    "LOCKED": 1,
+    "SNAPSHOT": 1,
+}
 FAMILIES_DOWN = {
     0x08: "EVENT",
     0x10: "STATE",
@@ -196,6 +200,11 @@ FAMILIES_DOWN = {
     0x80: "ACK",
     0x88: "PONG",
     0x90: "KEEPALIVE",
+    0x98: "HOST",
+    0xA0: "LOCKED",
+    0xA8: "SNAPSHOT",
+    0xB0: "SNAPSHOT_WANTED",
+    0xC8: "TRIPS",
 }
 KINDS_DOWN = {name: kind for kind, name in FAMILIES_DOWN.items()} | {"REMOVED_ALL": 0x19, "REFUSED_STATE": 0x79}
 
@@ -272,6 +281,24 @@ def read_down(kind, body):
         p["time"] = r.varint()
     elif name == "KEEPALIVE":
         p["time"] = r.varint()
+    elif name == "HOST":
+        p["given"] = bool(kind & 1)
+        p["term"] = r.varint()
+        p["id"] = r.id(room=True)
+    elif name == "LOCKED":
+        p["locked"] = bool(kind & 1)
+    elif name == "SNAPSHOT":
+        p["cut"] = bool(kind & 1)
+        p["seq"] = r.varint()
+        p["state"] = r.rest().hex()
+    elif name == "SNAPSHOT_WANTED":
+        p["term"] = r.varint()
+    elif name == "TRIPS":
+        p["trips"] = []
+        while r.left():
+            p["trips"].append([r.id(), r.varint()])
+        if any(a[0] >= b[0] for a, b in zip(p["trips"], p["trips"][1:])):
+            raise Malformed("ids do not ascend")
     if r.left():
         raise Malformed("bytes are left over")
     return p
@@ -324,22 +351,40 @@ def write_down(p):
         body = varint(p["echo"]) + varint(p["time"])
     elif name == "KEEPALIVE":
         body = varint(p["time"])
+    elif name == "HOST":
+        kind += p["given"]
+        body = varint(p["term"]) + varint(p["id"])
+    elif name == "LOCKED":
+        kind += p["locked"]
+        body = b""
+    elif name == "SNAPSHOT":
+        kind += p["cut"]
+        body = varint(p["seq"]) + bytes.fromhex(p["state"])
+    elif name == "SNAPSHOT_WANTED":
+        body = varint(p["term"])
+    elif name == "TRIPS":
+        body = b"".join(varint(player) + varint(trip) for player, trip in p["trips"])
     return packet(kind, body)
 
 
 # Section 5: packets up.
 
-FLAGS_UP = {"EVENT_OTHERS": 3, "EVENT_ALL": 3, "EVENT_ONE": 3, "EVENT_LIST": 3, "EVENT_GROUP": 3} | {
+EVENTS_UP = ("EVENT_OTHERS", "EVENT_ALL", "EVENT_ONE", "EVENT_LIST", "EVENT_HOST", "EVENT_GROUP")
+FLAGS_UP = dict.fromkeys(EVENTS_UP, 7) | {
     "JOIN": 3,
-    "STATE": 3,
-    "DELETE": 2,
+    "STATE": 7,
+    "DELETE": 6,
+    "PROPERTIES": 4,
     "GROUPS": 1,
 }
+AS_HOST = EVENTS_UP + ("STATE", "DELETE", "PROPERTIES")
+ACTS = ("HAND_OVER", "KICK", "LOCK", "CLOSE", "SNAPSHOT", "TRIPS")
 FAMILIES_UP = {
     0x08: "EVENT_OTHERS",
     0x10: "EVENT_ALL",
     0x18: "EVENT_ONE",
     0x20: "EVENT_LIST",
+    0x28: "EVENT_HOST",
     0x30: "EVENT_GROUP",
     0x38: "STATE",
     0x40: "DELETE",
@@ -350,6 +395,13 @@ FAMILIES_UP = {
     0x68: "IMPAIR",
     0x70: "AUDIENCE",
     0x78: "GROUPS",
+    0x80: "WILLING",
+    0x88: "HAND_OVER",
+    0x90: "KICK",
+    0x98: "LOCK",
+    0xA0: "CLOSE",
+    0xA8: "SNAPSHOT",
+    0xB0: "TRIPS",
 }
 KINDS_UP = {name: kind for kind, name in FAMILIES_UP.items()}
 
@@ -360,6 +412,8 @@ def read_up(kind, body):
         raise Malformed("an unknown kind")
     r = Reader(body)
     p = {"packet": name}
+    if name in ACTS or name in AS_HOST and kind & 4:
+        p["term"] = r.varint()
     if name.startswith("EVENT"):
         p["droppable"] = bool(kind & 2)
         if name == "EVENT_ONE":
@@ -427,6 +481,22 @@ def read_up(kind, body):
         p["jitter"] = r.varint(10_000)
         p["rate"] = r.varint()
         p["cut"] = r.varint(600_000)
+    elif name == "WILLING":
+        flags = r.u8()
+        if flags > 3:
+            raise Malformed("an unknown flag")
+        p["willing"] = bool(flags & 1)
+        p["visible"] = bool(flags & 2)
+    elif name in ("HAND_OVER", "KICK"):
+        p["id"] = r.id()
+    elif name == "LOCK":
+        locked = r.u8()
+        if locked > 1:
+            raise Malformed("neither locked nor unlocked")
+        p["locked"] = bool(locked)
+    elif name == "SNAPSHOT":
+        p["seq"] = r.varint()
+        p["state"] = r.rest().hex()
     if r.left():
         raise Malformed("bytes are left over")
     return p
@@ -436,21 +506,24 @@ def write_up(p):
     name = p["packet"]
     kind = KINDS_UP[name]
     body = b""
+    if "term" in p:
+        kind += 0 if name in ACTS else 4
+        body = varint(p["term"])
     if name.startswith("EVENT"):
         kind += ("text" in p["payload"]) + 2 * p["droppable"]
         if name == "EVENT_ONE":
-            body = varint(p["to"])
+            body += varint(p["to"])
         elif name == "EVENT_GROUP":
-            body = varint(p["group"])
+            body += varint(p["group"])
         elif name == "EVENT_LIST":
-            body = varint(len(p["to"])) + b"".join(map(varint, p["to"]))
+            body += varint(len(p["to"])) + b"".join(map(varint, p["to"]))
         body += raw(p["payload"])
     elif name == "STATE":
         kind += ("text" in p["payload"]) + 2 * p["room"]
-        body = varint(p["key"]) + raw(p["payload"])
+        body += varint(p["key"]) + raw(p["payload"])
     elif name == "DELETE":
         kind += 2 * p["room"]
-        body = varint(p["key"])
+        body += varint(p["key"])
     elif name == "AUDIENCE":
         body = varint(p["key"]) + bytes([p["flags"]])
         if "group" in p:
@@ -468,11 +541,19 @@ def write_up(p):
             body += bytes.fromhex(p["life"]) + varint(p["seq"])
         body += text(p["name"]) + encode_changes(p["properties"], None) + encode_pairs(p["wishes"])
     elif name == "PROPERTIES":
-        body = varint(p["owner"]) + encode_changes(p["changes"], "guard")
+        body += varint(p["owner"]) + encode_changes(p["changes"], "guard")
     elif name == "PING":
         body = varint(p["echo"]) + varint(p["trip"])
     elif name == "IMPAIR":
         body = varint(p["delay"]) + varint(p["jitter"]) + varint(p["rate"]) + varint(p["cut"])
+    elif name == "WILLING":
+        body = bytes([p["willing"] + 2 * p["visible"]])
+    elif name in ("HAND_OVER", "KICK"):
+        body += varint(p["id"])
+    elif name == "LOCK":
+        body += bytes([p["locked"]])
+    elif name == "SNAPSHOT":
+        body += varint(p["seq"]) + bytes.fromhex(p["state"])
     return packet(kind, body)
 
 

@@ -3,6 +3,7 @@
 mod coming_back;
 mod document;
 mod exactly_once;
+mod hosts;
 mod meaning;
 mod packets;
 mod properties;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use roomcast_protocol::v1::down::{self, Bundle};
-use roomcast_protocol::v1::up::{self, Audience, Mode, StateAudience};
+use roomcast_protocol::v1::up::{self, Act, Audience, Mode, StateAudience};
 use roomcast_protocol::v1::{
     Change, Changed, Guard, List, Malformed, Owner, PairValue, Pairs, Payload, PlayerId, Property,
 };
@@ -88,6 +88,7 @@ pub(crate) fn of_up(packet: &up::Packet<'_>) -> Value {
     let name = json!({ "packet": packet.name() });
     let fields = match *packet {
         up::Packet::Event {
+            term: _,
             to,
             droppable,
             payload: said,
@@ -101,13 +102,14 @@ pub(crate) fn of_up(packet: &up::Packet<'_>) -> Value {
             }
         }
         up::Packet::State {
+            term: _,
             key,
             room,
             payload: said,
         } => {
             json!({ "key": key, "room": room, "payload": payload(said) })
         }
-        up::Packet::Delete { key, room } => json!({ "key": key, "room": room }),
+        up::Packet::Delete { term: _, key, room } => json!({ "key": key, "room": room }),
         up::Packet::Audience(audience) => {
             let to = match audience.to {
                 StateAudience::Others => 0,
@@ -147,6 +149,7 @@ pub(crate) fn of_up(packet: &up::Packet<'_>) -> Value {
         }
         up::Packet::Leave => json!({}),
         up::Packet::Properties {
+            term: _,
             owner: whose,
             changes,
         } => {
@@ -156,7 +159,21 @@ pub(crate) fn of_up(packet: &up::Packet<'_>) -> Value {
         up::Packet::Impair(to) => {
             json!({ "delay": to.delay, "jitter": to.jitter, "rate": to.rate, "cut": to.cut })
         }
+        up::Packet::Willing { willing, visible } => {
+            json!({ "willing": willing, "visible": visible })
+        }
+        up::Packet::Act { term: _, act } => match act {
+            Act::HandOver(id) | Act::Kick(id) => json!({ "id": id }),
+            Act::Lock(locked) => json!({ "locked": locked }),
+            Act::Close | Act::Trips => json!({}),
+            Act::Snapshot { seq, state } => json!({ "seq": seq, "state": hex(state) }),
+            other => panic!("{other:?} has no meaning here"),
+        },
         _ => panic!("{packet:?} has no meaning here"),
+    };
+    let fields = match packet.term() {
+        Some(term) => with(fields, json!({ "term": term })),
+        None => fields,
     };
     with(name, fields)
 }
@@ -227,6 +244,18 @@ pub(crate) fn of_down(packet: &down::Packet<'_>) -> Value {
         down::Packet::Ack { applied } => json!({ "applied": applied }),
         down::Packet::Pong { echo, time } => json!({ "echo": echo, "time": time }),
         down::Packet::KeepAlive { time } => json!({ "time": time }),
+        down::Packet::Host { term, id, given } => {
+            json!({ "term": term, "id": owner(id), "given": given })
+        }
+        down::Packet::Locked(locked) => json!({ "locked": locked }),
+        down::Packet::Snapshot { seq, state, cut } => {
+            json!({ "seq": seq, "state": hex(state), "cut": cut })
+        }
+        down::Packet::SnapshotWanted { term } => json!({ "term": term }),
+        down::Packet::Trips(trips) => {
+            let trips = trips.iter().map(|(id, trip)| json!([id, trip]));
+            json!({ "trips": trips.collect::<Value>() })
+        }
         down::Packet::Unknown { kind, body } => json!({ "kind": kind, "body": hex(body) }),
         _ => panic!("{packet:?} has no meaning here"),
     };

@@ -1,7 +1,7 @@
 //! Packets of every kind, at the edges of what they may hold.
 
 use roomcast_protocol::v1::up::{
-    self, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode, StateAudience,
+    self, Act, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode, StateAudience,
 };
 use roomcast_protocol::v1::{
     Change, Changed, Groups, Guard, Life, List, Name, PairValue, Pairs, Payload, PlayerId,
@@ -37,6 +37,7 @@ pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
         ("to one with a long id", Audience::One(id(u32::MAX))),
         ("to a list", Audience::List(few)),
         ("to the longest list", Audience::List(many)),
+        ("to the host", Audience::Host),
         ("to a group", Audience::Group(0)),
         ("to a group with a long number", Audience::Group(u32::MAX)),
     ] {
@@ -52,6 +53,7 @@ pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
             with(
                 &format!("{said} {what}"),
                 &up::Packet::Event {
+                    term: None,
                     to,
                     droppable,
                     payload,
@@ -60,6 +62,7 @@ pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
         }
     }
     each_state_up(with);
+    each_as_host(with);
     each_join(with);
     with("leave", &up::Packet::Leave);
     let mut changes = Vec::new();
@@ -88,7 +91,14 @@ pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
         ("properties of the room", None),
         ("properties of a player", Some(id(128))),
     ] {
-        with(what, &up::Packet::Properties { owner, changes });
+        with(
+            what,
+            &up::Packet::Properties {
+                term: None,
+                owner,
+                changes,
+            },
+        );
     }
     for (echo, trip) in [(0, 0), (127, 128), (MOST, MOST)] {
         with("ping", &up::Packet::Ping { echo, trip });
@@ -120,13 +130,22 @@ fn each_state_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
         ),
         ("a state of the room", 1, true, Payload::Text("desert")),
     ] {
-        with(what, &up::Packet::State { key, room, payload });
+        with(
+            what,
+            &up::Packet::State {
+                term: None,
+                key,
+                room,
+                payload,
+            },
+        );
     }
     for (what, key, room) in [
         ("delete", 0, false),
         ("delete of the room's", u32::MAX, true),
     ] {
-        with(what, &up::Packet::Delete { key, room });
+        let term = None;
+        with(what, &up::Packet::Delete { term, key, room });
     }
     for (what, key, room, to, stays) in [
         (
@@ -173,6 +192,78 @@ fn each_state_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
         ("as many groups as there may be", false, many),
     ] {
         with(what, &up::Packet::Groups { only, groups });
+    }
+}
+
+fn each_as_host(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
+    let mut ids = Vec::new();
+    let ids = List::encode([id(1), id(300)], &mut ids).expect("ascending ids");
+    let payload = Payload::Text("grüß dich 🎲");
+    for (what, term, to) in [
+        ("to the others as host", 1, Audience::Others),
+        ("to all as host", 127, Audience::All),
+        ("to one as host", 128, Audience::One(id(3))),
+        ("to a list as host", 2, Audience::List(ids)),
+        ("to a group as host", MOST, Audience::Group(7)),
+        ("to the host as host", 0, Audience::Host),
+    ] {
+        let event = up::Packet::Event {
+            term: Some(term),
+            to,
+            droppable: term == 2,
+            payload,
+        };
+        with(what, &event);
+    }
+    let (key, term) = (300, Some(5));
+    for (what, room) in [("as host", false), ("of the room as host", true)] {
+        let state = up::Packet::State {
+            term,
+            key,
+            room,
+            payload,
+        };
+        with(&format!("a state {what}"), &state);
+        let delete = up::Packet::Delete { term, key, room };
+        with(&format!("delete {what}"), &delete);
+    }
+    let mut changes = Vec::new();
+    let change = Change {
+        key: name("a"),
+        guard: Guard::Any,
+        value: None,
+    };
+    let changes = List::encode([change], &mut changes).expect("a change");
+    let owner = Some(id(9));
+    let properties = up::Packet::Properties {
+        term,
+        owner,
+        changes,
+    };
+    with("properties of another player, as host", &properties);
+    for (willing, visible) in [(false, false), (true, false), (true, true)] {
+        with("willing", &up::Packet::Willing { willing, visible });
+    }
+    let long = [7; 300];
+    for (what, act) in [
+        ("hand over", Act::HandOver(id(1))),
+        ("hand over to a long id", Act::HandOver(id(u32::MAX))),
+        ("kick", Act::Kick(id(128))),
+        ("lock", Act::Lock(true)),
+        ("unlock", Act::Lock(false)),
+        ("close", Act::Close),
+        ("snapshot of nothing", Act::Snapshot { seq: 0, state: &[] }),
+        (
+            "snapshot",
+            Act::Snapshot {
+                seq: MOST,
+                state: &long,
+            },
+        ),
+        ("trips", Act::Trips),
+    ] {
+        let term = if what == "trips" { MOST } else { 1 };
+        with(what, &up::Packet::Act { term, act });
     }
 }
 
@@ -364,6 +455,7 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
             (limit::ROOM_KEYS, PairValue::Number(1_024)),
             (limit::ROOM_STATE_BYTES, PairValue::Number(262_144)),
             (limit::GROUPS, PairValue::Number(64)),
+            (limit::SNAPSHOT_BYTES, PairValue::Number(65_536)),
             (1001, PairValue::Bytes(&[1, 2])),
         ],
         &mut limits,
@@ -493,6 +585,7 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
         },
     );
     with("keep-alive", &down::Packet::KeepAlive { time: 50_000_000 });
+    each_host_down(with);
     for (kind, body) in [
         (0x00, &[][..]),
         (0x9a, b"of a host"),
@@ -505,4 +598,35 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
             &down::Packet::Unknown { kind, body },
         );
     }
+}
+
+fn each_host_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
+    for (what, term, id, given) in [
+        ("nobody is the host", 0, None, false),
+        ("host", 1, Some(id(1)), false),
+        (
+            "host who is given a snapshot",
+            MOST,
+            Some(id(u32::MAX)),
+            true,
+        ),
+    ] {
+        with(what, &down::Packet::Host { term, id, given });
+    }
+    with("locked", &down::Packet::Locked(true));
+    with("unlocked", &down::Packet::Locked(false));
+    let long = [7; 300];
+    for (seq, state, cut) in [(0, &[][..], false), (MOST, &long, true)] {
+        with("snapshot", &down::Packet::Snapshot { seq, state, cut });
+    }
+    with(
+        "a snapshot is wanted",
+        &down::Packet::SnapshotWanted { term: 128 },
+    );
+    let (mut none, mut some) = (Vec::new(), Vec::new());
+    let none = down::Trips::encode([], &mut none).expect("none");
+    let trips = [(id(1), 0), (id(300), 20_000), (id(u32::MAX), MOST)];
+    let some = down::Trips::encode(trips, &mut some).expect("ascending ids");
+    with("no trips", &down::Packet::Trips(none));
+    with("trips", &down::Packet::Trips(some));
 }

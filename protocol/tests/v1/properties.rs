@@ -81,8 +81,8 @@ proptest! {
         let token = Token([9; 16]);
         let cursor = Some(Cursor { life: Life([7; 8]), seq: numbers[0] });
         let up_packets = [
-            up::Packet::Event { to: Audience::List(to), droppable: true, payload: said.payload() },
-            up::Packet::Properties { owner: None, changes },
+            up::Packet::Event { term: None, to: Audience::List(to), droppable: true, payload: said.payload() },
+            up::Packet::Properties { term: None, owner: None, changes },
             up::Packet::Join(Join {
                 minor: numbers[1],
                 mode: Mode::Create,

@@ -18,7 +18,7 @@ use crate::vectors::committed;
 
 const SECOND: u64 = 1_000_000;
 
-fn welcome() -> Welcome<'static> {
+pub(crate) fn welcome() -> Welcome<'static> {
     Welcome {
         created: false,
         minor: 0,
@@ -33,7 +33,7 @@ fn welcome() -> Welcome<'static> {
     }
 }
 
-fn bundle(covered: u64, packets: &[Packet<'_>]) -> Vec<u8> {
+pub(crate) fn bundle(covered: u64, packets: &[Packet<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_varint(&mut bytes, covered);
     for packet in packets {
@@ -42,7 +42,7 @@ fn bundle(covered: u64, packets: &[Packet<'_>]) -> Vec<u8> {
     bytes
 }
 
-fn event(author: u32, payload: &[u8]) -> Packet<'_> {
+pub(crate) fn event(author: u32, payload: &[u8]) -> Packet<'_> {
     Packet::Event {
         author: id(author),
         payload: Payload::Bytes(payload),
@@ -53,6 +53,7 @@ fn event(author: u32, payload: &[u8]) -> Packet<'_> {
 
 fn hi() -> up::Packet<'static> {
     up::Packet::Event {
+        term: None,
         to: Audience::Others,
         droppable: false,
         payload: Payload::Text("hi"),
@@ -60,11 +61,11 @@ fn hi() -> up::Packet<'static> {
 }
 
 /// A client, and what was done with it, as a vector.
-struct Script {
-    client: Client,
+pub(crate) struct Script {
+    pub(crate) client: Client,
     link: Option<Link>,
     now: u64,
-    steps: Vec<Value>,
+    pub(crate) steps: Vec<Value>,
 }
 
 impl Script {
@@ -80,7 +81,7 @@ impl Script {
     }
 
     /// In the middle of the game, the first pings answered.
-    fn live() -> Self {
+    pub(crate) fn live() -> Self {
         let mut script = Self::new(&ada());
         script.open();
         script.transmits();
@@ -91,13 +92,13 @@ impl Script {
         script
     }
 
-    fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         self.link = Some(self.client.open(self.now));
         self.steps.push(json!({ "at": self.now, "open": true }));
     }
 
     /// What is written now.
-    fn transmits(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn transmits(&mut self) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         let mut message = Vec::new();
         while self.client.transmit(self.now, &mut message) {
@@ -109,7 +110,7 @@ impl Script {
         messages
     }
 
-    fn try_receive(&mut self, message: &[u8]) -> Result<Vec<Value>, Violation> {
+    pub(crate) fn try_receive(&mut self, message: &[u8]) -> Result<Vec<Value>, Violation> {
         let mut told = Vec::new();
         let link = self.link.expect("a connection");
         let outcome = self.client.receive(link, self.now, message, &mut |event| {
@@ -120,6 +121,7 @@ impl Script {
                     json!({ "welcome": welcome.id, "dropped": dropped })
                 }
                 Event::Packet(packet) => meaning::of_down(&packet),
+                Event::Tail(packet) => json!({ "tail": meaning::of_down(&packet) }),
                 other => panic!("{other:?}"),
             });
         });
@@ -131,7 +133,7 @@ impl Script {
         outcome.map(|()| told)
     }
 
-    fn receive(&mut self, message: &[u8]) -> Vec<Value> {
+    pub(crate) fn receive(&mut self, message: &[u8]) -> Vec<Value> {
         self.try_receive(message).expect("a good message")
     }
 
@@ -139,6 +141,7 @@ impl Script {
         let number = self.client.event(to, Payload::Text(payload), false);
         let payload = Payload::Text(payload);
         let packet = up::Packet::Event {
+            term: None,
             to,
             droppable: false,
             payload,
@@ -173,7 +176,7 @@ impl Script {
         self.now = until;
     }
 
-    fn closed(&mut self, code: Option<u16>) -> Option<Next> {
+    pub(crate) fn closed(&mut self, code: Option<u16>) -> Option<Next> {
         let next = self
             .client
             .closed(self.link.expect("a connection"), code.map(CloseCode));
@@ -186,12 +189,12 @@ impl Script {
         next
     }
 
-    fn vector(self, name: &str) -> Value {
+    pub(crate) fn vector(self, name: &str) -> Value {
         json!({ "name": name, "steps": self.steps })
     }
 }
 
-fn encoded(packets: &[up::Packet<'_>]) -> Vec<u8> {
+pub(crate) fn encoded(packets: &[up::Packet<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for packet in packets {
         packet.encode(&mut bytes);
@@ -199,7 +202,7 @@ fn encoded(packets: &[up::Packet<'_>]) -> Vec<u8> {
     bytes
 }
 
-fn back(cursor: Option<u64>) -> Option<Back> {
+pub(crate) fn back(cursor: Option<u64>) -> Option<Back> {
     Some(Back {
         token: TOKEN,
         cursor: cursor.map(|seq| up::Cursor { life: LIFE, seq }),
@@ -229,6 +232,7 @@ fn joins_and_speaks() -> Script {
     let told = script.receive(&bundle(0, &[Packet::Welcome(welcome())]));
     assert_eq!(told, [json!({ "welcome": 2, "dropped": 0 })]);
     let early = encoded(&[up::Packet::Event {
+        term: None,
         to: Audience::Others,
         droppable: false,
         payload: Payload::Text("early"),
@@ -273,7 +277,7 @@ fn joins_and_speaks() -> Script {
     script.transmits();
     assert_eq!(script.client.unacknowledged(), 3);
     let unknown = Packet::Unknown {
-        kind: 0x98,
+        kind: 0xb8,
         body: &[1, 2, 3],
     };
     let gone = Packet::Refused {
@@ -761,6 +765,7 @@ fn properties_and_impairment_go_as_they_are() {
     assert_eq!(script.client.impair(impairment), Ok(1));
     let expected = encoded(&[
         up::Packet::Properties {
+            term: None,
             owner: None,
             changes,
         },

@@ -105,7 +105,9 @@ fn line(packet: up::Packet<'_>) -> Option<String> {
     let text = |payload: Payload<'_>| String::from_utf8_lossy(payload.bytes()).into_owned();
     Some(match packet {
         up::Packet::Event { payload, .. } => text(payload),
-        up::Packet::State { key, room, payload } => {
+        up::Packet::State {
+            key, room, payload, ..
+        } => {
             let room = if room { "room's " } else { "" };
             format!("{room}{key}={}", text(payload))
         }

@@ -120,12 +120,30 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("up", "an empty message", ""),
     ("up", "a kind without a length", "50"),
     ("up", "a kind that nobody has", "00 00"),
-    ("up", "a kind of the second part", "88 02 01 01"),
+    ("up", "a kind above all", "b8 01 01"),
+    ("up", "a state as host without a term", "3c 00"),
+    ("up", "a state as host without a key", "3c 01 01"),
+    ("up", "a delete as host with more", "44 03 01 01 00"),
+    ("up", "properties as host of nothing", "5c 03 01 00 00"),
+    ("up", "properties of text", "59 02 00 00"),
+    ("up", "an event as host without a term", "0c 00"),
     (
         "up",
-        "a state as host, of the second part",
-        "3c 03 01 01 61",
+        "an event as host with a term in a longer form",
+        "0c 02 81 00",
     ),
+    ("up", "willing without flags", "80 00"),
+    ("up", "willing with a flag that nobody has", "80 01 04"),
+    ("up", "willing with more", "80 02 03 00"),
+    ("up", "handed over to nobody", "88 02 01 00"),
+    ("up", "handed over without an id", "88 01 01"),
+    ("up", "a kick of the room", "90 02 01 00"),
+    ("up", "a kick with a flag", "91 02 01 02"),
+    ("up", "neither locked nor unlocked", "98 02 01 02"),
+    ("up", "a close without a term", "a0 00"),
+    ("up", "a close with more", "a0 02 01 00"),
+    ("up", "a snapshot without a seq", "a8 01 01"),
+    ("up", "trips with more", "b0 02 01 01"),
     ("up", "a state without a key", "38 00"),
     ("up", "a key beyond 32 bits", "38 05 80 80 80 80 10"),
     ("up", "a key in a longer form", "38 02 81 00"),
@@ -155,9 +173,8 @@ const MALFORMED: &[(&str, &str, &str)] = &[
         "an audience with a group that is none",
         "70 03 01 01 07",
     ),
-    ("up", "an event as host, of the second part", "0c 01 01"),
     ("up", "a leave with a flag", "51 00"),
-    ("up", "a kind that is the relay's", "90 01 00"),
+    ("up", "a kind that is the relay's", "c8 01 00"),
     ("up", "a length beyond the message", "08 02 61"),
     ("up", "a length in a longer form", "08 81 00 61"),
     (
@@ -314,6 +331,19 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("down", "properties of nothing", "00 60 03 01 01 00"),
     ("down", "refused in bad UTF-8", "00 78 03 00 01 ff"),
     ("down", "an acknowledgement with more", "00 80 02 01 01"),
+    ("down", "a host without an id", "00 98 01 01"),
+    ("down", "a host with more", "00 99 03 01 01 00"),
+    ("down", "locked with a body", "00 a1 01 01"),
+    ("down", "a snapshot without a seq", "00 a8 00"),
+    (
+        "down",
+        "a snapshot that is wanted without a term",
+        "00 b0 00",
+    ),
+    ("down", "a trip of the room", "00 c8 02 00 01"),
+    ("down", "a trip without a time", "00 c8 01 01"),
+    ("down", "trips that do not ascend", "00 c8 04 02 01 01 01"),
+    ("down", "trips of one twice", "00 c8 04 01 01 01 01"),
     ("down", "an unknown kind beyond the bundle", "00 12 05 00"),
 ];
 
@@ -351,6 +381,7 @@ fn a_state_costs_at_most_five_bytes() {
         }
         .encode(&mut down);
         let state = up::Packet::State {
+            term: None,
             key: 127,
             room: true,
             payload,
@@ -386,6 +417,7 @@ fn an_event_costs_at_most_five_bytes() {
             bytes.clear();
             let droppable = false;
             up::Packet::Event {
+                term: None,
                 to,
                 droppable,
                 payload,

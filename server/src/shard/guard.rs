@@ -242,6 +242,7 @@ mod tests {
         assert!(speaks(Place::Echo, false, &leave));
         assert!(!speaks(Place::Door { room: 0 }, false, b"JOIN"));
         let event = up::Packet::Event {
+            term: None,
             to: up::Audience::Others,
             droppable: false,
             payload: roomcast_protocol::v1::Payload::Bytes(b"hello"),

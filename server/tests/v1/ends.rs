@@ -362,6 +362,7 @@ fn logs_are_bounded_for_a_room_and_for_all() {
     });
     let payload = vec![7; 10_000];
     let event = encoded(&[Packet::Event {
+        term: None,
         to: Audience::Others,
         droppable: false,
         payload: Payload::Bytes(&payload),
@@ -446,6 +447,7 @@ fn a_spectator_may_ping_and_nothing_else() {
     stage.settle();
     assert_eq!(stage.wires[spectator.wire].closed, None);
     let event = Packet::Event {
+        term: None,
         to: Audience::Others,
         droppable: false,
         payload: Payload::Bytes(b"me too"),

@@ -69,6 +69,7 @@ impl Dialect {
         match self {
             Self::Raw => masked_frames(1, Opcode::Binary, &payload),
             Self::V1 => masked_packet(up::Packet::Event {
+                term: None,
                 to: up::Audience::Others,
                 droppable: false,
                 payload: Payload::Bytes(&payload),

@@ -224,6 +224,7 @@ mod tests {
 
     fn event(payload: &[u8]) -> Packet<'_> {
         Packet::Event {
+            term: None,
             to: Audience::Others,
             droppable: false,
             payload: Payload::Bytes(payload),

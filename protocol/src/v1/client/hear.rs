@@ -4,7 +4,9 @@
 //! Must not know: when to speak, what the packets are for.
 //! Invariant: the cursor moves when all of a bundle has been told, and means something only while the game knows a whole.
 
-use super::{Client, Clock, Event, FIRST_PINGS, FIRST_PINGS_APART, Link, Player, State, Violation};
+use super::{
+    Client, Clock, Event, FIRST_PINGS, FIRST_PINGS_APART, Given, Link, Player, State, Violation,
+};
 use crate::v1::down::{Bundle, Packet, Welcome};
 use crate::v1::{NUMBER_MAX, limit};
 
@@ -40,7 +42,7 @@ impl Client {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), Violation> {
         let Bundle { covered, packets } = Bundle::decode(message)?;
-        let mut welcome = self.state != State::Live;
+        let mut welcome = self.state != State::Live || self.given == Given::Tail;
         let mut complete = false;
         for packet in packets {
             let packet = packet?;
@@ -61,7 +63,7 @@ impl Client {
                     // A resumed client is live within the bundle that says so.
                     welcome = match packet {
                         Packet::Resumed { .. } => false,
-                        Packet::Reset { .. } => true,
+                        Packet::Reset { .. } | Packet::Snapshot { .. } => true,
                         _ => welcome,
                     };
                     complete = matches!(packet, Packet::Ready);
@@ -87,6 +89,9 @@ impl Client {
         packet: Packet<'_>,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), Violation> {
+        if self.given == Given::Tail && self.tail(packet, tell)? {
+            return Ok(());
+        }
         match (self.state, packet) {
             (State::Joining, Packet::Resumed { applied, time }) if self.cursor.is_some() => {
                 self.clock.stated(time);
@@ -104,18 +109,38 @@ impl Client {
                 tell(Event::Reset { reason });
             }
             (State::Joining | State::Resetting, Packet::Welcome(welcome)) => {
+                self.given = Given::Nothing;
                 let dropped = self.welcomed(&welcome)?;
                 tell(Event::Welcome { welcome, dropped });
             }
             (State::Welcomed, Packet::Ready) => {
+                self.given = Given::Nothing;
                 self.cursor = Some(self.welcome_at);
                 self.live(now);
                 tell(Event::Packet(packet));
             }
-            (State::Welcomed, Packet::Player { .. })
+            (State::Welcomed, Packet::Snapshot { .. }) if self.given == Given::Nothing => {
+                self.given = Given::Tail;
+                tell(Event::Packet(packet));
+            }
+            (State::Live, Packet::Snapshot { .. }) if self.given == Given::Promised => {
+                self.given = Given::Tail;
+                tell(Event::Packet(packet));
+            }
+            (State::Live, Packet::Host { id, given, .. }) => {
+                self.given = match given && id.is_some() && id == self.id() {
+                    true => Given::Promised,
+                    false => Given::Nothing,
+                };
+                tell(Event::Packet(packet));
+            }
+            (State::Welcomed, Packet::Player { .. } | Packet::Host { .. })
             | (
                 State::Welcomed | State::Live,
-                Packet::Settings(_) | Packet::Properties { .. } | Packet::State { .. },
+                Packet::Settings(_)
+                | Packet::Properties { .. }
+                | Packet::State { .. }
+                | Packet::Locked(_),
             )
             | (
                 State::Live,
@@ -127,11 +152,38 @@ impl Client {
                 | Packet::Refused { .. }
                 | Packet::Removed { .. }
                 | Packet::RemovedAll
-                | Packet::RefusedState { .. },
+                | Packet::RefusedState { .. }
+                | Packet::SnapshotWanted { .. }
+                | Packet::Trips(_),
             ) => tell(Event::Packet(packet)),
             _ => return Err(Violation::OutOfPlace(packet.name())),
         }
         Ok(())
+    }
+
+    /// A packet behind a snapshot: whether it is told as a part of its tail, or as its end where there is no welcome.
+    fn tail(
+        &mut self,
+        packet: Packet<'_>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool, Violation> {
+        match packet {
+            Packet::Event { .. }
+            | Packet::Joined { .. }
+            | Packet::Left { .. }
+            | Packet::Away(_)
+            | Packet::Back(_)
+            | Packet::Properties { .. }
+            | Packet::Host { .. }
+            | Packet::Locked(_) => tell(Event::Tail(packet)),
+            Packet::Ready if self.state == State::Live => {
+                self.given = Given::Nothing;
+                tell(Event::Packet(packet));
+            }
+            Packet::Ready | Packet::Reset { .. } | Packet::Welcome(_) => return Ok(false),
+            _ => return Err(Violation::OutOfPlace(packet.name())),
+        }
+        Ok(true)
     }
 
     /// Takes over who the client is now; answers how many packets were dropped.

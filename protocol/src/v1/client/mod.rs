@@ -59,8 +59,8 @@ pub use backlog::{Kept, Unsendable};
 pub use ends::{Next, after};
 
 use super::down::{Packet, Welcome};
-use super::up::{self, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode};
-use super::{Change, Groups, Key, Life, List, Malformed, Owner, Payload, PlayerId, Token};
+use super::up::{self, Act, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode};
+use super::{Change, Groups, Key, Life, List, Malformed, Owner, Payload, PlayerId, Term, Token};
 use crate::close::CloseCode;
 use backlog::Backlog;
 use clock::Clock;
@@ -108,8 +108,11 @@ pub enum Event<'a> {
         /// Packets that were not applied and never will be, because they were another player's.
         dropped: usize,
     },
-    /// A packet for the game: settings, players, ready, events, states, properties, refusals.
+    /// A packet for the game: settings, players, ready, events, states, properties, refusals, the host and its snapshot.
     Packet(Packet<'a>),
+    /// What was said since the snapshot that was told before: for and from the host of then, up to the next *ready*. Who
+    /// goes on from the snapshot does this first; of who is in the room, and of properties, it says nothing new.
+    Tail(Packet<'a>),
 }
 
 /// What a relay did wrong: the client is at its end, and its socket is to be closed with 4006.
@@ -146,6 +149,16 @@ enum State {
     Ended,
 }
 
+/// Where the client is with a snapshot that it is given as the new host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Given {
+    Nothing,
+    /// It was told that it is the host, and that a snapshot follows.
+    Promised,
+    /// The snapshot has come, and its tail has not ended. In a welcome too.
+    Tail,
+}
+
 /// Whose session it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Player {
@@ -166,6 +179,7 @@ pub struct Client {
     cursor: Option<u64>,
     /// The entry as of which the welcome is that is coming.
     welcome_at: u64,
+    given: Given,
     backlog: Backlog,
     states: States,
     /// How much is kept, of numbered packets and of states each.
@@ -196,6 +210,7 @@ impl Client {
             player: None,
             cursor: None,
             welcome_at: 0,
+            given: Given::Nothing,
             backlog: Backlog::new(kept),
             states: States::default(),
             kept,
@@ -230,10 +245,7 @@ impl Client {
         {
             join.back = self.token.map(|token| Back {
                 token,
-                cursor: self.player.zip(self.cursor).map(|(player, seq)| Cursor {
-                    life: player.life,
-                    seq,
-                }),
+                cursor: self.cursor(),
             });
             // After a restart of the relay somebody has to make the room anew.
             if self.player.is_some() || join.back.is_some() && join.mode == Mode::Create {
@@ -372,10 +384,46 @@ impl Client {
         droppable: bool,
     ) -> Result<u64, Unsendable> {
         self.keep(&up::Packet::Event {
+            term: None,
             to,
             droppable,
             payload,
         })
+    }
+
+    /// The same as the host of this term; refused by the relay if the client is not.
+    ///
+    /// # Errors
+    /// As for [`event`](Self::event).
+    pub fn event_as_host(
+        &mut self,
+        term: Term,
+        to: Audience<'_>,
+        payload: Payload<'_>,
+        droppable: bool,
+    ) -> Result<u64, Unsendable> {
+        self.keep(&up::Packet::Event {
+            term: Some(term),
+            to,
+            droppable,
+            payload,
+        })
+    }
+
+    /// Says whether the client would be the host, and whether its page is visible. Who says nothing is both.
+    ///
+    /// # Errors
+    /// As for [`event`](Self::event).
+    pub fn willing(&mut self, willing: bool, visible: bool) -> Result<u64, Unsendable> {
+        self.keep(&up::Packet::Willing { willing, visible })
+    }
+
+    /// Does what only the host of this term may do; refused by the relay if the client is not.
+    ///
+    /// # Errors
+    /// As for [`event`](Self::event).
+    pub fn act(&mut self, term: Term, act: Act<'_>) -> Result<u64, Unsendable> {
+        self.keep(&up::Packet::Act { term, act })
     }
 
     /// Sets a key of this player, or of the room. It has no number: of what waits to be written of a key only the newest is
@@ -386,11 +434,41 @@ impl Client {
     /// If as many bytes of states or keys are kept already as may be, or the relay takes no message so long, or the
     /// session is at its end.
     pub fn state(&mut self, key: Key, room: bool, payload: Payload<'_>) -> Result<(), Unsendable> {
-        // The longest head: its kind, length and key.
-        if payload.bytes().len().saturating_add(11) > self.message_max {
+        self.state_of(None, key, room, payload)
+    }
+
+    /// The same as the host of this term; refused by the relay if the client is not.
+    ///
+    /// # Errors
+    /// As for [`state`](Self::state).
+    pub fn state_as_host(
+        &mut self,
+        term: Term,
+        key: Key,
+        room: bool,
+        payload: Payload<'_>,
+    ) -> Result<(), Unsendable> {
+        self.state_of(Some(term), key, room, payload)
+    }
+
+    fn state_of(
+        &mut self,
+        term: Option<Term>,
+        key: Key,
+        room: bool,
+        payload: Payload<'_>,
+    ) -> Result<(), Unsendable> {
+        // The longest head: its kind, length, term and key.
+        if payload.bytes().len().saturating_add(19) > self.message_max {
             return Err(Unsendable::TooBig);
         }
-        self.set((room, key), &up::Packet::State { key, room, payload })
+        let packet = up::Packet::State {
+            term,
+            key,
+            room,
+            payload,
+        };
+        self.set((room, key), &packet)
     }
 
     /// Deletes a key of this player, or of the room.
@@ -398,7 +476,17 @@ impl Client {
     /// # Errors
     /// As for [`state`](Self::state).
     pub fn delete(&mut self, key: Key, room: bool) -> Result<(), Unsendable> {
-        self.set((room, key), &up::Packet::Delete { key, room })
+        let term = None;
+        self.set((room, key), &up::Packet::Delete { term, key, room })
+    }
+
+    /// The same as the host of this term; refused by the relay if the client is not.
+    ///
+    /// # Errors
+    /// As for [`state`](Self::state).
+    pub fn delete_as_host(&mut self, term: Term, key: Key, room: bool) -> Result<(), Unsendable> {
+        let term = Some(term);
+        self.set((room, key), &up::Packet::Delete { term, key, room })
     }
 
     fn set(&mut self, whose: (bool, Key), packet: &up::Packet<'_>) -> Result<(), Unsendable> {
@@ -455,7 +543,31 @@ impl Client {
         if changes.is_empty() {
             return Err(Unsendable::Nothing);
         }
-        self.keep(&up::Packet::Properties { owner, changes })
+        self.keep(&up::Packet::Properties {
+            term: None,
+            owner,
+            changes,
+        })
+    }
+
+    /// The same as the host of this term, who writes everybody's; refused by the relay if the client is not.
+    ///
+    /// # Errors
+    /// As for [`properties`](Self::properties).
+    pub fn properties_as_host(
+        &mut self,
+        term: Term,
+        owner: Owner,
+        changes: List<'_, Change<'_>>,
+    ) -> Result<u64, Unsendable> {
+        if changes.is_empty() {
+            return Err(Unsendable::Nothing);
+        }
+        self.keep(&up::Packet::Properties {
+            term: Some(term),
+            owner,
+            changes,
+        })
     }
 
     /// Asks for a bad network.
@@ -502,10 +614,12 @@ impl Client {
         self.token
     }
 
-    /// How far it has got: of which life, and the last entry.
+    /// How far it has got: of which life, and the last entry. None while what it knows is no whole: in a welcome, and until
+    /// a new host has all of the snapshot that it was promised.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
-        let (player, seq) = self.player.zip(self.cursor)?;
+        let cursor = self.cursor.filter(|_| self.given == Given::Nothing);
+        let (player, seq) = self.player.zip(cursor)?;
         Some(Cursor {
             life: player.life,
             seq,

@@ -26,6 +26,8 @@ struct Own {
     /// A STATE, or a DELETE.
     packet: Vec<u8>,
     deleted: bool,
+    /// It was said as the host.
+    as_host: bool,
     /// So many numbered packets were sent before it.
     after: u64,
     stage: Stage,
@@ -68,6 +70,7 @@ impl States {
         let own = Own {
             packet: bytes,
             deleted: matches!(packet, up::Packet::Delete { .. }),
+            as_host: packet.term().is_some(),
             after,
             stage: Stage::Waiting,
         };
@@ -157,11 +160,11 @@ impl States {
         self.again(|own| matches!(own.stage, Stage::Written(_)));
     }
 
-    /// Somebody new, who has no keys yet: all values wait again.
+    /// Somebody new, who has no keys yet: all values wait again, but those that it gave them as the host of then.
     pub(super) fn restart(&mut self) {
         let Self { all, bytes, .. } = self;
         all.retain(|(room, _), own| {
-            let keep = !own.deleted && !room;
+            let keep = !own.deleted && !own.as_host && !room;
             if !keep {
                 *bytes -= own.packet.len();
             }

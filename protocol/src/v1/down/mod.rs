@@ -27,12 +27,15 @@
 
 use super::bytes::{Reader, utf8, varint_len, write_head, write_owner, write_packet};
 use super::list::{Changed, List};
-use super::{Fault, Key, Malformed, Name, Owner, Pairs, Payload, PlayerId, write_varint};
+use super::{Fault, Key, Malformed, Name, Owner, Pairs, Payload, PlayerId, Term, write_varint};
 
+mod host;
 mod reasons;
+mod trips;
 mod welcome;
 
 pub use reasons::{capability, left, refused, reset};
+pub use trips::Trips;
 pub use welcome::Welcome;
 
 mod kind {
@@ -195,6 +198,33 @@ pub enum Packet<'a> {
         /// Its time, in microseconds.
         time: u64,
     },
+    /// Who is the host from now on, or in a welcome.
+    Host {
+        /// Its number.
+        term: Term,
+        /// Who it is; None: nobody.
+        id: Owner,
+        /// It is given a snapshot after this.
+        given: bool,
+    },
+    /// Whether somebody new is kept out.
+    Locked(bool),
+    /// The state of the game, for a new host or for who joins late; what was said since follows, until *ready*.
+    Snapshot {
+        /// The last entry that is in it.
+        seq: u64,
+        /// The game's own bytes.
+        state: &'a [u8],
+        /// Of what was said since, the first is missing.
+        cut: bool,
+    },
+    /// The host is asked for a snapshot.
+    SnapshotWanted {
+        /// As of which term it is.
+        term: Term,
+    },
+    /// Round-trip times, for the host.
+    Trips(Trips<'a>),
     /// A kind of a newer relay, to be skipped.
     Unknown {
         /// Its kind.
@@ -283,6 +313,11 @@ impl<'a> Packet<'a> {
             Self::Ack { .. } => "ACK",
             Self::Pong { .. } => "PONG",
             Self::KeepAlive { .. } => "KEEPALIVE",
+            Self::Host { .. } => "HOST",
+            Self::Locked(_) => "LOCKED",
+            Self::Snapshot { .. } => "SNAPSHOT",
+            Self::SnapshotWanted { .. } => "SNAPSHOT_WANTED",
+            Self::Trips(_) => "TRIPS",
             Self::Unknown { .. } => "UNKNOWN",
         }
     }
@@ -366,6 +401,11 @@ impl<'a> Packet<'a> {
             Self::Ack { applied } => numbers(out, kind::ACK, &[applied]),
             Self::Pong { echo, time } => numbers(out, kind::PONG, &[echo, time]),
             Self::KeepAlive { time } => numbers(out, kind::KEEPALIVE, &[time]),
+            Self::Host { .. }
+            | Self::Locked(_)
+            | Self::Snapshot { .. }
+            | Self::SnapshotWanted { .. }
+            | Self::Trips(_) => host::encode(self, out),
             Self::Unknown { kind, body } => {
                 write_head(out, kind, body.len());
                 out.extend_from_slice(body);
@@ -460,10 +500,7 @@ impl<'a> Packet<'a> {
             (kind::KEEPALIVE, 0) => Self::KeepAlive {
                 time: body.varint("the time")?,
             },
-            _ => Self::Unknown {
-                kind,
-                body: body.rest(),
-            },
+            _ => host::read(kind, body)?,
         })
     }
 }
@@ -490,7 +527,7 @@ const fn name_of(kind: u8) -> &'static str {
         kind::ACK => "ACK",
         kind::PONG => "PONG",
         kind::KEEPALIVE => "KEEPALIVE",
-        _ => "a packet",
+        _ => host::name_of(kind),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The numbers by which a relay says why, and what it can do.
 //!
-//! Owns: those of the first part.
+//! Owns: all of them that are built.
 //! Must not know: packets.
 //! Invariant: a number keeps its meaning for ever; a client may meet others.
 
@@ -36,6 +36,8 @@ pub mod refused {
     pub const LIMIT: u64 = 4;
     /// This relay does not offer it.
     pub const NOT_OFFERED: u64 = 5;
+    /// Its sender is not the host, or no longer.
+    pub const NOT_HOST: u64 = 6;
 }
 
 /// Bits of [`Welcome::capabilities`](super::Welcome::capabilities).
@@ -46,4 +48,6 @@ pub mod capability {
     pub const STATES: u64 = 2;
     /// Groups: the same.
     pub const GROUPS: u64 = 4;
+    /// Hosts: the same.
+    pub const HOSTS: u64 = 8;
 }

@@ -46,22 +46,26 @@ impl Room {
             0
         };
         match packet {
+            _ if packet.term().is_some() => {
+                self.refuse(id, number, down::refused::NOT_OFFERED, now)
+            }
             up::Packet::Event {
                 to,
                 droppable,
                 payload,
+                ..
             } => self.event(id, number, to, droppable, payload, now),
-            up::Packet::Properties { owner, changes } => {
+            up::Packet::Properties { owner, changes, .. } => {
                 self.write(seat, number, owner, changes, now, rules)
             }
             up::Packet::Ping { echo, .. } => Effect::Pong(echo),
             up::Packet::Impair(to) if rules.impairment => Effect::Impair(number, to),
             up::Packet::Leave => Effect::Leave,
             up::Packet::Join(_) => Effect::JoinedTwice,
-            up::Packet::State { key, room, payload } => {
-                self.set_state(Named { seat, key, room }, payload, rules)
-            }
-            up::Packet::Delete { key, room } => self.delete_state(Named { seat, key, room }),
+            up::Packet::State {
+                key, room, payload, ..
+            } => self.set_state(Named { seat, key, room }, payload, rules),
+            up::Packet::Delete { key, room, .. } => self.delete_state(Named { seat, key, room }),
             up::Packet::Groups { only, groups } => {
                 self.regroup(seat, number, (only, groups), now, rules)
             }
