@@ -327,6 +327,10 @@ pub const RESETS_APART_MS: u32 = 10_000;
 /// Milliseconds of its grace that are left to a player whose page says that it goes away (limit): most never come back.
 pub const GOING_AWAY_MS: u32 = 5_000;
 
+/// Milliseconds that a host whose page is hidden keeps the role though somebody visible would have it (limit): who looks at
+/// another tab for a moment does not lose it. Hidden pages run no timers, and so no game.
+pub const HIDDEN_HOST_MS: u32 = 3_000;
+
 /// Bytes of the keys and values of one owner's properties (limit): a welcome has them all.
 pub const PROPERTY_BYTES: usize = 16 * 1024;
 
@@ -483,6 +487,9 @@ pub struct Limits {
     pub flush_interval_ms: u32,
     /// How long a roomcast.v1 player that lost its connection keeps its seat, unless its room wants it shorter.
     pub grace_ms: u32,
+    /// How long the host of a roomcast.v1 room that has lost its connection keeps the role, unless its room wants it
+    /// otherwise; then the role goes to who would have it.
+    pub host_grace_ms: u32,
     /// Players of the process that are away; further ones leave at once.
     pub max_away: usize,
     /// Rooms of the process that speak roomcast.v1; who would make another is closed with 1013.
@@ -527,6 +534,7 @@ impl Default for Limits {
             tls_handshakes: 64,
             flush_interval_ms: 0,
             grace_ms: 30_000,
+            host_grace_ms: 1_000,
             max_away: 16_384,
             max_rooms: 65_536,
             packets_per_second: 120,

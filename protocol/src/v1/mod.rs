@@ -29,7 +29,7 @@ pub use pairs::{PairValue, Pairs, limit, setting};
 pub const SUBPROTOCOL: &str = "roomcast.v1";
 
 /// The version of `docs/PROTOCOL.md` that this is, the number behind the dot.
-pub const MINOR: u64 = 0;
+pub const MINOR: u64 = 1;
 
 /// The largest number that a varint carries: what a double holds exactly, for clients in JavaScript.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;

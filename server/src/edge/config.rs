@@ -243,6 +243,17 @@ pub struct Config {
     )]
     grace: Millis,
 
+    /// roomcast.v1: how long a host that lost its connection keeps the role, unless its room wants it otherwise; then who
+    /// would have it is the host. 0: not at all
+    #[arg(
+        long,
+        env = "ROOMCAST_HOST_GRACE",
+        default_value = "1s",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    host_grace: Millis,
+
     /// roomcast.v1: let players ask for a bad network for themselves, to try games on it: delay, jitter, a slow line, a cut.
     /// Not for production: such a player holds up to 256 KiB more
     #[arg(long, env = "ROOMCAST_ALLOW_IMPAIRMENT", help_heading = "Limits")]
@@ -468,6 +479,7 @@ impl Config {
             tls_handshakes: self.tls_handshakes,
             flush_interval_ms: self.flush_interval.as_millis(),
             grace_ms: self.grace.as_millis(),
+            host_grace_ms: self.host_grace.as_millis(),
             max_away: self.max_away,
             max_rooms: self.max_rooms,
             packets_per_second: self.packets_per_second,

@@ -113,6 +113,11 @@ pub(super) fn speaks(place: Place, is_raw: bool, message: &[u8]) -> bool {
 pub(super) struct Guards(HashMap<u32, Guard>);
 
 impl Guards {
+    /// Whether the connection in this slot may only receive.
+    pub(super) fn spectates(&self, slot: u32) -> bool {
+        self.0.get(&slot).is_some_and(|guard| guard.spectates)
+    }
+
     pub(super) fn of(&mut self, slot: u32) -> Option<&mut Guard> {
         self.0.get_mut(&slot)
     }

@@ -71,6 +71,7 @@ impl Shard {
         if std::mem::replace(&mut self.draining, true) {
             return;
         }
+        self.v1.end();
         self.give_up_the_away();
         let slots: Vec<u32> = self
             .connections
@@ -126,6 +127,7 @@ impl Shard {
     /// The process ends and waits for nobody any longer: whoever is still here ends with it.
     pub fn abandon(&mut self) {
         self.draining = true;
+        self.v1.end();
         self.give_up_the_away();
         let slots: Vec<u32> = self
             .connections

@@ -390,7 +390,7 @@ fn logs_are_bounded_for_a_room_and_for_all() {
 
 /// Spectators, and guests who may stay for a minute.
 #[derive(Debug)]
-struct Judge;
+pub(crate) struct Judge;
 
 impl Tickets for Judge {
     fn judge(&self, ticket: &str, _: Option<&str>) -> Result<Pass, Refusal> {

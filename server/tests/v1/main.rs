@@ -4,6 +4,7 @@
 mod ends;
 mod events;
 mod groups;
+mod hosts;
 mod impaired;
 mod mixed;
 mod properties;

@@ -432,10 +432,11 @@ fn line(event: Event<'_>) -> Option<String> {
                 author,
                 payload,
                 addressed,
-                ..
+                by_host,
             } => {
+                let host = if by_host { " as host" } else { "" };
                 let to = if addressed { " to some" } else { "" };
-                write!(line, "{author}{to}: {}", text(payload))
+                write!(line, "{author}{host}{to}: {}", text(payload))
             }
             Packet::Player { id, name, away } => {
                 let away = if away { ", away" } else { "" };
@@ -461,9 +462,13 @@ fn line(event: Event<'_>) -> Option<String> {
                 author,
                 key,
                 payload,
-                ..
-            } => write!(line, "{}.{key}={}", number(author), text(payload)),
+                by_host,
+            } => {
+                let host = if by_host { " as host" } else { "" };
+                write!(line, "{}.{key}={}{host}", number(author), text(payload))
+            }
             Packet::Removed { author, key } => write!(line, "{}.{key} gone", number(author)),
+            Packet::Host { term, id, .. } => write!(line, "host {} in term {term}", number(id)),
             Packet::RemovedAll => write!(line, "all gone"),
             Packet::RefusedState { key, reason, .. } => {
                 write!(line, "refused state {key} {reason}")

@@ -339,10 +339,11 @@ fn whose_audience_changes() {
     set(&mut ada, 1, "c");
     assert!(ada.news(&mut stage).is_empty());
     assert_eq!(bob.news(&mut stage), ["2.1=b", "2.1=c"]);
-    // The host is of a later part.
+    // To the host, and there is none.
     arrive(&mut ada, &mut stage);
     address(&mut ada, 1, StateAudience::Host, false);
-    assert_eq!(ada.news(&mut stage), ["refused 2 5"]);
+    assert!(ada.news(&mut stage).is_empty());
+    assert_eq!(bob.news(&mut stage), ["2.1 gone"]);
 }
 
 #[test]

@@ -172,6 +172,7 @@ impl Room {
             let ears = Ears {
                 player: self.players[seat as usize].id,
                 groups: groups_of(&self.groups, seat),
+                is_host: self.host.is_at(seat),
             };
             let hears = |name: &(u32, u32)| {
                 let slot = table.find(*name);
@@ -213,6 +214,7 @@ impl Room {
         let ears = Ears {
             player: reader.player,
             groups: groups_of(&self.groups, seat),
+            is_host: self.host.is_at(seat),
         };
         let Some(states) = &mut self.states else {
             return Vec::new();

@@ -13,6 +13,7 @@ mod budget;
 mod called;
 mod give;
 mod groups;
+mod host;
 mod log;
 mod player;
 mod properties;
@@ -30,6 +31,8 @@ use slab::Slab;
 
 pub use self::budget::{Budget, Rate, Spent};
 use self::groups::Groups;
+pub use self::host::Candidacy;
+use self::host::Host;
 use self::log::{Audience, Log, Said};
 pub use self::player::Player;
 pub use self::properties::Bounds;
@@ -56,6 +59,10 @@ pub struct Rules {
     pub players_max: usize,
     /// How long an away player keeps its seat, ms.
     pub grace_ms: u32,
+    /// How long a host that is away keeps the role, ms.
+    pub host_grace_ms: u32,
+    /// The process ends: nobody becomes a host any more.
+    pub is_ending: bool,
     /// Players may ask for a bad network.
     pub impairment: bool,
     /// Packets of one player.
@@ -99,8 +106,13 @@ impl StateBounds {
 pub struct Settings {
     players_max: u32,
     grace_ms: u32,
+    /// How long a host that is away keeps the role.
+    host_grace_ms: u32,
     /// Raw players are let in too.
     raw: bool,
+    /// Everybody writes the room's properties, and its keys, and not its host alone.
+    properties_by_all: bool,
+    keys_by_all: bool,
 }
 
 /// How a player that lost its connection comes back.
@@ -122,6 +134,7 @@ pub struct Room {
     /// Who sits where, ids ascending.
     order: Vec<(u32, Seat)>,
     last_id: u32,
+    host: Host,
     properties: Properties,
     /// Bytes of all properties, those of players too.
     property_bytes: usize,
@@ -154,11 +167,15 @@ impl Room {
             settings: Settings {
                 players_max: 0,
                 grace_ms: 0,
+                host_grace_ms: 0,
                 raw: false,
+                properties_by_all: true,
+                keys_by_all: true,
             },
             players: Slab::new(),
             order: Vec::new(),
             last_id: 0,
+            host: Host::NOBODY,
             properties: Properties::default(),
             property_bytes: 0,
             log: Log::default(),
@@ -226,7 +243,12 @@ impl Room {
                     .map_or(most, |wish| wish.clamp(1, most)),
                 grace_ms: wished(roomcast_protocol::v1::setting::GRACE_MS)
                     .map_or(rules.grace_ms, |wish| wish.min(rules.grace_ms)),
+                host_grace_ms: wished(roomcast_protocol::v1::setting::HOST_GRACE_MS)
+                    .map_or(rules.host_grace_ms, |wish| wish.min(rules.grace_ms)),
                 raw: wished(roomcast_protocol::v1::setting::RAW) == Some(1),
+                properties_by_all: wished(roomcast_protocol::v1::setting::PROPERTIES_BY_ALL)
+                    != Some(0),
+                keys_by_all: wished(roomcast_protocol::v1::setting::KEYS_BY_ALL) != Some(0),
             },
             timed: self.timed,
             log_counted: self.log_counted,
@@ -247,13 +269,14 @@ impl Room {
         &mut self,
         player: u32,
         join: &up::Join<'_>,
-        token: Token,
+        (token, candidacy): (Token, Candidacy),
         now: u32,
         rules: &Rules,
     ) -> Seat {
         self.last_id += 1;
         let id = self.last_id;
         let mut player = Player::new(id, player, join.name, token);
+        player.candidacy = candidacy;
         let version = self.log.seq() + 1;
         for Property { key, value } in join.properties {
             // Those that are too much are left out; what was taken stands in the welcome.
@@ -284,6 +307,7 @@ impl Room {
         if let Some(states) = &mut self.states {
             states.welcome(seat);
         }
+        self.stand(seat, now, rules);
         seat
     }
 
@@ -297,7 +321,8 @@ impl Room {
             properties: List::EMPTY,
             wishes: Pairs::EMPTY,
         };
-        let seat = self.join(player, &join, token, now, rules);
+        let candidacy = Candidacy::Unknowing;
+        let seat = self.join(player, &join, (token, candidacy), now, rules);
         self.players[seat as usize].raw = true;
         seat
     }
@@ -320,8 +345,22 @@ impl Room {
         cursor.life == self.life && cursor.seq > self.log.seq()
     }
 
-    /// A player has another connection.
-    pub fn attach(&mut self, seat: Seat, cursor: Option<up::Cursor>, now: u32) -> Return {
+    /// A player has another connection; of `join` its version counts, and its cursor.
+    pub fn attach(
+        &mut self,
+        seat: Seat,
+        join: &up::Join<'_>,
+        spectates: bool,
+        now: u32,
+        rules: &Rules,
+    ) -> Return {
+        let returned = self.reach(seat, join.back.and_then(|back| back.cursor), now);
+        self.stands_again(seat, (join.minor, spectates), now, rules);
+        returned
+    }
+
+    /// How a player with another connection goes on.
+    fn reach(&mut self, seat: Seat, cursor: Option<up::Cursor>, now: u32) -> Return {
         let player = &mut self.players[seat as usize];
         let was_away = player.comes(now);
         player.budget = Budget::default();
@@ -354,13 +393,14 @@ impl Room {
     }
 
     /// A player has lost its connection and keeps its seat.
-    pub fn detach(&mut self, seat: Seat, now: u32) {
+    pub fn detach(&mut self, seat: Seat, now: u32, rules: &Rules) {
         let player = &mut self.players[seat as usize];
         player.goes(now);
         player.owed = Default::default();
         if let Some(id) = PlayerId::new(player.id) {
             self.tell_others(id.get(), down::Packet::Away(id), now);
         }
+        self.host_detached(seat, now, rules);
     }
 
     /// A player is gone, for one of the reasons of [`down::left`].
@@ -378,6 +418,7 @@ impl Room {
             self.tell_others(id.get(), down::Packet::Left { id, reason }, now);
         }
         self.inherit(player.id, staying, rules);
+        self.host_left(player.id, now, rules);
         if self.players.is_empty() {
             self.players = Slab::new();
             self.order = Vec::new();

@@ -7,6 +7,7 @@ use roomcast_protocol::v1::{Name, Token, down};
 
 use super::budget::Budget;
 use super::called::Called;
+use super::host::Candidacy;
 use super::log::Reader;
 use super::properties::Properties;
 use crate::limits::{ACK_AFTER_MS, ACK_PACKETS, KEEP_ALIVE_MS};
@@ -71,6 +72,8 @@ pub struct Player {
     /// When it was last told that it was too far behind, ms.
     reset_at: u32,
     resets: Resets,
+    /// Whether it would be the room's host.
+    pub(super) candidacy: Candidacy,
     /// Its connection has not taken all of a write that had events.
     pub begun: bool,
     /// It speaks no roomcast.v1: it gets events for everybody as messages, and can't come back.
@@ -96,6 +99,7 @@ impl Player {
             unacked_since: 0,
             reset_at: 0,
             resets: Resets::Never,
+            candidacy: Candidacy::Unknowing,
             begun: false,
             raw: false,
         }

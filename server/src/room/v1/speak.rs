@@ -45,27 +45,41 @@ impl Room {
         } else {
             0
         };
+        let by_host = match packet.term() {
+            None => false,
+            Some(term) if self.host.is_at(seat) && self.host.term() == term => true,
+            Some(_) => return self.refuse_any(id, number, packet, down::refused::NOT_HOST, now),
+        };
         match packet {
-            _ if packet.term().is_some() => {
-                self.refuse(id, number, down::refused::NOT_OFFERED, now)
-            }
             up::Packet::Event {
                 to,
                 droppable,
                 payload,
                 ..
-            } => self.event(id, number, to, droppable, payload, now),
+            } => self.event((id, by_host), number, to, droppable, payload, now),
             up::Packet::Properties { owner, changes, .. } => {
-                self.write(seat, number, owner, changes, now, rules)
+                self.write((seat, by_host), number, owner, changes, now, rules)
             }
             up::Packet::Ping { echo, .. } => Effect::Pong(echo),
             up::Packet::Impair(to) if rules.impairment => Effect::Impair(number, to),
             up::Packet::Leave => Effect::Leave,
             up::Packet::Join(_) => Effect::JoinedTwice,
+            up::Packet::State { key, room, .. } | up::Packet::Delete { key, room, .. }
+                if room && !by_host && !self.settings.keys_by_all =>
+            {
+                Effect::RefusedState(key, down::refused::NOT_ALLOWED)
+            }
             up::Packet::State {
                 key, room, payload, ..
-            } => self.set_state(Named { seat, key, room }, payload, rules),
+            } => self.set_state(Named { seat, key, room }, payload, by_host, rules),
             up::Packet::Delete { key, room, .. } => self.delete_state(Named { seat, key, room }),
+            up::Packet::Willing { willing, visible } => {
+                match self.declare(seat, (willing, visible), now, rules) {
+                    true => Effect::Said,
+                    false => Effect::None,
+                }
+            }
+            up::Packet::Act { act, .. } => self.act(seat, number, act, now, rules),
             up::Packet::Groups { only, groups } => {
                 self.regroup(seat, number, (only, groups), now, rules)
             }
@@ -78,12 +92,31 @@ impl Room {
     /// A raw player on `seat` says something.
     pub fn hear_raw(&mut self, seat: Seat, payload: Payload<'_>, now: u32) {
         let id = self.players[seat as usize].id;
-        self.event(id, 0, up::Audience::Others, false, payload, now);
+        self.event((id, false), 0, up::Audience::Others, false, payload, now);
+    }
+
+    /// Does what only the host may do.
+    fn act(
+        &mut self,
+        seat: Seat,
+        number: u64,
+        act: up::Act<'_>,
+        now: u32,
+        rules: &Rules,
+    ) -> Effect {
+        let done = match act {
+            up::Act::HandOver(id) => self.hand_over(id, now, rules),
+            _ => Err(down::refused::NOT_OFFERED),
+        };
+        match done {
+            Ok(()) => Effect::Said,
+            Err(reason) => self.refuse_to(seat, number, reason, now),
+        }
     }
 
     fn event(
         &mut self,
-        id: u32,
+        (id, by_host): (u32, bool),
         number: u64,
         to: up::Audience<'_>,
         droppable: bool,
@@ -94,6 +127,10 @@ impl Room {
         let audience = match to {
             up::Audience::Others => Audience::Others,
             up::Audience::All => Audience::All,
+            up::Audience::Host if self.host.id().is_none() => {
+                return self.refuse(id, number, down::refused::PLAYER_GONE, now);
+            }
+            up::Audience::Host => Audience::One(self.host.id().map_or(0, PlayerId::get)),
             up::Audience::One(player) if self.seat_of(player.get()).is_some() => {
                 Audience::One(player.get())
             }
@@ -121,7 +158,7 @@ impl Room {
         let packet = down::Packet::Event {
             author,
             payload,
-            by_host: false,
+            by_host,
             addressed: matches!(audience, Audience::One(_) | Audience::List(_)),
         };
         let said = Said {
@@ -137,7 +174,7 @@ impl Room {
     /// Changes properties of `owner`, all or none.
     fn write(
         &mut self,
-        seat: Seat,
+        (seat, by_host): (Seat, bool),
         number: u64,
         owner: Owner,
         changes: List<'_, Change<'_>>,
@@ -147,13 +184,16 @@ impl Room {
         let author = PlayerId::new(self.players[seat as usize].id);
         let id = author.map_or(0, PlayerId::get);
         let version = self.log.seq() + 1;
-        let properties = match owner {
-            None => &mut self.properties,
-            Some(_) if owner == author => &mut self.players[seat as usize].properties,
-            Some(other) if self.seat_of(other.get()).is_some() => {
+        let whose = owner.map(|owner| self.seat_of(owner.get()));
+        let properties = match whose {
+            None if by_host || self.settings.properties_by_all => &mut self.properties,
+            Some(Some(owner)) if by_host || owner == seat => {
+                &mut self.players[owner as usize].properties
+            }
+            None | Some(Some(_)) => {
                 return self.refuse(id, number, down::refused::NOT_ALLOWED, now);
             }
-            Some(_) => return self.refuse(id, number, down::refused::PLAYER_GONE, now),
+            Some(None) => return self.refuse(id, number, down::refused::PLAYER_GONE, now),
         };
         let before = properties.bytes();
         let mut bounds = rules.properties;
@@ -199,7 +239,24 @@ impl Room {
         Effect::Said
     }
 
-    fn seat_of(&self, id: u32) -> Option<Seat> {
+    /// The same, of a packet that may be a state's, which has no number.
+    fn refuse_any(
+        &mut self,
+        id: u32,
+        number: u64,
+        packet: up::Packet<'_>,
+        reason: u64,
+        now: u32,
+    ) -> Effect {
+        match packet {
+            up::Packet::State { key, .. } | up::Packet::Delete { key, .. } => {
+                Effect::RefusedState(key, reason)
+            }
+            _ => self.refuse(id, number, reason, now),
+        }
+    }
+
+    pub(super) fn seat_of(&self, id: u32) -> Option<Seat> {
         let index = self.order.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(self.order[index].1)
     }

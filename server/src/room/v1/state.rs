@@ -7,7 +7,8 @@ use roomcast_protocol::v1::{self, Payload, PlayerId, down};
 
 use super::groups::groups_of;
 use super::speak::{Effect, Named};
-use super::states::{Ears, Telling, To, Value};
+pub(super) use super::states::To;
+use super::states::{Ears, States, Telling, Value};
 use super::{Room, Rules, Seat};
 
 impl Room {
@@ -16,6 +17,7 @@ impl Room {
         &mut self,
         named: Named,
         payload: Payload<'_>,
+        by_host: bool,
         rules: &Rules,
     ) -> Effect {
         let (name, writer) = self.names(named);
@@ -39,7 +41,7 @@ impl Room {
             author: PlayerId::new(name.0),
             key: name.1,
             payload,
-            by_host: false,
+            by_host,
         };
         let when = states.now(writer, after);
         let slot = states.slot_of(name, when);
@@ -79,10 +81,11 @@ impl Room {
             StateAudience::Others => To::Others,
             StateAudience::All => To::All,
             StateAudience::Group(group) => To::Group(group),
-            StateAudience::Host => {
-                return self.refuse(writer, number, down::refused::NOT_OFFERED, now);
-            }
+            StateAudience::Host => To::Host,
         };
+        if room && !self.settings.keys_by_all && !self.host.is_at(seat) {
+            return self.refuse(writer, number, down::refused::NOT_ALLOWED, now);
+        }
         let after = self.log.position();
         let states = self.states.get_or_insert_default();
         let is_new = states.table().find(name).is_none();
@@ -174,6 +177,19 @@ impl Room {
         Ears {
             player: self.players[seat as usize].id,
             groups: groups_of(&self.groups, seat),
+            is_host: self.host.is_at(seat),
+        }
+    }
+
+    /// Keys that go to who sits here go to others from now on, or the other way about.
+    pub(super) fn change_ears(&mut self, seat: Seat, change: impl FnOnce(&mut States, Ears<'_>)) {
+        let ears = Ears {
+            player: self.players[seat as usize].id,
+            groups: groups_of(&self.groups, seat),
+            is_host: self.host.is_at(seat),
+        };
+        if let Some(states) = &mut self.states {
+            change(states, ears);
         }
     }
 
@@ -215,13 +231,12 @@ impl Room {
         after.iter().for_each(|group| {
             own.join(seat, id, *group);
         });
-        if let Some(states) = &mut self.states {
-            let groups = own.of(seat);
-            let ears = Ears { player: id, groups };
-            left.iter()
-                .for_each(|group| states.exit(seat, ears, *group));
-            after.iter().for_each(|group| states.enter(seat, *group));
-        }
+        self.change_ears(seat, |states, ears| {
+            let left = left.iter().map(|group| To::Group(*group));
+            left.for_each(|group| states.exit(seat, ears, group));
+            let joined = after.iter().map(|group| To::Group(*group));
+            joined.for_each(|group| states.enter(seat, group));
+        });
         Effect::Said
     }
 }

@@ -97,6 +97,9 @@ impl Room {
         for value in self.values_for(seat) {
             bundles.add_with(|message| message.extend_from_slice(value));
         }
+        if self.host.term() > 0 {
+            bundles.add(self.host_packet());
+        }
         bundles.add(down::Packet::Ready);
         (bundles.write)(&bundles.message);
     }
@@ -125,7 +128,7 @@ impl Rules {
         } else {
             0
         };
-        impairment | down::capability::STATES | down::capability::GROUPS
+        impairment | down::capability::STATES | down::capability::GROUPS | down::capability::HOSTS
     }
 
     fn limits<'a>(&self, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
@@ -151,9 +154,13 @@ impl super::Settings {
         let settings = [
             (setting::PLAYERS_MAX, u64::from(self.players_max)),
             (setting::GRACE_MS, u64::from(self.grace_ms)),
-            (setting::PROPERTIES_BY_ALL, 1),
+            (
+                setting::PROPERTIES_BY_ALL,
+                u64::from(self.properties_by_all),
+            ),
             (setting::RAW, 1),
-            (setting::KEYS_BY_ALL, 1),
+            (setting::HOST_GRACE_MS, u64::from(self.host_grace_ms)),
+            (setting::KEYS_BY_ALL, u64::from(self.keys_by_all)),
         ];
         // Left out: that nobody else is let in.
         let told = |(key, _): &(u64, u64)| self.raw || *key != setting::RAW;

@@ -5,7 +5,7 @@ use roomcast_protocol::v1::{Life, Token, down, up};
 
 use super::{BadPacket, Ending};
 use crate::delivery::Dialect;
-use crate::room::v1::{self, Occasion, Return, RoomId};
+use crate::room::v1::{self, Candidacy, Occasion, Return, RoomId};
 use crate::shard::connection::{Closing, Phase};
 use crate::shard::player::{Link, Place, PlayerId};
 use crate::shard::{CloseReason, Shard};
@@ -64,6 +64,7 @@ impl Shard {
             return Ok(());
         };
         let now = self.now32();
+        let spectates = self.guards.spectates(slot);
         let room = &mut self.v1.rooms[id];
         let is_new = room.players() == 0;
         let known = join
@@ -76,7 +77,8 @@ impl Shard {
             let player = room[seat].player;
             self.players.remove(door as usize);
             self.link(player, slot);
-            match self.v1.rooms[id].attach(seat, cursor, now) {
+            let room = &mut self.v1.rooms[id];
+            match room.attach(seat, join, spectates, now, &self.v1.rules) {
                 Return::Resumed => (seat, None),
                 Return::Welcomed(reset) => (seat, Some((reset, false))),
             }
@@ -99,7 +101,8 @@ impl Shard {
                 return Err(CloseReason::RoomFull.into());
             }
             let token = Token(self.v1.secrets.bytes());
-            let seat = room.join(door, join, token, now, &self.v1.rules);
+            let candidacy = Candidacy::new(join.minor, spectates);
+            let seat = room.join(door, join, (token, candidacy), now, &self.v1.rules);
             self.players[door as usize].place = Place::V1 { room: id, seat };
             let reset = join.back.map(|_| down::reset::GONE);
             (seat, Some((reset, is_new)))

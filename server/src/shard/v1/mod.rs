@@ -106,6 +106,8 @@ impl V1 {
         let rules = Rules {
             players_max: limits.max_room_members,
             grace_ms: limits.grace_ms,
+            host_grace_ms: limits.host_grace_ms,
+            is_ending: false,
             impairment: limits.impairment,
             rate: Rate {
                 per_second: limits.packets_per_second,
@@ -250,12 +252,20 @@ impl V1 {
         self.budget_wait(place, now).is_some_and(|wait| wait > 0)
     }
 
-    /// Lets go of what nobody can ask for any more.
+    /// The process ends.
+    pub(super) fn end(&mut self) {
+        self.rules.is_ending = true;
+    }
+
+    /// Lets go of what nobody can ask for any more, and gives the role of hosts on whose time is over.
     pub(super) fn expire(&mut self, now: u64, expired: &mut Vec<u32>) {
         self.wheel.expire(now, expired);
         for id in expired.drain(..) {
             if let Some(room) = self.rooms.get_mut(id) {
                 room.forget(now as u32);
+                if room.look_at_host(now as u32, &self.rules) {
+                    self.touch(id, now);
+                }
                 self.count_log(id);
                 self.arm(id, now);
             }
@@ -277,11 +287,12 @@ impl V1 {
 
     /// Arms the timer of a room.
     fn arm(&mut self, id: RoomId, now: u64) {
-        if let Some(wait) = self.rooms[id].forgets_in(now as u32) {
+        let room = &mut self.rooms[id];
+        let waits = [room.forgets_in(now as u32), room.host_wait(now as u32)];
+        let wait = waits.into_iter().flatten().min();
+        room.timed = wait.is_some();
+        if let Some(wait) = wait {
             self.wheel.arm(id, now + u64::from(wait));
-            self.rooms[id].timed = true;
-        } else {
-            self.rooms[id].timed = false;
         }
     }
 
@@ -290,7 +301,7 @@ impl V1 {
         if !mem::replace(&mut self.rooms[id].dirty, true) {
             self.dirty.push(id);
         }
-        if !self.rooms[id].timed {
+        if !self.rooms[id].timed || self.rooms[id].has_shaky_host() {
             self.arm(id, now);
         }
         self.count_log(id);

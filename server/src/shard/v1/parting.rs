@@ -78,7 +78,8 @@ impl Shard {
     /// A player is away.
     pub(in crate::shard) fn detach_v1(&mut self, id: RoomId, seat: v1::Seat) {
         self.common.return_seat();
-        self.v1.rooms[id].detach(seat, self.now as u32);
+        let V1 { rooms, rules, .. } = &mut self.v1;
+        rooms[id].detach(seat, self.now as u32, rules);
         self.v1.touch(id, self.now);
     }
 

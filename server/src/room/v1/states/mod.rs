@@ -27,6 +27,8 @@ pub enum To {
     All,
     /// The others who are in a group.
     Group(u32),
+    /// The room's host, of the moment in which it is told.
+    Host,
 }
 
 /// Whom a receiver is, as far as audiences go.
@@ -36,6 +38,8 @@ pub struct Ears<'a> {
     pub player: u32,
     /// Its groups, ascending.
     pub groups: &'a [u32],
+    /// It is the room's host.
+    pub is_host: bool,
 }
 
 impl Ears<'_> {
@@ -45,6 +49,7 @@ impl Ears<'_> {
             To::Others => author != self.player,
             To::All => true,
             To::Group(group) => author != self.player && self.is_in(group),
+            To::Host => self.is_host,
         }
     }
 
@@ -283,20 +288,20 @@ impl States {
         self.table.readdress(slot, to, stays, when);
     }
 
-    /// Who sits here is in a group from now on: it is told the newest value of each key that is addressed to it.
-    pub fn enter(&mut self, seat: Seat, group: u32) {
+    /// Who sits here is in a group from now on, or the host: it is told the newest value of each key that is addressed to that.
+    pub fn enter(&mut self, seat: Seat, to: To) {
         self.falls_behind(seat);
         self.mark_new(seat);
         let Self {
             table, receivers, ..
         } = self;
         if let Some(lane) = &mut receivers[seat as usize].lane {
-            table.to_group(group).for_each(|slot| lane.mark(slot));
+            table.addressed(to).for_each(|slot| lane.mark(slot));
         }
     }
 
-    /// Who sits here, with these ears since, is no longer in a group: it is told that it gets its keys no longer.
-    pub fn exit(&mut self, seat: Seat, ears: Ears<'_>, group: u32) {
+    /// Who sits here, with these ears since, is no longer in a group, or the host: it is told that it gets its keys no longer.
+    pub fn exit(&mut self, seat: Seat, ears: Ears<'_>, to: To) {
         self.falls_behind(seat);
         self.mark_new(seat);
         let Self {
@@ -308,10 +313,10 @@ impl States {
         // Those that were readdressed since it was told of them last are marked.
         let marked = lane.iter().filter(|slot| {
             let key = table.get(*slot);
-            key.is_some_and(|key| key.former.contains(&To::Group(group)))
+            key.is_some_and(|key| key.former.contains(&to))
         });
         let lost: Vec<(u32, u32)> = table
-            .to_group(group)
+            .addressed(to)
             .chain(marked)
             .filter_map(|slot| table.get(slot))
             .filter(|key| !ears.hears(key.name.0, key.to) && !key.packet.is_empty())

@@ -145,10 +145,20 @@ impl Table {
         })
     }
 
-    /// The keys that are addressed to a group.
-    pub fn to_group(&self, group: u32) -> impl Iterator<Item = Slot> + '_ {
-        let slots = self.grouped.range((group, 0)..=(group, Slot::MAX));
-        slots.map(|(_, slot)| *slot)
+    /// The keys that are addressed to a group, found by their index, or to others, found among all: hosts seldom change.
+    pub fn addressed(&self, to: To) -> impl Iterator<Item = Slot> + '_ {
+        let (grouped, others) = match to {
+            To::Group(group) => (Some((group, 0)..=(group, Slot::MAX)), None),
+            _ => (None, Some(self.iter())),
+        };
+        let grouped = grouped
+            .into_iter()
+            .flat_map(|range| self.grouped.range(range));
+        let others = others.into_iter().flatten();
+        let others = others.filter(move |(_, key)| key.to == to);
+        grouped
+            .map(|(_, slot)| *slot)
+            .chain(others.map(|(slot, _)| slot))
     }
 
     /// What is said of a key takes the place of what was said before: `packet` of a value with `len` bytes, or of its end.
