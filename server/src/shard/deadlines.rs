@@ -61,13 +61,19 @@ impl Shard {
     }
 
     /// Ends a connection of [`Shard::take_silent`] whose socket was read: a player's if there was `nothing`, one whose
-    /// request head is late if that is still not whole (a trickle does not save it).
+    /// request head or join is late if that is still not whole (a trickle does not save it).
     pub fn convict(&mut self, slot: u32, nothing: bool) {
         let connection = &self.connections[slot as usize];
         match connection.phase {
             Phase::Open(player) => {
-                let silent = self.now32().wrapping_sub(connection.heard_at);
-                if nothing && silent >= self.silence(self.players[player as usize].place) {
+                let now = self.now32();
+                let place = self.players[player as usize].place;
+                let overdue = now.wrapping_sub(connection.deadline) as i32 >= 0;
+                if overdue && matches!(place, Place::Door { .. }) {
+                    return self.close(slot, CloseReason::NoJoin);
+                }
+                let silent = now.wrapping_sub(connection.heard_at);
+                if nothing && silent >= self.silence(place) {
                     self.close(slot, CloseReason::Idle);
                 }
             }
@@ -158,6 +164,8 @@ impl Shard {
                 Due::Handshake => return self.drop_connection(slot, EndReason::HandshakeTimeout),
                 Due::Head => return self.silent.push(slot),
                 Due::Weighing => return self.actions.push(Action::Weigh(slot)),
+                // As a head, its join may wait in the socket.
+                Due::End(CloseReason::NoJoin) => return self.silent.push(slot),
                 Due::End(reason) => return self.close(slot, reason),
                 Due::Silence => {
                     self.silent.push(slot);

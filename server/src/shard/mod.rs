@@ -313,7 +313,7 @@ pub struct Shard {
     flush: Flush,
     actions: Vec<Action>,
     unpaused: Vec<u32>,
-    /// Who seems to have been silent for too long, or late with its request head.
+    /// Who seems to have been silent for too long, or late with its request head or join.
     silent: Vec<u32>,
     dead: Vec<u32>,
     draining: bool,
@@ -482,7 +482,7 @@ impl Shard {
         into.append(&mut self.actions);
     }
 
-    /// Slots whose peers seem to have been silent for too long, or late with their request heads; empties the list. Each is
+    /// Slots whose peers seem to have been silent for too long, or late with a request head or join; empties the list. Each is
     /// to be read once, and [convicted](Shard::convict).
     pub fn take_silent(&mut self, into: &mut Vec<u32>) {
         into.append(&mut self.silent);

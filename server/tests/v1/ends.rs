@@ -185,6 +185,24 @@ fn who_stays_at_the_door_is_closed_in_time() {
     stage.assert_empty();
 }
 
+/// The process had much to do: the timer expires in an iteration that did not come to this socket.
+#[test]
+fn a_join_that_waits_in_the_socket_is_heard() {
+    let mut stage = Stage::new(Limits::default());
+    let mut ada = Actor::new(&mut stage, "lobby", &join("Ada"));
+    let slot = stage.slot(ada.wire).expect("it has one");
+    ada.write(&mut stage);
+    stage.now = 10_100;
+    stage.shard.advance(stage.now, stage.now);
+    stage.shard.expire();
+    let mut silent = Vec::new();
+    stage.shard.take_silent(&mut silent);
+    assert_eq!(silent, [slot]);
+    stage.iterate();
+    stage.shard.convict(slot, false);
+    assert_eq!(ada.news(&mut stage), ["welcome 1 created", "player 1 Ada"]);
+}
+
 #[test]
 fn a_heartbeat_in_both_directions() {
     let mut stage = Stage::new(Limits::default());
