@@ -315,6 +315,16 @@ impl Shard {
         }
     }
 
+    /// A player who was in no room until now has come to one: if it presses, on that one.
+    pub(super) fn brings_pressure(&mut self, id: PlayerId) {
+        let player = &self.players[id as usize];
+        if let (Pressure::Behind { pressing: true, .. }, Some(room)) =
+            (player.pressure, player.room())
+        {
+            self.strains.press(room, self.now32());
+        }
+    }
+
     /// The socket of this slot took everything there was for its player, who was behind, or paused.
     pub(super) fn caught_up(&mut self, slot: u32, id: PlayerId) {
         self.no_longer_pressing(id);

@@ -341,6 +341,30 @@ fn who_is_behind_for_too_long_is_reset() {
     assert_eq!(bob.news(&mut stage)[..3], expected);
 }
 
+/// It did not read its pongs before it joined.
+#[test]
+fn who_was_behind_at_the_door_presses_on_its_room() {
+    let mut stage = Stage::new(Limits::default());
+    let mut bob = Actor::join(&mut stage, "lobby", "Bob");
+    let mut ada = Actor::new(&mut stage, "lobby", &join("Ada"));
+    stage.messages(ada.wire);
+    stage.wires[ada.wire].space = 0;
+    stage.send(ada.wire, Opcode::Ping, b"are you there");
+    stage.settle();
+    ada.write(&mut stage);
+    stage.settle();
+    stage.wires[ada.wire].space = 1 << 20;
+    assert_eq!(ada.news(&mut stage).len(), 3);
+    // Nobody is slowed for her any longer.
+    let long = "x".repeat(3_000);
+    for _ in 0..40 {
+        let sent = bob.client.event(Audience::Others, Payload::Text(&long), false);
+        sent.expect("it is kept");
+    }
+    bob.write(&mut stage);
+    assert_eq!(ada.news(&mut stage).len(), 40);
+}
+
 #[test]
 fn too_many_packets_wait_and_far_too_many_end_it() {
     let mut stage = Stage::new(Limits {

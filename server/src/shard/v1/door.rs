@@ -104,6 +104,7 @@ impl Shard {
             let candidacy = Candidacy::new(join.minor, spectates);
             let seat = room.join(door, join, (token, candidacy), now, &self.v1.rules);
             self.players[door as usize].place = Place::V1 { room: id, seat };
+            self.brings_pressure(door);
             let reset = join.back.map(|_| down::reset::GONE);
             (seat, Some((reset, is_new)))
         };
