@@ -341,6 +341,32 @@ fn who_is_behind_for_too_long_is_reset() {
     assert_eq!(bob.news(&mut stage)[..3], expected);
 }
 
+/// It takes all that there is, and what was said meanwhile is for somebody else.
+#[test]
+fn who_has_caught_up_is_not_behind_for_what_others_are_told() {
+    let mut stage = Stage::new(Limits {
+        congested_ms_max: 800,
+        ..Limits::default()
+    });
+    let mut bob = Actor::join(&mut stage, "lobby", "Bob");
+    let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+    let cid = Actor::join(&mut stage, "lobby", "Cid");
+    bob.news(&mut stage);
+    stage.wires[bob.wire].space = 5;
+    let says = |ada: &mut Actor, to, text| {
+        let sent = ada.client.event(to, Payload::Text(text), false);
+        sent.expect("it keeps little");
+    };
+    says(&mut ada, Audience::Others, "hi");
+    ada.play(&mut stage);
+    let cid = cid.client.id().expect("it has joined");
+    says(&mut ada, Audience::One(cid), "psst");
+    ada.write(&mut stage);
+    stage.wires[bob.wire].space = 1 << 20;
+    stage.pass(1_200, 100);
+    assert_eq!(bob.news(&mut stage), ["2: hi"]);
+}
+
 /// It did not read its pongs before it joined.
 #[test]
 fn who_was_behind_at_the_door_presses_on_its_room() {
@@ -358,7 +384,9 @@ fn who_was_behind_at_the_door_presses_on_its_room() {
     // Nobody is slowed for her any longer.
     let long = "x".repeat(3_000);
     for _ in 0..40 {
-        let sent = bob.client.event(Audience::Others, Payload::Text(&long), false);
+        let sent = bob
+            .client
+            .event(Audience::Others, Payload::Text(&long), false);
         sent.expect("it is kept");
     }
     bob.write(&mut stage);

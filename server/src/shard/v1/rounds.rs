@@ -82,7 +82,13 @@ impl Shard {
         }
         *served += (assembled.len() / FANOUT_PORTION) as u32;
         match &mut connection.security {
-            _ if assembled.is_empty() => false,
+            _ if assembled.is_empty() => {
+                // What was said since was not for it: it has all there is.
+                if !room.owes(seat) {
+                    self.took_all(slot);
+                }
+                false
+            }
             Security::Plain => {
                 self.flush.current = Current::Bundles(slot);
                 true
@@ -139,7 +145,7 @@ impl Shard {
             self.arm_player(player);
         }
         if self.connections[slot as usize].writable {
-            self.write_on(slot);
+            self.list(slot);
         } else {
             self.fell_behind(slot, false);
         }
