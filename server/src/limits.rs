@@ -241,7 +241,8 @@ pub const QUOTA_SECONDS: u64 = 2;
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
 /// Milliseconds that a connection without a seat has to itself (budget) before it may have to make room, when there are
-/// no descriptors for anybody new. An honest handshake takes a few round trips.
+/// no descriptors for anybody new. An honest handshake takes a few round trips. And that one at the door of a roomcast.v1
+/// room has for its first packet at least.
 pub const NEWCOMER_GRACE_MS: u32 = 1_000;
 
 /// Connections of the process beyond `max_connections` that may be inside the handshake or be told 503 (limit).

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use roomcast::limits::Limits;
 use roomcast::shard::{CloseReason, Common, Pass, Tickets};
+use roomcast::transport::Port;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::Opcode;
-use roomcast_protocol::upgrade::Refusal;
+use roomcast_protocol::upgrade::{ClientKey, Refusal, write_client_request};
 use roomcast_protocol::v1::up::{self, Audience, Mode, Packet};
 use roomcast_protocol::v1::{Payload, SUBPROTOCOL};
 
@@ -201,6 +202,37 @@ fn a_join_that_waits_in_the_socket_is_heard() {
     stage.iterate();
     stage.shard.convict(slot, false);
     assert_eq!(ada.news(&mut stage), ["welcome 1 created", "player 1 Ada"]);
+}
+
+/// The process had much to do before it read the head.
+#[test]
+fn who_comes_to_the_door_late_has_time_for_its_join() {
+    let mut stage = Stage::new(Limits::default());
+    let slot = stage.shard.accept(Port::Plain, None);
+    let (mut head, key) = (Vec::new(), ClientKey::from_bytes(*b"the sample nonce"));
+    write_client_request(
+        &mut head,
+        "relay",
+        "/rooms/lobby",
+        &key,
+        Some(SUBPROTOCOL),
+        &[],
+    );
+    let mut at = |now, silent: &mut Vec<u32>| {
+        stage.shard.advance(now, now);
+        if now == 9_900 {
+            stage.shard.receive(slot, &mut head);
+        }
+        stage.shard.expire();
+        stage.shard.take_silent(silent);
+    };
+    let mut silent = Vec::new();
+    for now in [9_900, 10_100, 10_800] {
+        at(now, &mut silent);
+        assert!(silent.is_empty(), "at {now} ms");
+    }
+    at(11_000, &mut silent);
+    assert_eq!(silent, [slot]);
 }
 
 #[test]

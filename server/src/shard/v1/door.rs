@@ -5,6 +5,7 @@ use roomcast_protocol::v1::{Life, Token, down, up};
 
 use super::{BadPacket, Ending};
 use crate::delivery::Dialect;
+use crate::limits::NEWCOMER_GRACE_MS;
 use crate::room::v1::{self, Candidacy, Occasion, Return, RoomId};
 use crate::shard::connection::{Closing, Phase};
 use crate::shard::player::{Link, Place, PlayerId};
@@ -12,8 +13,15 @@ use crate::shard::{CloseReason, Shard};
 use crate::transport;
 
 impl Shard {
-    /// A connection that chose roomcast.v1 waits at the door of its room for its first packet.
+    /// A connection that chose roomcast.v1 waits at the door of its room for its first packet. If its head has taken all
+    /// of the time for both, a round trip is left for that: it may have waited for us.
     pub(in crate::shard) fn stand_at_door(&mut self, slot: u32, name: &str) -> PlayerId {
+        let grace = self.common.limits.handshake_ms.min(NEWCOMER_GRACE_MS);
+        let least = self.now32().wrapping_add(grace);
+        let deadline = &mut self.connections[slot as usize].deadline;
+        if (least.wrapping_sub(*deadline) as i32) > 0 {
+            *deadline = least;
+        }
         let room = self.v1.rooms.open(name);
         self.v1.rooms[room].at_door += 1;
         self.place(slot, Place::Door { room }, Dialect::Raw)
