@@ -4,8 +4,8 @@
 //! bound follows from `Limits` and the constants beside them.
 
 use roomcast::limits::{
-    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, EBB_LOOK_MS, FANOUT_BUDGET, FANOUT_PORTION, Limits,
-    NEWCOMER_GRACE_MS, OWN_ANSWERS, RECEIVE_BUFFER, UNREAD_MAX,
+    BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, EBB_LOOK_MS, FANOUT_BUDGET, FANOUT_PORTION,
+    HEARD_WITHIN_MS, Limits, NEWCOMER_GRACE_MS, OWN_ANSWERS, RECEIVE_BUFFER, UNREAD_MAX,
 };
 
 use super::net::WireId;
@@ -31,6 +31,8 @@ const INCOMPLETE_OVERHEAD: usize = 512;
 /// The times of one connection, in milliseconds.
 #[derive(Debug)]
 pub(crate) struct Times {
+    /// It speaks roomcast.v1.
+    is_guest: bool,
     pub(crate) accepted: u64,
     registered: bool,
     /// It was accepted.
@@ -45,8 +47,9 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    pub(crate) fn new(now: u64) -> Self {
+    pub(crate) fn new(now: u64, is_guest: bool) -> Self {
         Self {
+            is_guest,
             accepted: now,
             registered: false,
             met: false,
@@ -115,20 +118,30 @@ impl Times {
                 "its handshake never ends",
             );
         }
+        // For a guest states may wait for ever, and heartbeats.
         let caught_up = self
             .queued
-            .is_none_or(|since| within(since, limits.congested_ms_max));
+            .is_none_or(|since| self.is_guest || within(since, limits.congested_ms_max));
         must(caught_up, wire, "it is congested for ever")?;
         // While it is read no further it can't be heard, which lasts no longer than it takes others to catch up.
         // In a crowd each flooder before it has a turn of its own, until what it said has gone to everybody.
         let turns = crowd as u32 * TURN_MS;
-        let silent = limits.idle_ms + 2 * limits.congested_ms_max + turns;
+        let silence = match self.is_guest {
+            // Or at the door.
+            true => HEARD_WITHIN_MS.max(limits.handshake_ms),
+            false => limits.idle_ms,
+        };
+        let silent = silence + 2 * limits.congested_ms_max + turns;
         must(within(self.heard, silent), wire, "it is silent for ever")
     }
 
     /// Whether an end for silence is just.
     pub(crate) fn is_idle(&self, limits: &Limits, now: u64) -> bool {
-        now >= self.heard + u64::from(limits.idle_ms)
+        let silence = match self.is_guest {
+            true => HEARD_WITHIN_MS.min(limits.idle_ms),
+            false => limits.idle_ms,
+        };
+        now >= self.heard + u64::from(silence)
     }
 
     /// Whether it may have had to make room for others while there were no descriptors.

@@ -19,20 +19,40 @@ pub(crate) type Message = (MessageKind, Rc<[u8]>);
 /// What a run of bytes means to the server.
 #[derive(Debug, Clone)]
 pub(crate) enum Mark {
-    /// A request for a seat: in a room, or in an echo, which is a room of one that hears itself.
+    /// A request for a seat.
     Seat {
         room: Rc<str>,
-        echo: bool,
+        place: Place,
     },
     /// A request that is answered with this status, or a head that is no request.
     Request {
         status: u16,
     },
     Message(Message),
+    /// Packets of a client of roomcast.v1.
+    Packets(Errand, Rc<[u8]>),
     Ping(Rc<[u8]>),
     Close(Option<CloseCode>),
     /// A breach of the protocol, to be noticed at its last byte at the latest.
     Breach(CloseCode),
+}
+
+/// Where a seat is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Room,
+    /// Hears itself.
+    Echo,
+    /// Before a room of roomcast.v1: the seat there is asked for by a packet.
+    Door,
+}
+
+/// What packets are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Errand {
+    Join,
+    Speak,
+    Leave,
 }
 
 /// Bytes to send, with marks.
@@ -49,8 +69,14 @@ impl Script {
     }
 
     /// A request that asks for a seat, or for something else.
-    pub(crate) fn request(&mut self, path: &str, mark: Mark, key: &ClientKey) {
-        write_client_request(&mut self.bytes, "relay", path, key, None, &[]);
+    pub(crate) fn request(
+        &mut self,
+        path: &str,
+        mark: Mark,
+        key: &ClientKey,
+        protocol: Option<&'static str>,
+    ) {
+        write_client_request(&mut self.bytes, "relay", path, key, protocol, &[]);
         self.mark(mark);
     }
 
@@ -79,7 +105,18 @@ impl Script {
 
     /// A message in one frame, or in fragments with a ping between.
     pub(crate) fn message(&mut self, message: &Message, choices: &mut Choices<'_>) {
-        let (kind, payload) = message;
+        self.frames(message, choices);
+        self.mark(Mark::Message(message.clone()));
+    }
+
+    /// What a client of roomcast.v1 has to say.
+    pub(crate) fn packets(&mut self, errand: Errand, packets: &[u8], choices: &mut Choices<'_>) {
+        let message = (MessageKind::Binary, Rc::from(packets));
+        self.frames(&message, choices);
+        self.mark(Mark::Packets(errand, message.1));
+    }
+
+    fn frames(&mut self, (kind, payload): &Message, choices: &mut Choices<'_>) {
         let mut opcode = Opcode::from(*kind);
         let mut rest = &payload[..];
         for _ in 0..choices.one_of(&[0, 0, 0, 1, 3]) {
@@ -92,7 +129,6 @@ impl Script {
             }
         }
         self.frame(true, opcode, rest, choices);
-        self.mark(Mark::Message(message.clone()));
     }
 
     pub(crate) fn ping(&mut self, payload: &[u8], choices: &mut Choices<'_>) {

@@ -3,14 +3,14 @@
 //! Owns: the table of all reasons, as a client and an operator are promised it. Must not know: connections. Invariant:
 //! every arm is a promise of the documentation, none is read off the server's code.
 
-use roomcast::shard::CloseReason::{Drain, Idle, RoomFull, SlowConsumer};
+use roomcast::shard::CloseReason::{Drain, Idle, Left, NoJoin, Replaced, RoomFull, SlowConsumer};
 use roomcast::shard::DisconnectReason::{self as Reason, Close, End};
 use roomcast::shard::EndReason::{
     Answered, ConnectionLost, Full, HandshakeRefused, HandshakeTimeout, Overloaded, PeerClosed,
     PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
 };
 
-use super::compose::Mark;
+use super::compose::{Errand, Mark, Place};
 use super::player::Heard;
 
 /// What a client did to the TLS of its connection, as far as the server can know.
@@ -46,6 +46,10 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
             reason.close().0 == *code
         }
         (End(PeerClosed), Mark::Close(_)) => true,
+        (Close(Left), Mark::Packets(Errand::Leave, _)) => true,
+        (Close(RoomFull), Mark::Packets(Errand::Join, _)) => true,
+        // At a door it is not known yet.
+        (Close(RoomFull), Mark::Seat { place, .. }) => *place != Place::Door,
         (End(Full | Overloaded) | Close(RoomFull | Drain), mark) => {
             // Also a page that asks, without an upgrade, whether it would be seated.
             matches!(mark, Mark::Seat { .. } | Mark::Request { status: 426 })
@@ -57,7 +61,7 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
 /// Whether a connection may end with this `reason` though it sent nothing to that effect.
 pub(crate) fn comes_alone(
     reason: Reason,
-    seated: bool,
+    (seated, guest): (bool, bool),
     draining: bool,
     conduct: Option<Conduct>,
 ) -> bool {
@@ -67,6 +71,7 @@ pub(crate) fn comes_alone(
         End(HandshakeRefused) => conduct.is_some_and(|conduct| !conduct.agreed),
         End(HandshakeTimeout) => !seated,
         Close(Idle | SlowConsumer) => seated,
+        Close(NoJoin | Replaced) => seated && guest,
         // Who has no seat when the process ends, ends with it.
         Close(Drain) => draining,
         _ => follows_from_conduct(reason, conduct),

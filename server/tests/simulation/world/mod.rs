@@ -7,6 +7,8 @@ mod bounds;
 pub(crate) mod choices;
 mod compose;
 mod endings;
+mod guest;
+mod ledger;
 mod net;
 mod oracle;
 mod planted;
@@ -21,13 +23,14 @@ use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roomcast::limits::{HANDSHAKE_SLICE_US, Limits, UNREAD_MAX};
+use roomcast::limits::{HANDSHAKE_SLICE_US, HEARD_WITHIN_MS, Limits, UNREAD_MAX};
 use roomcast::reactor::Running;
 use roomcast::shard::{CloseReason, Common, DisconnectReason, EndReason, Ends};
 
 use self::bounds::Times;
 use self::choices::Choices;
 use self::compose::Script;
+use self::guest::Guest;
 use self::net::{Events, Network, Seen, Side, WireId};
 use self::oracle::{Oracle, Verdict, must};
 pub(crate) use self::planted::Fault;
@@ -102,9 +105,14 @@ struct World<'c> {
     players: Vec<Player>,
     times: Vec<Times>,
     rooms: Vec<Rc<str>>,
+    /// Clients of roomcast.v1, and the rooms that they come to.
+    guests: Vec<Guest>,
+    guest_rooms: Vec<Rc<str>>,
     oracle: Oracle,
     planted: Planted,
     said: u32,
+    /// Bytes that shards took of guests' heartbeats.
+    heartbeats: u64,
     /// Connections for which there was no room before they were any.
     turned_away: u64,
     /// Milliseconds that the whole process stood still.
@@ -183,8 +191,12 @@ impl World<'_> {
                     let bytes = self.players[wire].given(bytes);
                     let conduct = self.players[wire].conduct();
                     self.oracle.behaves(wire, conduct);
+                    let before = self.oracle.ledger.taken;
                     self.oracle
                         .took(wire, (bytes, waiting), seated, ended, now)?;
+                    if self.players[wire].guest.is_some() && before == self.oracle.ledger.taken {
+                        self.heartbeats += bytes as u64;
+                    }
                     let times = &mut self.times[wire];
                     times.heard = now;
                     times.seated |= seated;
@@ -257,7 +269,11 @@ impl World<'_> {
         let steady =
             self.players[wire].habit == Habit::Steady && !self.asleep && !self.players[wire].done;
         let in_a_hurry = self.drained_at.is_some() || self.starved_at.is_some() || stormy;
-        let hurried = reason == EndReason::HandshakeTimeout.into() && in_a_hurry;
+        let late = [
+            EndReason::HandshakeTimeout.into(),
+            CloseReason::NoJoin.into(),
+        ];
+        let hurried = late.contains(&reason) && in_a_hurry;
         let fate = hurried
             || matches!(
                 reason,
@@ -328,7 +344,9 @@ impl World<'_> {
             self.network.borrow_mut().wires[wire].send(&answers);
         }
         let steady = player.habit == Habit::Steady;
-        if steady && player.is_open() && self.oracle.is_seated(wire) {
+        // What is flipped in a bundle may mean nothing: a time, for example.
+        let is_raw = player.guest.is_none();
+        if steady && is_raw && player.is_open() && self.oracle.is_seated(wire) {
             self.planted.corrupt(&mut bytes);
         }
         for heard in player
@@ -336,6 +354,15 @@ impl World<'_> {
             .map_err(|wrong| format!("connection {wire}: {wrong}"))?
         {
             self.react(wire, &heard)?;
+            if let Some(guest) = self.players[wire].guest {
+                if matches!(heard, Heard::Message(_)) {
+                    self.oracle.bundle(wire)?;
+                } else {
+                    self.oracle.heard(wire, &heard)?;
+                }
+                self.tell_guest(wire, guest, &heard)?;
+                continue;
+            }
             if !steady {
                 self.oracle.heard(wire, &heard)?;
                 continue;
@@ -348,6 +375,9 @@ impl World<'_> {
             let wire = &self.net().wires[wire];
             (wire.is_at_end(), wire.is_cut())
         };
+        if at_end {
+            self.tell_end(wire);
+        }
         let player = &mut self.players[wire];
         if at_end && !player.ended {
             if steady && !cut && !self.oracle.may_be_untold(wire) {
@@ -408,6 +438,7 @@ impl World<'_> {
             }
             if steady && !self.asleep {
                 self.read(wire, usize::MAX)?;
+                self.talk(wire);
             }
         }
         Ok(())
@@ -438,6 +469,7 @@ impl World<'_> {
                 if !self.asleep && self.players[wire].habit != Habit::Deaf {
                     moved |= self.net().wires[wire].readable() > 0;
                     self.read(wire, usize::MAX)?;
+                    moved |= self.talk(wire);
                 }
             }
             for path in 0..self.reactors.len() * self.reactors.len() {
@@ -477,7 +509,7 @@ impl World<'_> {
     fn outlast(&mut self, ms: u64, done: impl Fn(&Self) -> bool + Copy) -> Verdict {
         let mut taken = None;
         loop {
-            let now_taken = self.net().taken;
+            let now_taken = self.net().taken - self.heartbeats;
             if done(self) || taken.replace(now_taken) == Some(now_taken) {
                 return Ok(());
             }
@@ -495,9 +527,12 @@ impl World<'_> {
         let limits = self.limits();
         let longest = (limits.idle_ms + 2 * limits.congested_ms_max).max(limits.handshake_ms);
         // Each connection is held to its own bounds.
-        self.outlast(u64::from(longest + limits.close_ms) + 1_000, |world| {
+        let longest = u64::from(longest.max(HEARD_WITHIN_MS) + limits.close_ms + limits.grace_ms);
+        self.outlast(longest + 1_000, |world| {
             let mut reactors = world.reactors.iter();
-            reactors.all(|reactor| reactor.is_over() || reactor.shard().connections() == 0)
+            let gone =
+                reactors.all(|reactor| reactor.is_over() || reactor.shard().connections() == 0);
+            gone && world.common.away() == 0
         })?;
         // A room that went while it gathered is forgotten when it would have been frozen.
         self.settle(self.now + 100, |_| false)?;
@@ -507,7 +542,9 @@ impl World<'_> {
     fn nothing_is_owed(&mut self) -> Verdict {
         // Whoever is read no further waits for others to catch up or to be evicted, in one room after the other.
         let patience = 4 * u64::from(self.limits().congested_ms_max) + 4_000;
-        let quiet = |world: &Self| world.net().wires.iter().all(Wire::is_drained);
+        let quiet = |world: &Self| {
+            world.guests_are_heard() && world.net().wires.iter().all(Wire::is_drained)
+        };
         self.outlast(patience, quiet)?;
         let gathering = u64::from(self.limits().flush_interval_ms);
         self.settle(self.now + gathering + 100, |_| false)?;
@@ -517,13 +554,14 @@ impl World<'_> {
             // Who hears nothing of an end that was in time for all that it knows, or whose answer went with the socket.
             let cut = self.times[wire].ended.is_some() && self.net().wires[wire].is_cut();
             let told = self.oracle.is_told(wire) || self.oracle.may_be_untold(wire) || cut;
-            let lost = player.habit == Habit::Steady && !told && !unmet;
+            let gave_up = player.guest.is_some() && player.done;
+            let lost = player.habit == Habit::Steady && !told && !unmet && !gave_up;
             let reads = player.habit != Habit::Deaf && !player.ended;
             if reads && self.oracle.is_seated(wire) || lost {
                 self.oracle.owes_nothing(wire)?;
             }
         }
-        Ok(())
+        self.guests_are_owed_nothing()
     }
 
     fn nothing_is_left(&self) -> Verdict {
@@ -556,9 +594,16 @@ impl World<'_> {
                 self.players.len()
             ));
         }
-        match self.common.seated() {
-            0 => Ok(()),
-            seats => Err(format!("{seats} seats were never returned")),
+        let held = (
+            self.common.seated(),
+            self.common.away(),
+            self.common.v1_rooms(),
+        );
+        match held {
+            (0, 0, 0) => Ok(()),
+            held => Err(format!(
+                "seats, the away and rooms were never given back: {held:?}"
+            )),
         }
     }
 }

@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use roomcast::limits::Limits;
+use roomcast::limits::{GOING_AWAY_MS, Limits};
 use roomcast::shard::{CloseReason, DisconnectReason, EndReason, Ends};
+use roomcast_protocol::close::CloseCode;
 
 use super::bounds::SLACK_MS;
-use super::compose::{Mark, Message, Script};
+use super::compose::{Errand, Mark, Message, Place, Script};
 use super::endings::{self, Conduct};
+use super::ledger::{GuestId, Ledger};
 use super::net::WireId;
 use super::player::Heard;
 
@@ -32,6 +34,8 @@ struct Stay {
 
 #[derive(Debug, Default)]
 struct Link {
+    /// Whose it is, if that speaks roomcast.v1.
+    guest: Option<GuestId>,
     /// What it sent and no shard has taken.
     ahead: VecDeque<(usize, Mark)>,
     sent: usize,
@@ -58,6 +62,7 @@ pub(crate) struct Oracle {
     limits: Limits,
     rooms: BTreeMap<Rc<str>, Vec<(WireId, Message)>>,
     links: Vec<Link>,
+    pub(crate) ledger: Ledger,
     pub(crate) draining: bool,
     pub(crate) delivered: u64,
     pub(crate) ends: Ends,
@@ -72,6 +77,7 @@ pub(crate) fn must(holds: bool, wire: WireId, what: &str) -> Verdict {
 impl Oracle {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
+            ledger: Ledger::new(&limits),
             limits,
             rooms: BTreeMap::new(),
             links: Vec::new(),
@@ -82,8 +88,11 @@ impl Oracle {
     }
 
     /// A connection begins; they are numbered in this order.
-    pub(crate) fn connects(&mut self) {
-        self.links.push(Link::default());
+    pub(crate) fn connects(&mut self, guest: Option<GuestId>) {
+        self.links.push(Link {
+            guest,
+            ..Link::default()
+        });
     }
 
     /// How a client behaves where TLS is spoken.
@@ -148,6 +157,11 @@ impl Oracle {
                 // Whatever is wrong may be noticed before its last byte; all else only after it.
                 let wrong = matches!(mark, Mark::Breach(_) | Mark::Request { .. });
                 must(whole || wrong, wire, "it ended too early")?;
+                if let (Some(guest), Mark::Packets(Errand::Leave, packets)) =
+                    (self.links[wire].guest, &mark)
+                {
+                    self.ledger.took(wire, guest, packets, now)?;
+                }
                 self.links[wire].cause = Some(mark);
                 break;
             }
@@ -159,7 +173,7 @@ impl Oracle {
                 return Ok(());
             }
             self.links[wire].ahead.pop_front();
-            self.understand(wire, mark)?;
+            self.understand(wire, mark, now)?;
         }
         if let Some(reason) = ended {
             self.judge(wire, reason, now)?;
@@ -169,10 +183,14 @@ impl Oracle {
     }
 
     /// What a mark does that does not end its connection.
-    fn understand(&mut self, wire: WireId, mark: Mark) -> Verdict {
+    fn understand(&mut self, wire: WireId, mark: Mark, now: u64) -> Verdict {
         let link = &mut self.links[wire];
         match mark {
-            Mark::Seat { room, echo } => return self.join(wire, room, echo),
+            Mark::Packets(Errand::Join | Errand::Speak, packets) => {
+                let guest = link.guest.ok_or("packets of nobody")?;
+                return self.ledger.took(wire, guest, &packets, now);
+            }
+            Mark::Seat { room, place } => return self.join(wire, room, place),
             Mark::Message(message) => {
                 let stay = link.stay.as_ref().ok_or("said without a seat")?;
                 let said = self.rooms.get_mut(&stay.room).ok_or("said nowhere")?;
@@ -197,17 +215,20 @@ impl Oracle {
                 let members = self.members(room, now.saturating_sub(SLACK_MS));
                 members >= self.limits.max_room_members
             }
+            (DisconnectReason::Close(CloseReason::RoomFull), Some(Mark::Packets(..))) => link
+                .guest
+                .is_some_and(|guest| self.ledger.may_be_full(guest)),
             (DisconnectReason::Close(CloseReason::Drain), _) => self.draining,
             _ => true,
         };
         must(just, wire, reason.label())
     }
 
-    fn join(&mut self, wire: WireId, room: Rc<str>, hears_itself: bool) -> Verdict {
+    fn join(&mut self, wire: WireId, room: Rc<str>, place: Place) -> Verdict {
         let said = self.rooms.entry(Rc::clone(&room)).or_default().len();
         let members = self.members(&room, u64::MAX) + 1;
         must(
-            members <= self.limits.max_room_members,
+            place == Place::Door || members <= self.limits.max_room_members,
             wire,
             "one too many in its room",
         )?;
@@ -215,7 +236,7 @@ impl Oracle {
             room,
             next: said,
             end: usize::MAX,
-            hears_itself,
+            hears_itself: place == Place::Echo,
         });
         let seated = self.seated();
         must(seated <= self.limits.max_connections, wire, "one too many")
@@ -230,13 +251,28 @@ impl Oracle {
         if let Some(stay) = &mut link.stay {
             stay.end = self.rooms[&stay.room].len();
         }
+        if let Some(guest) = link.guest {
+            let said = match &link.cause {
+                Some(Mark::Close(code)) => *code,
+                _ => None,
+            };
+            let grace_ms = match (reason, said) {
+                (DisconnectReason::Close(CloseReason::Left), _) => None,
+                (_, Some(CloseCode::NORMAL)) => None,
+                (_, Some(CloseCode::GOING_AWAY)) => Some(GOING_AWAY_MS),
+                _ if self.draining => Some(0),
+                _ => Some(u32::MAX),
+            };
+            self.ledger.parted(wire, guest, grace_ms, now);
+        }
     }
 
     /// A connection ended, for something else than what it sent.
     pub(crate) fn ended(&mut self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
         must(self.links[wire].reason.is_none(), wire, "a second end")?;
         let conduct = self.links[wire].conduct;
-        let just = endings::comes_alone(reason, self.is_seated(wire), self.draining, conduct);
+        let seated = (self.is_seated(wire), self.links[wire].guest.is_some());
+        let just = endings::comes_alone(reason, seated, self.draining, conduct);
         self.end(wire, reason, now);
         must(just, wire, reason.label())
     }
@@ -267,6 +303,7 @@ impl Oracle {
             }
             Heard::Message(message) => {
                 self.delivered += 1;
+                must(link.guest.is_none(), wire, "no bundle")?;
                 let stay = link.stay.as_mut().ok_or("leaked to a stranger")?;
                 let said = &self.rooms[&stay.room][..];
                 let own = |(by, _): &(WireId, Message)| *by == wire && !stay.hears_itself;
@@ -285,6 +322,20 @@ impl Oracle {
         }
     }
 
+    /// A guest's client got a message; what is in it, the ledger judges.
+    pub(crate) fn bundle(&mut self, wire: WireId) -> Verdict {
+        self.delivered += 1;
+        let link = &self.links[wire];
+        must(!link.told, wire, "something came after the end")?;
+        must(link.stay.is_some(), wire, "leaked to a stranger")
+    }
+
+    /// The process is to end.
+    pub(crate) fn drains(&mut self) {
+        self.draining = true;
+        self.ledger.drains();
+    }
+
     /// Whether the client of a connection that has ended was told why.
     pub(crate) fn is_told(&self, wire: WireId) -> bool {
         self.links[wire].told
@@ -301,7 +352,9 @@ impl Oracle {
     pub(crate) fn owes_nothing(&self, wire: WireId) -> Verdict {
         let link = &self.links[wire];
         must(link.taken == link.sent, wire, "it is not read any longer")?;
-        must(link.pings.is_empty(), wire, "a pong is missing")?;
+        // Of a guest who is told that it is too far behind, what waited is dropped, pongs too.
+        let dropped = link.guest.is_some();
+        must(dropped || link.pings.is_empty(), wire, "a pong is missing")?;
         let Some(stay) = &link.stay else {
             return must(link.reason.is_some(), wire, "it was never answered");
         };

@@ -6,9 +6,11 @@
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{Decoder, Item, Role, Rules};
 use roomcast_protocol::upgrade::{ClientError, ClientKey, parse_client_response};
+use roomcast_protocol::v1::SUBPROTOCOL;
 
 use super::compose::Message;
 use super::endings::Conduct;
+use super::ledger::GuestId;
 use super::secure::Tls;
 
 /// The most payload that a client of the simulation takes.
@@ -53,6 +55,8 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Player {
     pub(crate) habit: Habit,
+    /// Whose connection it is, if that speaks roomcast.v1.
+    pub(crate) guest: Option<GuestId>,
     pub(crate) key: ClientKey,
     /// It knocked where TLS is spoken.
     pub(crate) at_tls: bool,
@@ -74,6 +78,7 @@ impl Player {
         nonce[..4].copy_from_slice(&number.to_be_bytes());
         Self {
             habit,
+            guest: None,
             key: ClientKey::from_bytes(nonce),
             at_tls: false,
             tls: None,
@@ -115,7 +120,7 @@ impl Player {
         let mut heard = Vec::new();
         if let Stage::Answer(answer) = &mut self.stage {
             answer.append(&mut bytes);
-            match parse_client_response(answer, &self.key, None) {
+            match parse_client_response(answer, &self.key, self.guest.map(|_| SUBPROTOCOL)) {
                 Ok(None) => return Ok(heard),
                 Ok(Some(len)) => {
                     bytes = answer.split_off(len);

@@ -12,11 +12,13 @@ use roomcast::reactor::{Running, Setting};
 use roomcast::shard::Common;
 use roomcast::transport::Port;
 use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::v1::SUBPROTOCOL;
 
 use super::World;
 use super::bounds::{SLACK_MS, Times};
 use super::choices::Choices;
-use super::compose::{Mark, Script, message};
+use super::compose::{Mark, Place, Script, message};
+use super::ledger::GuestId;
 use super::net::{Events, Network, Side, Weather, WireId};
 use super::oracle::{Oracle, Verdict};
 use super::planted::{Fault, Planted};
@@ -34,7 +36,7 @@ const WIDE: usize = 64 << 20;
 
 /// How somebody comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// To the door that speaks as it is.
     Plain,
     /// To the one that speaks TLS.
@@ -69,6 +71,7 @@ fn limits(choices: &mut Choices<'_>) -> Limits {
         max_room_members: choices.one_of(&[16_384, 16_384, 6, 2]),
         tls_handshakes: 64,
         flush_interval_ms: choices.one_of(&[0, 0, 5, 40]),
+        grace_ms: choices.one_of(&[30_000, 2_000]),
         ..Limits::default()
     }
 }
@@ -89,12 +92,14 @@ impl<'c> World<'c> {
             call_us: choices.one_of(&[0, 0, 10, 50]),
             mailbox: choices.one_of(&[4096, 4096, 2]),
         };
+        let raw = choices.below(4) + 1;
+        let shares = [raw, choices.one_of(&[0, 1, 0, 2])];
         let deals = count > 1 && choices.once_in(4);
         let network = Rc::new(RefCell::new(Network::new(count, weather)));
         let tls = choices.one_of(&[None, None, Some(300), Some(3_000), Some(20_000)]);
         let acceptor = End::acceptor(tls.unwrap_or(0), &network.borrow().cost);
         let common = Common::new(limits.clone(), count).with_tls(acceptor);
-        let common = Arc::new(common);
+        let common = Arc::new(common.with_seeded_secrets());
         let reactor = |index| {
             let setting = Setting {
                 common: Arc::clone(&common),
@@ -109,15 +114,17 @@ impl<'c> World<'c> {
         };
         let reactors = (0..count).map(reactor).collect();
         // The hash of a name is another one in each process; where its room is at home must not be.
-        let rooms = (0..choices.below(4) + 1).map(|number| {
+        let mut room = |number| {
             let home = choices.below(count);
             let name = |salt| format!("room-{number}-{salt:05}");
             let found = (0..100_000)
                 .map(name)
                 .find(|name| common.home(name) == home);
             Rc::from(found.expect("some name has that home"))
-        });
-        let rooms = rooms.collect();
+        };
+        let [raw, v1] = shares;
+        let rooms = (0..raw).map(&mut room).collect();
+        let guest_rooms = (raw..raw + v1).map(room).collect();
         let edges = choices.one_of(&[Edges::Both, Edges::Each]);
         let countdown = if fault.is_some() {
             choices.below(200)
@@ -136,9 +143,12 @@ impl<'c> World<'c> {
             players: Vec::new(),
             times: Vec::new(),
             rooms,
+            guests: Vec::new(),
+            guest_rooms,
             oracle: Oracle::new(limits),
             planted: Planted::new(fault, countdown),
             said: 0,
+            heartbeats: 0,
             turned_away: 0,
             stalled: 0,
             starved_at: None,
@@ -154,7 +164,7 @@ impl<'c> World<'c> {
         };
         for _ in 0..crowd {
             let room = Rc::clone(&world.rooms[0]);
-            world.enter(Habit::Steady, 0, Way::Plain, Some(room));
+            world.enter(Habit::Steady, 0, Way::Plain, Some(room), None);
         }
         world
     }
@@ -195,7 +205,8 @@ impl<'c> World<'c> {
                     let ms = self.choices.one_of(&[3_000, 30_000, 90_000]);
                     self.stalled += ms;
                     self.reach(self.now + ms);
-                    // Nobody else did.
+                    // Nobody else did: what they answer to what came before has arrived too.
+                    self.all_but_the_process()?;
                     self.all_but_the_process()?;
                 }
                 27 => self.someone(|world, wire| {
@@ -248,18 +259,24 @@ impl<'c> World<'c> {
             Way::Mistaken if habit == Habit::Steady => Habit::Brisk,
             _ => habit,
         };
-        let room = (asks < 10 && way != Way::Mistaken).then_some(room);
-        let wire = self.enter(habit, index, way, room);
+        let asks_for_room = asks < 10 && way != Way::Mistaken;
+        if asks_for_room && !self.guest_rooms.is_empty() && self.choices.once_in(2) {
+            let room = Rc::clone(&self.guest_rooms[self.choices.below(self.guest_rooms.len())]);
+            return self.arrive(habit, index, way, room);
+        }
+        let wire = self.enter(habit, index, way, asks_for_room.then_some(room), None);
         let mut script = Script::default();
         match asks {
             _ if way == Way::Mistaken => {
                 let key = &self.players[wire].key;
-                script.request("/rooms/plain", Mark::Request { status: 400 }, key);
+                script.request("/rooms/plain", Mark::Request { status: 400 }, key, None);
             }
             10..=11 => {
                 let room = format!("echo of {wire}").into();
+                let place = Place::Echo;
+                let mark = Mark::Seat { room, place };
                 let key = &self.players[wire].key;
-                script.request("/echo", Mark::Seat { room, echo: true }, key);
+                script.request("/echo", mark, key, None);
                 self.players[wire].asked = true;
             }
             12..=13 => script.other_request(&mut self.choices),
@@ -286,19 +303,27 @@ impl<'c> World<'c> {
                 .one_of(&[Habit::Brisk, Habit::Steady, Habit::Deaf]);
             let index = self.choices.below(self.reactors.len());
             let room = Rc::clone(&self.rooms[0]);
-            let wire = self.enter(habit, index, Way::Secure, Some(room));
+            let wire = self.enter(habit, index, Way::Secure, Some(room), None);
             self.net().wires[wire].deliver(usize::MAX);
         }
     }
 
-    /// A connection to this reactor, with a request for a room.
-    fn enter(&mut self, habit: Habit, reactor: usize, way: Way, room: Option<Rc<str>>) -> WireId {
+    /// A connection to this reactor, with a request for a room: of a guest, or of somebody who speaks raw.
+    pub(super) fn enter(
+        &mut self,
+        habit: Habit,
+        reactor: usize,
+        way: Way,
+        room: Option<Rc<str>>,
+        guest: Option<GuestId>,
+    ) -> WireId {
         let choices = &mut self.choices;
         let steady = habit == Habit::Steady;
         let polite = steady || !choices.once_in(4);
         let wire = self.players.len();
         let mut player = Player::new(habit, wire as u32, polite);
         player.asked = room.is_some();
+        player.guest = guest;
         let narrow = choices.one_of(&[32 * 1024, 4096, 300, 256 * 1024]);
         let capacity = if steady { WIDE } else { narrow };
         let reactor = if self.deals { 0 } else { reactor };
@@ -311,12 +336,17 @@ impl<'c> World<'c> {
             tls
         });
         self.net().connect(reactor, way != Way::Plain, line);
-        self.times.push(Times::new(self.now));
-        self.oracle.connects();
+        self.times.push(Times::new(self.now, guest.is_some()));
+        self.oracle.connects(guest);
         let mut script = Script::default();
         if let Some(room) = room {
             let path = format!("/rooms/{room}");
-            script.request(&path, Mark::Seat { room, echo: false }, &player.key);
+            let (place, protocol) = match guest {
+                Some(_) => (Place::Door, Some(SUBPROTOCOL)),
+                None => (Place::Room, None),
+            };
+            let mark = Mark::Seat { room, place };
+            script.request(&path, mark, &player.key, protocol);
         }
         self.players.push(player);
         self.send(wire, &script);
@@ -356,6 +386,9 @@ impl<'c> World<'c> {
                 _ => {}
             }
             return Ok(());
+        }
+        if player.guest.is_some() {
+            return self.act_as_guest(wire);
         }
         let steady = player.habit == Habit::Steady;
         let mut script = Script::default();
@@ -400,7 +433,7 @@ impl<'c> World<'c> {
     }
 
     /// A client ends its side without a word.
-    fn hang_up(&mut self, wire: WireId) {
+    pub(super) fn hang_up(&mut self, wire: WireId) {
         if let Some(tls) = &mut self.players[wire].tls
             && self.choices.below(2) == 0
         {
@@ -411,7 +444,7 @@ impl<'c> World<'c> {
         (self.players[wire].done, self.players[wire].ended) = (true, true);
     }
 
-    fn reset(&mut self, wire: WireId) {
+    pub(super) fn reset(&mut self, wire: WireId) {
         self.net().wires[wire].send_reset();
         (self.players[wire].done, self.players[wire].ended) = (true, true);
     }
@@ -423,13 +456,15 @@ impl<'c> World<'c> {
             Habit::Slow => self.choices.below(2_000),
             Habit::Deaf => return Ok(()),
         };
-        self.read(wire, most)
+        self.read(wire, most)?;
+        self.talk(wire);
+        Ok(())
     }
 
     /// The process is told to end.
     fn drain(&mut self) {
         let spread = self.choices.one_of(&[0, 300, 2_000]);
-        self.oracle.draining = true;
+        self.oracle.drains();
         self.common.order_drain(spread);
         self.net().wake_all();
         // A second order changes nothing.

@@ -1,0 +1,302 @@
+//! Clients of roomcast.v1, as they act: the client machine of `protocol`, over whatever connections the world gives it.
+//!
+//! Owns: what guests say and to whom, when they open, leave and give up. Must not know: what is right (the ledger does).
+//! Invariant: whatever is sent was written by the client machine, and it hears all that comes.
+
+use std::rc::Rc;
+
+use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::frame::MessageKind;
+use roomcast_protocol::v1::client::{Client, KEPT, Link, Unsendable};
+use roomcast_protocol::v1::up::{Audience, Join, Mode};
+use roomcast_protocol::v1::{Change, Guard, List, Name, Pairs, Payload, PlayerId};
+
+use super::World;
+use super::compose::{Errand, Script, message};
+use super::ledger::{GuestId, changes, event};
+use super::net::WireId;
+use super::oracle::{Verdict, must};
+use super::player::{Habit, Heard};
+use super::scenario::Way;
+
+/// Ids of players that are spoken to: some of them are not there.
+const IDS: usize = 8;
+
+/// Somebody who plays.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    client: Client,
+    /// Its latest connection; what the client calls it, once that is open.
+    wire: WireId,
+    link: Option<Link>,
+    /// The next message over it is the first.
+    joins: bool,
+    /// It says that it goes.
+    leaves: bool,
+}
+
+impl World<'_> {
+    /// Somebody comes to a room.
+    pub(super) fn arrive(&mut self, habit: Habit, reactor: usize, way: Way, room: Rc<str>) {
+        let guest = self.guests.len();
+        let name = format!("guest {guest}");
+        let join = Join {
+            minor: 0,
+            mode: Mode::Any,
+            back: None,
+            name: Name::new(&name).expect("a name"),
+            properties: List::EMPTY,
+            wishes: Pairs::EMPTY,
+        };
+        self.oracle.ledger.comes(&room);
+        self.guests.push(Guest {
+            client: Client::new(&join, KEPT),
+            wire: self.players.len(),
+            link: None,
+            joins: false,
+            leaves: false,
+        });
+        let wire = self.enter(habit, reactor, way, Some(room), Some(guest));
+        // Some send their first packet right behind the request.
+        if self.choices.once_in(4) {
+            self.opened(wire);
+        }
+    }
+
+    /// Whose this connection is, if it is the one that its client uses.
+    fn guest(&mut self, wire: WireId) -> Option<&mut Guest> {
+        let guest = &mut self.guests[self.players[wire].guest?];
+        (guest.wire == wire).then_some(guest)
+    }
+
+    /// The connection of a guest is open, or will be.
+    fn opened(&mut self, wire: WireId) {
+        let now = self.now * 1_000;
+        if let Some(guest) = self.guest(wire)
+            && guest.link.is_none()
+        {
+            guest.link = Some(guest.client.open(now));
+            guest.joins = true;
+            self.talk(wire);
+        }
+    }
+
+    /// A guest does what is due, and sends what it has to say. Whether there was anything.
+    pub(super) fn talk(&mut self, wire: WireId) -> bool {
+        let now = self.now * 1_000;
+        if self.players[wire].done {
+            return false;
+        }
+        let Some(guest) = self.guest(wire).filter(|guest| guest.link.is_some()) else {
+            return false;
+        };
+        if !guest.client.wake(now) {
+            self.give_up(wire);
+            return true;
+        }
+        let mut messages = Vec::new();
+        let mut message = Vec::new();
+        while guest.client.transmit(now, &mut message) {
+            messages.push(std::mem::take(&mut message));
+        }
+        let goes = guest.leaves && guest.client.is_done();
+        let count = messages.len();
+        let joins = count > 0 && std::mem::take(&mut guest.joins);
+        let mut script = Script::default();
+        for (at, message) in messages.iter().enumerate() {
+            let errand = match at {
+                0 if joins => Errand::Join,
+                _ if goes && at + 1 == count => Errand::Leave,
+                _ => Errand::Speak,
+            };
+            script.packets(errand, message, &mut self.choices);
+        }
+        if goes {
+            script.close(Some(CloseCode::NORMAL), &mut self.choices);
+            self.players[wire].done = true;
+        }
+        self.send(wire, &script);
+        !script.bytes.is_empty()
+    }
+
+    /// A guest takes its connection for dead. The server may hear of it, or not.
+    fn give_up(&mut self, wire: WireId) {
+        match self.choices.below(3) {
+            0 => self.reset(wire),
+            1 => self.hang_up(wire),
+            _ => {
+                let player = &mut self.players[wire];
+                (player.habit, player.done) = (Habit::Deaf, true);
+            }
+        }
+    }
+
+    /// What a guest makes of what comes.
+    pub(super) fn tell_guest(&mut self, wire: WireId, whose: GuestId, heard: &Heard) -> Verdict {
+        let now = self.now * 1_000;
+        let steady = self.players[wire].habit == Habit::Steady;
+        let guest = &mut self.guests[whose];
+        if guest.wire != wire {
+            return Ok(());
+        }
+        match (heard, guest.link) {
+            (Heard::Welcome, _) => self.opened(wire),
+            (Heard::Message((MessageKind::Binary, bundle)), Some(link)) => {
+                let ledger = &mut self.oracle.ledger;
+                let mut verdict = Ok(());
+                let received = guest.client.receive(link, now, bundle, &mut |event| {
+                    if verdict.is_ok() {
+                        verdict = ledger.heard(wire, whose, event, steady);
+                    }
+                });
+                verdict?;
+                received.map_err(|wrong| format!("connection {wire}: {wrong}"))?;
+            }
+            (Heard::Message(_), _) => must(false, wire, "that is no bundle")?,
+            (Heard::Close(code, _), Some(link)) => {
+                guest.client.closed(link, *code);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The server has ended the connection of a guest.
+    pub(super) fn tell_end(&mut self, wire: WireId) {
+        if let Some(guest) = self.guest(wire)
+            && let Some(link) = guest.link
+        {
+            guest.client.closed(link, None);
+        }
+    }
+
+    /// When a guest has something to do next (ms).
+    pub(super) fn guest_due(&self, guest: &Guest) -> Option<u64> {
+        let player = &self.players[guest.wire];
+        let acts = !player.done && player.habit != Habit::Deaf && !self.asleep;
+        let due = guest.client.due().filter(|_| acts && guest.link.is_some());
+        due.map(|due| due.div_ceil(1_000))
+    }
+
+    /// Something that others are to hear of.
+    pub(super) fn act_as_guest(&mut self, wire: WireId) -> Verdict {
+        let Some(guest) = self.players[wire].guest else {
+            return Ok(());
+        };
+        let steady = self.players[wire].habit == Habit::Steady;
+        match self.choices.below(if steady { 24 } else { 32 }) {
+            0..=14 => self.call(guest),
+            15..=17 => {
+                for _ in 0..self.choices.one_of(&[3, 10, 60]) {
+                    self.call(guest);
+                }
+            }
+            18..=20 => self.change(guest),
+            21..=22 => {}
+            23 if self.choices.once_in(3) => {
+                let guest = &mut self.guests[guest];
+                guest.client.leave();
+                guest.leaves = true;
+            }
+            23..=25 => {}
+            26 => {
+                let codes = [CloseCode::NORMAL, CloseCode::GOING_AWAY, CloseCode(3000)];
+                let mut script = Script::default();
+                let code = self.choices.one_of(&codes);
+                script.close(Some(code), &mut self.choices);
+                self.send(wire, &script);
+                self.players[wire].done = true;
+            }
+            27..=28 => self.hang_up(wire),
+            29..=30 => self.reset(wire),
+            _ => self.players[wire].habit = Habit::Deaf,
+        }
+        self.talk(wire);
+        Ok(())
+    }
+
+    /// Says something to somebody.
+    fn call(&mut self, guest: GuestId) {
+        let choices = &mut self.choices;
+        let len = match self.guests[guest].client.id() {
+            Some(_) => choices.one_of(&[12, 60, 60, 5, 0, 126, 300, 1_000, 3_000]),
+            // How much the relay takes is not known yet.
+            None => 60,
+        };
+        self.said += 1;
+        let (kind, text) = message(self.said, len, choices);
+        let payload = match (kind, std::str::from_utf8(&text)) {
+            (MessageKind::Text, Ok(text)) => Payload::Text(text),
+            _ => Payload::Bytes(&text),
+        };
+        let mut buffer = Vec::new();
+        let mut id = || PlayerId::new(choices.below(IDS) as u32 + 1).expect("not 0");
+        let (one, other) = (id(), id());
+        let list = [one.min(other), one.max(other)];
+        let ids = &list[usize::from(one == other)..];
+        let list = List::encode(ids.iter().copied(), &mut buffer).expect("a list");
+        let to = choices.one_of(&[
+            Audience::Others,
+            Audience::Others,
+            Audience::All,
+            Audience::One(one),
+            Audience::List(list),
+        ]);
+        let droppable = choices.once_in(8);
+        let sent = self.guests[guest].client.event(to, payload, droppable);
+        self.keep(guest, sent, event(payload));
+    }
+
+    /// Changes a property, of its own or of the room.
+    fn change(&mut self, guest: GuestId) {
+        let key = self.choices.one_of(&["team", "score", "map"]);
+        self.said += 1;
+        let text = format!("{}", self.said);
+        let value = (!self.choices.once_in(4)).then_some(Payload::Text(&text));
+        let client = &mut self.guests[guest].client;
+        let owner = client.id().filter(|_| self.choices.once_in(2));
+        let change = Change {
+            key: Name::new(key).expect("a name"),
+            guard: Guard::Any,
+            value,
+        };
+        let mut buffer = Vec::new();
+        let list = List::encode([change], &mut buffer).expect("a list");
+        let sent = client.properties(owner, list);
+        self.keep(guest, sent, changes(owner, [(key, value)].into_iter()));
+    }
+
+    /// The ledger is told what a client has taken.
+    fn keep(&mut self, guest: GuestId, sent: Result<u64, Unsendable>, what: Vec<u8>) {
+        if sent.is_ok() {
+            self.oracle.ledger.says(guest, what);
+        }
+    }
+
+    /// When nothing is under way any longer: have all guests who read heard everything, and do they know the same?
+    pub(super) fn guests_are_owed_nothing(&self) -> Verdict {
+        let ledger = &self.oracle.ledger;
+        let mut settled = Vec::new();
+        for (guest, Guest { wire, .. }) in self.guests.iter().enumerate() {
+            let player = &self.players[*wire];
+            let reads = player.habit != Habit::Deaf && !player.done;
+            if reads && self.oracle.is_seated(*wire) {
+                ledger.owes_nothing(*wire, guest)?;
+                if ledger.is_live(*wire, guest) {
+                    settled.push(guest);
+                }
+            }
+        }
+        ledger.agree(&settled)
+    }
+
+    /// Whether all that guests have said was taken, of those who still can say something.
+    pub(super) fn guests_are_heard(&self) -> bool {
+        let mut guests = self.guests.iter().enumerate();
+        guests.all(|(guest, Guest { wire, .. })| {
+            self.guest_due(&self.guests[guest]).is_none()
+                || !self.oracle.is_seated(*wire)
+                || self.oracle.ledger.is_heard(guest)
+        })
+    }
+}

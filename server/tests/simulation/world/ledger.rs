@@ -1,0 +1,507 @@
+//! What must be true in rooms of roomcast.v1: what each guest is told, over however many connections.
+//!
+//! Owns: what was said in which room, in the order in which shards took it in; how far each guest is, and what it knows.
+//! Must not know: bytes on wires, how a shard does it. Invariant: of a shard it believes only which id and token it gives to
+//! whom; everything else follows from the packets that were taken, and from when connections ended.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use roomcast::limits::Limits;
+use roomcast_protocol::v1::client::Event;
+use roomcast_protocol::v1::up::{self, Audience};
+use roomcast_protocol::v1::{Owner, Payload, PlayerId, Token, down};
+
+use super::bounds::SLACK_MS;
+use super::net::WireId;
+use super::oracle::Verdict;
+
+/// A client of roomcast.v1, by its index among all of the world.
+pub(crate) type GuestId = usize;
+
+/// For whom something is.
+#[derive(Debug)]
+enum To {
+    Others,
+    All,
+    Some(Vec<u32>),
+}
+
+/// Something that was said in a room.
+#[derive(Debug)]
+struct Said {
+    author: u32,
+    to: To,
+    what: Vec<u8>,
+    droppable: bool,
+}
+
+impl Said {
+    fn is_for(&self, player: u32) -> bool {
+        match &self.to {
+            To::Others => self.author != player,
+            To::All => true,
+            To::Some(players) => players.contains(&player),
+        }
+    }
+}
+
+/// The seat of a guest, as a shard must see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seat {
+    /// It has none.
+    None,
+    Here(WireId),
+    /// It is kept until then (ms) at least.
+    Away {
+        until: u64,
+    },
+}
+
+/// A guest's join, at the moment at which a shard took it.
+#[derive(Debug, Clone, Copy)]
+struct Joined {
+    wire: WireId,
+    /// So much had been said.
+    said: usize,
+    /// It came back to a seat that must be there.
+    kept: bool,
+}
+
+/// What a guest knows of its room.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct View {
+    life: Option<[u8; 8]>,
+    /// Who is there, and whether away.
+    players: BTreeMap<u32, bool>,
+    properties: BTreeMap<(u32, String), Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Guest {
+    room: Rc<str>,
+    seat: Seat,
+    /// Of its latest connection that has joined.
+    joined: Option<Joined>,
+    id: u32,
+    token: Option<Token>,
+    /// Nothing that was said before this is still to come.
+    next: usize,
+    /// It was too far behind: what comes next may be anything from there on.
+    skips: bool,
+    /// Why it is welcomed anew.
+    reset: Option<u64>,
+    /// What it said and no shard has taken.
+    unheard: VecDeque<Vec<u8>>,
+    /// Packets of its that may have been refused.
+    doubtful: usize,
+    view: View,
+    /// It knows all of its room.
+    is_live: bool,
+}
+
+/// What was said in rooms of roomcast.v1, and who was told.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    grace_ms: u32,
+    players_max: usize,
+    rooms: BTreeMap<Rc<str>, Vec<Said>>,
+    guests: Vec<Guest>,
+    /// Whose each id is, in each life of a room.
+    ids: BTreeMap<([u8; 8], u32), (GuestId, Token)>,
+    /// Packets that were taken, but for heartbeats.
+    pub(crate) taken: u64,
+}
+
+/// An event, to be compared.
+pub(crate) fn event(payload: Payload<'_>) -> Vec<u8> {
+    let kind = if payload.is_text() { b't' } else { b'b' };
+    [&[kind], payload.bytes()].concat()
+}
+
+/// Changes of properties, to be compared.
+pub(crate) fn changes<'a>(
+    owner: Owner,
+    changes: impl Iterator<Item = (&'a str, Option<Payload<'a>>)>,
+) -> Vec<u8> {
+    let mut what = format!("p{}", number(owner)).into_bytes();
+    for (key, value) in changes {
+        what.extend_from_slice(format!(" {key}=").as_bytes());
+        what.extend(value.map(event).unwrap_or_default());
+    }
+    what
+}
+
+/// A player's id, or 0 for the room.
+fn number(owner: Owner) -> u32 {
+    owner.map_or(0, PlayerId::get)
+}
+
+impl Ledger {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            grace_ms: limits.grace_ms,
+            players_max: limits.max_room_members,
+            rooms: BTreeMap::new(),
+            guests: Vec::new(),
+            ids: BTreeMap::new(),
+            taken: 0,
+        }
+    }
+
+    /// Somebody new; they are numbered in this order.
+    pub(crate) fn comes(&mut self, room: &Rc<str>) {
+        self.rooms.entry(Rc::clone(room)).or_default();
+        self.guests.push(Guest {
+            room: Rc::clone(room),
+            seat: Seat::None,
+            joined: None,
+            id: 0,
+            token: None,
+            next: 0,
+            skips: false,
+            reset: None,
+            unheard: VecDeque::new(),
+            doubtful: 0,
+            view: View::default(),
+            is_live: false,
+        });
+    }
+
+    /// A guest's client has taken something to send.
+    pub(crate) fn says(&mut self, guest: GuestId, what: Vec<u8>) {
+        self.guests[guest].unheard.push_back(what);
+    }
+
+    /// Players of a room who have a connection, and those who may have a seat.
+    fn players(&self, room: &str) -> (usize, usize) {
+        let here = |guest: &&Guest| matches!(guest.seat, Seat::Here(_));
+        let seated = |guest: &&Guest| guest.seat != Seat::None;
+        let guests = || self.guests.iter().filter(|guest| &*guest.room == room);
+        (
+            guests().filter(here).count(),
+            guests().filter(seated).count(),
+        )
+    }
+
+    /// Whether somebody may be turned away because the room of this guest is full.
+    pub(crate) fn may_be_full(&self, guest: GuestId) -> bool {
+        self.players(&self.guests[guest].room).1 >= self.players_max
+    }
+
+    /// A shard took a message of a guest.
+    pub(crate) fn took(
+        &mut self,
+        wire: WireId,
+        guest: GuestId,
+        message: &[u8],
+        now: u64,
+    ) -> Verdict {
+        let packets = up::decode(message).map_err(|wrong| wrong.to_string())?;
+        for packet in packets {
+            let packet = packet.map_err(|wrong| wrong.to_string())?;
+            self.taken += u64::from(!matches!(packet, up::Packet::Ping { .. }));
+            if let up::Packet::Join(join) = packet {
+                self.joins(wire, guest, &join, now)?;
+            } else if self.guests[guest].seat == Seat::Here(wire) {
+                self.applied(guest, packet)
+                    .map_err(|wrong| format!("guest {guest}: {wrong}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn joins(&mut self, wire: WireId, guest: GuestId, join: &up::Join<'_>, now: u64) -> Verdict {
+        let this = &mut self.guests[guest];
+        let comes_back = join.back.is_some_and(|back| Some(back.token) == this.token);
+        let kept = match this.seat {
+            Seat::None => false,
+            Seat::Here(_) => true,
+            Seat::Away { until } => now < until,
+        };
+        this.joined = Some(Joined {
+            wire,
+            said: self.rooms[&this.room].len(),
+            kept: comes_back && kept,
+        });
+        this.seat = Seat::Here(wire);
+        let room = Rc::clone(&this.room);
+        if self.players(&room).0 > self.players_max {
+            return Err(format!("guest {guest}: one too many in its room"));
+        }
+        Ok(())
+    }
+
+    /// A packet of a player that is in its room.
+    fn applied(&mut self, guest: GuestId, packet: up::Packet<'_>) -> Verdict {
+        let this = &self.guests[guest];
+        let author = this.id;
+        let (to, what, droppable) = match packet {
+            up::Packet::Event {
+                to,
+                droppable,
+                payload,
+                ..
+            } => {
+                let to = match to {
+                    Audience::Others => To::Others,
+                    Audience::All => To::All,
+                    Audience::One(player) => To::Some(vec![player.get()]),
+                    Audience::List(players) => {
+                        To::Some(players.iter().map(PlayerId::get).collect())
+                    }
+                    other => return Err(format!("{other:?} was not said")),
+                };
+                (to, event(payload), droppable)
+            }
+            up::Packet::Properties {
+                owner,
+                changes: changed,
+                ..
+            } => {
+                let changed = changed
+                    .iter()
+                    .map(|change| (change.key.as_str(), change.value));
+                (To::All, changes(owner, changed), false)
+            }
+            up::Packet::Leave => {
+                self.guests[guest].seat = Seat::None;
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        if let (
+            up::Packet::Event {
+                to: Audience::One(player),
+                ..
+            },
+            room,
+        ) = (packet, &this.room)
+        {
+            let is_here = |other: &Guest| {
+                let same = other.room == *room && other.id == player.get();
+                same && matches!(other.seat, Seat::Here(_))
+            };
+            let doubtful = !self.guests.iter().any(is_here);
+            self.guests[guest].doubtful += usize::from(doubtful);
+        }
+        let this = &mut self.guests[guest];
+        if this.unheard.pop_front().as_ref() != Some(&what) {
+            return Err("what it said is applied twice, or something before it never was".into());
+        }
+        let said = Said {
+            author,
+            to,
+            what,
+            droppable,
+        };
+        self.rooms
+            .entry(Rc::clone(&this.room))
+            .or_default()
+            .push(said);
+        Ok(())
+    }
+
+    /// A connection of a guest has ended. `grace_ms`: the most for which its seat is kept; None if it leaves.
+    pub(crate) fn parted(&mut self, wire: WireId, guest: GuestId, grace_ms: Option<u32>, now: u64) {
+        let grace = |most: u32| u64::from(most.min(self.grace_ms));
+        let this = &mut self.guests[guest];
+        if this.seat == Seat::Here(wire) {
+            this.seat = match grace_ms {
+                None => Seat::None,
+                Some(most) => Seat::Away {
+                    until: (now + grace(most)).saturating_sub(SLACK_MS),
+                },
+            };
+        }
+    }
+
+    /// Nobody's seat is kept any longer.
+    pub(crate) fn drains(&mut self) {
+        for guest in &mut self.guests {
+            if matches!(guest.seat, Seat::Away { .. }) {
+                guest.seat = Seat::Away { until: 0 };
+            }
+        }
+    }
+
+    /// A guest was told something over a connection. `steady`: over one that takes everything at once.
+    pub(crate) fn heard(
+        &mut self,
+        wire: WireId,
+        guest: GuestId,
+        told: Event<'_>,
+        steady: bool,
+    ) -> Verdict {
+        let heard = match told {
+            Event::Packet(packet) => self.packet(guest, packet),
+            Event::Resumed => Ok(()),
+            Event::Reset { reason } => {
+                let behind = reason == down::reset::BEHIND;
+                self.guests[guest].reset = Some(reason);
+                if steady && behind {
+                    Err("it is said to be behind".into())
+                } else {
+                    Ok(())
+                }
+            }
+            Event::Welcome { welcome, .. } => self.welcomed(wire, guest, &welcome),
+            _ => Ok(()),
+        };
+        heard.map_err(|wrong| format!("guest {guest}, connection {wire}: {wrong}"))
+    }
+
+    fn welcomed(&mut self, wire: WireId, guest: GuestId, welcome: &down::Welcome<'_>) -> Verdict {
+        let id = welcome.id.get();
+        let owner = (guest, welcome.token);
+        if *self.ids.entry((welcome.life.0, id)).or_insert(owner) != owner {
+            return Err(format!("player {id} was somebody else"));
+        }
+        let this = &mut self.guests[guest];
+        let joined = this.joined.filter(|joined| joined.wire == wire);
+        let joined = joined.ok_or("a welcome without a join")?;
+        if this.token.is_some_and(|token| token != welcome.token) {
+            if joined.kept {
+                return Err("its seat was given up".into());
+            }
+            this.unheard.clear();
+            this.doubtful = 0;
+        }
+        this.id = id;
+        this.token = Some(welcome.token);
+        this.skips = this.reset.take() == Some(down::reset::BEHIND);
+        if !this.skips {
+            this.next = joined.said;
+        }
+        this.is_live = false;
+        this.view = View {
+            life: Some(welcome.life.0),
+            ..View::default()
+        };
+        Ok(())
+    }
+
+    fn packet(&mut self, guest: GuestId, packet: down::Packet<'_>) -> Verdict {
+        let this = &mut self.guests[guest];
+        let view = &mut this.view;
+        let holds = match packet {
+            down::Packet::Event {
+                author, payload, ..
+            } => {
+                let known = author.get() == this.id || view.players.contains_key(&author.get());
+                return if known {
+                    self.told(guest, author.get(), &event(payload))
+                } else {
+                    Err(format!("{author} says something without being there"))
+                };
+            }
+            down::Packet::Properties {
+                owner,
+                author,
+                changes: changed,
+            } => {
+                let changed = || {
+                    changed
+                        .iter()
+                        .map(|change| (change.key.as_str(), change.value))
+                };
+                for (key, value) in changed() {
+                    let key = (number(owner), key.to_owned());
+                    match value {
+                        Some(value) => view.properties.insert(key, event(value)),
+                        None => view.properties.remove(&key),
+                    };
+                }
+                if !this.is_live {
+                    return Ok(());
+                }
+                return self.told(guest, number(author), &changes(owner, changed()));
+            }
+            down::Packet::Player { id, away, .. } => view.players.insert(id.get(), away).is_none(),
+            down::Packet::Joined { id, .. } => view.players.insert(id.get(), false).is_none(),
+            down::Packet::Left { id, .. } => {
+                view.properties.retain(|(owner, _), _| *owner != id.get());
+                view.players.remove(&id.get()).is_some()
+            }
+            down::Packet::Away(id) => view.players.insert(id.get(), true) == Some(false),
+            down::Packet::Back(id) => view.players.insert(id.get(), false) == Some(true),
+            down::Packet::Ready => {
+                this.is_live = true;
+                view.players.contains_key(&this.id)
+            }
+            down::Packet::Refused { .. } => {
+                let doubtful = this.doubtful > 0;
+                this.doubtful = this.doubtful.saturating_sub(1);
+                doubtful
+            }
+            _ => true,
+        };
+        if holds {
+            Ok(())
+        } else {
+            Err(format!("{packet:?} does not follow from what it knows"))
+        }
+    }
+
+    /// A guest was told what somebody said: is that what comes next?
+    fn told(&mut self, guest: GuestId, author: u32, what: &[u8]) -> Verdict {
+        let this = &mut self.guests[guest];
+        for said in &self.rooms[&this.room][this.next..] {
+            this.next += 1;
+            if said.is_for(this.id) {
+                if said.author == author && said.what == what {
+                    this.skips = false;
+                    return Ok(());
+                }
+                if !said.droppable && !this.skips {
+                    break;
+                }
+            }
+        }
+        Err("another event".into())
+    }
+
+    /// When nothing is under way any longer: has a guest that reads everything heard everything, and been heard?
+    pub(crate) fn owes_nothing(&self, wire: WireId, guest: GuestId) -> Verdict {
+        let this = &self.guests[guest];
+        if this.seat != Seat::Here(wire) {
+            return Ok(());
+        }
+        let missing = |said: &Said| said.is_for(this.id) && !said.droppable && !this.skips;
+        let wrong = if !this.is_live {
+            "it was never welcomed"
+        } else if self.rooms[&this.room][this.next..].iter().any(missing) {
+            "an event is missing"
+        } else if !this.unheard.is_empty() {
+            "what it said was not applied"
+        } else {
+            return Ok(());
+        };
+        Err(format!("guest {guest}, connection {wire}: {wrong}"))
+    }
+
+    /// Whether those who have heard everything know the same of a room.
+    pub(crate) fn agree(&self, guests: &[GuestId]) -> Verdict {
+        let mut known = BTreeMap::new();
+        for guest in guests {
+            let view = &self.guests[*guest].view;
+            let (other, same) = *known.entry(view.life).or_insert((guest, view));
+            if same != view {
+                return Err(format!(
+                    "guest {guest} knows {view:?}, guest {other} knows {same:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a guest has a seat over this connection, and knows of it.
+    pub(crate) fn is_live(&self, wire: WireId, guest: GuestId) -> bool {
+        self.guests[guest].seat == Seat::Here(wire) && self.guests[guest].is_live
+    }
+
+    /// Whether a shard has taken everything that a guest said.
+    pub(crate) fn is_heard(&self, guest: GuestId) -> bool {
+        self.guests[guest].unheard.is_empty()
+    }
+}
