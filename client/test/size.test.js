@@ -5,6 +5,11 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 
+test("the relay serves this bundle", () => {
+  const [ours, served] = ["../dist/roomcast.min.js", "../../server/src/shard/pages/roomcast.js"].map((path) => readFileSync(new URL(path, import.meta.url), "utf8"));
+  assert.ok(ours === served, "not what these sources make: npm run bundle");
+});
+
 test("the bundle is at most 10 KiB, gzipped", (t) => {
   const { length } = gzipSync(readFileSync(new URL("../dist/roomcast.min.js", import.meta.url)), { level: 9 });
   t.diagnostic(`${length} bytes`);

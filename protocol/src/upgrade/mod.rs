@@ -42,7 +42,7 @@ pub use key::{AcceptKey, ClientKey};
 pub use refusal::Refusal;
 pub use request::{Request, RequestKind, Upgrade, parse_request};
 pub use response::{
-    Readers, write_accept, write_refusal, write_refusal_for, write_response, write_response_for,
+    Content, Readers, write_accept, write_content, write_refusal, write_refusal_for, write_response,
 };
 pub use room_name::{RoomName, room_name};
 pub use status::Status;

@@ -17,6 +17,17 @@ pub enum Readers {
     NoPage,
 }
 
+/// What an answer carries: the server's own text, never a peer's.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// Content-Type.
+    pub kind: &'a str,
+    /// Further fields, each a line with its CRLF.
+    pub fields: &'a str,
+    /// As it is.
+    pub body: &'a [u8],
+}
+
 /// Appends a whole response: status line, the fields its status must carry (405 Allow, 426 Upgrade and
 /// Sec-WebSocket-Version, 429 and 503 Retry-After, 401 WWW-Authenticate), `Connection: close`, Content-Length and `body`.
 ///
@@ -29,27 +40,15 @@ pub fn write_response(
     body: &[u8],
     head_only: bool,
 ) {
-    write_response_for(
-        out,
-        status,
-        content_type,
-        body,
-        head_only,
-        Readers::EveryPage,
-    );
+    let kind = (content_type, Readers::EveryPage);
+    write_with(out, status, status.fields(), kind, body, head_only);
 }
 
-/// [`write_response`], for these readers.
-pub fn write_response_for(
-    out: &mut Vec<u8>,
-    status: Status,
-    content_type: &str,
-    body: &[u8],
-    head_only: bool,
-    readers: Readers,
-) {
-    let kind = (content_type, readers);
-    write_with(out, status, status.fields(), kind, body, head_only);
+/// Appends a 200 with this content, for these readers; otherwise as [`write_response`].
+pub fn write_content(out: &mut Vec<u8>, content: Content<'_>, head_only: bool, readers: Readers) {
+    let Content { kind, fields, body } = content;
+    let kind = (kind, readers);
+    write_with(out, Status::Ok200, fields, kind, body, head_only);
 }
 
 /// Appends the answer to a refused request: its status, and as text one line that says what to do.

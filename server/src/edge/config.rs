@@ -31,7 +31,7 @@ With --ticket-key nobody is let in without a ticket: ?ticket=JWT in the URL, or 
 subprotocol roomcast.ticket.JWT beside roomcast.raw or roomcast.v1.
 
 Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining, or if a \
-reactor stands still), / (says what this is).";
+reactor stands still), / (says what this is, with a room to try), /roomcast.js (the client), with --demo /demo (a game).";
 
 const AFTER: &str = "\
 Every flag is also an environment variable: --max-message is ROOMCAST_MAX_MESSAGE. Flags win, and a variable set to nothing \
@@ -52,7 +52,7 @@ Close codes: 1002 protocol error, 1007 text is not UTF-8, \
 replaced by a resumed connection, 4006 malformed packet, 4008 no such room, 4009 room exists, 4011 the other dialect. Before there is a WebSocket, HTTP 429 says that one address has \
 as much as it may, and 503 that the server is full or about to stop.
 
-Try it: start roomcast, then loadgen --clients 1000 in another terminal.";
+Try it: roomcast --demo, and open http://127.0.0.1:7777/demo twice; or loadgen --clients 1000 in another terminal.";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -127,6 +127,11 @@ pub struct Config {
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    /// Serve a small game at /demo, to see what this does. If only this machine can connect, players may also ask for a bad
+    /// network for themselves, as with --allow-impairment
+    #[arg(long, env = "ROOMCAST_DEMO", help_heading = "Where")]
+    pub demo: bool,
 
     /// Who may come in.
     #[command(flatten)]
@@ -436,6 +441,15 @@ impl Config {
         Naming::new(addresses, rooms)
     }
 
+    /// Whether the demo is served, and to this machine alone.
+    pub fn plays_here(&self) -> bool {
+        let local = |addresses: &[SocketAddr]| addresses.iter().all(|at| at.ip().is_loopback());
+        self.demo
+            && self.listeners().is_ok_and(|(plain, tls)| {
+                local(&plain) && tls.is_none_or(|tls| local(&tls.addresses))
+            })
+    }
+
     /// Reactors to start.
     pub fn reactors(&self) -> usize {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
@@ -489,7 +503,7 @@ impl Config {
             room_state_bytes_max: self.room_state_max.get(),
             log_bytes_max: self.log_max.get(),
             logs_bytes_max: self.logs_max.get(),
-            impairment: self.allow_impairment,
+            impairment: self.allow_impairment || self.plays_here(),
             quota: self.access.quota(),
             per_source: self.access.per_source(),
         };

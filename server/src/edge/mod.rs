@@ -157,7 +157,9 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .as_ref()
         .map(|wanted| tls::setup(&wanted.source))
         .transpose()?;
-    let mut common = Common::new(limits, reactors).with_naming(config.naming());
+    let mut common = Common::new(limits, reactors)
+        .with_naming(config.naming())
+        .with_demo(config.demo);
     if let Some(tls) = &tls {
         common = common.with_tls(tls.acceptor.clone().into());
     }
@@ -208,16 +210,14 @@ fn serve(config: &Config) -> Result<(), Failure> {
     }
     for door in &doors {
         announce(door, reactors.len(), descriptors, &common.limits);
+        if config.demo {
+            invite(door);
+        }
     }
     if let (None, Some(bytes)) = (config.max_connections, memory)
         && common.limits.max_connections < allowed
     {
-        tracing::info!(
-            "--max-connections is {} by default: so many players, all with a full queue, a quarter of {} MiB holds. \
-             Ask for more (up to {allowed}) if most of yours keep up",
-            common.limits.max_connections,
-            bytes >> 20,
-        );
+        cut_by_memory(common.limits.max_connections, allowed, bytes);
     }
     for line in advice.into_iter().flatten() {
         tracing::info!("to trust the development certificate, {line}");
@@ -317,11 +317,20 @@ fn caution(config: &Config, limits: &Limits, allowed: usize, descriptors: u64, r
             descriptors::needed_for(asked, reactors),
         );
     }
-    if limits.impairment {
+    if limits.impairment && !config.plays_here() {
         tracing::warn!(
             "--allow-impairment: players of roomcast.v1 may ask for a bad network for themselves. Not for production"
         );
     }
+}
+
+/// Says that memory allows fewer players than descriptors.
+fn cut_by_memory(players: usize, allowed: usize, bytes: u64) {
+    tracing::info!(
+        "--max-connections is {players} by default: so many players, all with a full queue, a quarter of {} MiB holds. \
+         Ask for more (up to {allowed}) if most of yours keep up",
+        bytes >> 20,
+    );
 }
 
 fn announce(door: &Door, reactors: usize, descriptors: u64, limits: &Limits) {
@@ -340,6 +349,15 @@ fn announce(door: &Door, reactors: usize, descriptors: u64, limits: &Limits) {
         "listening on {scheme}://{bound} ({})",
         reach(flag_of(door.port), bound),
     );
+}
+
+/// Where to see what this does.
+fn invite(door: &Door) {
+    let scheme = match door.port {
+        Port::Plain => "http",
+        Port::Tls => "https",
+    };
+    tracing::info!("open {scheme}://{}/demo in two tabs", door.bound);
 }
 
 /// Who can connect to this address, and how others could.

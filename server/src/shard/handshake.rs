@@ -1,11 +1,12 @@
 //! From the first byte to a seat: the request head, its answer, and the way to the room's home.
 
-use roomcast_protocol::upgrade::{self, Readers, Refusal, Request, RequestKind, Status};
+use roomcast_protocol::upgrade::{self, Content, Readers, Refusal, Request, RequestKind};
 
 use super::admission::{Admission, Speaks};
 use super::connection::{Closing, Connection, PartialHead, Phase};
 use super::identity::Identity;
 use super::notices::Notice;
+use super::pages;
 use super::player::PlayerId;
 use super::sources::Source;
 use super::tickets::{self, Pass};
@@ -15,9 +16,8 @@ use crate::planted;
 use crate::room::RoomId;
 use crate::transport::{Heard, Security};
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
-const PAGE: &[u8] = include_bytes!("page.html");
+const ALIVE: Content<'_> = pages::text(b"alive\n");
+const READY: Content<'_> = pages::text(b"ready\n");
 
 /// What a connection takes along to the reactor that is home to its room. Nothing has been answered yet.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ enum Route {
     Seat(Admission),
     /// Where a WebSocket would be: says what an upgrade would be told, to pages that see nothing of a refused one.
     Ask(Pass),
-    Answer(&'static str, &'static [u8]),
+    Answer(Content<'static>),
     Refuse(Refusal),
 }
 
@@ -143,16 +143,13 @@ impl Shard {
             self.tell(Notice::UnknownSubprotocol, slot);
         }
         match route {
-            Route::Answer(kind, body) => {
+            Route::Answer(content) => {
                 let readers = match self.common.gate.lets_in(request.origin) {
                     true => Readers::EveryPage,
                     false => Readers::NoPage,
                 };
                 let outbox = &mut self.connections[slot as usize].outbox;
-                outbox.push_own(|out| {
-                    let status = Status::Ok200;
-                    upgrade::write_response_for(out, status, kind, body, head_only, readers);
-                });
+                outbox.push_own(|out| upgrade::write_content(out, content, head_only, readers));
                 self.begin_closing(slot, Closing::Flush, EndReason::Answered);
             }
             Route::Refuse(refusal) => self.refuse(slot, refusal, head_only),
@@ -253,15 +250,18 @@ impl Shard {
                 Route::Seat(Admission::new(None, upgrade))
             }
             (Some(Some(_)), ..) | (None, "/echo", _) => Route::Ask(Pass::default()),
-            (None, "/healthz", RequestKind::Plain) => Route::Answer(TEXT, b"alive\n"),
+            (None, "/healthz", RequestKind::Plain) => Route::Answer(ALIVE),
             (None, "/readyz", RequestKind::Plain) if self.draining => {
                 Route::Refuse(Refusal::Draining)
             }
             (None, "/readyz", RequestKind::Plain) if !self.common.pulse.is_whole(self.real) => {
                 Route::Refuse(Refusal::Stalled)
             }
-            (None, "/readyz", RequestKind::Plain) => Route::Answer(TEXT, b"ready\n"),
-            (None, "/", RequestKind::Plain) => Route::Answer(HTML, PAGE),
+            (None, "/readyz", RequestKind::Plain) => Route::Answer(READY),
+            (None, path, RequestKind::Plain) => match pages::find(path, self.common.demo) {
+                Some(page) => Route::Answer(page),
+                None => Route::Refuse(Refusal::NotFound),
+            },
             (None, ..) => Route::Refuse(Refusal::NotFound),
         }
     }

@@ -30,6 +30,7 @@ mod identity;
 mod lifecycle;
 mod newcomers;
 mod notices;
+mod pages;
 mod player;
 mod pressure;
 mod pulse;
@@ -96,6 +97,8 @@ pub struct Common {
     tickets: Option<Arc<dyn Tickets>>,
     /// By which names and from which pages a seat may be asked for.
     gate: Gate,
+    /// Whether a game is served beside the start page.
+    demo: bool,
     naming: Naming,
     sources: Sources,
     /// Tokens come from the seeds of the shards.
@@ -121,6 +124,7 @@ impl Common {
             tls: None,
             tickets: None,
             gate: Gate::default(),
+            demo: false,
             naming: Naming::default(),
             seeded_secrets: false,
             homes: RandomState::new(),
@@ -151,6 +155,13 @@ impl Common {
     #[must_use]
     pub fn with_gate(mut self, gate: Gate) -> Self {
         self.gate = gate;
+        self
+    }
+
+    /// With the demo, a small game at /demo.
+    #[must_use]
+    pub fn with_demo(mut self, demo: bool) -> Self {
+        self.demo = demo;
         self
     }
 

@@ -79,6 +79,42 @@ fn the_page_at_the_root_says_what_this_is() {
     assert!(body.contains("/rooms/"), "it says where to connect: {body}");
 }
 
+#[test]
+fn the_demo_is_served_if_that_was_asked_for_and_no_page_loads_anything_from_elsewhere() {
+    let parts = ["/demo.js", "/world.js", "/draw.js"];
+    let always = ["/start.js", "/style.css", "/icon.svg", "/roomcast.js"];
+    for demo in [false, true] {
+        let relay = Relay::start(if demo { &["--demo"] } else { &[] });
+        let found = |path: &str| ask(&relay, "GET", path).0.status == 200;
+        assert!(always.iter().all(|path| found(path)));
+        assert!(parts.iter().all(|path| found(path) == demo));
+        let (response, _) = ask(&relay, "GET", "/demo");
+        assert_eq!(response.status, if demo { 200 } else { 404 });
+        let pages: &[&str] = if demo { &["/", "/demo"] } else { &["/"] };
+        for page in pages {
+            let (response, body) = ask(&relay, "GET", page);
+            let policy = response.field("content-security-policy").unwrap_or("");
+            assert!(
+                policy.contains("default-src 'none'; script-src 'self'"),
+                "{policy}"
+            );
+            assert!(!policy.contains("unsafe"), "{policy}");
+            assert!(
+                !body.contains("<script>") && !body.contains(" style="),
+                "{page}"
+            );
+            // What it names is there.
+            let named = body.split(['"']).filter(|text| text.starts_with('/'));
+            for path in named {
+                assert_eq!(
+                    ask(&relay, "GET", path).0.status == 404,
+                    path == "/demo" && !demo
+                );
+            }
+        }
+    }
+}
+
 /// A browser hides from a page why its WebSocket was refused; the page fetches the same URL instead, from any origin.
 #[test]
 fn a_page_can_ask_why_its_websocket_was_refused() {
