@@ -13,12 +13,12 @@ export function next(code: number | null): Next {
 // What to do. What happened the relay says itself, in the reason of its close frame.
 const ADVICE: Record<number, string> = {
   1000: "join again if the game goes on",
-  1002: "is something between you and the relay that changes messages?",
-  1007: "is something between you and the relay that changes messages?",
+  1002: "does something between you and the relay change messages?",
+  1007: "does something between you and the relay change messages?",
   1008: "send less, or let the relay's operator raise its limits",
   1009: "send less at once",
   4000: "join another, or wait",
-  4004: "another tab, perhaps, with the same token",
+  4004: "another tab with the same token?",
   4006: "are the relay and this client both up to date?",
   4008: 'join without `mode: "join"` to make it',
   4009: 'join without `mode: "make"`, or choose another name',

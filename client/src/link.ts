@@ -10,13 +10,15 @@ import { ended, next, RoomError } from "./ends.js";
 const SUBPROTOCOL = "roomcast.v1";
 /** How long a socket may take to open, in ms. */
 const OPENING_MAX = 5_000;
-/** The first try again comes within so many ms, each further one within twice as many as the one before, up to the other. */
+/** The first try again comes within so many ms (or so many later, if it is asked), each further one within twice as many as the one before, up to the other. */
 const AGAIN_MIN = 1_000;
 const AGAIN_MAX = 10_000;
 /** So often, in ms, the relay is asked whether it is there: for as long as the last says, and then ever less often. */
 const ASK_MIN = 250;
 const ASK_MAX = 2_000;
 const ASK_OFTEN = 2_000;
+/** So long, in ms, it is only asked: browsers let a page whose WebSockets fail wait ever longer before the next one. */
+const ASK_ALONE = 3_000;
 /** How long an answer may take, in ms. */
 const ANSWER_MAX = 1_000;
 /** While the socket holds more bytes than this, the rest waits in the client, where a newer state takes an older one's place. */
@@ -175,7 +177,10 @@ export class Link {
   #again(why: RoomError, least = 0, ask = ASK_MIN): void {
     this.#socket = undefined;
     // A second time it would say that it is there, and refuse this client all the same.
-    if (this.#tries === 0 && least === 0 && !this.#asking) this.#ask(Math.random() * ask, now());
+    if (this.#tries === 0 && least === 0 && !this.#asking) {
+      this.#ask(Math.random() * ask, now());
+      least = ASK_ALONE;
+    }
     const most = Math.min(AGAIN_MAX, AGAIN_MIN * 2 ** this.#tries++);
     this.#deadline = now() + (least + Math.random() * most) * 1000;
     this.events.lost(why);
