@@ -1,26 +1,43 @@
 // A relay of its own for each test, and a network before it that can be cut: a proxy that stalls or resets.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
+export const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
 const program = process.env.ROOMCAST ?? `${target}/debug/roomcast`;
 
 /** Starts a relay on a free port; it ends with the test. Returns its address. */
 export async function relay(t, ...flags) {
-  const process = spawn(program, ["--listen", "127.0.0.1:0", ...flags], { stdio: ["ignore", "ignore", "pipe"] });
-  const ended = once(process, "exit");
+  return start(t, "ws", ["--listen", "127.0.0.1:0", ...flags], process.env);
+}
+
+/** The same over wss, with a certificate for localhost. `ca`: the file of the authority behind it. */
+export async function secureRelay(t) {
+  const folder = mkdtempSync(path.join(tmpdir(), "roomcast-ca-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const env = { ...process.env, ROOMCAST_DATA_DIR: folder };
+  const ca = path.join(folder, "authority.pem");
+  writeFileSync(ca, execFileSync(program, ["dev-cert", "--print-ca"], { env, stdio: ["ignore", "pipe", "ignore"] }));
+  return { ca, address: await start(t, "wss", ["--listen", "none", "--dev-tls", "--listen-tls", "127.0.0.1:0"], env) };
+}
+
+async function start(t, scheme, flags, env) {
+  const relay = spawn(program, flags, { stdio: ["ignore", "ignore", "pipe"], env });
+  const ended = once(relay, "exit");
   t.after(async () => {
-    process.kill("SIGKILL");
+    relay.kill("SIGKILL");
     await ended;
   });
-  for await (const line of createInterface(process.stderr)) {
-    const address = /listening on ws:\/\/(\S+)/.exec(line)?.[1];
+  for await (const line of createInterface(relay.stderr)) {
+    const address = new RegExp(`listening on ${scheme}://(\\S+)`).exec(line)?.[1];
     if (!address) continue;
-    process.stderr.resume();
+    relay.stderr.resume();
     return address;
   }
   throw new Error(`no relay: is there a program at ${program}? (cargo build -p roomcast)`);
