@@ -455,6 +455,9 @@ pub struct PerSource {
     pub unseated: u32,
     /// Joins in a second, sustained, and [`SOURCE_JOINS_SECONDS`] times as many at once; more is HTTP 429.
     pub joins_per_second: u32,
+    /// Rooms that speak roomcast.v1 and that it has made, as long as they are there; more is close code 1013. (A raw room is
+    /// there as long as its players.)
+    pub rooms: u32,
     /// Whether programs of this machine are bounded too.
     pub loopback_too: bool,
 }
@@ -552,6 +555,7 @@ impl Default for Limits {
                 connections: 256,
                 unseated: 64,
                 joins_per_second: 50,
+                rooms: 256,
                 loopback_too: false,
             },
         }

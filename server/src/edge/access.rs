@@ -61,6 +61,12 @@ pub struct AccessFlags {
         value_name = "N")]
     joins_per_address: u32,
 
+    /// roomcast.v1: rooms that one address, or with tickets one `sub`, has made and that are still there; who would make a
+    /// further one is closed with 1013. 0: as many as it likes
+    #[arg(long, env = "ROOMCAST_ROOMS_PER_ADDRESS", default_value_t = Limits::default().per_source.rooms,
+        value_name = "N")]
+    rooms_per_address: u32,
+
     /// Bound programs of this machine like everybody else: by default, what comes from 127.0.0.0/8 or ::1 may have any
     /// number of connections
     #[arg(long, env = "ROOMCAST_LIMIT_LOOPBACK")]
@@ -168,6 +174,7 @@ impl AccessFlags {
             connections: bound(self.connections_per_address),
             unseated: bound(self.handshakes_per_address),
             joins_per_second: bound(self.joins_per_address),
+            rooms: bound(self.rooms_per_address),
             loopback_too: self.limit_loopback,
         }
     }

@@ -105,6 +105,8 @@ reasons! {
     OtherDialect => "other_dialect", Peer, (CloseCode::OTHER_DIALECT, "the room speaks the other dialect");
     /// There are as many rooms as there may be.
     TooManyRooms => "too_many_rooms", Operator, (CloseCode::OVERLOADED, "no more rooms");
+    /// There are as many rooms made from its address, or with tickets of its `sub`, as there may be.
+    AddressRooms => "address_rooms", Peer, (CloseCode::OVERLOADED, "your address has made too many rooms");
     /// The time that its ticket gave it is over.
     StayOver => "stay_over", Nobody, (CloseCode::POLICY, "the stay of your ticket is over");
     /// Somebody spoke whose ticket only lets it receive.

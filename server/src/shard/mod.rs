@@ -69,7 +69,7 @@ use self::notices::Notices;
 use self::player::Player;
 use self::pressure::Strains;
 use self::pulse::Pulse;
-use self::sources::{Bearers, Sources};
+use self::sources::{Bearers, Makers, Sources};
 pub use self::tickets::{Pass, Tickets};
 use self::unread::Unread;
 use self::v1::{Secrets, V1};
@@ -312,6 +312,7 @@ pub struct Shard {
     unread: Unread,
     guards: Guards,
     bearers: Bearers,
+    makers: Makers,
     pool: BatchPool,
     /// Which connection has to be looked at, and when.
     timers: Wheel,
@@ -366,6 +367,7 @@ impl Shard {
             unread: Unread::default(),
             guards: Guards::default(),
             bearers: Bearers::default(),
+            makers: Makers::default(),
             pool: BatchPool::default(),
             timers: Wheel::with_capacity(now, FIRST_SLOTS),
             player_timers: Wheel::new(now),

@@ -15,10 +15,11 @@ use roomcast_protocol::upgrade::Refusal;
 use super::connection::Connection;
 use super::notices::Notice;
 use super::tickets::Pass;
-use super::{EndReason, Shard};
+use super::{CloseReason, Common, EndReason, Shard};
 use crate::limits::{
     PerSource, SOURCE_JOINS_SECONDS, SOURCE_NOTED, SOURCE_SHARES, SOURCES_GONE, SOURCES_PER_SITE,
 };
+use crate::room::v1::RoomId;
 
 /// Thousandths, so that no millisecond is lost.
 const WHOLE: u64 = 1_000;
@@ -105,6 +106,7 @@ pub(super) enum Counted {
 struct Account {
     unseated: u32,
     seated: u32,
+    rooms: u32,
     /// Joins, in thousandths, that are missing in the bucket, as of `joined_at` (ms). It is full at first.
     missing: u64,
     joined_at: u64,
@@ -117,7 +119,7 @@ impl Account {
     }
 
     fn is_gone(&self) -> bool {
-        self.unseated == 0 && self.seated == 0
+        self.unseated == 0 && self.seated == 0 && self.rooms == 0
     }
 }
 
@@ -236,16 +238,40 @@ impl Sources {
         seats
     }
 
+    /// It makes a room. False if it has made too many.
+    fn make_room(&self, source: Source) -> bool {
+        let full = source.keys().any(|(key, times)| {
+            let most = self.most.rooms.saturating_mul(times);
+            self.of(key, |account| account.rooms >= most)
+        });
+        if !full {
+            for (key, _) in source.keys() {
+                let mut share = self.share(key).lock();
+                share.accounts.entry(key).or_default().rooms += 1;
+            }
+        }
+        !full
+    }
+
+    /// A room that it made is gone.
+    fn unmake_room(&self, source: Source, now: u64) {
+        self.less(source, now, |account| &mut account.rooms);
+    }
+
     /// A connection that counted like this counts no longer.
     pub(super) fn depart(&self, source: Source, counted: Counted, now: u64) {
+        match counted {
+            Counted::Not => {}
+            Counted::Unseated => self.less(source, now, |account| &mut account.unseated),
+            Counted::Seated => self.less(source, now, |account| &mut account.seated),
+        }
+    }
+
+    fn less(&self, source: Source, now: u64, count: fn(&mut Account) -> &mut u32) {
         for (key, times) in source.keys() {
             let mut share = self.share(key).lock();
             if let Some(account) = share.accounts.get_mut(&key) {
-                let count = match counted {
-                    Counted::Not => return,
-                    Counted::Unseated => &mut account.unseated,
-                    Counted::Seated => &mut account.seated,
-                };
+                let count = count(account);
                 *count = count.saturating_sub(1);
             }
             share.forget(key, self.most.joins_per_second.saturating_mul(times), now);
@@ -259,7 +285,12 @@ pub(super) struct Bearers(HashMap<u32, u64>);
 
 impl Bearers {
     /// Who the connection in this slot counts for, as long as it does.
-    fn source(&self, slot: u32, connection: &Connection, sources: &Sources) -> Option<Source> {
+    pub(super) fn source(
+        &self,
+        slot: u32,
+        connection: &Connection,
+        sources: &Sources,
+    ) -> Option<Source> {
         let address = sources.at(connection.who.peer());
         match connection.counted {
             Counted::Not => None,
@@ -281,6 +312,43 @@ impl Bearers {
         }
         if !self.0.is_empty() {
             self.0.remove(&slot);
+        }
+    }
+}
+
+/// Who has made the rooms of a shard that speak roomcast.v1, if that is counted.
+#[derive(Debug, Default)]
+pub(super) struct Makers(HashMap<RoomId, Source>);
+
+impl Makers {
+    /// A room begins its life.
+    ///
+    /// # Errors
+    ///
+    /// There are too many of its maker's, or of all.
+    pub(super) fn make(
+        &mut self,
+        room: RoomId,
+        maker: Option<Source>,
+        common: &Common,
+    ) -> Result<(), CloseReason> {
+        if !common.take_room() {
+            return Err(CloseReason::TooManyRooms);
+        }
+        let Some(maker) = maker else { return Ok(()) };
+        if !common.sources.make_room(maker) {
+            common.return_room();
+            return Err(CloseReason::AddressRooms);
+        }
+        self.0.insert(room, maker);
+        Ok(())
+    }
+
+    /// It has ended.
+    pub(super) fn unmake(&mut self, room: RoomId, common: &Common, now: u64) {
+        common.return_room();
+        if let Some(maker) = self.0.remove(&room) {
+            common.sources.unmake_room(maker, now);
         }
     }
 }
@@ -368,11 +436,23 @@ mod tests {
         connections: 3,
         unseated: 2,
         joins_per_second: 10,
+        rooms: 2,
         loopback_too: false,
     };
 
     fn at(address: &str) -> Source {
         Source::Address(address.parse().unwrap())
+    }
+
+    impl Sources {
+        /// Whoever goes tidies up.
+        fn forget_all_gone(&self, now: u64) {
+            for end in 1..=254 {
+                let other = at(&format!("198.51.100.{end}"));
+                self.arrive(other);
+                self.depart(other, Counted::Unseated, now);
+            }
+        }
     }
 
     fn remembered(sources: &Sources) -> usize {
@@ -430,12 +510,7 @@ mod tests {
         assert_eq!(sources.excess(one, 99), Some(Excess::Joins));
         assert_eq!(sources.excess(one, 100), None);
         assert_eq!(remembered(&sources), 1);
-        // Whoever goes next tidies up.
-        for end in 1..=254 {
-            let other = at(&format!("198.51.100.{end}"));
-            sources.arrive(other);
-            sources.depart(other, Counted::Unseated, 2_000);
-        }
+        sources.forget_all_gone(2_000);
         assert_eq!(remembered(&sources), 0);
     }
 
@@ -450,6 +525,20 @@ mod tests {
         assert_eq!(sources.excess(one, 0), None);
         sources.depart(one, Counted::Unseated, 0);
         assert!(!sources.is_thronged(one));
+    }
+
+    #[test]
+    fn a_room_counts_for_its_maker_also_when_that_is_gone() {
+        let sources = Sources::new(MOST);
+        let maker = at("203.0.113.1");
+        sources.seat(maker, 0);
+        assert!(sources.make_room(maker) && sources.make_room(maker));
+        assert!(!sources.make_room(maker));
+        sources.depart(maker, Counted::Seated, 0);
+        sources.forget_all_gone(60_000);
+        assert!(!sources.make_room(maker) && sources.make_room(at("203.0.113.2")));
+        sources.unmake_room(maker, 60_000);
+        assert!(sources.make_room(maker));
     }
 
     /// Whoever has more addresses than are remembered gains nothing and keeps nobody out.

@@ -18,6 +18,7 @@ fn limits() -> Limits {
             connections: 3,
             unseated: 32,
             joins_per_second: 10,
+            rooms: 2,
             loopback_too: false,
         },
         ..Limits::default()

@@ -142,6 +142,39 @@ fn no_more_rooms_than_there_may_be() {
     assert_eq!(cy.news(&mut stage)[0], "welcome 1 created");
 }
 
+#[test]
+fn one_address_makes_so_many_rooms_and_others_go_on() {
+    let mut limits = Limits::default();
+    limits.per_source.rooms = 1;
+    let mut stage = Stage::new(limits);
+    stage.caller = "203.0.113.1".parse().ok();
+    let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+    let refused = |stage: &mut Stage, path| {
+        let mut refused = Actor::new(stage, path, &join("Bob"));
+        refused.write(stage);
+        closed(stage, refused.wire)
+    };
+    let (code, text) = refused(&mut stage, "attic");
+    assert_eq!(
+        (code, &*text),
+        (1013, "your address has made too many rooms")
+    );
+    // It may join what others have made, and others may make some.
+    stage.caller = "203.0.113.2".parse().ok();
+    let bob = Actor::join(&mut stage, "lobby", "Bob");
+    let mut cy = Actor::join(&mut stage, "attic", "Cy");
+    assert_eq!(cy.news(&mut stage)[0], "welcome 1 created");
+    // The room is its maker's for as long as anybody is there.
+    ada.client.leave();
+    ada.play(&mut stage);
+    stage.pass(2_000, 500);
+    stage.caller = "203.0.113.1".parse().ok();
+    assert_eq!(refused(&mut stage, "cellar").0, 1013);
+    stage.close(bob.wire, CloseCode::NORMAL);
+    let mut ada = Actor::join(&mut stage, "cellar", "Ada");
+    assert_eq!(ada.news(&mut stage)[0], "welcome 1 created");
+}
+
 /// The close frame of who leaves comes with its last packet, and no other comes after it.
 #[test]
 fn who_leaves_and_closes_in_one_write_is_gone_at_once() {

@@ -1,6 +1,7 @@
 //! One shard, wires without chance, and clients that write down what they hear.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use roomcast::limits::Limits;
@@ -55,6 +56,8 @@ pub(crate) struct Stage {
     pub(crate) shard: Shard,
     pub(crate) common: Arc<Common>,
     pub(crate) now: u64,
+    /// Where connections come from, if the relay is told.
+    pub(crate) caller: Option<IpAddr>,
     pub(crate) wires: Vec<Wire>,
 }
 
@@ -84,13 +87,14 @@ impl Stage {
             shard: Shard::new(Arc::clone(&common), 0, 0, 7),
             common,
             now: 0,
+            caller: None,
             wires: Vec::new(),
         }
     }
 
     /// A connection that has sent a request, with this subprotocol.
     pub(crate) fn connect(&mut self, path: &str, protocol: Option<&'static str>) -> WireId {
-        let slot = self.shard.accept(Port::Plain, None);
+        let slot = self.shard.accept(Port::Plain, self.caller);
         let mut up = Vec::new();
         let key = ClientKey::from_bytes(*b"the sample nonce");
         write_client_request(&mut up, "relay", path, &key, protocol, &[]);

@@ -100,9 +100,9 @@ impl Shard {
                 _ => {}
             }
             if is_new {
-                if !self.common.take_room() {
-                    return Err(CloseReason::TooManyRooms.into());
-                }
+                let (connection, common) = (&self.connections[slot as usize], &self.common);
+                let maker = self.bearers.source(slot, connection, &common.sources);
+                self.makers.make(id, maker, common)?;
                 let life = Life(self.v1.secrets.bytes());
                 room.create(life, join.wishes, &self.v1.rules);
             } else if room.is_full() {

@@ -21,9 +21,9 @@ enum Parting {
 /// Whether a player leaves with its connection, for every reason. `code` is what its own close frame said.
 fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
     use CloseReason::{
-        BadPacket, BadText, Drain, EmptyFragments, Idle, Left, NoJoin, NoSuchRoom, OtherDialect,
-        OverQuota, Replaced, RoomExists, RoomFull, SlowConsumer, SpectatorSpoke, StayOver,
-        TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
+        AddressRooms, BadPacket, BadText, Drain, EmptyFragments, Idle, Left, NoJoin, NoSuchRoom,
+        OtherDialect, OverQuota, Replaced, RoomExists, RoomFull, SlowConsumer, SpectatorSpoke,
+        StayOver, TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
     };
     use EndReason::{
         AddressConnections, AddressJoins, Answered, ConnectionLost, Cut, Full, HandshakeRefused,
@@ -46,7 +46,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         ) => Parting::Detaches(u32::MAX),
         // Nobody has a seat then.
         DisconnectReason::Close(
-            NoJoin | NoSuchRoom | OtherDialect | Replaced | RoomExists | RoomFull | TooManyRooms,
+            AddressRooms | NoJoin | NoSuchRoom | OtherDialect | Replaced | RoomExists | RoomFull
+            | TooManyRooms,
         )
         | DisconnectReason::End(
             AddressConnections | AddressJoins | Answered | Full | HandshakeRefused
@@ -99,7 +100,7 @@ impl Shard {
         rooms[id].leave(seat, reason, self.now as u32, rules);
         self.v1.touch(id, self.now);
         if self.v1.rooms[id].end_life() {
-            self.common.return_room();
+            self.makers.unmake(id, &self.common, self.real);
         }
         self.close_v1_if_empty(id);
     }
