@@ -12,7 +12,7 @@ use roomcast_protocol::frame::{
 };
 use roomcast_protocol::mask::{Isa, unmask_in_place_with, unmask_to_vec_with};
 use roomcast_protocol::upgrade::{
-    ClientKey, Refusal, RequestKind, find_head_end, parse_client_response, parse_request,
+    ClientKey, HopField, Refusal, RequestKind, find_head_end, parse_client_response, parse_request,
     room_name, write_accept, write_refusal,
 };
 use roomcast_protocol::utf8;
@@ -257,6 +257,10 @@ fn request(head: &[u8]) -> Result<String, Refusal> {
         assert!(![".", ".."].contains(&&*name));
         let again = room_name(&name);
         assert_eq!(again.as_deref(), Some(&*name), "a name names itself");
+    }
+    for field in [HopField::Customary, HopField::Standard] {
+        // At least a comma or a line for each.
+        assert!(request.forwarded.hops(field).count() <= head.len() / 2);
     }
     if let RequestKind::Upgrade(upgrade) = &request.kind {
         assert_eq!(request.method, "GET");

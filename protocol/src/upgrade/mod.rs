@@ -26,6 +26,7 @@
 
 mod client;
 mod fields;
+mod forwarded;
 mod head;
 mod key;
 mod refusal;
@@ -37,6 +38,7 @@ mod target;
 
 pub use client::{ClientError, parse_client_response, redirect_location, write_client_request};
 pub use fields::Protocols;
+pub use forwarded::{Forwarded, HopField};
 pub use head::{asks_for_head_only, find_head_end};
 pub use key::{AcceptKey, ClientKey};
 pub use refusal::Refusal;

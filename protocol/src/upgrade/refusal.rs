@@ -106,6 +106,8 @@ pub enum Refusal {
     AddressConnections,
     /// The server's: more have joined from there lately than may.
     AddressJoins,
+    /// The server's: a proxy says in two fields, and differently, who the request is from.
+    ForwardedTwice,
     /// The server's: the head was not complete in time.
     HeadTimeout,
     /// The server's: every connection it may have is taken.
@@ -165,6 +167,7 @@ impl Refusal {
         Self::TicketRevoked,
         Self::AddressConnections,
         Self::AddressJoins,
+        Self::ForwardedTwice,
         Self::HeadTimeout,
         Self::ServerFull,
         Self::Draining,
@@ -195,7 +198,8 @@ impl Refusal {
             | Self::NoKey
             | Self::RepeatedKey
             | Self::BadKey
-            | Self::BadProtocol => Status::BadRequest400,
+            | Self::BadProtocol
+            | Self::ForwardedTwice => Status::BadRequest400,
             Self::HeadTooLarge | Self::TooManyFields => Status::HeadTooLarge431,
             Self::HttpVersion | Self::UpgradeNeedsHttp11 => Status::VersionNotSupported505,
             Self::MethodNotAllowed | Self::UpgradeNeedsGet => Status::MethodNotAllowed405,
@@ -300,6 +304,9 @@ impl Refusal {
             | Self::TicketStay
             | Self::TicketRevoked => self.of_ticket(),
             Self::AddressConnections | Self::AddressJoins => self.of_address(),
+            Self::ForwardedTwice => {
+                "X-Forwarded-For and Forwarded name different clients: have the proxy remove the one that it does not write."
+            }
             Self::HeadTimeout => {
                 "The request head did not arrive in time: send it at once, or check the network."
             }

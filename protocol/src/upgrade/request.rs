@@ -6,7 +6,7 @@
 //! Invariant: a request that gets through is read the same by every implementation of RFC 9112, and has no content.
 
 use super::{
-    AcceptKey, MAX_FIELDS, Protocols, Refusal,
+    AcceptKey, Forwarded, MAX_FIELDS, Protocols, Refusal,
     fields::{PROTOCOL_FIELD, cut, elements, is_token, list_contains},
     head::find_head_end,
     target::{RequestLine, Target, Version, is_authority},
@@ -28,6 +28,8 @@ pub struct Request<'h> {
     pub origin: Option<&'h str>,
     /// What stands behind `Bearer` in the Authorization field (RFC 6750 section 2.1), if that came once.
     pub bearer: Option<&'h str>,
+    /// What proxies say about who it is from. Anybody may have written it: whose word counts is for the server to know.
+    pub forwarded: Forwarded<'h>,
     /// Whether a WebSocket is asked for.
     pub kind: RequestKind<'h>,
 }
@@ -113,6 +115,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
         host: target.authority.or(host),
         origin: known.origin()?,
         bearer: known.bearer(),
+        forwarded: Forwarded::new(fields),
         kind,
     })
 }

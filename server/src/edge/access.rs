@@ -10,7 +10,7 @@ use super::environment::split_paths;
 use super::tickets::{Files, Order};
 use super::units::{Bytes, Millis};
 use crate::limits::{Limits, PerSource, Quota};
-use crate::shard::{Gate, HostName, Origin};
+use crate::shard::{Gate, HostName, Network, Origin, Proxies};
 
 /// The part of the command line that is about access.
 #[derive(Debug, Clone, Args)]
@@ -43,6 +43,12 @@ pub struct AccessFlags {
     /// such as 127.0.0.1, only its own]
     #[arg(long, env = "ROOMCAST_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', value_parser = parse_host)]
     allow_host: Vec<HostName>,
+
+    /// Proxies whose word is taken on where players come from: an address or a network (10.0.0.0/8), several times for
+    /// several; in the environment, separated by commas. They have to write X-Forwarded-For or Forwarded; what others say
+    /// there is not looked at [default: none]
+    #[arg(long, env = "ROOMCAST_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = parse_network)]
+    trusted_proxy: Vec<Network>,
 
     /// Players of one address (of IPv6, of one /64; a /48 may have four times as many), or with tickets of one `sub`;
     /// further ones get HTTP 429. 0: as many as come
@@ -92,6 +98,13 @@ fn parse_origin(text: &str) -> Result<Origin, String> {
 fn parse_host(text: &str) -> Result<HostName, String> {
     HostName::of(text).ok_or_else(|| {
         "give a name without port, like play.example.com or *.example.com".to_owned()
+    })
+}
+
+fn parse_network(text: &str) -> Result<Network, String> {
+    Network::of(text).ok_or_else(|| {
+        "give an address or a network, like 10.0.0.7, 10.0.0.0/8 or fd00::/8, and not everybody"
+            .to_owned()
     })
 }
 
@@ -165,6 +178,18 @@ impl AccessFlags {
                 .map(|door| door.ip().to_canonical().is_loopback())
                 .collect(),
         }
+    }
+
+    /// Who is believed that says where a request comes from.
+    pub fn proxies(&self) -> Proxies {
+        Proxies::new(self.trusted_proxy.clone())
+    }
+
+    /// Whether players come by other names than this machine's own to a door that only it reaches, so by way of a proxy, of
+    /// which nothing is said.
+    pub fn hides_a_proxy(&self, door: SocketAddr) -> bool {
+        let named = !self.allow_host.is_empty();
+        named && self.trusted_proxy.is_empty() && door.ip().to_canonical().is_loopback()
     }
 
     /// What one address may have.

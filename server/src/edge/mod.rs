@@ -159,7 +159,8 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .transpose()?;
     let mut common = Common::new(limits, reactors)
         .with_naming(config.naming())
-        .with_demo(config.demo);
+        .with_demo(config.demo)
+        .with_proxies(config.access.proxies());
     if let Some(tls) = &tls {
         common = common.with_tls(tls.acceptor.clone().into());
     }
@@ -212,6 +213,13 @@ fn serve(config: &Config) -> Result<(), Failure> {
         announce(door, reactors.len(), descriptors, &common.limits);
         if config.demo {
             invite(door);
+        }
+        if config.access.hides_a_proxy(door.bound) {
+            tracing::info!(
+                "players who come to {} by a proxy all have its address, and no limits of their own: --trusted-proxy {} tells them apart",
+                door.bound,
+                door.bound.ip()
+            );
         }
     }
     if let (None, Some(bytes)) = (config.max_connections, memory)

@@ -162,7 +162,7 @@ impl Gate {
     }
 
     /// Whether a request that says this host and origin may ask for a seat; it came by a door that only this machine
-    /// reaches if it is `local`. What says no host is no browser.
+    /// reaches, and from there, if it is `local`. What says no host is no browser.
     pub(super) fn admit(
         &self,
         host: Option<&str>,

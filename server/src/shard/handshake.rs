@@ -131,7 +131,12 @@ impl Shard {
             Ok(request) => request,
             Err(refusal) => return self.refuse(slot, refusal, head_only),
         };
-        let route = self.admitted(slot, &request, self.route(request.path, &request.kind));
+        let is_forwarded = match self.heed_proxies(slot, &request) {
+            Ok(is_forwarded) => is_forwarded,
+            Err(refusal) => return self.refuse(slot, refusal, head_only),
+        };
+        let route = self.route(request.path, &request.kind);
+        let route = self.admitted(slot, &request, is_forwarded, route);
         if matches!(&route, Route::Refuse(Refusal::HostNotAllowed)) {
             self.tell(Notice::HostNotAllowed, slot);
         }
@@ -209,13 +214,33 @@ impl Shard {
         self.bury(slot);
     }
 
+    /// Where a request comes from, if a proxy is believed that says so. Whether one does.
+    fn heed_proxies(&mut self, slot: u32, request: &Request<'_>) -> Result<bool, Refusal> {
+        let who = &mut self.connections[slot as usize].who;
+        let Some(peer) = who.peer() else {
+            return Ok(false);
+        };
+        let client = self.common.proxies.client(peer, &request.forwarded)?;
+        if let Some(client) = client {
+            who.comes_from(client);
+        }
+        Ok(client.is_some())
+    }
+
     /// What is left of a route that leads to a seat: it begins at the gate, and where tickets are judged, nobody goes on
     /// without a good one.
-    fn admitted(&self, slot: u32, request: &Request<'_>, route: Route) -> Route {
+    fn admitted(
+        &self,
+        slot: u32,
+        request: &Request<'_>,
+        is_forwarded: bool,
+        route: Route,
+    ) -> Route {
         if !matches!(route, Route::Seat(_) | Route::Ask(_)) {
             return route;
         }
-        let local = self.connections[slot as usize].local_door;
+        // A page whose own name leads here (DNS rebinding) comes from its browser, not by way of a proxy.
+        let local = self.connections[slot as usize].local_door && !is_forwarded;
         let gate = &self.common.gate;
         if let Err(refusal) = gate.admit(request.host, request.origin, local) {
             return Route::Refuse(refusal);

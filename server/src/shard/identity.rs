@@ -98,13 +98,8 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn new(id: u64, peer: Option<IpAddr>, now_ms: u64) -> Self {
-        let peer = match peer {
-            Some(IpAddr::V4(address)) => address.to_ipv6_mapped(),
-            Some(IpAddr::V6(address)) => address,
-            None => Ipv6Addr::UNSPECIFIED,
-        };
         Self {
-            peer: peer.octets(),
+            peer: mapped(peer),
             id: id as u32,
             received: 0,
             sent: 0,
@@ -146,10 +141,24 @@ impl Identity {
         (!address.is_unspecified()).then_some(IpAddr::V6(address))
     }
 
+    /// A proxy says that it comes from there.
+    pub(super) fn comes_from(&mut self, client: IpAddr) {
+        self.peer = mapped(Some(client));
+    }
+
     /// Seconds that it has been here.
     pub(super) fn seconds(&self, now_ms: u64) -> u64 {
         (now_ms / 1_000).saturating_sub(self.began.into())
     }
+}
+
+fn mapped(peer: Option<IpAddr>) -> [u8; 16] {
+    let peer = match peer {
+        Some(IpAddr::V4(address)) => address.to_ipv6_mapped(),
+        Some(IpAddr::V6(address)) => address,
+        None => Ipv6Addr::UNSPECIFIED,
+    };
+    peer.octets()
 }
 
 fn whole(low: u32, upper: u8) -> u64 {

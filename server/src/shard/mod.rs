@@ -33,6 +33,7 @@ mod notices;
 mod pages;
 mod player;
 mod pressure;
+mod proxies;
 mod pulse;
 #[cfg(feature = "test-dialect")]
 mod reattach;
@@ -68,6 +69,7 @@ use self::newcomers::Newcomers;
 use self::notices::Notices;
 use self::player::Player;
 use self::pressure::Strains;
+pub use self::proxies::{Network, Proxies};
 use self::pulse::Pulse;
 use self::sources::{Bearers, Makers, Sources};
 pub use self::tickets::{Pass, Tickets};
@@ -100,6 +102,8 @@ pub struct Common {
     /// Whether a game is served beside the start page.
     demo: bool,
     naming: Naming,
+    /// Who is believed that says where a request comes from.
+    proxies: Proxies,
     sources: Sources,
     /// Tokens come from the seeds of the shards.
     seeded_secrets: bool,
@@ -126,6 +130,7 @@ impl Common {
             gate: Gate::default(),
             demo: false,
             naming: Naming::default(),
+            proxies: Proxies::default(),
             seeded_secrets: false,
             homes: RandomState::new(),
             seated: AtomicUsize::new(0),
@@ -162,6 +167,13 @@ impl Common {
     #[must_use]
     pub fn with_demo(mut self, demo: bool) -> Self {
         self.demo = demo;
+        self
+    }
+
+    /// These are believed that say where a request comes from.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
         self
     }
 

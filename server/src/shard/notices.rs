@@ -85,12 +85,12 @@ impl Shard {
                 id, %peer,
                 connections_per_address = limits.per_source.connections,
                 joins_per_address = limits.per_source.joins_per_second,
-                "one address has as many connections, or joins as often, as it may: its players are answered 429. If many come from there, raise --connections-per-address and --joins-per-address"
+                "one address has as many connections, or joins as often, as it may: its players are answered 429. If it is a proxy, name it with --trusted-proxy; if many people share it, raise --connections-per-address and --joins-per-address"
             ),
             Notice::OneAddress(seats) => tracing::warn!(
                 id, %peer, seats,
                 players = self.common.seated(),
-                "one address has more than half of all players. If it is a proxy, all of them share what one address may have (--connections-per-address)"
+                "one address has more than half of all players. If it is a proxy, name it with --trusted-proxy: all of them share what one address may have"
             ),
             Notice::UnknownSubprotocol => tracing::warn!(
                 id, %peer,

@@ -357,19 +357,26 @@ impl Shard {
     /// Whether a connection from this address is to be closed as it comes: too many from there have no seat.
     pub fn turns_away(&mut self, peer: Option<IpAddr>) -> bool {
         let sources = &self.common.sources;
-        let thronged = sources
-            .at(peer)
+        let thronged = self
+            .newcomer_at(peer)
             .is_some_and(|source| sources.is_thronged(source));
         self.counters.thronged += u64::from(thronged);
         thronged
     }
 
+    /// Who a connection from this address counts for before it has a seat. Those of a proxy are many people's: whose each of
+    /// them is, its request says.
+    fn newcomer_at(&self, peer: Option<IpAddr>) -> Option<Source> {
+        let is_proxy = peer.is_some_and(|peer| self.common.proxies.trust(peer));
+        self.common.sources.at(peer).filter(|_| !is_proxy)
+    }
+
     /// The connection in this slot has no seat yet, or does not get one.
     pub(super) fn count_newcomer(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
-        if let Some(source) = self.common.sources.at(connection.who.peer()) {
+        let peer = self.connections[slot as usize].who.peer();
+        if let Some(source) = self.newcomer_at(peer) {
             self.common.sources.arrive(source);
-            connection.counted = Counted::Unseated;
+            self.connections[slot as usize].counted = Counted::Unseated;
         }
     }
 

@@ -3,16 +3,17 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::relay::Relay;
-use crate::wire::{BINARY, TEXT, Wire};
+use crate::wire::{BINARY, TEXT, Wire, upgrade_request};
 use crate::{DEADLINE, patience};
 
 const DOCUMENT: &str = include_str!("../../../docs/OPERATIONS.md");
@@ -148,9 +149,60 @@ fn serves(connect: impl Fn() -> Wire) {
     one.expect(TEXT, b"and back");
 }
 
+/// Where players come from that a proxy of 127.0.0.1 forwards for, one place for each address and no more.
+const TOLD_APART: [&str; 6] = [
+    "--trusted-proxy=127.0.0.1",
+    "--limit-loopback",
+    "--connections-per-address=2",
+    "--log-addresses=whole",
+    "--log-level=debug",
+    "--drain=0",
+];
+
+/// Players of several addresses behind a proxy, who forge what they can.
+fn tells_apart(mut relay: Relay, connect: impl Fn(IpAddr) -> Wire) {
+    let request = |forged: &str| {
+        let request = upgrade_request("/rooms/apart");
+        request.replacen("\r\n\r\n", &format!("\r\n{forged}\r\n\r\n"), 1)
+    };
+    let ask = |from: &str, forged: &str| {
+        let mut wire = connect(from.parse().expect("an address"));
+        wire.send(request(forged).as_bytes());
+        let status = wire.response_head().status;
+        (wire, status)
+    };
+    let mut seats = Vec::new();
+    for (from, forged, status) in [
+        ("127.0.0.2", "X-Forwarded-For: 192.0.2.1", 101),
+        ("127.0.0.2", "X-Forwarded-For: 192.0.2.2, 127.0.0.1", 101),
+        ("127.0.0.2", "X-Forwarded-For: 192.0.2.3", 429),
+        ("127.0.0.2", "Forwarded: for=192.0.2.4", 429),
+        ("127.0.0.3", "X-Forwarded-For: 127.0.0.2", 101),
+    ] {
+        let (wire, got) = ask(from, forged);
+        assert_eq!(got, status, "{from}, {forged}");
+        seats.push(wire);
+    }
+    // Past the proxy, nobody is believed.
+    let mut direct = Wire::connect_from(Ipv4Addr::new(127, 0, 0, 4).into(), relay.addr(), None);
+    direct.send(request("X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.2").as_bytes());
+    assert_eq!(direct.response_head().status, 101);
+    drop((seats, direct));
+    relay.signal(Signal::TERM);
+    relay.exit();
+    let log = relay.log().join("\n");
+    for address in ["127.0.0.2", "127.0.0.3", "127.0.0.4"] {
+        assert!(
+            log.contains(&format!("peer={address} ")),
+            "{address} in {log}"
+        );
+    }
+    assert!(!log.contains("192.0.2."), "{log}");
+}
+
 #[test]
 fn nginx_as_printed() {
-    let relay = Relay::start(&[]);
+    let relay = Relay::start(&TOLD_APART);
     let folder = TempDir::new().expect("a folder");
     let location = printed("nginx", &relay);
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -169,12 +221,13 @@ fn nginx_as_printed() {
     );
     if let Some(proxy) = proxy {
         serves(|| Wire::connect(proxy.addr));
+        tells_apart(relay, |from| Wire::connect_from(from, proxy.addr, None));
     }
 }
 
 #[test]
 fn caddy_as_printed() {
-    let relay = Relay::start(&[]);
+    let relay = Relay::start(&TOLD_APART);
     let folder = TempDir::new().expect("a folder");
     let site = printed("caddyfile", &relay);
     let proxy = Proxy::start(
@@ -193,12 +246,13 @@ fn caddy_as_printed() {
     );
     if let Some(proxy) = proxy {
         serves(|| Wire::connect(proxy.addr));
+        tells_apart(relay, |from| Wire::connect_from(from, proxy.addr, None));
     }
 }
 
 #[test]
 fn haproxy_as_printed() {
-    let relay = Relay::start_secure(&[]);
+    let relay = Relay::start_secure(&TOLD_APART);
     let folder = TempDir::new().expect("a folder");
     let client = relay.client();
     let pair = ["dev-cert.pem", "dev-cert.key"]
@@ -217,5 +271,8 @@ fn haproxy_as_printed() {
     if let Some(proxy) = proxy {
         proxy.says("Health check for server roomcast/relay1 succeeded");
         serves(|| Wire::connect_tls(proxy.addr, &client));
+        tells_apart(relay, |from| {
+            Wire::connect_from(from, proxy.addr, Some(&client))
+        });
     }
 }

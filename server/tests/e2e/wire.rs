@@ -2,7 +2,7 @@
 //! every byte.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -150,6 +150,24 @@ impl Wire {
     /// With a receive buffer of so many bytes.
     pub(crate) fn connect_within(addr: SocketAddr, buffer: usize) -> Self {
         Self::connect_through(addr, buffer, None)
+    }
+
+    /// From one of this machine's own addresses.
+    pub(crate) fn connect_from(
+        from: IpAddr,
+        addr: SocketAddr,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Self {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
+        socket
+            .bind(&SocketAddr::new(from, 0).into())
+            .expect("an address of this machine");
+        socket.connect(&addr.into()).expect("the relay accepts");
+        let socket = prepared(socket.into());
+        Self::over(match tls {
+            Some(config) => Stream::tls_over(socket, config),
+            None => Stream::Plain(socket),
+        })
     }
 
     /// With a receive buffer of this size, over TLS if there is a client for it.
