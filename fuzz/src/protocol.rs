@@ -11,6 +11,7 @@ use roomcast_protocol::frame::{
     encode_close, encode_masked,
 };
 use roomcast_protocol::mask::{Isa, unmask_in_place_with, unmask_to_vec_with};
+use roomcast_protocol::proxy_header;
 use roomcast_protocol::upgrade::{
     ClientKey, HopField, Refusal, RequestKind, find_head_end, parse_client_response, parse_request,
     room_name, write_accept, write_refusal,
@@ -21,13 +22,14 @@ use roomcast_protocol::utf8;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this module by its name, which is also that of its corpus.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("frame_server", frame_server),
     ("frame_client", frame_client),
     ("utf8_stream", utf8_stream),
     ("mask", mask),
     ("upgrade_request", upgrade_request),
     ("upgrade_response", upgrade_response),
+    ("proxy_header", proxy_header),
     ("v1_up", v1_up),
     ("v1_down", v1_down),
     ("v1_client", v1_client),
@@ -242,6 +244,43 @@ pub fn upgrade_request(data: &[u8]) {
         // One that spoke TLS could not read an answer.
         let answered = answer.starts_with(b"HTTP/1.1 ") && answer.len() > 100;
         assert!(answered || refusal == Refusal::TlsOnPlainPort && answer.is_empty());
+    }
+}
+
+/// The header of a proxy, in pieces. `data`: lengths of three pieces, the bytes.
+pub fn proxy_header(data: &[u8]) {
+    let Some((lens, bytes)) = data.split_first_chunk::<3>() else {
+        return;
+    };
+    let read = |pieces: &[&[u8]]| {
+        let mut decoder = proxy_header::Decoder::default();
+        let mut taken = 0;
+        for mut piece in pieces.iter().copied() {
+            let len = piece.len();
+            let said = decoder.next(&mut piece)?;
+            taken += len - piece.len();
+            if let Some(origin) = said {
+                return Ok(Some((origin, taken)));
+            }
+            assert!(piece.is_empty() && decoder.wants() > 0);
+        }
+        Ok::<_, proxy_header::NoHeader>(None)
+    };
+    let whole = read(&[bytes]);
+    assert_eq!(read(&pieces(bytes, lens)), whole, "in pieces");
+    assert_eq!(read(&pieces(bytes, &[1])), whole, "byte by byte");
+    // Who reads what is wanted has nothing in hand of what follows.
+    let (mut decoder, mut at) = (proxy_header::Decoder::default(), 0);
+    while let Some(mut piece) = bytes.get(at..at + decoder.wants()) {
+        at += piece.len();
+        match decoder.next(&mut piece) {
+            Ok(None) => assert!(piece.is_empty()),
+            Ok(Some(origin)) => {
+                assert!(piece.is_empty());
+                return assert_eq!(whole, Ok(Some((origin, at))));
+            }
+            Err(no) => return assert_eq!(whole, Err(no)),
+        }
     }
 }
 

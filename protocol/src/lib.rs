@@ -1,4 +1,4 @@
-//! The WebSocket protocol without I/O: HTTP upgrade, frames, masks, UTF-8; and `roomcast.v1` above it. Beside these, behind a feature, how both
+//! The WebSocket protocol without I/O: HTTP upgrade, frames, masks, UTF-8; what a proxy may say before it; and `roomcast.v1` above it. Beside these, behind a feature, how both
 //! programs read sizes and times from people.
 //!
 //! Owns: what bytes on the wire mean, for both roles (the server's and the load generator's).
@@ -11,6 +11,7 @@
 pub mod close;
 pub mod frame;
 pub mod mask;
+pub mod proxy_header;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "units")]

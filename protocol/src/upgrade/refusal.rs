@@ -293,7 +293,7 @@ impl Refusal {
             Self::BadRoomName => {
                 "This is no room name: use 1 to 64 of A-Z a-z 0-9 . _ ~ - but not . or .. alone."
             }
-            Self::OriginNotAllowed | Self::HostNotAllowed => self.of_gate(),
+            Self::OriginNotAllowed | Self::HostNotAllowed | Self::ForwardedTwice => self.of_gate(),
             Self::NoTicket
             | Self::BadTicket
             | Self::TicketExpired
@@ -304,9 +304,6 @@ impl Refusal {
             | Self::TicketStay
             | Self::TicketRevoked => self.of_ticket(),
             Self::AddressConnections | Self::AddressJoins => self.of_address(),
-            Self::ForwardedTwice => {
-                "X-Forwarded-For and Forwarded name different clients: have the proxy remove the one that it does not write."
-            }
             Self::HeadTimeout => {
                 "The request head did not arrive in time: send it at once, or check the network."
             }
@@ -318,9 +315,12 @@ impl Refusal {
         }
     }
 
-    /// By which name or from which page one may not come.
+    /// By which name, from which page or with which fields one may not come.
     const fn of_gate(self) -> &'static str {
         match self {
+            Self::ForwardedTwice => {
+                "X-Forwarded-For and Forwarded name different clients: have the proxy remove the one that it does not write."
+            }
             Self::HostNotAllowed => {
                 "This server does not go by that name: the operator can allow it with --allow-host."
             }

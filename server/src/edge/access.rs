@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args};
 
 use super::environment::split_paths;
 use super::tickets::{Files, Order};
-use super::units::{Bytes, Millis};
+use super::units::{Bytes, Millis, parse_address};
 use crate::limits::{Limits, PerSource, Quota};
 use crate::shard::{Gate, HostName, Network, Origin, Proxies};
 
@@ -49,6 +49,12 @@ pub struct AccessFlags {
     /// there is not looked at [default: none]
     #[arg(long, env = "ROOMCAST_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = parse_network)]
     trusted_proxy: Vec<Network>,
+
+    /// Addresses of --listen and --listen-tls at which a --trusted-proxy says first, in a PROXY header (version 1 or 2), where
+    /// a connection comes from. The header is required there, and nobody else may connect
+    #[arg(long, env = "ROOMCAST_PROXY_PROTOCOL", value_name = "IP:PORT", value_delimiter = ',',
+        value_parser = parse_address, requires = "trusted_proxy")]
+    proxy_protocol: Vec<SocketAddr>,
 
     /// Players of one address (of IPv6, of one /64; a /48 may have four times as many), or with tickets of one `sub`;
     /// further ones get HTTP 429. 0: as many as come
@@ -169,13 +175,30 @@ impl AccessFlags {
         })
     }
 
-    /// Who may ask for a seat, at doors with these addresses.
-    pub fn gate(&self, doors: impl Iterator<Item = SocketAddr>) -> Gate {
+    /// An address that a PROXY header is asked for at though nobody listens there.
+    pub fn announced_in_vain(&self, doors: &[SocketAddr]) -> Option<SocketAddr> {
+        let mut asked = self.proxy_protocol.iter().copied();
+        asked.find(|address| !doors.contains(address))
+    }
+
+    /// Whether a proxy says first where connections come from, at a door that was given as this address.
+    pub fn is_announced(&self, door: SocketAddr) -> bool {
+        self.proxy_protocol.contains(&door)
+    }
+
+    /// Who may ask for a seat, at doors that were given as the first and have become the second address.
+    pub fn gate(&self, doors: impl Iterator<Item = (SocketAddr, SocketAddr)>) -> Gate {
+        let (given, bound): (Vec<_>, Vec<_>) = doors.unzip();
         Gate {
             origins: self.allow_origin.clone(),
             hosts: self.allow_host.clone(),
-            loopback: doors
+            loopback: bound
+                .iter()
                 .map(|door| door.ip().to_canonical().is_loopback())
+                .collect(),
+            announced: given
+                .into_iter()
+                .map(|door| self.is_announced(door))
                 .collect(),
         }
     }

@@ -413,6 +413,12 @@ impl Config {
             return Err("--listen none turns ws off: give no other --listen with it".to_owned());
         }
         let secure = tls.as_ref().map_or(&[][..], |tls| &tls.addresses);
+        let all = [&plain[..], secure].concat();
+        if let Some(vain) = self.access.announced_in_vain(&all) {
+            return Err(format!(
+                "--proxy-protocol {vain} is no address of --listen or --listen-tls: give one of these"
+            ));
+        }
         if let Some(both) = plain.iter().find(|&plain| is_twice(*plain, secure)) {
             return Err(format!(
                 "--listen and --listen-tls are both {both}: give ws and wss a port each"

@@ -88,7 +88,11 @@ impl Span {
         let tenths = |rate: f64| (rate * 10.0).round() / 10.0;
         let slow = |counters: &Counters| counters.ends.of(CloseReason::SlowConsumer);
         let of_address = |counters: &Counters| {
-            let refused = [EndReason::AddressConnections, EndReason::AddressJoins];
+            let refused = [
+                EndReason::AddressConnections,
+                EndReason::AddressHandshakes,
+                EndReason::AddressJoins,
+            ];
             let refused = refused.map(|reason| counters.ends.of(reason));
             counters.thronged + refused.iter().sum::<u64>()
         };

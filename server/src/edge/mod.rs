@@ -26,6 +26,7 @@ use clap::CommandFactory;
 use mio::net::TcpListener;
 use thiserror::Error;
 
+use self::access::AccessFlags;
 pub use self::config::{Command, Config};
 use self::minute::Minute;
 use self::signals::Reload;
@@ -175,21 +176,11 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .chain(secure)
         .map(|(port, address)| Door::open(port, address, reactors))
         .collect::<Result<_, _>>()?;
-    let gate = config.access.gate(doors.iter().map(|door| door.bound));
+    let gate = config
+        .access
+        .gate(doors.iter().map(|door| (door.given, door.bound)));
     let common = Arc::new(common.with_gate(gate));
-    let ports: Vec<Port> = doors.iter().map(|door| door.port).collect();
-    let reactors: Vec<Reactor> = (0..reactors)
-        .map(|index| {
-            let listeners = doors.iter_mut().filter_map(|door| door.listeners.next());
-            Reactor::new(
-                Arc::clone(&common),
-                index,
-                ports.clone(),
-                listeners.collect(),
-            )
-        })
-        .collect::<Result<_, _>>()
-        .map_err(Failure::Start)?;
+    let reactors = make_reactors(&common, &mut doors).map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
     let port = doors
         .iter()
@@ -214,13 +205,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
         if config.demo {
             invite(door);
         }
-        if config.access.hides_a_proxy(door.bound) {
-            tracing::info!(
-                "players who come to {} by a proxy all have its address, and no limits of their own: --trusted-proxy {} tells them apart",
-                door.bound,
-                door.bound.ip()
-            );
-        }
+        announce_proxies(door, &config.access);
     }
     if let (None, Some(bytes)) = (config.max_connections, memory)
         && common.limits.max_connections < allowed
@@ -232,6 +217,21 @@ fn serve(config: &Config) -> Result<(), Failure> {
     }
 
     run_reactors(reactors, &common, config)
+}
+
+/// One reactor for each share of the rooms, with its listeners.
+fn make_reactors(common: &Arc<Common>, doors: &mut [Door]) -> io::Result<Vec<Reactor>> {
+    let ports: Vec<Port> = doors.iter().map(|door| door.port).collect();
+    let reactors = (0..common.reactors).map(|index| {
+        let listeners = doors.iter_mut().filter_map(|door| door.listeners.next());
+        Reactor::new(
+            Arc::clone(common),
+            index,
+            ports.clone(),
+            listeners.collect(),
+        )
+    });
+    reactors.collect()
 }
 
 /// Runs each reactor on a thread of its own until the last one has ended.
@@ -283,6 +283,8 @@ fn run_reactors(
 struct Door {
     port: Port,
     listeners: vec::IntoIter<TcpListener>,
+    /// As it was asked for.
+    given: SocketAddr,
     /// What port 0 turned into.
     bound: SocketAddr,
 }
@@ -301,6 +303,7 @@ impl Door {
         Ok(Self {
             port,
             listeners: listeners.into_iter(),
+            given: address,
             bound,
         })
     }
@@ -366,6 +369,20 @@ fn invite(door: &Door) {
         Port::Tls => "https",
     };
     tracing::info!("open {scheme}://{}/demo in two tabs", door.bound);
+}
+
+/// Says what proxies have to do with this door.
+fn announce_proxies(door: &Door, access: &AccessFlags) {
+    let bound = door.bound;
+    if access.is_announced(door.given) {
+        tracing::info!("at {bound} every connection begins with a PROXY header");
+    }
+    if access.hides_a_proxy(bound) {
+        tracing::info!(
+            "players who come to {bound} by a proxy all have its address, and no limits of their own: --trusted-proxy {} tells them apart",
+            bound.ip()
+        );
+    }
 }
 
 /// Who can connect to this address, and how others could.

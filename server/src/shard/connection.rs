@@ -3,6 +3,7 @@
 //! Invariant: an idle, seated connection owns no heap memory.
 
 use roomcast_protocol::frame::Decoder;
+use roomcast_protocol::proxy_header;
 
 use super::DisconnectReason;
 use super::ebb::Ebb;
@@ -12,7 +13,7 @@ use super::pressure::Reading;
 use super::sources::Counted;
 use crate::delivery::Outbox;
 use crate::limits::{FLOOD_BYTES_PER_MS, FLOOD_REMEMBERED};
-use crate::transport::Security;
+use crate::transport::{Port, Security};
 
 /// What is left to do before a closing connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub(super) enum Closing {
 /// The life of a connection.
 #[derive(Debug)]
 pub(super) enum Phase {
+    /// At a door where a proxy says first where it comes from: that is awaited, and then what this port speaks. What has come
+    /// of it, if it did not come whole.
+    Announced(Port, Option<Box<proxy_header::Decoder>>),
     /// On a port that speaks TLS: the first byte is awaited, nothing is kept until it comes.
     Hello,
     /// The TLS handshake goes on, or the request head is arriving; what has come of it, if it did not come whole.
@@ -136,6 +140,14 @@ impl Connection {
         self.flood = bytes as u32;
     }
 
+    /// It has no seat yet, and is not refused.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Announced(..) | Phase::Hello | Phase::Handshake(_)
+        )
+    }
+
     /// On to another step of its closing.
     pub(super) fn close_on(&mut self, to: Closing) {
         if let Phase::Closing(step, _) = &mut self.phase {
@@ -143,10 +155,11 @@ impl Connection {
         }
     }
 
-    /// Its TLS handshake is not complete, or has not begun.
+    /// Its TLS handshake is not complete, or has not begun; or nobody has said yet where it comes from. So nothing can be said
+    /// to it.
     pub(super) fn is_shaking_hands(&self) -> bool {
         match (&self.phase, &self.security) {
-            (Phase::Hello, _) => true,
+            (Phase::Announced(..) | Phase::Hello, _) => true,
             (Phase::Handshake(_), Security::Tls(tls)) => tls.is_handshaking(),
             _ => false,
         }

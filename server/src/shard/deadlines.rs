@@ -18,7 +18,7 @@ pub(super) fn left(now: u32, since: u32, span: u32) -> u32 {
 /// What a connection is looked at for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
-    /// Its TLS handshake is not complete. Without TLS nothing can be said to a peer that expects it.
+    /// Its TLS handshake is not complete, or its proxy has not announced it: nothing can be said to a peer that expects it.
     Handshake,
     /// Its request head is not whole, or waits in the socket: the process stood still, or had much to do.
     Head,
@@ -83,7 +83,7 @@ impl Shard {
                 false,
                 EndReason::HandshakeTimeout,
             ),
-            Phase::Hello | Phase::Closing(..) | Phase::Dead => {}
+            Phase::Announced(..) | Phase::Hello | Phase::Closing(..) | Phase::Dead => {}
         }
     }
 
@@ -103,10 +103,12 @@ impl Shard {
         let until = |at: u32| (at.wrapping_sub(now) as i32).max(0) as u32;
         let only = |due| [Some((due, until(connection.deadline))), None, None, None];
         let player = match connection.phase {
-            Phase::Hello | Phase::Handshake(_) if connection.is_shaking_hands() => {
+            Phase::Announced(..) | Phase::Hello | Phase::Handshake(_)
+                if connection.is_shaking_hands() =>
+            {
                 return only(Due::Handshake);
             }
-            Phase::Hello | Phase::Handshake(_) => return only(Due::Head),
+            Phase::Announced(..) | Phase::Hello | Phase::Handshake(_) => return only(Due::Head),
             Phase::Closing(..) => return only(Due::Weighing),
             Phase::Dead => return [None; DUES],
             Phase::Open(player) => player,

@@ -132,6 +132,8 @@ reasons! {
     Full => "full", Operator, ();
     /// There are as many connections of its address, or with tickets of its `sub`, as there may be.
     AddressConnections => "address_connections", Peer, ();
+    /// Too many of its address have no seat, as a PROXY header said. (Whose address is known sooner is closed without a slot.)
+    AddressHandshakes => "address_handshakes", Peer, ();
     /// More have joined from there lately than may.
     AddressJoins => "address_joins", Peer, ();
     /// The peer sent a close frame.
@@ -142,6 +144,8 @@ reasons! {
     ConnectionLost => "connection_lost", Network, ();
     /// A player asked for its connection to break (`--allow-impairment`).
     Cut => "cut", Nobody, ();
+    /// No PROXY header came where one has to, or somebody sent one who is no proxy that is trusted.
+    ProxyHeader => "proxy_header", Operator, ();
     /// There was no agreement on a TLS session, or what came was not TLS.
     TlsHandshake => "tls_handshake", Peer, ();
     /// The peer sent a TLS record that was not what it must be.

@@ -147,12 +147,19 @@ pub struct Gate {
     pub hosts: Vec<HostName>,
     /// By the number of a door, whether only this machine reaches it.
     pub loopback: Vec<bool>,
+    /// By the number of a door, whether a proxy says first where a connection comes from.
+    pub announced: Vec<bool>,
 }
 
 impl Gate {
     /// Whether only this machine reaches the door of that number.
     pub(super) fn is_loopback(&self, door: usize) -> bool {
         self.loopback.get(door).copied().unwrap_or_default()
+    }
+
+    /// Whether a proxy says first where connections come from that come by the door of that number.
+    pub(super) fn is_announced(&self, door: usize) -> bool {
+        self.announced.get(door).copied().unwrap_or_default()
     }
 
     /// Whether pages of this origin may connect. What says none is no page.
@@ -203,6 +210,7 @@ mod tests {
                 .map(|text| HostName::of(text).unwrap())
                 .collect(),
             loopback: vec![true, false],
+            announced: vec![],
         }
     }
 

@@ -20,7 +20,7 @@ impl Shard {
         let connection = &mut self.connections[slot as usize];
         connection.end_of_input = true;
         match connection.phase {
-            Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
+            Phase::Announced(..) | Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
                 let reason = match &connection.security {
                     Security::Tls(tls) if !tls.is_handshaking() && tls.heard() == Heard::More => {
                         EndReason::TlsTruncated
@@ -83,7 +83,7 @@ impl Shard {
         let mut rooms = HashMap::new();
         for slot in slots {
             let connection = &mut self.connections[slot as usize];
-            if matches!(connection.phase, Phase::Hello | Phase::Handshake(_)) {
+            if connection.is_new() {
                 // They will only be told 503; nobody waits for them longer than for a close frame.
                 let left = connection.deadline.wrapping_sub(self.now as u32) as i32;
                 if left > grace as i32 {

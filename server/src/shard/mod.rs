@@ -14,6 +14,7 @@
 
 mod accounts;
 mod admission;
+mod announced;
 mod connection;
 mod counters;
 mod deadlines;
@@ -424,11 +425,6 @@ impl Shard {
         self.open(who, Security::Plain, phase)
     }
 
-    /// The connection in this slot came by that door.
-    pub fn came_by(&mut self, slot: u32, door: usize) {
-        self.connections[slot as usize].local_door = self.common.gate.is_loopback(door);
-    }
-
     fn open(&mut self, who: Identity, security: Security, phase: Phase) -> u32 {
         let mut handshake_ms = self.common.limits.handshake_ms;
         if self.draining {
@@ -457,6 +453,7 @@ impl Shard {
         let left = connection.deadline.wrapping_sub(self.now32()) as i32;
         let deadline = self.now + left.max(0) as u64;
         match connection.phase {
+            Phase::Announced(..) => None,
             Phase::Hello => Some(Handshake::Beginning(deadline)),
             _ if connection.is_shaking_hands() => Some(Handshake::Begun(deadline)),
             Phase::Handshake(_) if self.common.tickets.is_none() => None,

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use super::connection::Phase;
 use super::{EndReason, Shard};
 use crate::limits::NEWCOMER_GRACE_MS;
 
@@ -65,10 +64,7 @@ impl Shard {
         let settled = |newcomer: &Newcomer| {
             connections
                 .get(newcomer.slot as usize)
-                .is_none_or(|connection| {
-                    !matches!(connection.phase, Phase::Hello | Phase::Handshake(_))
-                        || connection.who.id() != newcomer.id
-                })
+                .is_none_or(|connection| !connection.is_new() || connection.who.id() != newcomer.id)
         };
         while self.newcomers.queue.front().is_some_and(settled) {
             self.newcomers.queue.pop_front();

@@ -20,6 +20,8 @@ pub(super) enum Notice<'n> {
     UnknownSubprotocol,
     /// A player asked for a seat by a name that is not allowed.
     HostNotAllowed,
+    /// No PROXY header came, or not from a proxy that is trusted.
+    NotAProxy,
     /// One address has as many connections, or joins as often, as it may.
     AddressFull,
     /// One address has more than half of all seats: so many.
@@ -37,6 +39,7 @@ impl Notice<'_> {
             Self::HostNotAllowed => 5,
             Self::AddressFull => 6,
             Self::OneAddress(_) => 7,
+            Self::NotAProxy => 8,
         }
     }
 }
@@ -44,7 +47,7 @@ impl Notice<'_> {
 /// When each notice was last given (ms).
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    told_at: [Option<u64>; 8],
+    told_at: [Option<u64>; 9],
 }
 
 impl Shard {
@@ -80,6 +83,10 @@ impl Shard {
             Notice::HostNotAllowed => tracing::warn!(
                 id, %peer,
                 "a client asks for a host name that is not allowed here and got a 403: name it with --allow-host (behind a proxy, the name that players use)"
+            ),
+            Notice::NotAProxy => tracing::warn!(
+                id, %peer,
+                "a connection without a PROXY header, or not from a --trusted-proxy, came to an address of --proxy-protocol and was closed"
             ),
             Notice::AddressFull => tracing::warn!(
                 id, %peer,

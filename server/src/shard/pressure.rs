@@ -176,8 +176,9 @@ impl Shard {
         if connection.reading == Reading::Paused {
             return 0;
         }
-        let player = match connection.phase {
-            Phase::Open(player) => player,
+        let player = match &connection.phase {
+            &Phase::Open(player) => player,
+            Phase::Announced(_, decoder) => return Self::wants_of_header(decoder.as_deref()),
             Phase::Hello | Phase::Handshake(_) => return HANDSHAKE_READ,
             Phase::Closing(..) => return RECEIVE_BUFFER,
             Phase::Dead => return 0,

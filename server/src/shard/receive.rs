@@ -46,6 +46,7 @@ impl Shard {
             (&Phase::Open(player), Security::Plain) => {
                 self.receive_frames(slot, player, guarded, bytes);
             }
+            (Phase::Announced(..), _) => self.receive_announcement(slot, bytes),
             (Phase::Hello, _) => self.receive_hello(slot, bytes),
             (Phase::Closing(Closing::Flush | Closing::Linger, _) | Phase::Dead, _)
             | (_, Security::Plain) => {
@@ -63,7 +64,7 @@ impl Shard {
             Phase::Handshake(_) => self.receive_head(slot, bytes),
             Phase::Closing(Closing::AwaitPeer, _) => self.await_close(slot, bytes),
             Phase::Closing(Closing::Flush | Closing::Linger, _) => self.discard(slot, bytes.len()),
-            Phase::Hello | Phase::Dead => {}
+            Phase::Announced(..) | Phase::Hello | Phase::Dead => {}
         }
     }
 

@@ -6,10 +6,12 @@ use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use rustix::process::Signal;
+use rustls::ClientConfig;
 use tempfile::TempDir;
 
 use crate::relay::Relay;
@@ -18,12 +20,21 @@ use crate::{DEADLINE, patience};
 
 const DOCUMENT: &str = include_str!("../../../docs/OPERATIONS.md");
 
-/// The block of this language, with the relay's real address.
-fn printed(language: &str, relay: &Relay) -> String {
+/// The block of this language.
+fn printed_block(language: &str) -> &'static str {
     let fence = format!("```{language}\n");
     let (_, block) = DOCUMENT.split_once(&fence).expect("a block");
     let (block, _) = block.split_once("```").expect("its end");
-    replace(block, "127.0.0.1:7777", &relay.addr().to_string())
+    block
+}
+
+/// The same with the relay's real address.
+fn printed(language: &str, relay: &Relay) -> String {
+    replace(
+        printed_block(language),
+        "127.0.0.1:7777",
+        &relay.addr().to_string(),
+    )
 }
 
 /// What is replaced must be there, else the test proves nothing of what is printed.
@@ -275,4 +286,62 @@ fn haproxy_as_printed() {
             Wire::connect_from(from, proxy.addr, Some(&client))
         });
     }
+}
+
+/// A player's status who comes from this address of this machine, and says these bytes first.
+fn ask(addr: SocketAddr, from: u8, tls: Option<&Arc<ClientConfig>>) -> (Wire, u16) {
+    let mut wire = Wire::connect_from(Ipv4Addr::new(127, 0, 0, from).into(), addr, tls);
+    wire.send(upgrade_request("/rooms/announced").as_bytes());
+    let status = wire.response_head().status;
+    (wire, status)
+}
+
+#[test]
+fn haproxy_announces_players_as_printed() {
+    let flags = [&TOLD_APART[..], &["--proxy-protocol=127.0.0.1:0"]].concat();
+    let mut relay = Relay::start_secure(&flags);
+    let client = relay.client();
+    let block = printed_block("haproxy-tcp");
+    let mut players = Vec::new();
+    for (version, addr, tls, first) in [
+        ("send-proxy-v2", relay.secure_addr(), Some(&client), 2),
+        ("send-proxy", relay.addr(), None, 4),
+    ] {
+        let folder = TempDir::new().expect("a folder");
+        let ends = replace(
+            block,
+            "127.0.0.1:7777 send-proxy-v2",
+            &format!("{addr} {version}"),
+        );
+        let proxy = Proxy::start("haproxy", &["-db", "-f", "config"], folder.path(), |addr| {
+            replace(&ends, "bind :443", &format!("bind {addr}"))
+        });
+        let Some(proxy) = proxy else { return };
+        for (from, status) in [(first, 101), (first, 101), (first, 429), (first + 1, 101)] {
+            let (wire, got) = ask(proxy.addr, from, tls);
+            assert_eq!(got, status, "{version} from {from}");
+            players.push((wire, status));
+        }
+        let mut seated = players.iter_mut().filter(|(_, status)| *status == 101);
+        let (Some((one, _)), Some((other, _))) = (seated.next(), seated.next_back()) else {
+            unreachable!("they have seats");
+        };
+        one.message(BINARY, version.as_bytes());
+        other.expect(BINARY, version.as_bytes());
+        // They end with their proxy.
+        players.clear();
+    }
+    // Past the proxy, nobody comes in, whatever it says.
+    for (from, said) in [(1, ""), (9, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n")] {
+        let from = Ipv4Addr::new(127, 0, 0, from).into();
+        let mut direct = Wire::connect_from(from, relay.addr(), None);
+        let _ = direct.try_send(format!("{said}{}", upgrade_request("/rooms/a")).as_bytes());
+        direct.expect_gone();
+    }
+    assert_eq!(relay.ends().get("proxy_header"), Some(&2));
+    let log = relay.log().join("\n");
+    for last in 2..=5 {
+        assert!(log.contains(&format!("peer=127.0.0.{last} ")), "{log}");
+    }
+    assert!(!log.contains("192.0.2."), "{log}");
 }

@@ -10,6 +10,7 @@ mod net;
 mod wire;
 
 mod addresses;
+mod announced;
 mod away;
 mod ends;
 mod fanout;

@@ -59,6 +59,7 @@ fn whatever_happens_the_oracle_finds_nothing() {
         // What plays TLS never spends its keys, the players speak raw, and nobody has an address, a ticket or a quota.
         let elsewhere = [
             "internal",
+            "proxy_header",
             "tls_spent",
             "stay_over",
             "spectator_spoke",

@@ -26,9 +26,9 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         StayOver, TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
     };
     use EndReason::{
-        AddressConnections, AddressJoins, Answered, ConnectionLost, Cut, Full, HandshakeRefused,
-        HandshakeTimeout, Internal, Overloaded, PeerClosed, PeerGone, Refused, TlsHandshake,
-        TlsTruncated, TlsViolation,
+        AddressConnections, AddressHandshakes, AddressJoins, Answered, ConnectionLost, Cut, Full,
+        HandshakeRefused, HandshakeTimeout, Internal, Overloaded, PeerClosed, PeerGone,
+        ProxyHeader, Refused, TlsHandshake, TlsTruncated, TlsViolation,
     };
     match reason {
         DisconnectReason::Close(Left) => Parting::Leaves,
@@ -50,8 +50,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
             | TooManyRooms,
         )
         | DisconnectReason::End(
-            AddressConnections | AddressJoins | Answered | Full | HandshakeRefused
-            | HandshakeTimeout | Overloaded | Refused(_) | TlsHandshake,
+            AddressConnections | AddressHandshakes | AddressJoins | ProxyHeader | Answered | Full
+            | HandshakeRefused | HandshakeTimeout | Overloaded | Refused(_) | TlsHandshake,
         ) => Parting::Detaches(u32::MAX),
     }
 }
