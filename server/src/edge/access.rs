@@ -23,7 +23,7 @@ pub struct AccessFlags {
     ticket_key: Vec<PathBuf>,
 
     /// Tickets that count no longer: a file with a line `sub NAME` for all of somebody, `jti ID` for one. Read again on
-    /// SIGHUP
+    /// SIGHUP, which ends who is here with one
     #[arg(
         long,
         env = "ROOMCAST_TICKET_REVOKED",

@@ -45,7 +45,11 @@ pub fn watch(
         let mut draining_since: Option<Instant> = None;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => reload_on_request(&reload),
+                SIGHUP => {
+                    reload_on_request(&reload);
+                    // Whose ticket was taken back goes now.
+                    reactors.iter().for_each(Address::wake);
+                }
                 // A terminal or a supervisor that tells the process and its group, or a wrapper that passes it on.
                 _ if draining_since.is_some_and(|at| at.elapsed() < SAME_STOP) => {}
                 _ if draining_since.is_some() => {

@@ -55,6 +55,7 @@ impl Shard {
             self.look_at_player(player);
         }
         self.v1.expire(self.now, &mut expired);
+        self.heed_revocations();
         self.expire_impairments();
         self.expired = expired;
         self.look_at_pressed();

@@ -109,6 +109,8 @@ reasons! {
     AddressRooms => "address_rooms", Peer, (CloseCode::OVERLOADED, "your address has made too many rooms");
     /// The time that its ticket gave it is over.
     StayOver => "stay_over", Nobody, (CloseCode::POLICY, "the stay of your ticket is over");
+    /// The operator has taken its ticket back.
+    Revoked => "revoked", Operator, (CloseCode::POLICY, "your ticket has been taken back");
     /// Somebody spoke whose ticket only lets it receive.
     SpectatorSpoke => "spectator_spoke", Peer, (CloseCode::POLICY, "spectators only receive");
     /// More messages or bytes than it may send in a second, and it went on.

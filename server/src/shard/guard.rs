@@ -155,7 +155,7 @@ impl Shard {
         let quota = pass.quota.and(self.common.limits.quota);
         let bounds = Pass {
             quota,
-            sub: None,
+            bearer: None,
             ..pass
         };
         if bounds == Pass::default() {

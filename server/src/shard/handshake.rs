@@ -85,12 +85,13 @@ impl Shard {
             now.wrapping_add(left),
         );
         let slot = self.insert(connection);
-        self.count_adopted(slot, source);
+        self.count_adopted(slot, source, admission.pass.bearer);
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
         self.connections[slot as usize].came_with(unread.len());
         self.join(slot, &admission, unread);
         self.heed(slot, heard);
+        self.look_at_ticket(slot);
         slot
     }
 

@@ -73,7 +73,7 @@ use self::pressure::Strains;
 pub use self::proxies::{Network, Proxies};
 use self::pulse::Pulse;
 use self::sources::{Bearers, Makers, Sources};
-pub use self::tickets::{Pass, Tickets};
+pub use self::tickets::{Bearer, Pass, Tickets};
 use self::unread::Unread;
 use self::v1::{Secrets, V1};
 use crate::delivery::BatchPool;

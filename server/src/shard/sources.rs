@@ -14,7 +14,7 @@ use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::Connection;
 use super::notices::Notice;
-use super::tickets::Pass;
+use super::tickets::{Bearer, Pass};
 use super::{CloseReason, Common, EndReason, Shard};
 use crate::limits::{
     PerSource, SOURCE_JOINS_SECONDS, SOURCE_NOTED, SOURCE_SHARES, SOURCES_GONE, SOURCES_PER_SITE,
@@ -45,6 +45,10 @@ enum Key {
 }
 
 impl Source {
+    fn of(bearer: Bearer) -> Self {
+        Self::Bearer(bearer.sub)
+    }
+
     /// Under which it is counted, and how many times as much each of these may have.
     fn keys(self) -> impl Iterator<Item = (Key, u32)> {
         let (own, site) = match self {
@@ -279,9 +283,13 @@ impl Sources {
     }
 }
 
-/// Whose tickets the connections of a shard have that count for them, by slots.
+/// Whose tickets the connections of a shard have, by slots.
 #[derive(Debug, Default)]
-pub(super) struct Bearers(HashMap<u32, u64>);
+pub(super) struct Bearers {
+    by_slot: HashMap<u32, Bearer>,
+    /// Of the tickets that were last looked through for some that were taken back.
+    edition: u64,
+}
 
 impl Bearers {
     /// Who the connection in this slot counts for, as long as it does.
@@ -295,7 +303,7 @@ impl Bearers {
         match connection.counted {
             Counted::Not => None,
             Counted::Unseated => address,
-            Counted::Seated => self.0.get(&slot).copied().map(Source::Bearer).or(address),
+            Counted::Seated => self.of(slot).map(Source::of).or(address),
         }
     }
 
@@ -310,9 +318,13 @@ impl Bearers {
         if let Some(source) = self.source(slot, connection, sources) {
             sources.depart(source, connection.counted, now);
         }
-        if !self.0.is_empty() {
-            self.0.remove(&slot);
+        if !self.by_slot.is_empty() {
+            self.by_slot.remove(&slot);
         }
+    }
+
+    fn of(&self, slot: u32) -> Option<Bearer> {
+        self.by_slot.get(&slot).copied()
     }
 }
 
@@ -384,7 +396,7 @@ impl Shard {
     fn source(&self, slot: u32, pass: Pass) -> Option<Source> {
         let peer = self.connections[slot as usize].who.peer();
         let address = self.common.sources.at(peer)?;
-        Some(pass.sub.map_or(address, Source::Bearer))
+        Some(pass.bearer.map_or(address, Source::of))
     }
 
     /// What there is too much of for the connection in this slot to get a seat.
@@ -398,7 +410,7 @@ impl Shard {
         let before = self.take_source(slot);
         self.depart(before, Counted::Unseated);
         let source = self.source(slot, pass);
-        self.count_adopted(slot, source);
+        self.count_adopted(slot, source, pass.bearer);
         let Some(source) = source else { return };
         let seats = self.common.sources.seat(source, self.real);
         let most_of_all = seats as usize * 2 > self.common.seated();
@@ -407,14 +419,19 @@ impl Shard {
         }
     }
 
-    /// The connection in this slot counts as one with a seat, for this source.
-    pub(super) fn count_adopted(&mut self, slot: u32, source: Option<Source>) {
+    /// The connection in this slot counts as one with a seat, for this source, and has this bearer's ticket.
+    pub(super) fn count_adopted(
+        &mut self,
+        slot: u32,
+        source: Option<Source>,
+        bearer: Option<Bearer>,
+    ) {
         let connection = &mut self.connections[slot as usize];
         if source.is_some() {
             connection.counted = Counted::Seated;
         }
-        if let Some(Source::Bearer(sub)) = source {
-            self.bearers.0.insert(slot, sub);
+        if let Some(bearer) = bearer {
+            self.bearers.by_slot.insert(slot, bearer);
         }
     }
 
@@ -425,12 +442,47 @@ impl Shard {
         }
     }
 
+    /// Ends those whose tickets have been taken back since this was last asked.
+    pub(super) fn heed_revocations(&mut self) {
+        let Some(tickets) = &self.common.tickets else {
+            return;
+        };
+        let edition = tickets.edition();
+        if std::mem::replace(&mut self.bearers.edition, edition) == edition {
+            return;
+        }
+        let bearers = self.bearers.by_slot.iter();
+        let revoked = bearers.filter(|(_, bearer)| tickets.is_revoked(**bearer));
+        let slots: Vec<u32> = revoked.map(|(slot, _)| *slot).collect();
+        for slot in slots {
+            self.end_revoked(slot);
+        }
+    }
+
+    /// A connection was adopted: its ticket may have been taken back while it was on its way.
+    pub(super) fn look_at_ticket(&mut self, slot: u32) {
+        let tickets = self.common.tickets.as_ref();
+        let bearer = self.bearers.of(slot);
+        if tickets
+            .zip(bearer)
+            .is_some_and(|(tickets, bearer)| tickets.is_revoked(bearer))
+        {
+            self.end_revoked(slot);
+        }
+    }
+
+    fn end_revoked(&mut self, slot: u32) {
+        if self.is_seated(slot) {
+            self.close(slot, CloseReason::Revoked);
+        }
+    }
+
     /// Who the connection in this slot counted for: it does so no longer.
     pub(super) fn take_source(&mut self, slot: u32) -> Option<Source> {
         let connection = &mut self.connections[slot as usize];
         let source = self.bearers.source(slot, connection, &self.common.sources);
         connection.counted = Counted::Not;
-        self.bearers.0.remove(&slot);
+        self.bearers.by_slot.remove(&slot);
         source
     }
 }

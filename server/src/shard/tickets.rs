@@ -24,8 +24,17 @@ pub struct Pass {
     pub spectates: bool,
     /// What it may send in a second.
     pub quota: Quota,
-    /// Whose it is, as a keyed hash: what all with this ticket's `sub` have counts together.
-    pub sub: Option<u64>,
+    /// Whose ticket it is.
+    pub bearer: Option<Bearer>,
+}
+
+/// Whose a ticket is, and which, as keyed hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bearer {
+    /// Of its `sub`: what all have that say the same counts together.
+    pub sub: u64,
+    /// Of its id, if it has one.
+    pub id: Option<u64>,
 }
 
 /// Who judges tickets.
@@ -36,6 +45,12 @@ pub trait Tickets: Debug + Send + Sync {
     ///
     /// Why it does not let it in.
     fn judge(&self, ticket: &str, room: Option<&str>) -> Result<Pass, Refusal>;
+
+    /// Another number whenever tickets may have been taken back.
+    fn edition(&self) -> u64;
+
+    /// Whether this one has been taken back.
+    fn is_revoked(&self, bearer: Bearer) -> bool;
 }
 
 /// The ticket that a request carries: in its query, as a bearer token, or among the subprotocols, in this order.

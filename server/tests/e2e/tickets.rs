@@ -197,7 +197,9 @@ fn tickets_are_taken_back_by_their_ids() {
     assert!(text.contains("(sub or jti)"), "{text}");
     let (mut other, response) = ask(&relay, &format!("/rooms/a?ticket={kept}"), "");
     assert_eq!(response.status, 101);
-    // Who has joined stays.
-    seated.message(2, b"still here");
+    // Who has joined with it goes, and nobody else.
+    assert_eq!(seated.read_to_close_frame(), Some(1008));
+    let (mut more, _) = ask(&relay, &format!("/rooms/a?ticket={kept}"), "");
+    more.message(2, b"still here");
     other.expect(2, b"still here");
 }

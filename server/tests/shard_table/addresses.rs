@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roomcast::limits::{Limits, PerSource};
-use roomcast::shard::{Common, Pass, Tickets};
+use roomcast::shard::{Bearer, Common, Pass, Tickets};
 use roomcast_protocol::upgrade::Refusal;
 
 use crate::net::WireId;
@@ -134,9 +134,17 @@ struct Judge;
 impl Tickets for Judge {
     fn judge(&self, ticket: &str, _: Option<&str>) -> Result<Pass, Refusal> {
         Ok(Pass {
-            sub: ticket.parse().ok(),
+            bearer: ticket.parse().ok().map(|sub| Bearer { sub, id: None }),
             ..Pass::default()
         })
+    }
+
+    fn edition(&self) -> u64 {
+        0
+    }
+
+    fn is_revoked(&self, _: Bearer) -> bool {
+        false
     }
 }
 

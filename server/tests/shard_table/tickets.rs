@@ -2,23 +2,27 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use roomcast::limits::{Limits, Quota};
-use roomcast::shard::{Common, Pass, Tickets};
+use roomcast::shard::{Bearer, Common, Pass, Tickets};
 use roomcast_protocol::frame::Opcode;
 use roomcast_protocol::upgrade::Refusal;
 
 use crate::net::WireId;
 use crate::stage::{Stage, frame, text};
 
-/// Counts how many tickets it was shown.
+/// Counts how many tickets it was shown, and takes those of bearer 1 back.
 #[derive(Debug, Default)]
-struct Judge(AtomicUsize);
+struct Judge {
+    judged: AtomicUsize,
+    /// How often they were taken back.
+    taken_back: AtomicU64,
+}
 
 impl Tickets for Judge {
     fn judge(&self, ticket: &str, _: Option<&str>) -> Result<Pass, Refusal> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.judged.fetch_add(1, Ordering::Relaxed);
         let quota = |messages| Quota {
             messages: NonZeroU32::new(messages),
             bytes: NonZeroU32::new(1_000),
@@ -38,8 +42,23 @@ impl Tickets for Judge {
                 quota: quota(10),
                 ..pass
             },
+            "one" | "two" => Pass {
+                bearer: Some(Bearer {
+                    sub: u64::from(ticket == "one"),
+                    id: None,
+                }),
+                ..pass
+            },
             _ => return Err(Refusal::BadTicket),
         })
+    }
+
+    fn edition(&self) -> u64 {
+        self.taken_back.load(Ordering::Relaxed)
+    }
+
+    fn is_revoked(&self, bearer: Bearer) -> bool {
+        bearer.sub == 1 && self.edition() > 0
     }
 }
 
@@ -68,10 +87,10 @@ fn a_flood_of_forged_tickets_is_judged_in_portions() {
     };
     let (mut stage, judge) = judged(limits);
     let (witnesses, forgers) = flooded(&mut stage, 64);
-    let before = judge.0.load(Ordering::Relaxed);
+    let before = judge.judged.load(Ordering::Relaxed);
     stage.arrive(witnesses[0], &text("first"));
     stage.turn();
-    let judged = judge.0.load(Ordering::Relaxed) - before;
+    let judged = judge.judged.load(Ordering::Relaxed) - before;
     assert!(judged <= 4, "{judged} signatures before a message");
     assert_eq!(stage.heard(witnesses[1]), "text first");
     stage.settle();
@@ -97,10 +116,10 @@ fn late_heads_are_judged_for_as_long_as_handshakes_go_on() {
         stage.net().wires[forger].send(&request[9..]);
         stage.net().wires[forger].deliver(usize::MAX);
     }
-    let before = judge.0.load(Ordering::Relaxed);
+    let before = judge.judged.load(Ordering::Relaxed);
     stage.now += 60;
     stage.turn();
-    let judged = judge.0.load(Ordering::Relaxed) - before;
+    let judged = judge.judged.load(Ordering::Relaxed) - before;
     assert!(judged <= 2 * 4, "{judged} signatures in one iteration");
     stage.settle();
     stage.close();
@@ -180,5 +199,49 @@ fn what_everybody_may_send_is_bounded_without_tickets_too() {
     stage.send(flooder, &text("x").repeat(41));
     assert_eq!(stage.heard(flooder), "close 1008");
     assert_eq!(stage.ends(), "over_quota");
+    stage.close();
+}
+
+#[test]
+fn who_is_seated_with_a_ticket_that_is_taken_back_ends_within_a_second() {
+    let judge = Arc::<Judge>::default();
+    let common = Common::new(Limits::default(), 2).with_tickets(Arc::<Judge>::clone(&judge));
+    let mut stage = Stage::of(common);
+    let rooms = (0..6).map(|room| format!("/rooms/{room}"));
+    let seats: Vec<(WireId, WireId)> = rooms
+        .map(|room| {
+            let [one, two] =
+                ["one", "two"].map(|ticket| stage.join(&format!("{room}?ticket={ticket}")));
+            (one, two)
+        })
+        .collect();
+    judge.taken_back.fetch_add(1, Ordering::Relaxed);
+    stage.pass(1_000);
+    for (one, two) in seats {
+        assert_eq!(stage.heard(one), "close 1008");
+        assert!(stage.is_seated(two));
+    }
+    assert_eq!(stage.ends(), "6 revoked");
+    stage.close();
+}
+
+/// A connection that was let in before, and is on its way to its room's home meanwhile.
+#[test]
+fn a_ticket_that_is_taken_back_during_a_hand_off_seats_nobody() {
+    let judge = Arc::<Judge>::default();
+    let common = Common::new(Limits::default(), 2).with_tickets(Arc::<Judge>::clone(&judge));
+    let mut stage = Stage::of(common);
+    let away = |room: &String| stage.common.home(room) == 1;
+    let room = (0..).map(|room| room.to_string()).find(away).expect("one");
+    let wire = stage.connect();
+    let request = stage.request(&format!("/rooms/{room}?ticket=one"));
+    stage.arrive(wire, &request);
+    stage.now += 1;
+    while stage.reactors[0].shard().connections() > 0 {
+        stage.turn();
+    }
+    judge.taken_back.fetch_add(1, Ordering::Relaxed);
+    stage.settle();
+    assert_eq!(stage.heard(wire), "101, close 1008");
     stage.close();
 }

@@ -62,6 +62,7 @@ fn whatever_happens_the_oracle_finds_nothing() {
             "proxy_header",
             "tls_spent",
             "stay_over",
+            "revoked",
             "spectator_spoke",
             "over_quota",
         ]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roomcast::limits::Limits;
-use roomcast::shard::{CloseReason, Common, Pass, Tickets};
+use roomcast::shard::{Bearer, CloseReason, Common, Pass, Tickets};
 use roomcast::transport::Port;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::Opcode;
@@ -535,6 +535,14 @@ impl Tickets for Judge {
             spectates: ticket == "spectator",
             ..Pass::default()
         })
+    }
+
+    fn edition(&self) -> u64 {
+        0
+    }
+
+    fn is_revoked(&self, _: Bearer) -> bool {
+        false
     }
 }
 

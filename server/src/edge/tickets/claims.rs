@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::keys::{Unusable, secret};
 use super::revoked::Revoked;
 use crate::limits::{Quota, TICKET_LEEWAY_S, TICKET_STAY_GRACE_S, TICKET_STAY_MAX_MS};
-use crate::shard::Pass;
+use crate::shard::{Bearer, Pass};
 
 /// The roles that there are.
 const PLAYER: &str = "player";
@@ -92,7 +92,11 @@ impl Claims {
         if self.sub.is_empty() || self.rooms.is_empty() {
             return Err(Refusal::TicketClaims);
         }
-        if revoked.has(&self.sub, self.jti.as_deref()) {
+        let bearer = Bearer {
+            sub: hasher.hash_one(&*self.sub),
+            id: self.jti.as_deref().map(|id| hasher.hash_one(id)),
+        };
+        if revoked.has(bearer) {
             return Err(Refusal::TicketRevoked);
         }
         let spectates = match self.role.as_deref() {
@@ -117,7 +121,7 @@ impl Claims {
                 messages: self.limits.messages,
                 bytes: self.limits.bytes,
             },
-            sub: Some(hasher.hash_one(&self.sub)),
+            bearer: Some(bearer),
         })
     }
 

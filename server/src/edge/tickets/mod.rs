@@ -12,6 +12,7 @@ mod verified;
 use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
@@ -24,7 +25,7 @@ pub use self::keys::Unusable;
 use self::revoked::Revoked;
 use self::verified::{Hash, Verified};
 use crate::limits::TICKET_REMEMBERED_BYTES;
-use crate::shard::{Pass, Tickets};
+use crate::shard::{Bearer, Pass, Tickets};
 
 pub use self::claims::{Order, write};
 
@@ -44,6 +45,8 @@ pub struct Keys {
     /// Names of bearers.
     hasher: RandomState,
     current: RwLock<Arc<Trusted>>,
+    /// How often they have been read.
+    edition: AtomicU64,
 }
 
 /// What was read at one time, and what it has verified since: with other keys that means nothing any more.
@@ -55,8 +58,9 @@ struct Trusted {
 }
 
 impl Trusted {
-    fn read(files: &Files) -> Result<Arc<Self>, Unusable> {
-        let revoked = files.revoked.as_deref().map(Revoked::read);
+    fn read(files: &Files, hasher: &RandomState) -> Result<Arc<Self>, Unusable> {
+        let revoked = files.revoked.as_deref();
+        let revoked = revoked.map(|file| Revoked::read(file, hasher));
         Ok(Arc::new(Self {
             keys: keys::read(&files.keys)?,
             revoked: revoked.transpose()?.unwrap_or_default(),
@@ -115,12 +119,13 @@ impl Keys {
     ///
     /// The first that can't be used.
     pub fn load(files: Files) -> Result<Self, Unusable> {
-        let current = RwLock::new(Trusted::read(&files)?);
         let hasher = RandomState::new();
+        let current = RwLock::new(Trusted::read(&files, &hasher)?);
         let keys = Self {
             files,
             hasher,
             current,
+            edition: AtomicU64::new(0),
         };
         keys.tell();
         Ok(keys)
@@ -128,9 +133,11 @@ impl Keys {
 
     /// Reads the files again. If one can't be used, everything stays as it is.
     pub fn reload(&self) {
-        match Trusted::read(&self.files) {
+        match Trusted::read(&self.files, &self.hasher) {
             Ok(trusted) => {
                 *self.current.write() = trusted;
+                // Behind it: whoever sees this edition sees that list.
+                self.edition.fetch_add(1, Ordering::Release);
                 self.tell();
             }
             Err(error) => {
@@ -160,6 +167,14 @@ impl Keys {
 impl Tickets for Keys {
     fn judge(&self, ticket: &str, room: Option<&str>) -> Result<Pass, Refusal> {
         self.judge_at(ticket, room, Seconds::now())
+    }
+
+    fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    fn is_revoked(&self, bearer: Bearer) -> bool {
+        self.current.read().revoked.has(bearer)
     }
 }
 

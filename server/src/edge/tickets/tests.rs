@@ -42,8 +42,11 @@ impl Keys {
 
     fn passes_at(&self, ticket: &str, room: Option<&str>, now: Seconds) -> Result<Pass, Refusal> {
         let pass = self.judge_at(ticket, room, now)?;
-        assert!(pass.sub.is_some());
-        Ok(Pass { sub: None, ..pass })
+        assert!(pass.bearer.is_some());
+        Ok(Pass {
+            bearer: None,
+            ..pass
+        })
     }
 }
 
@@ -394,7 +397,7 @@ fn whose_a_ticket_is_goes_by_its_sub() {
     let keys = trusting(&[SECRET]);
     let sub = |claims: &Value| {
         let pass = keys.judge(&signed(claims), Some("a"));
-        pass.unwrap().sub
+        pass.unwrap().bearer.unwrap().sub
     };
     assert_eq!(sub(&good()), sub(&with("jti", json!("2"))));
     assert_ne!(sub(&good()), sub(&with("sub", json!("bob"))));

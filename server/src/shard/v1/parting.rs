@@ -22,8 +22,8 @@ enum Parting {
 fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
     use CloseReason::{
         AddressRooms, BadPacket, BadText, Drain, EmptyFragments, Idle, Left, NoJoin, NoSuchRoom,
-        OtherDialect, OverQuota, Replaced, RoomExists, RoomFull, SlowConsumer, SpectatorSpoke,
-        StayOver, TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
+        OtherDialect, OverQuota, Replaced, Revoked, RoomExists, RoomFull, SlowConsumer,
+        SpectatorSpoke, StayOver, TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
     };
     use EndReason::{
         AddressConnections, AddressHandshakes, AddressJoins, Answered, ConnectionLost, Cut, Full,
@@ -31,7 +31,7 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         ProxyHeader, Refused, TlsHandshake, TlsTruncated, TlsViolation,
     };
     match reason {
-        DisconnectReason::Close(Left) => Parting::Leaves,
+        DisconnectReason::Close(Left | Revoked) => Parting::Leaves,
         DisconnectReason::End(PeerClosed) => match code {
             Some(CloseCode::NORMAL) => Parting::Leaves,
             Some(CloseCode::GOING_AWAY) => Parting::Detaches(GOING_AWAY_MS),
@@ -134,6 +134,8 @@ mod tests {
         let peer = |code: u16| (EndReason::PeerClosed.into(), Some(CloseCode(code)));
         let rows: Vec<((DisconnectReason, Option<CloseCode>), Parting)> = vec![
             ((CloseReason::Left.into(), None), Leaves),
+            // No ticket lets it come back.
+            ((CloseReason::Revoked.into(), None), Leaves),
             (peer(1000), Leaves),
             (peer(1001), Detaches(5_000)),
             (peer(1002), Detaches(u32::MAX)),
