@@ -189,6 +189,13 @@ test("as the pace allows the newest of each key, whose turn it is first", () => 
   assert.deepEqual(written(client, 3 * S), ["39020163"]);
 });
 
+test("a state waits for an event that was sent before it, also if that does not fit into the message", () => {
+  const client = live({ welcome: { limits: [[2, 20]] } });
+  for (const payload of ["0123456789a", "0123456789b"]) client.send({ packet: "EVENT_OTHERS", payload, droppable: false });
+  client.set(state(1, "x"));
+  assert.deepEqual(written(client, 0).map((packet) => packet.slice(0, 2)), ["09", "09", "39"]);
+});
+
 test("says when the pace allows more states", () => {
   const client = live({ welcome: { limits: [[4, 10], [6, 5]] } });
   for (let at = 0; at <= S; at += S / 5) {
