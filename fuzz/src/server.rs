@@ -1,4 +1,5 @@
-//! Targets for `roomcast`: operations on whole shards, and the TLS machine that it shares with loadgen.
+//! Targets for `roomcast`: operations on whole shards, with players of either kind, and the TLS machine that it shares with
+//! loadgen.
 
 #[path = "../../server/tests/simulation/world/mod.rs"]
 #[allow(
@@ -13,14 +14,23 @@ mod machine;
 #[path = "../../server/tests/tls/pair.rs"]
 mod pair;
 
-use world::choices::Choices;
+#[path = "../../server/tests/v1/model.rs"]
+mod model;
+#[path = "../../server/tests/v1/operations.rs"]
+mod operations;
+#[path = "../../server/tests/v1/stage.rs"]
+#[allow(dead_code, reason = "the tests also ask for what a client heard")]
+mod stage;
+
+use world::choices::{self, Choices};
 
 /// A target's name, which is also that of its corpus, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this module.
-pub const TARGETS: [Target; 2] = [
+pub const TARGETS: [Target; 3] = [
     ("shard_operations", shard_operations),
+    ("shard_players", shard_players),
     ("tls_transport", tls_transport),
 ];
 
@@ -34,6 +44,13 @@ pub fn shard_operations(data: &[u8]) {
     if let Err(wrong) = verdict {
         panic!("{wrong}");
     }
+}
+
+/// One shard whose players speak roomcast.v1, decided byte by byte: who joins, says, sets, addresses, is lost and comes back by
+/// its token, among strangers who send any packets and raw players; then everyone comes back, and goes. What each must have
+/// heard is known.
+pub fn shard_players(data: &[u8]) {
+    operations::run(Choices::Bytes(data), STEPS);
 }
 
 /// The TLS machine, as server or client, against rustls's own other side, whose bytes are cut, changed, doubled and dropped on
