@@ -346,6 +346,17 @@ pub struct Config {
     )]
     pub drain: Millis,
 
+    /// On SIGTERM, this long before the goodbyes begin, only /readyz says so: balancers that ask it send nobody new, and who
+    /// is on the way still gets in. Some of their intervals
+    #[arg(
+        long,
+        env = "ROOMCAST_DRAIN_DELAY",
+        default_value = "0",
+        value_name = "TIME",
+        help_heading = "Timers"
+    )]
+    pub drain_delay: Millis,
+
     /// How log lines look
     #[arg(long, env = "ROOMCAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "Logs")]
     pub log_format: LogFormat,

@@ -29,7 +29,7 @@ use thiserror::Error;
 use self::access::AccessFlags;
 pub use self::config::{Command, Config};
 use self::minute::Minute;
-use self::signals::Reload;
+use self::signals::{Goodbye, Reload};
 use self::tickets::Keys;
 use self::tls::NoTls;
 use crate::limits::Limits;
@@ -194,9 +194,12 @@ fn serve(config: &Config) -> Result<(), Failure> {
         certificates,
         tickets,
     };
+    let goodbye = Goodbye {
+        delay: config.drain_delay,
+        spread: config.drain,
+    };
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
-    signals::watch(Arc::clone(&common), addresses, config.drain, reload)
-        .map_err(Failure::Signals)?;
+    signals::watch(Arc::clone(&common), addresses, goodbye, reload).map_err(Failure::Signals)?;
     if config.access.tickets().is_none() {
         tracing::info!("no --ticket-key: whoever reaches this server may join every room");
     }

@@ -29,6 +29,15 @@ pub struct Reload {
     pub tickets: Option<Arc<Keys>>,
 }
 
+/// How players are sent away.
+#[derive(Debug, Clone, Copy)]
+pub struct Goodbye {
+    /// How long only `/readyz` says so.
+    pub delay: Millis,
+    /// Within how long after that all are told.
+    pub spread: Millis,
+}
+
 /// Watches on a thread of its own for as long as the process lives.
 ///
 /// # Errors
@@ -37,7 +46,7 @@ pub struct Reload {
 pub fn watch(
     common: Arc<Common>,
     reactors: Vec<Address>,
-    drain: Millis,
+    goodbye: Goodbye,
     reload: Reload,
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -59,10 +68,18 @@ pub fn watch(
                 }
                 _ => {
                     draining_since = Some(Instant::now());
-                    self::drain(&common, &reactors, drain);
-                    tracing::info!(
-                        "draining: no new players; the others are sent away within {drain}. A second signal ends at once"
-                    );
+                    let Goodbye { delay, spread } = goodbye;
+                    common.order_drain_after(delay.as_millis(), spread.as_millis());
+                    reactors.iter().for_each(Address::wake);
+                    if delay.as_millis() > 0 {
+                        tracing::info!(
+                            "leaving: only /readyz says so, the drain begins in {delay}. A second signal ends at once"
+                        );
+                    } else {
+                        tracing::info!(
+                            "draining: no new players; the others are sent away within {spread}. A second signal ends at once"
+                        );
+                    }
                 }
             }
         }

@@ -125,6 +125,8 @@ pub struct Running<N: Net> {
     actions: Vec<Action>,
     slots: Vec<u32>,
     draining: Option<Draining>,
+    /// When it begins to drain (ms, real), once that is ordered.
+    drains_at: Option<u64>,
     published_at: u64,
     warned_at: Option<u64>,
 }
@@ -162,6 +164,7 @@ impl<N: Net> Running<N> {
             actions: Vec::new(),
             slots: Vec::new(),
             draining: None,
+            drains_at: None,
             published_at: 0,
             warned_at: None,
         }
@@ -245,10 +248,13 @@ impl<N: Net> Running<N> {
             let next = draining.told_by.unwrap_or(draining.until);
             next.saturating_sub(self.real + passed).min(DRAIN_LOOK_MS)
         });
+        let drain = self.drains_at.filter(|_| self.draining.is_none());
+        let drain = drain.map(|at| at.saturating_sub(self.real + passed));
         let deadlines = [
             accept_at.map(until),
             self.shard.next_deadline().map(until),
             look_again,
+            drain,
             Some(POLL_MS),
         ];
         deadlines.into_iter().flatten().min().unwrap_or(POLL_MS)
@@ -298,7 +304,9 @@ impl<N: Net> Running<N> {
                 }
             }
             None => {
-                if let Some(spread_ms) = self.common.drain_ordered() {
+                if let Some(spread_ms) = self.common.drain_ordered()
+                    && self.real >= self.drain_begins()
+                {
                     self.shard.drain(spread_ms);
                     let told_by = self.real + u64::from(spread_ms);
                     self.draining = Some(Draining {
@@ -308,6 +316,12 @@ impl<N: Net> Running<N> {
                 }
             }
         }
+    }
+
+    /// When the drain begins that has been ordered (ms, real): its delay from when this reactor has first seen the order.
+    fn drain_begins(&mut self) -> u64 {
+        let delay = u64::from(self.common.drain_delay());
+        *self.drains_at.get_or_insert(self.real + delay)
     }
 
     fn mail(&mut self) {

@@ -277,7 +277,9 @@ impl Shard {
             }
             (Some(Some(_)), ..) | (None, "/echo", _) => Route::Ask(Pass::default()),
             (None, "/healthz", RequestKind::Plain) => Route::Answer(ALIVE),
-            (None, "/readyz", RequestKind::Plain) if self.draining => {
+            (None, "/readyz", RequestKind::Plain)
+                if self.draining || self.common.drain_ordered().is_some() =>
+            {
                 Route::Refuse(Refusal::Draining)
             }
             (None, "/readyz", RequestKind::Plain) if !self.common.pulse.is_whole(self.real) => {

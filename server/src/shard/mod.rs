@@ -48,7 +48,7 @@ mod v1;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use roomcast_protocol::frame::{Role, Rules};
 use slab::Slab;
@@ -117,6 +117,8 @@ pub struct Common {
     pulse: Pulse,
     /// Milliseconds within which everyone has to go, and one more; 0 as long as nobody has to.
     drain: AtomicU64,
+    /// Milliseconds from that order on until it is heeded.
+    drain_delay: AtomicU32,
 }
 
 impl Common {
@@ -140,6 +142,7 @@ impl Common {
             connections: AtomicUsize::new(0),
             pulse: Pulse::new(reactors),
             drain: AtomicU64::new(0),
+            drain_delay: AtomicU32::new(0),
         }
     }
 
@@ -219,12 +222,26 @@ impl Common {
         let order = u64::from(spread_ms) + 1;
         let _ = self
             .drain
-            .compare_exchange(0, order, Ordering::Relaxed, Ordering::Relaxed);
+            .compare_exchange(0, order, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// The same, to be heeded in `delay_ms`. Until then only `/readyz` says it, so that whoever balances by that sends nobody
+    /// new, and nobody who is on the way is turned away.
+    pub fn order_drain_after(&self, delay_ms: u32, spread_ms: u32) {
+        if self.drain_ordered().is_none() {
+            self.drain_delay.store(delay_ms, Ordering::Relaxed);
+        }
+        self.order_drain(spread_ms);
+    }
+
+    /// Milliseconds from that order until it is heeded.
+    pub fn drain_delay(&self) -> u32 {
+        self.drain_delay.load(Ordering::Relaxed)
     }
 
     /// Within how many milliseconds everyone has to go, if that has been ordered.
     pub fn drain_ordered(&self) -> Option<u32> {
-        let order = self.drain.load(Ordering::Relaxed);
+        let order = self.drain.load(Ordering::Acquire);
         order.checked_sub(1).map(|spread_ms| spread_ms as u32)
     }
 

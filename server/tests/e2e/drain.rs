@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::patience;
 use crate::relay::Relay;
-use crate::wire::{PING, PONG, Wire, upgrade_request};
+use crate::wire::{BINARY, PING, PONG, Wire, upgrade_request};
 
 fn status_of(relay: &Relay, request: &str) -> u16 {
     let mut wire = Wire::connect(relay.addr());
@@ -128,4 +128,22 @@ fn nobody_holds_up_a_drain() {
     assert_eq!(relay.exit().code(), Some(0));
     assert_eq!(stubborn.next().close_code(), Some(1012));
     drop((silent, half_a_head));
+}
+
+#[test]
+fn a_delay_is_for_balancers_and_a_second_signal_waits_for_nothing() {
+    let mut relay = Relay::start(&["--drain-delay", "1h"]);
+    let mut early = Wire::join(relay.addr(), "/rooms/a");
+    relay.signal(Signal::TERM);
+    wait_until_draining(&relay);
+    relay.logged("the drain begins in", 1);
+    let mut late = Wire::join(relay.addr(), "/rooms/a");
+    late.message(BINARY, b"still in time");
+    early.expect(BINARY, b"still in time");
+    assert_eq!(relay.end_at_once(), Some(143));
+    let mut relay = Relay::start(&["--drain-delay", "1ms", "--drain", "0"]);
+    let mut player = Wire::join(relay.addr(), "/rooms/a");
+    relay.signal(Signal::TERM);
+    assert_eq!(player.read_to_close(), Some(1012));
+    assert_eq!(relay.exit().code(), Some(0));
 }

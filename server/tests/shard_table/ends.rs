@@ -267,3 +267,30 @@ fn an_end_in_the_middle_of_a_long_goodbye() {
     assert_eq!(stage.heard(next), "text still here");
     stage.close();
 }
+
+/// Whoever balances by `/readyz` has time to notice, and who was sent here meanwhile is let in.
+#[test]
+fn a_delayed_drain_is_only_said_at_first() {
+    let mut stage = Stage::with_reactors(Limits::default(), 2);
+    let early = stage.join("/rooms/a");
+    stage.common.order_drain_after(5_000, 0);
+    stage.net().wake_all();
+    stage.settle();
+    let ready = |stage: &mut Stage| {
+        let wire = stage.connect();
+        stage.send(wire, b"GET /readyz HTTP/1.0\r\n\r\n");
+        stage.heard(wire)
+    };
+    assert_eq!(ready(&mut stage), "503, end");
+    let late = stage.join("/rooms/b");
+    stage.pass(4_900);
+    assert!(stage.is_seated(early) && stage.is_seated(late));
+    stage.pass(200);
+    for wire in [early, late] {
+        assert_eq!(stage.heard(wire), "close 1012");
+    }
+    let refused = stage.connect();
+    let request = stage.request("/rooms/a");
+    stage.send(refused, &request);
+    assert_eq!(stage.heard(refused), "503, end");
+}
