@@ -4,6 +4,7 @@
 //! clear line on standard error that says what to do, and an exit code other than 0.
 
 mod access;
+mod agreement;
 mod config;
 mod descriptors;
 mod environment;
