@@ -332,6 +332,16 @@ pub const GOING_AWAY_MS: u32 = 5_000;
 /// another tab for a moment does not lose it. Hidden pages run no timers, and so no game.
 pub const HIDDEN_HOST_MS: u32 = 3_000;
 
+/// Bytes of what was said since a snapshot, at most, for it to be given whole (limit): a welcome has them. At half of that
+/// the host is asked for a new one; so long the log is kept though nobody else needs it.
+pub const TAIL_BYTES: usize = 256 * 1024;
+
+/// Players whom a room remembers to have put out (limit), 16 bytes each; beyond it the first of them may come back.
+pub const BARRED_MAX: usize = 256;
+
+/// Players in one packet of round-trip times (limit): with at most ten bytes each it is no longer than a bundle.
+pub const TRIPS_PER_PACKET: usize = 1_024;
+
 /// Bytes of the keys and values of one owner's properties (limit): a welcome has them all.
 pub const PROPERTY_BYTES: usize = 16 * 1024;
 
@@ -509,6 +519,10 @@ pub struct Limits {
     pub state_bytes_max: usize,
     /// Bytes of the values of all states of a room: a welcome has all of them.
     pub room_state_bytes_max: usize,
+    /// Bytes of the snapshot that a roomcast.v1 room keeps for its next host and for who joins late; a larger one is refused.
+    pub snapshot_bytes_max: usize,
+    /// Bytes of all snapshots in the process, each reactor with its share; beyond it a new one is refused.
+    pub snapshots_bytes_max: usize,
     /// Bytes of what was said lately in a roomcast.v1 room, kept for who comes back; who wants more gets a fresh welcome.
     pub log_bytes_max: usize,
     /// Bytes of all these in the process, each reactor with its share; beyond it a room in which something is said keeps
@@ -546,6 +560,8 @@ impl Default for Limits {
             groups_max: 64,
             state_bytes_max: 16 * 1024,
             room_state_bytes_max: 256 * 1024,
+            snapshot_bytes_max: 64 * 1024,
+            snapshots_bytes_max: 128 * 1024 * 1024,
             log_bytes_max: 1024 * 1024,
             logs_bytes_max: 512 * 1024 * 1024,
             impairment: false,

@@ -29,6 +29,8 @@ pub enum Fault {
     Overcharge,
     /// Who takes nothing of what is left for it is waited for all the same.
     EndlessEbb,
+    /// The first entry behind a snapshot is missing in its tail.
+    LateTail,
 }
 
 #[cfg(debug_assertions)]

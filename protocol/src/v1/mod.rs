@@ -23,7 +23,7 @@ pub use bytes::{Name, Payload, varint_len, write_varint};
 pub use groups::Groups;
 pub use list::{Change, Changed, Element, Guard, Items, List, Property};
 pub use malformed::{Fault, Malformed};
-pub use pairs::{PairValue, Pairs, limit, setting};
+pub use pairs::{PairValue, Pairs, limit, power, setting};
 
 /// The subprotocol's name, as it stands in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "roomcast.v1";

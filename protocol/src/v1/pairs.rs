@@ -47,8 +47,22 @@ pub mod setting {
     pub const RAW: u64 = 8;
     /// Milliseconds after which a host that has lost its connection has lost the role.
     pub const HOST_GRACE_MS: u64 = 10;
+    /// What the host may do: bits of [`power`](super::power).
+    pub const POWERS: u64 = 14;
     /// Whether all may write keys of the room (1), or its host alone (0).
     pub const KEYS_BY_ALL: u64 = 16;
+}
+
+/// Bits of [`setting::POWERS`].
+pub mod power {
+    /// Putting players out.
+    pub const KICK: u64 = 1;
+    /// Keeping new ones out.
+    pub const LOCK: u64 = 2;
+    /// Ending the room.
+    pub const CLOSE: u64 = 4;
+    /// All of these.
+    pub const ALL: u64 = KICK | LOCK | CLOSE;
 }
 
 /// What a key has.

@@ -178,6 +178,27 @@ pub struct Config {
         help_heading = "Limits", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     packets_per_second: u32,
 
+    /// roomcast.v1: the state of its game that a room keeps for its next host and for who joins late; a larger one is
+    /// refused. It comes in one message, so --max-message bounds it too
+    #[arg(
+        long,
+        env = "ROOMCAST_SNAPSHOT_MAX",
+        default_value = "64KiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    snapshot_max: Bytes,
+
+    /// roomcast.v1: the same of all rooms together; beyond it a new one is refused
+    #[arg(
+        long,
+        env = "ROOMCAST_SNAPSHOTS_MAX",
+        default_value = "128MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    snapshots_max: Bytes,
+
     /// roomcast.v1: what was said lately in a room, kept for players who lost their connection; who has missed more gets
     /// a fresh welcome
     #[arg(
@@ -519,6 +540,8 @@ impl Config {
             groups_max: self.groups,
             state_bytes_max: self.state_max.get(),
             room_state_bytes_max: self.room_state_max.get(),
+            snapshot_bytes_max: self.snapshot_max.get(),
+            snapshots_bytes_max: self.snapshots_max.get(),
             log_bytes_max: self.log_max.get(),
             logs_bytes_max: self.logs_max.get(),
             impairment: self.allow_impairment || self.plays_here(),

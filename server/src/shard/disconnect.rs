@@ -87,6 +87,14 @@ reasons! {
     SlowConsumer => "slow_consumer", Peer, (CloseCode::SLOW_CONSUMER, "the room sends more than you read");
     /// The room has as many members as it may.
     RoomFull => "room_full", Operator, (CloseCode::ROOM_FULL, "the room is full");
+    /// The room's host has put the player out.
+    Kicked => "kicked", Nobody, (CloseCode::KICKED, "the host has put you out");
+    /// The room's host has closed it.
+    RoomClosed => "room_closed", Nobody, (CloseCode::ROOM_CLOSED, "the host has closed the room");
+    /// The room's host lets nobody new in.
+    RoomLocked => "room_locked", Nobody, (CloseCode::ROOM_LOCKED, "the room is locked");
+    /// Somebody who was put out comes back.
+    Barred => "barred", Peer, (CloseCode::BARRED, "you were put out of this room");
     /// A player of a roomcast.v1 room has left it.
     Left => "left", Nobody, (CloseCode::NORMAL, "you have left");
     /// A player has come back on another connection.

@@ -311,6 +311,9 @@ impl Shard {
         {
             return match (room.lets_raw_in(), room.is_full()) {
                 (false, _) => self.turn_away(slot, admission, CloseReason::OtherDialect),
+                _ if room.is_locked() => {
+                    self.turn_away(slot, admission, CloseReason::RoomLocked);
+                }
                 (true, true) => self.turn_away(slot, admission, CloseReason::RoomFull),
                 (true, false) => {
                     let player = self.enter_mixed(slot, name);

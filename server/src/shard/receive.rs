@@ -5,11 +5,11 @@ use std::convert::Infallible;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::{Decoder, Item, MessageKind, Rules, Violation};
 
-use super::Shard;
 use super::connection::{Closing, Connection, Phase};
 use super::guard;
 use super::player::{Place, PlayerId};
 use super::v1::{BadPacket, Ending};
+use super::{CloseReason, Shard};
 use crate::delivery::{Audience, BatchPool, Class, Dialect, Outbox};
 use crate::planted::{self, Fault};
 use crate::room::{Room, RoomId, v1};
@@ -159,6 +159,7 @@ impl Shard {
         if !connection.outbox.is_clear() {
             self.list(slot);
         }
+        self.end_put_out(CloseReason::Kicked);
         match ended {
             Ended::No if unacked.is_none() && self.v1.ack_at(place).is_some() => self.rearm(slot),
             Ended::No => {}
@@ -169,6 +170,9 @@ impl Shard {
                 self.receive_early(slot, input);
             }
             Ended::Told(Heard::Ends(ending)) => {
+                if ending == Ending::Reason(CloseReason::RoomClosed) {
+                    self.close_room(slot);
+                }
                 self.end_v1(slot, ending);
                 // Who leaves sends its close frame along, and no other.
                 self.receive_plain(slot, input);

@@ -24,6 +24,10 @@ const V1_ONLY: &[&str] = &[
     "room_exists",
     "other_dialect",
     "too_many_rooms",
+    "kicked",
+    "room_closed",
+    "room_locked",
+    "barred",
 ];
 
 fn seeded(seed: u64, fault: Option<Fault>) -> (Report, Result<(), String>) {

@@ -26,11 +26,11 @@ pub(crate) fn knowing<'a>(name: &'a str, wishes: Pairs<'a>) -> Join<'a> {
     }
 }
 
-fn come(stage: &mut Stage, name: &str) -> Actor {
+pub(crate) fn come(stage: &mut Stage, name: &str) -> Actor {
     Actor::join_as(stage, "lobby", &knowing(name, Pairs::EMPTY))
 }
 
-fn say(actor: &mut Actor, to: Audience<'_>, text: &str) {
+pub(crate) fn say(actor: &mut Actor, to: Audience<'_>, text: &str) {
     let said = actor.client.event(to, Payload::Text(text), false);
     said.expect("it keeps little");
 }
@@ -55,7 +55,7 @@ fn willing(actor: &mut Actor, willing: bool, visible: bool) {
 }
 
 /// Bob, who is the host, Ada and Cy; they have heard who is there.
-fn three(limits: Limits) -> (Stage, [Actor; 3]) {
+pub(crate) fn three(limits: Limits) -> (Stage, [Actor; 3]) {
     let mut stage = Stage::new(limits);
     let mut all = ["Bob", "Ada", "Cy"].map(|name| come(&mut stage, name));
     all.iter_mut().for_each(|actor| {
@@ -65,7 +65,7 @@ fn three(limits: Limits) -> (Stage, [Actor; 3]) {
 }
 
 /// Time passes, and these are alive in it.
-fn pass(stage: &mut Stage, ms: u64, actors: &mut [&mut Actor]) {
+pub(crate) fn pass(stage: &mut Stage, ms: u64, actors: &mut [&mut Actor]) {
     for _ in 0..ms / 100 {
         stage.pass(100, 20);
         for actor in &mut *actors {

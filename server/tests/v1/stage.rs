@@ -70,6 +70,8 @@ pub(crate) struct Actor {
     pub(crate) heard: Vec<String>,
     /// What the last welcome said the relay can do.
     pub(crate) capabilities: u64,
+    /// A snapshot has come, and the end of its tail has not.
+    given: bool,
 }
 
 /// Wide enough for everything.
@@ -346,6 +348,7 @@ impl Actor {
             path,
             heard: Vec::new(),
             capabilities: 0,
+            given: false,
         }
     }
 
@@ -389,19 +392,33 @@ impl Actor {
     pub(crate) fn hear(&mut self, stage: &mut Stage) -> bool {
         let now = stage.now * 1_000;
         let messages = stage.messages(self.wire);
-        let any = !messages.is_empty();
+        self.hear_these(now, &messages);
+        !messages.is_empty()
+    }
+
+    /// Deals with these messages.
+    pub(crate) fn hear_these(&mut self, now: u64, messages: &[Vec<u8>]) {
         for message in messages {
             let (heard, capabilities) = (&mut self.heard, &mut self.capabilities);
-            self.client
-                .receive(self.link, now, &message, &mut |event| {
-                    if let Event::Welcome { welcome, .. } = event {
-                        *capabilities = welcome.capabilities;
-                    }
-                    heard.extend(line(event));
-                })
-                .expect("the relay keeps to the protocol");
+            let (given, client) = (&mut self.given, &mut self.client);
+            let heard = client.receive(self.link, now, message, &mut |event| {
+                if let Event::Welcome { welcome, .. } = event {
+                    *capabilities = welcome.capabilities;
+                }
+                *given |= matches!(event, Event::Packet(Packet::Snapshot { .. }));
+                // In a welcome that a snapshot is not in, its end says nothing about the game.
+                if matches!(event, Event::Packet(Packet::Ready)) && std::mem::take(given) {
+                    heard.push("ready".to_owned());
+                }
+                heard.extend(line(event));
+            });
+            heard.expect("the relay keeps to the protocol");
         }
-        any
+    }
+
+    /// The relay has closed its connection with this code.
+    pub(crate) fn closed(&mut self, code: u16) -> Option<Next> {
+        self.client.closed(self.link, Some(CloseCode(code)))
     }
 
     /// What it heard since it was last asked.
@@ -430,6 +447,10 @@ fn line(event: Event<'_>) -> Option<String> {
             let created = if welcome.created { " created" } else { "" };
             let dropped = if dropped > 0 { " dropped" } else { "" };
             write!(line, "welcome {}{created}{dropped}", welcome.id)
+        }
+        Event::Tail(packet) => {
+            let told = self::line(Event::Packet(packet))?;
+            write!(line, "tail {told}")
         }
         Event::Packet(packet) => match packet {
             Packet::Event {
@@ -472,7 +493,21 @@ fn line(event: Event<'_>) -> Option<String> {
                 write!(line, "{}.{key}={}{host}", number(author), text(payload))
             }
             Packet::Removed { author, key } => write!(line, "{}.{key} gone", number(author)),
-            Packet::Host { term, id, .. } => write!(line, "host {} in term {term}", number(id)),
+            Packet::Host { term, id, given } => {
+                let given = if given { ", given" } else { "" };
+                write!(line, "host {} in term {term}{given}", number(id))
+            }
+            Packet::Locked(locked) => write!(line, "{}locked", if locked { "" } else { "un" }),
+            Packet::Snapshot { state, cut, .. } => {
+                let cut = if cut { ", cut" } else { "" };
+                write!(line, "snapshot {}{cut}", String::from_utf8_lossy(state))
+            }
+            Packet::SnapshotWanted { term } => write!(line, "snapshot wanted in term {term}"),
+            Packet::Trips(trips) => {
+                write!(line, "trips").ok()?;
+                let mut trips = trips.iter();
+                trips.try_for_each(|(id, trip)| write!(line, " {id}={trip}"))
+            }
             Packet::RemovedAll => write!(line, "all gone"),
             Packet::RefusedState { key, reason, .. } => {
                 write!(line, "refused state {key} {reason}")

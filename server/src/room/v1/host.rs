@@ -62,6 +62,9 @@ pub(super) struct Host {
     id: u32,
     seat: Seat,
     hold: Hold,
+    /// The number of the entry that says so, and the position of the log behind it.
+    seq: u64,
+    since: u64,
 }
 
 impl Host {
@@ -71,6 +74,8 @@ impl Host {
         id: 0,
         seat: 0,
         hold: Hold::Firm,
+        seq: 0,
+        since: 0,
     };
 
     pub(super) fn id(&self) -> Option<PlayerId> {
@@ -79,6 +84,14 @@ impl Host {
 
     pub(super) fn term(&self) -> Term {
         self.term
+    }
+
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub(super) fn since(&self) -> u64 {
+        self.since
     }
 
     /// Whether it is who sits here.
@@ -238,9 +251,12 @@ impl Room {
             id,
             seat: seat.unwrap_or(0),
             hold,
+            seq: self.log.seq() + 1,
+            since: self.log.position() + 1,
         };
         let before = std::mem::replace(&mut self.host, host);
-        let packet = self.host_packet();
+        let given = self.keeping.promise(self.host.id());
+        let packet = self.host_packet(given);
         self.say(0, Audience::All, packet, now);
         let former = self.seat_of(before.id);
         if let Some(former) = former {
@@ -252,12 +268,12 @@ impl Room {
         true
     }
 
-    /// The packet that says who the host is.
-    pub(super) fn host_packet(&self) -> down::Packet<'static> {
+    /// The packet that says who the host is, and whether it is given a snapshot.
+    pub(super) fn host_packet(&self, given: bool) -> down::Packet<'static> {
         down::Packet::Host {
             term: self.host.term,
             id: self.host.id(),
-            given: false,
+            given,
         }
     }
 }
@@ -268,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_room_pays_little_for_its_host() {
-        assert!(size_of::<Host>() <= 32, "{} bytes", size_of::<Host>());
+        assert!(size_of::<Host>() <= 48, "{} bytes", size_of::<Host>());
     }
 
     #[test]

@@ -75,6 +75,41 @@ pub struct Portion {
     pub len: usize,
 }
 
+/// One entry, as it was said.
+#[derive(Debug, Clone, Copy)]
+pub struct Past<'l> {
+    log: &'l Log,
+    entry: &'l Entry,
+    start: usize,
+}
+
+impl<'l> Past<'l> {
+    /// Who said it, or about whom it is.
+    pub fn author(self) -> u32 {
+        self.entry.author
+    }
+
+    /// Whether it was for this player.
+    pub fn is_for(self, player: u32) -> bool {
+        let reader = Reader {
+            player,
+            position: 0,
+            lossy_until: 0,
+        };
+        self.log.heard(self.entry, self.start, reader, 0).is_some()
+    }
+
+    /// Its packet.
+    pub fn packet(self) -> &'l [u8] {
+        let head = match self.entry.audience {
+            Kept::List => self.entry.whom as usize * size_of::<u32>(),
+            Kept::Others | Kept::All | Kept::One => 0,
+        };
+        let end = self.log.end_of(self.entry);
+        &self.log.bytes[self.start + head..end]
+    }
+}
+
 /// Who asks for a portion.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader {
@@ -108,6 +143,11 @@ impl Log {
     /// The position behind the last entry.
     pub fn position(&self) -> u64 {
         self.first + self.entries.len() as u64
+    }
+
+    /// The position of the first entry that is here.
+    pub fn first(&self) -> u64 {
+        self.first
     }
 
     /// Entries behind a position.
@@ -227,6 +267,33 @@ impl Log {
             seq: self.seq_before(index),
             len,
         })
+    }
+
+    /// The entries, without droppable events, from the position `from` on up to `until`, as far as the log has them.
+    pub fn since(&self, from: u64, until: u64) -> impl Iterator<Item = Past<'_>> {
+        let until = until.saturating_sub(self.first) as usize;
+        let until = until.min(self.entries.len());
+        let from = (from.saturating_sub(self.first) as usize).min(until);
+        let mut start = self.start(from);
+        let all = self.entries.range(from..until).map(move |entry| {
+            let past = Past {
+                log: self,
+                entry,
+                start,
+            };
+            start = self.end_of(entry);
+            past
+        });
+        all.filter(|past| !past.entry.droppable)
+    }
+
+    /// The position from which on no more than so many bytes were said, as far as the log reaches.
+    pub fn last(&self, bytes: usize) -> u64 {
+        let from = self.bytes.len().saturating_sub(bytes);
+        let within = |index: &usize| self.start(*index) >= from;
+        let count = self.entries.len();
+        let mut indices = (0..count).rev().take_while(within);
+        self.first + indices.by_ref().last().unwrap_or(count) as u64
     }
 
     /// Whether the entry that begins at `start` is for a receiver: then, bytes before its packet.

@@ -9,6 +9,7 @@
 //! position. Who keeps up, who is behind and who comes back differ in nothing else.
 
 mod accounts;
+mod acts;
 mod budget;
 mod called;
 mod give;
@@ -18,15 +19,17 @@ mod log;
 mod player;
 mod properties;
 mod serve;
+mod snapshot;
 mod speak;
 mod state;
 mod states;
 mod welcome;
 
+use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 
-use roomcast_protocol::v1::{Life, List, Name, Pairs, PlayerId, Property, Token, down, up};
+use roomcast_protocol::v1::{Life, List, Name, Pairs, PlayerId, Property, Token, down, power, up};
 use slab::Slab;
 
 pub use self::budget::{Budget, Rate, Spent};
@@ -39,6 +42,7 @@ pub use self::properties::Bounds;
 use self::properties::Properties;
 use self::serve::Turn;
 pub use self::serve::{Behind, Bundle, Served};
+use self::snapshot::Keeping;
 pub use self::speak::Effect;
 use self::states::States;
 pub use self::welcome::Occasion;
@@ -77,6 +81,10 @@ pub struct Rules {
     pub groups_max: usize,
     /// Keys and values.
     pub states: StateBounds,
+    /// Bytes of a snapshot.
+    pub snapshot_bytes_max: usize,
+    /// The same of all that the shard keeps.
+    pub snapshots_bytes_max: usize,
     /// Bytes of the log.
     pub log_bytes_max: usize,
     /// Bytes of all logs of the shard.
@@ -113,6 +121,8 @@ pub struct Settings {
     /// Everybody writes the room's properties, and its keys, and not its host alone.
     properties_by_all: bool,
     keys_by_all: bool,
+    /// What the host may do.
+    powers: u8,
 }
 
 /// How a player that lost its connection comes back.
@@ -135,6 +145,13 @@ pub struct Room {
     order: Vec<(u32, Seat)>,
     last_id: u32,
     host: Host,
+    keeping: Keeping,
+    /// Nobody new is let in.
+    is_locked: bool,
+    /// The tokens of those who were put out.
+    barred: Vec<Token>,
+    /// Round-trip times by the ids of players, µs; None until the host asks.
+    trips: Option<BTreeMap<u32, u32>>,
     properties: Properties,
     /// Bytes of all properties, those of players too.
     property_bytes: usize,
@@ -171,11 +188,16 @@ impl Room {
                 raw: false,
                 properties_by_all: true,
                 keys_by_all: true,
+                powers: 0,
             },
             players: Slab::new(),
             order: Vec::new(),
             last_id: 0,
             host: Host::NOBODY,
+            keeping: Keeping::default(),
+            is_locked: false,
+            barred: Vec::new(),
+            trips: None,
             properties: Properties::default(),
             property_bytes: 0,
             log: Log::default(),
@@ -249,6 +271,9 @@ impl Room {
                 properties_by_all: wished(roomcast_protocol::v1::setting::PROPERTIES_BY_ALL)
                     != Some(0),
                 keys_by_all: wished(roomcast_protocol::v1::setting::KEYS_BY_ALL) != Some(0),
+                powers: wished(roomcast_protocol::v1::setting::POWERS)
+                    .map_or(power::ALL, |wish| u64::from(wish) & power::ALL)
+                    as u8,
             },
             timed: self.timed,
             log_counted: self.log_counted,
@@ -307,7 +332,9 @@ impl Room {
         if let Some(states) = &mut self.states {
             states.welcome(seat);
         }
-        self.stand(seat, now, rules);
+        if self.stand(seat, now, rules) && join.back.is_some() {
+            self.keeping.ask();
+        }
         seat
     }
 
@@ -382,6 +409,9 @@ impl Room {
                 player.told(seq);
                 player.lossy = self.log.distance(position);
                 player.owed.resumed = true;
+                if self.host.is_at(seat) {
+                    self.keeping.host_returns(seq >= self.host.seq());
+                }
                 if let Some(states) = &mut self.states {
                     states.resume(seat);
                 }
@@ -408,6 +438,9 @@ impl Room {
         let player = self.players.remove(seat as usize);
         if let Some(groups) = &mut self.groups {
             groups.leave_all(seat, player.id);
+        }
+        if let Some(trips) = &mut self.trips {
+            trips.remove(&player.id);
         }
         let staying = self.forget_states(player.id);
         self.property_bytes -= player.properties.bytes();
@@ -437,6 +470,7 @@ impl Room {
                 Some(_) => {}
             }
         }
+        let position = position.min(self.tail_begins().unwrap_or(u64::MAX));
         self.log.forget(position, until.wrapping_sub(LOG_REACH_MS));
         if !self.is_serving()
             && !self.dirty
@@ -452,6 +486,10 @@ impl Room {
             let states = self.states.as_ref().filter(|states| states.is_restless());
             return states.map(|_| LOG_REACH_MS / 4);
         };
+        if self.tail_begins() == Some(self.log.first()) {
+            // Until more is said, all of it is held.
+            return None;
+        }
         let age = now.wrapping_sub(oldest);
         // An entry more or less does not matter: a busy room is looked at four times in a reach.
         Some((LOG_REACH_MS + 1).saturating_sub(age).max(LOG_REACH_MS / 4))

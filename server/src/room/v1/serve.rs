@@ -93,6 +93,7 @@ impl Room {
             wrapped: false,
         });
         self.frozen = self.log.end();
+        self.watch_tail();
         if let Some(states) = &mut self.states {
             states.begin_round();
         }
@@ -134,6 +135,8 @@ impl Room {
         player.position < self.log.position()
             || player.owed != Default::default()
             || self.states.as_ref().is_some_and(|states| states.owe(seat))
+            || self.is_promised(seat)
+            || self.is_asked(seat)
     }
 
     /// Whether events wait for a player, in the log or in its connection: only those make somebody behind.
@@ -150,6 +153,9 @@ impl Room {
         let player = &mut self.players[seat as usize];
         if player.owed != Default::default() {
             player.say_owed(time, &mut bundle.own);
+        }
+        if self.is_asked(seat) {
+            self.say_asked(&mut bundle.own);
         }
         let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - ACK_MAX - bundle.own.len();
         let Some(given) = self.give(seat, most, &mut bundle.body) else {

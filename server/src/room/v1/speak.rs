@@ -19,6 +19,14 @@ pub enum Effect {
     RefusedState(Key, u64),
     /// The player wants a bad network; if it does not get one, this packet is to be refused.
     Impair(u64, up::Impairment),
+    /// The player with this place in the shard was put out.
+    PutOut(u32),
+    /// The room is to be closed.
+    Close,
+    /// The packet is a snapshot that may be kept, if there is place for it; else it is to be refused.
+    Keep(u64),
+    /// Everybody's round-trip times are to be told.
+    Trips,
     /// The player wants to go.
     Leave,
     /// It is in the room already.
@@ -60,7 +68,10 @@ impl Room {
             up::Packet::Properties { owner, changes, .. } => {
                 self.write((seat, by_host), number, owner, changes, now, rules)
             }
-            up::Packet::Ping { echo, .. } => Effect::Pong(echo),
+            up::Packet::Ping { echo, trip } => {
+                self.note_trip(seat, trip);
+                Effect::Pong(echo)
+            }
             up::Packet::Impair(to) if rules.impairment => Effect::Impair(number, to),
             up::Packet::Leave => Effect::Leave,
             up::Packet::Join(_) => Effect::JoinedTwice,
@@ -93,25 +104,6 @@ impl Room {
     pub fn hear_raw(&mut self, seat: Seat, payload: Payload<'_>, now: u32) {
         let id = self.players[seat as usize].id;
         self.event((id, false), 0, up::Audience::Others, false, payload, now);
-    }
-
-    /// Does what only the host may do.
-    fn act(
-        &mut self,
-        seat: Seat,
-        number: u64,
-        act: up::Act<'_>,
-        now: u32,
-        rules: &Rules,
-    ) -> Effect {
-        let done = match act {
-            up::Act::HandOver(id) => self.hand_over(id, now, rules),
-            _ => Err(down::refused::NOT_OFFERED),
-        };
-        match done {
-            Ok(()) => Effect::Said,
-            Err(reason) => self.refuse_to(seat, number, reason, now),
-        }
     }
 
     fn event(

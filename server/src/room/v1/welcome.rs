@@ -20,24 +20,36 @@ pub struct Occasion {
 }
 
 /// Packets on their way into bundles that cover nothing.
-struct Bundles<'w> {
+pub(super) struct Bundles<'w> {
     message: Vec<u8>,
     write: &'w mut dyn FnMut(&[u8]),
 }
 
-impl Bundles<'_> {
-    fn add(&mut self, packet: down::Packet<'_>) {
+impl<'w> Bundles<'w> {
+    pub(super) fn new(write: &'w mut dyn FnMut(&[u8])) -> Self {
+        Self {
+            message: vec![0],
+            write,
+        }
+    }
+
+    pub(super) fn add(&mut self, packet: down::Packet<'_>) {
         self.add_with(|message| packet.encode(message));
     }
 
     /// Adds what `encode` appends.
-    fn add_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn add_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         let before = self.message.len();
         encode(&mut self.message);
         if self.message.len() > BUNDLE_BYTES_MAX && before > 1 {
             (self.write)(&self.message[..before]);
             self.message.drain(1..before);
         }
+    }
+
+    /// There is nothing more.
+    pub(super) fn end(self) {
+        (self.write)(&self.message);
     }
 }
 
@@ -61,10 +73,7 @@ impl Room {
         let applied = player.acknowledge();
         let (id, token) = (player.id, player.token());
         let Some(id) = PlayerId::new(id) else { return };
-        let mut bundles = Bundles {
-            message: vec![0],
-            write,
-        };
+        let mut bundles = Bundles::new(write);
         if let Some(reason) = occasion.reset {
             bundles.add(down::Packet::Reset { reason });
         }
@@ -98,10 +107,14 @@ impl Room {
             bundles.add_with(|message| message.extend_from_slice(value));
         }
         if self.host.term() > 0 {
-            bundles.add(self.host_packet());
+            bundles.add(self.host_packet(false));
         }
+        if self.is_locked() {
+            bundles.add(down::Packet::Locked(true));
+        }
+        self.welcome_with_snapshot(seat, &mut bundles);
         bundles.add(down::Packet::Ready);
-        (bundles.write)(&bundles.message);
+        bundles.end();
     }
 }
 
@@ -143,6 +156,7 @@ impl Rules {
             (limit::ROOM_KEYS, self.states.room.count as u64),
             (limit::ROOM_STATE_BYTES, self.states.room.bytes as u64),
             (limit::GROUPS, self.groups_max as u64),
+            (limit::SNAPSHOT_BYTES, self.snapshot_bytes_max as u64),
         ];
         let limits = limits.map(|(key, number)| (key, PairValue::Number(number)));
         Pairs::encode(limits, buffer).unwrap_or(Pairs::EMPTY)
@@ -160,6 +174,7 @@ impl super::Settings {
             ),
             (setting::RAW, 1),
             (setting::HOST_GRACE_MS, u64::from(self.host_grace_ms)),
+            (setting::POWERS, u64::from(self.powers)),
             (setting::KEYS_BY_ALL, u64::from(self.keys_by_all)),
         ];
         // Left out: that nobody else is let in.

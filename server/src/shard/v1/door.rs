@@ -91,6 +91,9 @@ impl Shard {
                 Return::Welcomed(reset) => (seat, Some((reset, false))),
             }
         } else {
+            if join.back.is_some_and(|back| room.bars(&back.token)) {
+                return Err(CloseReason::Barred.into());
+            }
             if self.rooms.find(room.name()).is_some() {
                 return Err(CloseReason::OtherDialect.into());
             }
@@ -105,6 +108,8 @@ impl Shard {
                 self.makers.make(id, maker, common)?;
                 let life = Life(self.v1.secrets.bytes());
                 room.create(life, join.wishes, &self.v1.rules);
+            } else if room.is_locked() {
+                return Err(CloseReason::RoomLocked.into());
             } else if room.is_full() {
                 return Err(CloseReason::RoomFull.into());
             }

@@ -13,7 +13,7 @@ use std::hash::RandomState;
 use std::mem;
 
 use roomcast_protocol::frame::MessageKind;
-use roomcast_protocol::v1::{Malformed, PROPERTIES_MAX, Payload, down, up};
+use roomcast_protocol::v1::{Key, Malformed, PROPERTIES_MAX, Payload, down, up};
 
 use self::impairments::Impairments;
 pub(super) use self::secrets::Secrets;
@@ -93,6 +93,10 @@ pub(super) struct V1 {
     wheel: Wheel,
     /// Bytes of all logs.
     log_bytes: usize,
+    /// Bytes of all snapshots.
+    snapshot_bytes: usize,
+    /// Players, by their places, who were put out of their rooms, and still have their connections.
+    put_out: Vec<u32>,
     bundle: Bundle,
     secrets: Secrets,
     /// Bad networks that were asked for.
@@ -130,6 +134,8 @@ impl V1 {
                     bytes: limits.room_state_bytes_max,
                 },
             },
+            snapshot_bytes_max: limits.snapshot_bytes_max.min(limits.max_message),
+            snapshots_bytes_max: limits.snapshots_bytes_max / reactors,
             // Who keeps up is served from it too.
             log_bytes_max: limits.log_bytes_max.max(limits.outbox_bytes_max * 2),
             logs_bytes_max: limits.logs_bytes_max / reactors,
@@ -147,6 +153,8 @@ impl V1 {
             secrets,
             impairments: Impairments::default(),
             log_bytes: 0,
+            snapshot_bytes: 0,
+            put_out: Vec::new(),
             assembled: Vec::new(),
         }
     }
@@ -353,21 +361,29 @@ impl V1 {
                     let time = now * 1_000;
                     answer(outbox, down::Packet::Pong { echo, time });
                 }
-                Effect::RefusedState(key, reason) => {
-                    let detail = "";
-                    let refused = down::Packet::RefusedState {
-                        key,
-                        reason,
-                        detail,
-                    };
-                    answer(outbox, refused);
-                }
+                Effect::RefusedState(key, reason) => refuse_state(outbox, key, reason),
                 Effect::Impair(number, to) => {
                     if !self.impairments.set(slot, to, now) {
-                        let limit = down::refused::LIMIT;
-                        said |= room.refuse_to(seat, number, limit, now as u32) == Effect::Said;
+                        room.refuse_to(seat, number, down::refused::LIMIT, now as u32);
+                        said = true;
                     }
                 }
+                Effect::PutOut(player) => {
+                    self.put_out.push(player);
+                    said = true;
+                }
+                Effect::Close => {
+                    ended = Err(CloseReason::RoomClosed.into());
+                    break;
+                }
+                Effect::Keep(number) => {
+                    let bytes = &mut self.snapshot_bytes;
+                    if !keep(room, packet, bytes, self.rules.snapshots_bytes_max) {
+                        room.refuse_to(seat, number, down::refused::LIMIT, now as u32);
+                        said = true;
+                    }
+                }
+                Effect::Trips => room.trips(&mut |packet| answer(outbox, packet)),
                 Effect::Leave => {
                     ended = Err(CloseReason::Left.into());
                     break;
@@ -383,6 +399,33 @@ impl V1 {
         }
         ended
     }
+}
+
+/// Keeps the snapshot in this packet, if all snapshots, which have so many `bytes`, then have no more than `most`.
+fn keep(room: &mut v1::Room, packet: up::Packet<'_>, bytes: &mut usize, most: usize) -> bool {
+    let others = *bytes - room.kept();
+    let up::Packet::Act { act, .. } = packet else {
+        return false;
+    };
+    match act {
+        up::Act::Snapshot { seq, state } if others + state.len() <= most => {
+            room.keep(seq, state);
+            *bytes = others + room.kept();
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Answers that a state was not taken.
+fn refuse_state(outbox: &mut Outbox, key: Key, reason: u64) {
+    let detail = "";
+    let refused = down::Packet::RefusedState {
+        key,
+        reason,
+        detail,
+    };
+    answer(outbox, refused);
 }
 
 /// Answers what a player said at once, in a bundle that covers nothing.

@@ -6,6 +6,7 @@ use roomcast_protocol::v1::down;
 use super::V1;
 use crate::limits::GOING_AWAY_MS;
 use crate::room::v1::{self, RoomId};
+use crate::shard::connection::{Closing, Phase};
 use crate::shard::player::Link;
 use crate::shard::{CloseReason, DisconnectReason, EndReason, Shard};
 
@@ -21,9 +22,10 @@ enum Parting {
 /// Whether a player leaves with its connection, for every reason. `code` is what its own close frame said.
 fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
     use CloseReason::{
-        AddressRooms, BadPacket, BadText, Drain, EmptyFragments, Idle, Left, NoJoin, NoSuchRoom,
-        OtherDialect, OverQuota, Replaced, Revoked, RoomExists, RoomFull, SlowConsumer,
-        SpectatorSpoke, StayOver, TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
+        AddressRooms, BadPacket, BadText, Barred, Drain, EmptyFragments, Idle, Kicked, Left,
+        NoJoin, NoSuchRoom, OtherDialect, OverQuota, Replaced, Revoked, RoomClosed, RoomExists,
+        RoomFull, RoomLocked, SlowConsumer, SpectatorSpoke, StayOver, TlsSpent, TooBig,
+        TooManyPackets, TooManyRooms, Violation,
     };
     use EndReason::{
         AddressConnections, AddressHandshakes, AddressJoins, Answered, ConnectionLost, Cut, Full,
@@ -31,7 +33,7 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         ProxyHeader, Refused, TlsHandshake, TlsTruncated, TlsViolation,
     };
     match reason {
-        DisconnectReason::Close(Left | Revoked) => Parting::Leaves,
+        DisconnectReason::Close(Left | Kicked | Revoked | RoomClosed) => Parting::Leaves,
         DisconnectReason::End(PeerClosed) => match code {
             Some(CloseCode::NORMAL) => Parting::Leaves,
             Some(CloseCode::GOING_AWAY) => Parting::Detaches(GOING_AWAY_MS),
@@ -46,8 +48,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         ) => Parting::Detaches(u32::MAX),
         // Nobody has a seat then.
         DisconnectReason::Close(
-            AddressRooms | NoJoin | NoSuchRoom | OtherDialect | Replaced | RoomExists | RoomFull
-            | TooManyRooms,
+            AddressRooms | Barred | NoJoin | NoSuchRoom | OtherDialect | Replaced | RoomExists
+            | RoomFull | RoomLocked | TooManyRooms,
         )
         | DisconnectReason::End(
             AddressConnections | AddressHandshakes | AddressJoins | ProxyHeader | Answered | Full
@@ -101,8 +103,40 @@ impl Shard {
         self.v1.touch(id, self.now);
         if self.v1.rooms[id].end_life() {
             self.makers.unmake(id, &self.common, self.real);
+            self.v1.snapshot_bytes -= self.v1.rooms[id].forget_snapshot();
         }
         self.close_v1_if_empty(id);
+    }
+
+    /// Ends those who were put out of their rooms, whose seats they have left: their connections, and their places here.
+    pub(in crate::shard) fn end_put_out(&mut self, reason: CloseReason) {
+        for id in std::mem::take(&mut self.v1.put_out) {
+            match self.players[id as usize].link {
+                Link::Here(slot) => {
+                    self.note(slot, reason, None);
+                    self.unburden(id, slot);
+                    // It has no player any more, so none is taken off it once more.
+                    self.connections[slot as usize].phase =
+                        Phase::Closing(Closing::Flush, Box::default());
+                    self.players.remove(id as usize);
+                    self.common.return_seat();
+                    self.close(slot, reason);
+                }
+                Link::Away { .. } => {
+                    self.player_timers.disarm(id);
+                    self.players.remove(id as usize);
+                    self.common.return_away();
+                }
+            }
+        }
+    }
+
+    /// The host over the connection in this slot closes its room: everybody else is put out of it.
+    pub(in crate::shard) fn close_room(&mut self, slot: u32) {
+        if let Some((id, seat)) = self.seat_of(slot) {
+            self.v1.put_out = self.v1.rooms[id].clear_but(seat);
+            self.end_put_out(CloseReason::RoomClosed);
+        }
     }
 
     /// Gives up the place at a door.
@@ -136,6 +170,8 @@ mod tests {
             ((CloseReason::Left.into(), None), Leaves),
             // No ticket lets it come back.
             ((CloseReason::Revoked.into(), None), Leaves),
+            ((CloseReason::Kicked.into(), None), Leaves),
+            ((CloseReason::RoomClosed.into(), None), Leaves),
             (peer(1000), Leaves),
             (peer(1001), Detaches(5_000)),
             (peer(1002), Detaches(u32::MAX)),

@@ -161,6 +161,13 @@ fn assemble(
 ) -> bool {
     assembled.clear();
     while assembled.len() < BUNDLES_PER_WRITE {
+        if room.is_promised(seat) {
+            room.give_snapshot(seat, &mut |message| {
+                transport::encode_binary_head(assembled, message.len());
+                assembled.extend_from_slice(message);
+            });
+            room[seat].begun = true;
+        }
         if !room.next_bundle(seat, time, bundle) {
             return false;
         }

@@ -1,4 +1,4 @@
-"""Every packet of roomcast.v1's first part, of states and groups, exchanged with the relay whose /rooms/… is the URL given.
+"""Every packet of roomcast.v1's first part, of states, groups and hosts, exchanged with the relay whose /rooms/… is the URL given.
 
 The codec is the second implementation (protocol/tests/python, from docs/PROTOCOL.md alone), the WebSocket is PyPI's
 `websockets`. Prints the names of the packets that went each way, in order of the alphabet. The relay has to be started
@@ -221,6 +221,55 @@ async def returns(url, ada, bob, a, second):
     await ada.hears(event(b, "bye"))
 
 
+async def hosts(url):
+    """Dan is the host; Eve takes over with his snapshot, locks the room, puts him out and closes it."""
+    dan = await Player.join(url, "Dan", minor=1, wishes=[[10, 0]])
+    d, cursor = [(packet["id"], packet["seq"]) for packet in named(await dan.until("READY"), "WELCOME")][0]
+    eve = await Player.join(url, "Eve", minor=1)
+    came = await eve.until("READY")
+    e = came[0]["id"]
+    assert {"packet": "HOST", "term": 1, "id": d, "given": False} in came, came
+    await dan.until("JOINED")
+    await eve.send({"packet": "WILLING", "willing": True, "visible": True}, said("e4", "EVENT_HOST"))
+    await dan.hears(event(e, "e4", True))
+    await dan.send(
+        said("as host", term=1),
+        setting(5, "x", room=True) | {"term": 1},
+        {"packet": "SNAPSHOT", "term": 1, "seq": cursor, "state": "c0ffee"},
+        {"packet": "TRIPS", "term": 1},
+    )
+    await dan.until("TRIPS")
+    await eve.hears(event(d, "as host") | {"host": True}, state(0, 5, "x") | {"host": True})
+    # What he says as host of another term is refused.
+    await dan.send(said("too early", term=2), {"packet": "HAND_OVER", "term": 1, "id": e})
+    assert (await dan.until("REFUSED"))[-1]["reason"] == 6
+    host = {"packet": "HOST", "term": 2, "id": e, "given": True}
+    await eve.hears(host)
+    came = await eve.until("READY")
+    assert came[0] == {"packet": "SNAPSHOT", "seq": cursor, "state": "c0ffee", "cut": False}, came
+    assert came[1]["packet"] == "JOINED" and event(e, "e4", True) in came and host in came, came
+    await eve.send({"packet": "LOCK", "term": 2, "locked": True}, {"packet": "KICK", "term": 2, "id": d})
+    await eve.hears({"packet": "LOCKED", "locked": True}, {"packet": "LEFT", "id": d, "reason": 2})
+    await closed(dan, 4001)
+    await closed(await Player.join(url, "Fay"), 4007)
+    await eve.send({"packet": "CLOSE", "term": 2})
+    await closed(eve, 4003)
+    # Who comes from another life may have what it was.
+    dan = await Player.join(url, "Dan", minor=1, token="11" * 16)
+    await dan.hears({"packet": "RESET", "reason": 3})
+    await dan.until("READY")
+    await dan.hears({"packet": "SNAPSHOT_WANTED", "term": 1})
+
+
+async def closed(player, code):
+    try:
+        await player.until("CLOSED")
+    except ConnectionClosed as closed:
+        assert closed.rcvd.code == code, closed
+    else:
+        raise AssertionError("it stands")
+
+
 async def main():
     url = sys.argv[1]
     ada, bob, first, second = await welcomes(url)
@@ -231,6 +280,7 @@ async def main():
     await groups(ada, bob, a)
     await times(ada, bob)
     await returns(url, ada, bob, a, second)
+    await hosts(url + "-hosts")
     for way, names in SEEN.items():
         print(way, *sorted(names))
 
