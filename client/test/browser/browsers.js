@@ -75,6 +75,8 @@ export async function launch(t, name, ca) {
       response.setHeader("content-type", TYPES[extname(file)]).end(readFileSync(file));
     }
   });
+  // A connection is never idle for too long: one that closes while a page posts its answer loses it.
+  server.keepAliveTimeout = 0;
   await once(server.listen(0, "127.0.0.1"), "listening");
   const address = `http://127.0.0.1:${server.address().port}/browser/page.html`;
   const program = spawn(command[0], [...command.slice(1), `${address}?page=first`], { env: { ...process.env, HOME: home }, stdio: "ignore", detached: true });

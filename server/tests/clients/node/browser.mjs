@@ -1,4 +1,4 @@
-// Headless Chromium as players: one page for each, loaded from the server's own `/`, in one browser.
+// Headless Chromium as players: one page for each, the server's own `/healthz` (`/` has players of its own), in one browser.
 // A browser cannot fragment and cannot ping, so those orders fail. Takes the browser's program as its
 // only argument.
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -65,9 +65,9 @@ await obey(async (url, report) => {
   });
   const home = new URL(url);
   home.protocol = home.protocol === 'wss:' ? 'https:' : 'http:';
-  home.pathname = '/';
+  home.pathname = '/healthz';
   const response = await page.goto(home.href);
-  if (response.status() !== 200) throw new Error(`the page at / has status ${response.status()}`);
+  if (response.status() !== 200) throw new Error(`/healthz has status ${response.status()}`);
   await page.evaluate(openSocket, url);
   return {
     send: (kind, bytes) => page.evaluate(sendBytes, [kind, bytes.toString('base64')]),
