@@ -459,6 +459,30 @@ fn who_was_behind_at_the_door_presses_on_its_room() {
 }
 
 #[test]
+fn who_was_behind_at_the_door_and_is_back_has_one_timer() {
+    let mut stage = Stage::new(Limits::default());
+    let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+    let token = ada.client.token().expect("she has one");
+    ada.lose(&mut stage);
+    let wire = stage.connect("/rooms/lobby", Some(SUBPROTOCOL));
+    stage.wires[wire].space = 0;
+    stage.send(wire, Opcode::Ping, b"are you there");
+    stage.settle();
+    let back = Some(up::Back {
+        token,
+        cursor: None,
+    });
+    let again = up::Join {
+        back,
+        ..join("Ada")
+    };
+    stage.send(wire, Opcode::Binary, &encoded(&[Packet::Join(again)]));
+    // The stage asks after each iteration whether the accounts agree.
+    stage.settle();
+    assert!(stage.wires[wire].why.is_none());
+}
+
+#[test]
 fn too_many_packets_wait_and_far_too_many_end_it() {
     let mut stage = Stage::new(Limits {
         packets_per_second: 10,

@@ -84,6 +84,7 @@ impl Shard {
             }
             let player = room[seat].player;
             self.players.remove(door as usize);
+            self.player_timers.disarm(door);
             self.link(player, slot);
             let room = &mut self.v1.rooms[id];
             match room.attach(seat, join, spectates, now, &self.v1.rules) {
