@@ -153,6 +153,7 @@ impl<'c> World<'c> {
             stalled: 0,
             starved_at: None,
             prompt: choices.once_in(2),
+            buffer,
             heavy: choices.once_in(5),
             drained_at: None,
             drained_by: None,
