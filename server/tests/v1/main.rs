@@ -14,6 +14,7 @@ mod operations;
 mod powers;
 mod properties;
 mod random;
+mod random_hosts;
 mod random_operations;
 mod random_states;
 mod resume;
