@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { browser } from "./browser/chromium.js";
 import { network, relay } from "./relay.js";
 
-const limits = { timeout: 90_000 };
+const limits = { timeout: 180_000 };
 
 /** Enters the game under this name. */
 async function play(page, name) {
@@ -79,7 +79,7 @@ test("loaded again the page is the same player; a bad network is told by the gra
 
   await bob.click("#bad");
   // The shortest of the last eight: until then all of them were late.
-  await bob.waitForFunction(() => parseFloat(document.querySelector("#network dd").textContent) >= 120, null, { timeout: 60_000 });
+  await bob.waitForFunction(() => parseFloat(document.querySelector("#network dd").textContent) >= 120, null, { timeout: 150_000 });
   await bob.click("#bad");
   await bob.click("#cut");
   await sees(bob, () => globalThis.game.room.stats().resumes === 1);
