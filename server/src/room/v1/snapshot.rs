@@ -81,7 +81,7 @@ impl Room {
         }
     }
 
-    /// Keeps the snapshot of the host, which it [may](Room::may_keep) give.
+    /// Keeps the snapshot of the host, which it may give by `may_keep`.
     pub fn keep(&mut self, seq: u64, state: &[u8]) {
         let (Some(position), Some(host)) = (self.log.after(seq), self.host.id()) else {
             return;
