@@ -8,10 +8,9 @@ use std::ops::Range;
 
 use roomcast_protocol::v1::down;
 
-use super::groups::groups_of;
 use super::log::Portion;
-use super::state::removed;
-use super::states::{Ears, Key, Most, Slot, Telling};
+use super::state::{ears_of, removed};
+use super::states::{Key, Most, Slot, Telling};
 use super::{Room, Seat};
 
 /// Where some bytes of a bundle stand.
@@ -169,11 +168,7 @@ impl Room {
         if std::mem::take(&mut lane.void) {
             given.len += body.write(down::Packet::RemovedAll);
         } else {
-            let ears = Ears {
-                player: self.players[seat as usize].id,
-                groups: groups_of(&self.groups, seat),
-                is_host: self.host.is_at(seat),
-            };
+            let ears = ears_of(&self.players, &self.groups, &self.host, seat);
             let hears = |name: &(u32, u32)| {
                 let slot = table.find(*name);
                 let key = slot.and_then(|slot| table.get(slot));
@@ -211,11 +206,7 @@ impl Room {
     /// mean nothing to it are gone after this.
     fn candidates(&mut self, seat: Seat, most: usize) -> Vec<Candidate> {
         let reader = self.players[seat as usize].reader();
-        let ears = Ears {
-            player: reader.player,
-            groups: groups_of(&self.groups, seat),
-            is_host: self.host.is_at(seat),
-        };
+        let ears = ears_of(&self.players, &self.groups, &self.host, seat);
         let Some(states) = &mut self.states else {
             return Vec::new();
         };

@@ -4,12 +4,29 @@ use std::collections::BTreeSet;
 
 use roomcast_protocol::v1::up::{KeyAudience, StateAudience};
 use roomcast_protocol::v1::{self, Payload, PlayerId, down};
+use slab::Slab;
 
-use super::groups::groups_of;
+use super::groups::{Groups, groups_of};
+use super::host::Host;
+use super::player::Player;
 use super::speak::{Effect, Named};
 pub(super) use super::states::To;
 use super::states::{Ears, States, Telling, Value};
 use super::{Room, Rules, Seat};
+
+/// Whom who sits here is to audiences. No method of the room, for the states are written to meanwhile.
+pub(super) fn ears_of<'r>(
+    players: &Slab<Player>,
+    groups: &'r Option<Box<Groups>>,
+    host: &Host,
+    seat: Seat,
+) -> Ears<'r> {
+    Ears {
+        player: players[seat as usize].id,
+        groups: groups_of(groups, seat),
+        is_host: host.is_at(seat),
+    }
+}
 
 impl Room {
     /// A key has a value.
@@ -174,20 +191,12 @@ impl Room {
 
     /// Whom somebody is to audiences.
     pub(super) fn ears(&self, seat: Seat) -> Ears<'_> {
-        Ears {
-            player: self.players[seat as usize].id,
-            groups: groups_of(&self.groups, seat),
-            is_host: self.host.is_at(seat),
-        }
+        ears_of(&self.players, &self.groups, &self.host, seat)
     }
 
     /// Keys that go to who sits here go to others from now on, or the other way about.
     pub(super) fn change_ears(&mut self, seat: Seat, change: impl FnOnce(&mut States, Ears<'_>)) {
-        let ears = Ears {
-            player: self.players[seat as usize].id,
-            groups: groups_of(&self.groups, seat),
-            is_host: self.host.is_at(seat),
-        };
+        let ears = ears_of(&self.players, &self.groups, &self.host, seat);
         if let Some(states) = &mut self.states {
             change(states, ears);
         }
