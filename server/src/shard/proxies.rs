@@ -4,7 +4,7 @@
 //! Invariant: what a peer says that is not trusted is never looked at, and of what a trusted one says, nothing beyond the
 //! first hop that is not.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use roomcast_protocol::upgrade::{Forwarded, HopField, Refusal};
 
@@ -54,7 +54,7 @@ fn number(address: IpAddr) -> u128 {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,
     };
-    u128::from_be_bytes(Ipv6Addr::octets(&address))
+    u128::from(address)
 }
 
 /// The proxies that are trusted; none, if nothing else is said.

@@ -540,14 +540,7 @@ impl Client {
         owner: Owner,
         changes: List<'_, Change<'_>>,
     ) -> Result<u64, Unsendable> {
-        if changes.is_empty() {
-            return Err(Unsendable::Nothing);
-        }
-        self.keep(&up::Packet::Properties {
-            term: None,
-            owner,
-            changes,
-        })
+        self.properties_of(None, owner, changes)
     }
 
     /// The same as the host of this term, who writes everybody's; refused by the relay if the client is not.
@@ -560,11 +553,20 @@ impl Client {
         owner: Owner,
         changes: List<'_, Change<'_>>,
     ) -> Result<u64, Unsendable> {
+        self.properties_of(Some(term), owner, changes)
+    }
+
+    fn properties_of(
+        &mut self,
+        term: Option<Term>,
+        owner: Owner,
+        changes: List<'_, Change<'_>>,
+    ) -> Result<u64, Unsendable> {
         if changes.is_empty() {
             return Err(Unsendable::Nothing);
         }
         self.keep(&up::Packet::Properties {
-            term: Some(term),
+            term,
             owner,
             changes,
         })

@@ -448,6 +448,17 @@ mod tests {
     }
 
     impl Line {
+        /// What player 1 says to the others.
+        fn to_others(len: usize) -> Self {
+            Self {
+                author: 1,
+                audience: None,
+                to_author: false,
+                droppable: false,
+                len,
+            }
+        }
+
         fn is_for(&self, player: u32) -> bool {
             match &self.audience {
                 Some(players) => players.contains(&player),
@@ -540,13 +551,7 @@ mod tests {
             gone: u64::from(u32::MAX) - 1,
             ..Log::default()
         };
-        let line = Line {
-            author: 1,
-            audience: None,
-            to_author: false,
-            droppable: false,
-            len: 1,
-        };
+        let line = Line::to_others(1);
         let begun = log.seq();
         for at in 1..=4 {
             line.append(&mut log, at, 7);
@@ -564,13 +569,7 @@ mod tests {
     #[test]
     fn what_nobody_needs_any_more_is_freed() {
         let mut log = Log::default();
-        let line = Line {
-            author: 1,
-            audience: None,
-            to_author: false,
-            droppable: false,
-            len: 1_000,
-        };
+        let line = Line::to_others(1_000);
         for at in 0..100 {
             line.append(&mut log, at * 100, 7);
         }
@@ -591,13 +590,7 @@ mod tests {
             base: u64::from(u32::MAX) - 100,
             ..Log::default()
         };
-        let line = Line {
-            author: 1,
-            audience: None,
-            to_author: false,
-            droppable: false,
-            len: 30,
-        };
+        let line = Line::to_others(30);
         for mark in 0..10 {
             log.make_room(150);
             line.append(&mut log, 0, mark);
