@@ -470,3 +470,32 @@ fn who_reads_nothing_costs_little_and_stays() {
     assert_eq!(first_two, 49 * 3, "{fresh:?}");
     assert_eq!(fresh.iter().sum::<usize>(), 49 * 3, "each once");
 }
+
+#[test]
+fn a_key_counts_once_whether_its_audience_or_its_value_comes_first() {
+    let mut stage = Stage::new(Limits {
+        state_keys: 1,
+        ..wide()
+    });
+    let [mut bob, mut ada, _] = three(&mut stage);
+    address(&mut ada, 1, StateAudience::All, false);
+    set(&mut ada, 1, "a");
+    assert_eq!(ada.news(&mut stage), ["2.1=a"]);
+    assert_eq!(bob.news(&mut stage), ["2.1=a"]);
+    // Nor is there another one, and not by addressing one that was deleted.
+    arrive(&mut ada, &mut stage);
+    set(&mut ada, 2, "b");
+    assert_eq!(ada.news(&mut stage), ["refused state 2 4"]);
+    address(&mut ada, 1, StateAudience::Others, false);
+    ada.client.delete(1, false).expect("it fits");
+    ada.play(&mut stage);
+    set(&mut ada, 2, "b");
+    ada.play(&mut stage);
+    address(&mut ada, 1, StateAudience::All, false);
+    let news = ada.news(&mut stage);
+    assert!(
+        news.last().is_some_and(|line| line.starts_with("refused ")),
+        "{news:?}"
+    );
+    assert_eq!(bob.news(&mut stage), ["2.1 gone", "2.2=b"]);
+}

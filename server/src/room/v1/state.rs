@@ -45,7 +45,7 @@ impl Room {
         // Who stays as large as it was needs no look at the bounds: that is what is said twenty times a second.
         if before.is_none_or(|before| len > before) {
             let (count, bytes) = states.table().held(name.0);
-            let count = count + usize::from(before.is_none());
+            let count = count + usize::from(!states.table().counts(name));
             let more = len - before.unwrap_or(0);
             let bounds = rules.states.of(named.room);
             let room = states.table().bytes() + more;
@@ -105,7 +105,7 @@ impl Room {
         }
         let after = self.log.position();
         let states = self.states.get_or_insert_default();
-        let is_new = states.table().find(name).is_none();
+        let is_new = !states.table().counts(name);
         if is_new && states.table().held(name.0).0 >= rules.states.of(room).count {
             return self.refuse(writer, number, down::refused::LIMIT, now);
         }
@@ -155,7 +155,8 @@ impl Room {
             let len = payload.bytes().len();
             let bytes = bytes + len - before.unwrap_or(0);
             let bounds = rules.states.of(true);
-            if count + usize::from(before.is_none()) > bounds.count || bytes > bounds.bytes {
+            let count = count + usize::from(!states.table().counts(name));
+            if count > bounds.count || bytes > bounds.bytes {
                 continue;
             }
             let packet = down::Packet::State {

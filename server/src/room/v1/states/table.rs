@@ -118,6 +118,12 @@ impl Table {
         self.unremembered
     }
 
+    /// Whether a key counts for its owner: it has a value, or goes to others than keys do by themselves.
+    pub fn counts(&self, name: (u32, u32)) -> bool {
+        let key = self.find(name).and_then(|slot| self.get(slot));
+        key.is_some_and(|key| !key.is_forgettable())
+    }
+
     /// Keys of an owner that count, and bytes of its values.
     pub fn held(&self, owner: u32) -> (usize, usize) {
         let slots = self.index.range((owner, 0)..=(owner, u32::MAX));
