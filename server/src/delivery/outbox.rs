@@ -180,4 +180,19 @@ impl Outbox {
             self.clear_if_done();
         }
     }
+
+    /// The same, but for those frames among what is dropped which `keep` appends again.
+    pub fn truncate_but(&mut self, keep: impl FnOnce(&mut [u8], &mut Vec<u8>)) {
+        let Some(out) = &mut self.out else { return };
+        let begun = out.frames.take_begun();
+        let (mut dropped, mut kept) = (Vec::new(), Vec::new());
+        out.frames.copy_to(&mut dropped, usize::MAX);
+        keep(&mut dropped, &mut kept);
+        out.frames = begun;
+        out.answers = kept.len();
+        if !kept.is_empty() {
+            out.frames.append(|frames| frames.append(&mut kept));
+        }
+        self.clear_if_done();
+    }
 }

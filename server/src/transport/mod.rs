@@ -6,7 +6,7 @@
 mod impaired;
 mod security;
 
-use roomcast_protocol::frame::{self, MessageKind, Opcode};
+use roomcast_protocol::frame::{self, Decoder, Item, MessageKind, Opcode, Role, Rules};
 
 use crate::delivery::Dialect;
 
@@ -57,4 +57,19 @@ pub fn encode_ping(out: &mut Vec<u8>) {
 /// Appends the pong that answers a ping with this payload.
 pub fn encode_pong(out: &mut Vec<u8>, payload: &[u8]) {
     frame::encode(out, Opcode::Pong, payload);
+}
+
+/// Appends the pongs among these frames of ours, whole ones: a ping is answered, whatever else is dropped (RFC 6455
+/// section 5.5.2).
+pub fn keep_pongs(mut frames: &mut [u8], out: &mut Vec<u8>) {
+    let rules = Rules {
+        role: Role::Client,
+        max_message: usize::MAX,
+    };
+    let mut decoder = Decoder::default();
+    while let Ok(Some(item)) = decoder.next(&rules, &mut frames) {
+        if let Item::Pong(payload) = item {
+            encode_pong(out, payload);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use roomcast_protocol::upgrade::{ClientKey, Refusal, write_client_request};
 use roomcast_protocol::v1::up::{self, Audience, Mode, Packet};
 use roomcast_protocol::v1::{Payload, SUBPROTOCOL};
 
-use crate::stage::{Actor, Stage, WireId, join};
+use crate::stage::{Actor, Stage, WIDE, WireId, join};
 
 fn closed(stage: &mut Stage, wire: WireId) -> (u16, String) {
     stage.settle();
@@ -404,6 +404,33 @@ fn who_is_behind_for_too_long_is_reset() {
     stage.wires[bob.wire].space = 1 << 20;
     let expected = ["2: hi", "reset 1", "welcome 1"];
     assert_eq!(bob.news(&mut stage)[..3], expected);
+}
+
+/// Its WebSocket pings are answered all the same, and what has begun to leave leaves whole.
+#[test]
+fn who_is_reset_is_sent_the_pongs_that_waited() {
+    for space in [0, 3, 300] {
+        let mut stage = Stage::new(Limits::default());
+        let mut bob = Actor::join(&mut stage, "lobby", "Bob");
+        let mut ada = Actor::join(&mut stage, "lobby", "Ada");
+        bob.news(&mut stage);
+        stage.wires[bob.wire].space = space;
+        for at in 0..3u8 {
+            let said = ada
+                .client
+                .event(Audience::Others, Payload::Bytes(&[at; 200]), false);
+            said.expect("it keeps little");
+            ada.play(&mut stage);
+            stage.send(bob.wire, Opcode::Ping, &[at]);
+            stage.settle();
+        }
+        stage.pass(5_200, 100);
+        stage.wires[bob.wire].space = WIDE;
+        let news = bob.news(&mut stage);
+        assert!(news.contains(&"reset 1".to_owned()), "{space}: {news:?}");
+        let pongs = &stage.wires[bob.wire].pongs;
+        assert_eq!(*pongs, [[0], [1], [2]], "{space}");
+    }
 }
 
 /// It takes all that there is, and what was said meanwhile is for somebody else.

@@ -41,6 +41,8 @@ pub(crate) struct Wire {
     pub(crate) closed: Option<(u16, String)>,
     /// Every bundle that came: what it covered, and the names of its packets.
     pub(crate) bundles: Vec<(u64, Vec<&'static str>)>,
+    /// The pongs that came, with what they said.
+    pub(crate) pongs: Vec<Vec<u8>>,
     pub(crate) why: Option<DisconnectReason>,
 }
 
@@ -278,7 +280,8 @@ impl Stage {
                 Item::Close { code, reason } => {
                     wire.closed = Some((code.map_or(0, |code| code.0), reason.to_owned()));
                 }
-                Item::Ping(_) | Item::Pong(_) => {}
+                Item::Pong(payload) => wire.pongs.push(payload.to_vec()),
+                Item::Ping(_) => {}
             }
         }
         for message in &messages {

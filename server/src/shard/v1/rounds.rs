@@ -136,7 +136,8 @@ impl Shard {
         if self.v1.rooms[id][seat].raw || !self.v1.rooms[id].may_be_reset(seat, now) {
             return self.close(slot, CloseReason::SlowConsumer);
         }
-        self.connections[slot as usize].outbox.truncate();
+        let outbox = &mut self.connections[slot as usize].outbox;
+        outbox.truncate_but(transport::keep_pongs);
         self.welcome_v1(slot, id, seat, Some(down::reset::BEHIND), false);
         // It begins anew, also to be behind.
         let player = self.v1.rooms[id][seat].player;
