@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::{env, thread};
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::access::{AccessFlags, WantedTicket};
 use super::agreement::agreeing;
+use super::log_flags::LogFlags;
 use super::tls::{TlsFlags, Wanted};
-use super::units::{Bytes, Millis, parse_address};
+use super::units::{Bytes, Millis, parse_address, parse_count};
+use super::v1_flags::V1Flags;
 use super::{environment, memory};
 use crate::limits::{BATCH_SHARE_OF_OUTBOX, Limits, REACTORS_MAX};
-use crate::shard::{Addresses, Naming, RoomNames};
 
 const ABOUT: &str = "A relay for multiplayer games: rooms over WebSockets";
 
@@ -54,48 +55,6 @@ replaced by a resumed connection, 4006 malformed packet, 4008 no such room, 4009
 as much as it may, and 503 that the server is full or about to stop.
 
 Try it: roomcast --demo, and open http://127.0.0.1:7777/demo twice; or loadgen --clients 1000 in another terminal.";
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
-/// What log lines say of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogAddresses {
-    /// The network: /24 of IPv4, /48 of IPv6.
-    Cut,
-    /// All of it.
-    Whole,
-}
-
-/// What log lines say of rooms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogRooms {
-    /// A number, the same for a room as long as the process lives.
-    Hashed,
-    /// The name.
-    Plain,
-}
-
-/// How much is logged. Nothing is ever logged per message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// What needs an operator.
-    Error,
-    /// What may need one soon.
-    Warn,
-    /// Start and end of the process.
-    Info,
-    /// The end of every connection: who, why, how much.
-    Debug,
-    /// Everything; for now the same.
-    Trace,
-}
 
 /// What else `roomcast` does. Without any of it, it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -172,119 +131,9 @@ pub struct Config {
     )]
     outbox_max: Option<Bytes>,
 
-    /// roomcast.v1: packets that a player may send in a second, and twice as many at once; who goes on beyond that is read
-    /// later, then closed with 1008
-    #[arg(long, env = "ROOMCAST_PACKETS_PER_SECOND", default_value_t = Limits::default().packets_per_second, value_name = "N",
-        help_heading = "Limits", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    packets_per_second: u32,
-
-    /// roomcast.v1: the state of its game that a room keeps for its next host and for who joins late; a larger one is
-    /// refused. It comes in one message, so --max-message bounds it too
-    #[arg(
-        long,
-        env = "ROOMCAST_SNAPSHOT_MAX",
-        default_value = "64KiB",
-        value_name = "SIZE",
-        help_heading = "Limits"
-    )]
-    snapshot_max: Bytes,
-
-    /// roomcast.v1: the same of all rooms together; beyond it a new one is refused
-    #[arg(
-        long,
-        env = "ROOMCAST_SNAPSHOTS_MAX",
-        default_value = "128MiB",
-        value_name = "SIZE",
-        help_heading = "Limits"
-    )]
-    snapshots_max: Bytes,
-
-    /// roomcast.v1: what was said lately in a room, kept for players who lost their connection; who has missed more gets
-    /// a fresh welcome
-    #[arg(
-        long,
-        env = "ROOMCAST_LOG_MAX",
-        default_value = "1MiB",
-        value_name = "SIZE",
-        help_heading = "Limits"
-    )]
-    log_max: Bytes,
-
-    /// roomcast.v1: the same of all rooms together; beyond it a room in which something is said keeps only its last 128 KiB
-    #[arg(
-        long,
-        env = "ROOMCAST_LOGS_MAX",
-        default_value = "512MiB",
-        value_name = "SIZE",
-        help_heading = "Limits"
-    )]
-    logs_max: Bytes,
-
-    /// roomcast.v1: keys of one player's states; a state under a further one is refused
-    #[arg(long, env = "ROOMCAST_STATE_KEYS", default_value_t = Limits::default().state_keys, value_name = "N",
-        help_heading = "Limits")]
-    state_keys: usize,
-
-    /// roomcast.v1: groups that a player may be in at once
-    #[arg(long, env = "ROOMCAST_GROUPS", default_value_t = Limits::default().groups_max, value_name = "N",
-        help_heading = "Limits")]
-    groups: usize,
-
-    /// roomcast.v1: the newest values of one player's states; what goes beyond is refused
-    #[arg(
-        long,
-        env = "ROOMCAST_STATE_MAX",
-        default_value = "16KiB",
-        value_name = "SIZE",
-        help_heading = "Limits"
-    )]
-    state_max: Bytes,
-
-    /// roomcast.v1: the same of all states of a room, its players' and its own; who joins is told all of them
-    #[arg(
-        long,
-        env = "ROOMCAST_ROOM_STATE_MAX",
-        default_value = "256KiB",
-        value_name = "SIZE",
-        help_heading = "Limits"
-    )]
-    room_state_max: Bytes,
-
-    /// roomcast.v1: rooms at once; who would make a further one is closed with 1013
-    #[arg(long, env = "ROOMCAST_MAX_ROOMS", default_value_t = Limits::default().max_rooms, value_name = "N",
-        help_heading = "Limits", value_parser = parse_count)]
-    max_rooms: usize,
-
-    /// roomcast.v1: players at once that lost their connection and may come back; further ones leave at once
-    #[arg(long, env = "ROOMCAST_MAX_AWAY", default_value_t = Limits::default().max_away, value_name = "N",
-        help_heading = "Limits")]
-    max_away: usize,
-
-    /// roomcast.v1: how long a player that lost its connection keeps its seat. 0: not at all
-    #[arg(
-        long,
-        env = "ROOMCAST_GRACE",
-        default_value = "30s",
-        value_name = "TIME",
-        help_heading = "Timers"
-    )]
-    grace: Millis,
-
-    /// roomcast.v1: how long a host that lost its connection keeps the role, unless its room wants it otherwise; then who
-    /// would have it is the host. 0: not at all
-    #[arg(
-        long,
-        env = "ROOMCAST_HOST_GRACE",
-        default_value = "1s",
-        value_name = "TIME",
-        help_heading = "Timers"
-    )]
-    host_grace: Millis,
-
-    /// roomcast.v1: let players ask for a bad network for themselves, to try games on it: delay, jitter, a slow line, a cut.
-    /// Not for production: such a player holds up to 256 KiB more
-    #[arg(long, env = "ROOMCAST_ALLOW_IMPAIRMENT", help_heading = "Limits")]
-    allow_impairment: bool,
+    /// Of roomcast.v1 rooms.
+    #[command(flatten)]
+    v1: V1Flags,
 
     /// How long a player may stay behind before it ends with 4002
     #[arg(
@@ -379,21 +228,9 @@ pub struct Config {
     )]
     pub drain_delay: Millis,
 
-    /// How log lines look
-    #[arg(long, env = "ROOMCAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "Logs")]
-    pub log_format: LogFormat,
-
-    /// How much is logged
-    #[arg(long, env = "ROOMCAST_LOG_LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = "Logs")]
-    pub log_level: LogLevel,
-
-    /// How much of a peer's address log lines say
-    #[arg(long, env = "ROOMCAST_LOG_ADDRESSES", value_enum, default_value_t = LogAddresses::Cut, help_heading = "Logs")]
-    log_addresses: LogAddresses,
-
-    /// How log lines name rooms, whose names may be secrets or names of people
-    #[arg(long, env = "ROOMCAST_LOG_ROOMS", value_enum, default_value_t = LogRooms::Hashed, help_heading = "Logs")]
-    log_rooms: LogRooms,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: LogFlags,
 }
 
 /// Where ws is served.
@@ -467,19 +304,6 @@ impl Config {
         Ok((plain, tls))
     }
 
-    /// How log lines name connections.
-    pub fn naming(&self) -> Naming {
-        let addresses = match self.log_addresses {
-            LogAddresses::Cut => Addresses::Cut,
-            LogAddresses::Whole => Addresses::Whole,
-        };
-        let rooms = match self.log_rooms {
-            LogRooms::Hashed => RoomNames::Hashed,
-            LogRooms::Plain => RoomNames::Plain,
-        };
-        Naming::new(addresses, rooms)
-    }
-
     /// Whether the demo is served, and to this machine alone.
     pub fn plays_here(&self) -> bool {
         let local = |addresses: &[SocketAddr]| addresses.iter().all(|at| at.ip().is_loopback());
@@ -531,22 +355,10 @@ impl Config {
             max_room_members: self.max_room_members,
             tls_handshakes: self.tls_handshakes,
             flush_interval_ms: self.flush_interval.as_millis(),
-            grace_ms: self.grace.as_millis(),
-            host_grace_ms: self.host_grace.as_millis(),
-            max_away: self.max_away,
-            max_rooms: self.max_rooms,
-            packets_per_second: self.packets_per_second,
-            state_keys: self.state_keys,
-            groups_max: self.groups,
-            state_bytes_max: self.state_max.get(),
-            room_state_bytes_max: self.room_state_max.get(),
-            snapshot_bytes_max: self.snapshot_max.get(),
-            snapshots_bytes_max: self.snapshots_max.get(),
-            log_bytes_max: self.log_max.get(),
-            logs_bytes_max: self.logs_max.get(),
-            impairment: self.allow_impairment || self.plays_here(),
+            impairment: self.v1.allow_impairment || self.plays_here(),
             quota: self.access.quota(),
             per_source: self.access.per_source(),
+            ..self.v1.bounds(defaults)
         };
         agreeing(&limits)?;
         Ok(limits)
@@ -591,11 +403,6 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
         return Ok(Listen::Off);
     }
     parse_address(text).map(Listen::At)
-}
-
-fn parse_count(text: &str) -> Result<usize, String> {
-    text.parse()
-        .map_err(|_| "give a whole number like 1000".to_owned())
 }
 
 fn parse_reactors(text: &str) -> Result<usize, String> {

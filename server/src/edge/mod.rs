@@ -8,6 +8,7 @@ mod agreement;
 mod config;
 mod descriptors;
 mod environment;
+mod log_flags;
 mod logs;
 mod memory;
 mod minute;
@@ -15,6 +16,7 @@ mod signals;
 mod tickets;
 pub mod tls;
 mod units;
+mod v1_flags;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -113,7 +115,7 @@ fn run_logged() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    logs::begin(config.log_format, config.log_level);
+    logs::begin(config.log.log_format, config.log.log_level);
     let end = match &config.command {
         Some(Command::DevCert { print_ca }) => {
             tls::dev_cert(*print_ca).map_err(|error| Failure::NoTls(error.into()))
@@ -160,7 +162,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
         .map(|wanted| tls::setup(&wanted.source))
         .transpose()?;
     let mut common = Common::new(limits, reactors)
-        .with_naming(config.naming())
+        .with_naming(config.log.naming())
         .with_demo(config.demo)
         .with_proxies(config.access.proxies());
     if let Some(tls) = &tls {

@@ -98,6 +98,12 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// A number of things.
+pub(super) fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "give a whole number like 1000".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::json::Json;
 use self::lines::{Line, Lines};
-use super::config::{LogFormat, LogLevel};
+use super::log_flags::{LogFormat, LogLevel};
 
 /// There is one standard error. Everybody may have something to say, also a panic in whatever thread.
 static LINES: OnceLock<Lines> = OnceLock::new();
