@@ -117,8 +117,6 @@ struct World<'c> {
     heartbeats: u64,
     /// Connections for which there was no room before they were any.
     turned_away: u64,
-    /// Milliseconds that the whole process stood still.
-    stalled: u64,
     /// When a reactor was last out of descriptors (ms).
     starved_at: Option<u64>,
     /// There are doors that speak TLS; a handshake costs so much (us).
@@ -240,10 +238,14 @@ impl World<'_> {
             let taken = self.network.borrow().wires[wire].taken();
             self.times[wire].took(taken, now);
             // Nobody is late by what the process stood still.
-            let now = now - self.stalled;
+            let now = now - self.oracle.stalled;
             self.times[wire].check(wire, &self.common.limits, now, held, self.crowd)?;
         }
-        if self.drained_by.is_some_and(|by| now > by + self.stalled) && self.common.seated() > 0 {
+        if self
+            .drained_by
+            .is_some_and(|by| now > by + self.oracle.stalled)
+            && self.common.seated() > 0
+        {
             return Err("players were not sent away".into());
         }
         let (here, expected) = (self.common.seated(), self.oracle.seated());
@@ -273,7 +275,7 @@ impl World<'_> {
         let steady =
             self.players[wire].habit == Habit::Steady && !self.asleep && !self.players[wire].done;
         // Who is late is read once more: with so small a buffer that is a part of its head.
-        let in_parts = self.stalled > 0 && self.buffer < WHOLE_HEAD;
+        let in_parts = self.oracle.stalled > 0 && self.buffer < WHOLE_HEAD;
         let in_a_hurry =
             self.drained_at.is_some() || self.starved_at.is_some() || stormy || in_parts;
         let late = [

@@ -21,6 +21,14 @@ use super::player::Heard;
 /// Nothing, or what is wrong.
 pub(crate) type Verdict = Result<(), String>;
 
+/// A message, and when a shard took it (ms, without those in which the process stood still).
+#[derive(Debug)]
+struct Said {
+    by: WireId,
+    message: Message,
+    at: u64,
+}
+
 /// A stay in a room, as places in what is said there.
 #[derive(Debug)]
 struct Stay {
@@ -29,7 +37,16 @@ struct Stay {
     next: usize,
     /// Nothing from here on is to come.
     end: usize,
+    /// Everything before this was to come before its end: its room was not gathering it any more.
+    owed: usize,
     hears_itself: bool,
+}
+
+impl Stay {
+    /// Whether something is for who has this stay over this connection.
+    fn is_for(&self, wire: WireId, said: &Said) -> bool {
+        said.by != wire || self.hears_itself
+    }
 }
 
 #[derive(Debug, Default)]
@@ -60,10 +77,12 @@ struct Link {
 #[derive(Debug)]
 pub(crate) struct Oracle {
     limits: Limits,
-    rooms: BTreeMap<Rc<str>, Vec<(WireId, Message)>>,
+    rooms: BTreeMap<Rc<str>, Vec<Said>>,
     links: Vec<Link>,
     pub(crate) ledger: Ledger,
     pub(crate) draining: bool,
+    /// Milliseconds that the whole process stood still.
+    pub(crate) stalled: u64,
     pub(crate) delivered: u64,
     pub(crate) ends: Ends,
 }
@@ -82,6 +101,7 @@ impl Oracle {
             rooms: BTreeMap::new(),
             links: Vec::new(),
             draining: false,
+            stalled: 0,
             delivered: 0,
             ends: Ends::default(),
         }
@@ -194,7 +214,9 @@ impl Oracle {
             Mark::Message(message) => {
                 let stay = link.stay.as_ref().ok_or("said without a seat")?;
                 let said = self.rooms.get_mut(&stay.room).ok_or("said nowhere")?;
-                said.push((wire, message));
+                let by = wire;
+                let at = now - self.stalled;
+                said.push(Said { by, message, at });
             }
             Mark::Ping(payload) => link.pings.push_back(payload),
             mark => return Err(format!("connection {wire}: goes on after {mark:?}")),
@@ -236,6 +258,7 @@ impl Oracle {
             room,
             next: said,
             end: usize::MAX,
+            owed: 0,
             hears_itself: place == Place::Echo,
         });
         let seated = self.seated();
@@ -249,7 +272,10 @@ impl Oracle {
         link.ended_at = now;
         link.moving = false;
         if let Some(stay) = &mut link.stay {
-            stay.end = self.rooms[&stay.room].len();
+            let said = &self.rooms[&stay.room];
+            let gathering = u64::from(self.limits.flush_interval_ms) + SLACK_MS;
+            stay.end = said.len();
+            stay.owed = said.partition_point(|said| said.at + gathering < now - self.stalled);
         }
         if let Some(guest) = link.guest {
             let said = match &link.cause {
@@ -284,6 +310,8 @@ impl Oracle {
         match heard {
             Heard::Status(_) | Heard::Close(..) => {
                 link.told = true;
+                self.has_had_its_own(wire)?;
+                let link = &self.links[wire];
                 let cause = link.cause.as_ref();
                 let is_told = |reason| endings::is_told(reason, cause, heard);
                 must(
@@ -306,20 +334,34 @@ impl Oracle {
                 must(link.guest.is_none(), wire, "no bundle")?;
                 let stay = link.stay.as_mut().ok_or("leaked to a stranger")?;
                 let said = &self.rooms[&stay.room][..];
-                let own = |(by, _): &(WireId, Message)| *by == wire && !stay.hears_itself;
-                stay.next += said[stay.next..]
+                let of_others = said[stay.next..]
                     .iter()
-                    .take_while(|said| own(said))
-                    .count();
+                    .position(|said| stay.is_for(wire, said));
+                stay.next = of_others.map_or(said.len(), |at| stay.next + at);
                 let due = said[..stay.end.min(said.len())].get(stay.next);
                 stay.next += 1;
                 must(
-                    due.is_some_and(|(_, due)| due == message),
+                    due.is_some_and(|due| due.message == *message),
                     wire,
                     "another message",
                 )
             }
         }
+    }
+
+    /// A client is told why its connection ends: what was said before that, but for what its room was still gathering, has
+    /// come, unless it was too slow for it.
+    fn has_had_its_own(&self, wire: WireId) -> Verdict {
+        let link = &self.links[wire];
+        let (Some(stay), Some(DisconnectReason::Close(reason)), None) =
+            (&link.stay, link.reason, link.guest)
+        else {
+            return Ok(());
+        };
+        let mut said = self.rooms[&stay.room][..stay.owed].iter().skip(stay.next);
+        let missing = said.any(|said| stay.is_for(wire, said));
+        let holds = reason == CloseReason::SlowConsumer || !missing;
+        must(holds, wire, "a message is missing before its close")
     }
 
     /// A guest's client got a message; what is in it, the ledger judges.
@@ -359,9 +401,7 @@ impl Oracle {
             return must(link.reason.is_some(), wire, "it was never answered");
         };
         let said = self.rooms[&stay.room][stay.next..].iter();
-        let missing = said
-            .filter(|(by, _)| *by != wire || stay.hears_itself)
-            .count();
+        let missing = said.filter(|said| stay.is_for(wire, said)).count();
         must(missing == 0, wire, "a message is missing")
     }
 }

@@ -150,7 +150,6 @@ impl<'c> World<'c> {
             said: 0,
             heartbeats: 0,
             turned_away: 0,
-            stalled: 0,
             starved_at: None,
             prompt: choices.once_in(2),
             buffer,
@@ -204,7 +203,7 @@ impl<'c> World<'c> {
                 27 if self.choices.once_in(40) => {
                     // The process stands still: stopped, or on a machine that is paused.
                     let ms = self.choices.one_of(&[3_000, 30_000, 90_000]);
-                    self.stalled += ms;
+                    self.oracle.stalled += ms;
                     self.reach(self.now + ms);
                     // Nobody else did: what they answer to what came before has arrived too.
                     self.all_but_the_process()?;
