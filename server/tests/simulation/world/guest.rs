@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::MessageKind;
-use roomcast_protocol::v1::client::{Client, KEPT, Link, Unsendable};
-use roomcast_protocol::v1::up::{Audience, Join, Mode};
-use roomcast_protocol::v1::{Change, Guard, List, Name, Pairs, Payload, PlayerId};
+use roomcast_protocol::v1::client::{Client, KEPT, Link, Next, Unsendable};
+use roomcast_protocol::v1::up::{Audience, Back, Join, Mode};
+use roomcast_protocol::v1::{Change, Guard, List, Name, Pairs, Payload, PlayerId, Token};
 
 use super::World;
 use super::compose::{Errand, Script, message};
@@ -22,10 +22,14 @@ use super::scenario::Way;
 /// Ids of players that are spoken to: some of them are not there.
 const IDS: usize = 8;
 
+/// Connections by which guests come back in one run, at most.
+const RETURNS: usize = 60;
+
 /// Somebody who plays.
 #[derive(Debug)]
 pub(crate) struct Guest {
     client: Client,
+    room: Rc<str>,
     /// Its latest connection; what the client calls it, once that is open.
     wire: WireId,
     link: Option<Link>,
@@ -33,33 +37,103 @@ pub(crate) struct Guest {
     joins: bool,
     /// It says that it goes.
     leaves: bool,
+    /// Its session is at its end.
+    is_over: bool,
+    /// Tokens of players that it was.
+    former: Vec<Token>,
+}
+
+/// A client for somebody new, or for whom it has lost.
+fn client(guest: GuestId, token: Option<Token>) -> Client {
+    let name = format!("guest {guest}");
+    let join = Join {
+        minor: 0,
+        mode: Mode::Any,
+        back: token.map(|token| Back {
+            token,
+            cursor: None,
+        }),
+        name: Name::new(&name).expect("a name"),
+        properties: List::EMPTY,
+        wishes: Pairs::EMPTY,
+    };
+    Client::new(&join, KEPT)
 }
 
 impl World<'_> {
     /// Somebody comes to a room.
     pub(super) fn arrive(&mut self, habit: Habit, reactor: usize, way: Way, room: Rc<str>) {
         let guest = self.guests.len();
-        let name = format!("guest {guest}");
-        let join = Join {
-            minor: 0,
-            mode: Mode::Any,
-            back: None,
-            name: Name::new(&name).expect("a name"),
-            properties: List::EMPTY,
-            wishes: Pairs::EMPTY,
-        };
         self.oracle.ledger.comes(&room);
         self.guests.push(Guest {
-            client: Client::new(&join, KEPT),
+            client: client(guest, None),
+            room: Rc::clone(&room),
             wire: self.players.len(),
             link: None,
             joins: false,
             leaves: false,
+            is_over: false,
+            former: Vec::new(),
         });
+        self.open(guest, habit, reactor, way, room);
+    }
+
+    /// A guest opens a connection.
+    fn open(&mut self, guest: GuestId, habit: Habit, reactor: usize, way: Way, room: Rc<str>) {
         let wire = self.enter(habit, reactor, way, Some(room), Some(guest));
         // Some send their first packet right behind the request.
         if self.choices.once_in(4) {
             self.opened(wire);
+        }
+    }
+
+    /// A guest comes back, to whichever reactor, whether it has lost its connection or not; the server may know of that, or not.
+    /// At times it is a page that was loaded anew, at times with a token of long ago.
+    pub(super) fn come_back(&mut self, guest: GuestId) {
+        let steady = [Habit::Steady, Habit::Steady, Habit::Brisk, Habit::Slow];
+        let habit = self.choices.one_of(&steady);
+        let reactor = self.choices.below(self.reactors.len());
+        let way = match self.tls {
+            Some(_) => self.choices.one_of(&[Way::Plain, Way::Secure]),
+            None => Way::Plain,
+        };
+        let reloads = self.choices.once_in(6);
+        let of_long_ago = reloads && self.choices.once_in(3);
+        let wire = self.players.len();
+        self.returns += 1;
+        let this = &mut self.guests[guest];
+        let old = &mut self.players[this.wire];
+        if !old.done {
+            (old.habit, old.done) = (Habit::Deaf, true);
+        }
+        if let Some(link) = this.link.take() {
+            this.client.closed(link, None);
+        }
+        this.wire = wire;
+        this.joins = false;
+        if reloads {
+            let token = match this.former.first() {
+                Some(former) if of_long_ago => Some(*former),
+                _ => this.client.token(),
+            };
+            this.client = client(guest, token);
+            this.leaves = false;
+            self.oracle.ledger.reloads(guest);
+        }
+        let room = Rc::clone(&this.room);
+        self.open(guest, habit, reactor, way, room);
+    }
+
+    /// A guest without a connection may come back.
+    pub(super) fn may_come_back(&mut self, wire: WireId) {
+        if let Some(guest) = self.players[wire].guest
+            && self.guests[guest].wire == wire
+            && !self.guests[guest].leaves
+            && !self.guests[guest].is_over
+            && self.returns < RETURNS
+            && self.choices.once_in(2)
+        {
+            self.come_back(guest);
         }
     }
 
@@ -144,17 +218,20 @@ impl World<'_> {
             (Heard::Message((MessageKind::Binary, bundle)), Some(link)) => {
                 let ledger = &mut self.oracle.ledger;
                 let mut verdict = Ok(());
+                let token = guest.client.token();
                 let received = guest.client.receive(link, now, bundle, &mut |event| {
                     if verdict.is_ok() {
                         verdict = ledger.heard(wire, whose, event, steady);
                     }
                 });
                 verdict?;
+                let former = token.filter(|token| guest.client.token() != Some(*token));
+                guest.former.extend(former);
                 received.map_err(|wrong| format!("connection {wire}: {wrong}"))?;
             }
             (Heard::Message(_), _) => must(false, wire, "that is no bundle")?,
             (Heard::Close(code, _), Some(link)) => {
-                guest.client.closed(link, *code);
+                guest.is_over |= guest.client.closed(link, *code) == Some(Next::Stop);
             }
             _ => {}
         }
@@ -179,10 +256,10 @@ impl World<'_> {
     }
 
     /// Something that others are to hear of.
-    pub(super) fn act_as_guest(&mut self, wire: WireId) -> Verdict {
-        let Some(guest) = self.players[wire].guest else {
+    pub(super) fn act_as_guest(&mut self, wire: WireId, guest: GuestId) -> Verdict {
+        if self.guests[guest].wire != wire {
             return Ok(());
-        };
+        }
         let steady = self.players[wire].habit == Habit::Steady;
         match self.choices.below(if steady { 24 } else { 32 }) {
             0..=14 => self.call(guest),
@@ -192,7 +269,12 @@ impl World<'_> {
                 }
             }
             18..=20 => self.change(guest),
-            21..=22 => {}
+            21 => {}
+            22 if self.returns < RETURNS && self.choices.once_in(8) => {
+                self.come_back(guest);
+                return Ok(());
+            }
+            22 => {}
             23 if self.choices.once_in(3) => {
                 let guest = &mut self.guests[guest];
                 guest.client.leave();
@@ -242,7 +324,8 @@ impl World<'_> {
             Audience::One(one),
             Audience::List(list),
         ]);
-        let droppable = choices.once_in(8);
+        // Of two that are the same nobody could tell which one was dropped.
+        let droppable = choices.once_in(8) && !payload.bytes().is_empty();
         let sent = self.guests[guest].client.event(to, payload, droppable);
         self.keep(guest, sent, event(payload));
     }

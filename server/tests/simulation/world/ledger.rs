@@ -81,10 +81,12 @@ struct View {
 struct Guest {
     room: Rc<str>,
     seat: Seat,
-    /// Of its latest connection that has joined.
-    joined: Option<Joined>,
+    /// In the order in which shards took them.
+    joined: Vec<Joined>,
     id: u32,
     token: Option<Token>,
+    /// A shard has this id for it: it may be somebody new, and not know yet.
+    is_sure: bool,
     /// Nothing that was said before this is still to come.
     next: usize,
     /// It was too far behind: what comes next may be anything from there on.
@@ -93,6 +95,8 @@ struct Guest {
     reset: Option<u64>,
     /// What it said and no shard has taken.
     unheard: VecDeque<Vec<u8>>,
+    /// So much of that was lost with a page: it counts until the next join.
+    lost: usize,
     /// Packets of its that may have been refused.
     doubtful: usize,
     view: View,
@@ -109,6 +113,8 @@ pub(crate) struct Ledger {
     guests: Vec<Guest>,
     /// Whose each id is, in each life of a room.
     ids: BTreeMap<([u8; 8], u32), (GuestId, Token)>,
+    /// Players whose guests never heard of them, or have forgotten them: they may have a seat.
+    ghosts: usize,
     /// Packets that were taken, but for heartbeats.
     pub(crate) taken: u64,
 }
@@ -145,6 +151,7 @@ impl Ledger {
             rooms: BTreeMap::new(),
             guests: Vec::new(),
             ids: BTreeMap::new(),
+            ghosts: 0,
             taken: 0,
         }
     }
@@ -155,13 +162,15 @@ impl Ledger {
         self.guests.push(Guest {
             room: Rc::clone(room),
             seat: Seat::None,
-            joined: None,
+            joined: Vec::new(),
             id: 0,
             token: None,
+            is_sure: false,
             next: 0,
             skips: false,
             reset: None,
             unheard: VecDeque::new(),
+            lost: 0,
             doubtful: 0,
             view: View::default(),
             is_live: false,
@@ -171,6 +180,12 @@ impl Ledger {
     /// A guest's client has taken something to send.
     pub(crate) fn says(&mut self, guest: GuestId, what: Vec<u8>) {
         self.guests[guest].unheard.push_back(what);
+    }
+
+    /// A guest's page is loaded anew: what it has not sent is lost.
+    pub(crate) fn reloads(&mut self, guest: GuestId) {
+        let this = &mut self.guests[guest];
+        this.lost = this.unheard.len();
     }
 
     /// Players of a room who have a connection, and those who may have a seat.
@@ -186,7 +201,7 @@ impl Ledger {
 
     /// Whether somebody may be turned away because the room of this guest is full.
     pub(crate) fn may_be_full(&self, guest: GuestId) -> bool {
-        self.players(&self.guests[guest].room).1 >= self.players_max
+        self.players(&self.guests[guest].room).1 + self.ghosts >= self.players_max
     }
 
     /// A shard took a message of a guest.
@@ -213,16 +228,31 @@ impl Ledger {
 
     fn joins(&mut self, wire: WireId, guest: GuestId, join: &up::Join<'_>, now: u64) -> Verdict {
         let this = &mut self.guests[guest];
-        let comes_back = join.back.is_some_and(|back| Some(back.token) == this.token);
+        // If it is somebody new and was never told so, it names who it was before that.
+        let comes_back =
+            this.is_sure && join.back.is_some_and(|back| Some(back.token) == this.token);
         let kept = match this.seat {
             Seat::None => false,
             Seat::Here(_) => true,
             Seat::Away { until } => now < until,
         };
-        this.joined = Some(Joined {
+        let kept = comes_back && kept;
+        // Of a connection that it gave up before, whose join took longer: it never hears of that.
+        let late = this.joined.iter().any(|other| other.wire > wire);
+        if late && !kept {
+            self.ghosts += 1;
+            return Ok(());
+        }
+        if !comes_back && this.seat != Seat::None {
+            self.ghosts += 1;
+        }
+        this.is_sure = kept;
+        this.reset = None;
+        this.unheard.drain(..std::mem::take(&mut this.lost));
+        this.joined.push(Joined {
             wire,
             said: self.rooms[&this.room].len(),
-            kept: comes_back && kept,
+            kept,
         });
         this.seat = Seat::Here(wire);
         let room = Rc::clone(&this.room);
@@ -280,7 +310,7 @@ impl Ledger {
         {
             let is_here = |other: &Guest| {
                 let same = other.room == *room && other.id == player.get();
-                same && matches!(other.seat, Seat::Here(_))
+                same && other.is_sure && matches!(other.seat, Seat::Here(_))
             };
             let doubtful = !self.guests.iter().any(is_here);
             self.guests[guest].doubtful += usize::from(doubtful);
@@ -289,6 +319,7 @@ impl Ledger {
         if this.unheard.pop_front().as_ref() != Some(&what) {
             return Err("what it said is applied twice, or something before it never was".into());
         }
+        this.lost = this.lost.saturating_sub(1);
         let said = Said {
             author,
             to,
@@ -335,7 +366,10 @@ impl Ledger {
     ) -> Verdict {
         let heard = match told {
             Event::Packet(packet) => self.packet(guest, packet),
-            Event::Resumed => Ok(()),
+            Event::Resumed => {
+                self.guests[guest].is_sure = true;
+                Ok(())
+            }
             Event::Reset { reason } => {
                 let behind = reason == down::reset::BEHIND;
                 self.guests[guest].reset = Some(reason);
@@ -345,7 +379,12 @@ impl Ledger {
                     Ok(())
                 }
             }
-            Event::Welcome { welcome, .. } => self.welcomed(wire, guest, &welcome),
+            Event::Welcome { welcome, dropped } => {
+                if dropped > 0 {
+                    self.guests[guest].unheard.clear();
+                }
+                self.welcomed(wire, guest, &welcome)
+            }
             _ => Ok(()),
         };
         heard.map_err(|wrong| format!("guest {guest}, connection {wire}: {wrong}"))
@@ -358,17 +397,17 @@ impl Ledger {
             return Err(format!("player {id} was somebody else"));
         }
         let this = &mut self.guests[guest];
-        let joined = this.joined.filter(|joined| joined.wire == wire);
+        let joined = this.joined.iter().find(|joined| joined.wire == wire);
         let joined = joined.ok_or("a welcome without a join")?;
         if this.token.is_some_and(|token| token != welcome.token) {
             if joined.kept {
                 return Err("its seat was given up".into());
             }
-            this.unheard.clear();
             this.doubtful = 0;
         }
         this.id = id;
         this.token = Some(welcome.token);
+        this.is_sure = true;
         this.skips = this.reset.take() == Some(down::reset::BEHIND);
         if !this.skips {
             this.next = joined.said;
@@ -450,7 +489,10 @@ impl Ledger {
             this.next += 1;
             if said.is_for(this.id) {
                 if said.author == author && said.what == what {
-                    this.skips = false;
+                    // Where the same was said again, it may be that one.
+                    let rest = &self.rooms[&this.room][this.next..];
+                    let again = |said: &Said| said.author == author && said.what == what;
+                    this.skips &= rest.iter().any(again);
                     return Ok(());
                 }
                 if !said.droppable && !this.skips {

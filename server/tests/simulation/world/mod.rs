@@ -110,6 +110,8 @@ struct World<'c> {
     /// Clients of roomcast.v1, and the rooms that they come to.
     guests: Vec<Guest>,
     guest_rooms: Vec<Rc<str>>,
+    /// Connections by which guests have come back.
+    returns: usize,
     oracle: Oracle,
     planted: Planted,
     said: u32,

@@ -145,6 +145,7 @@ impl<'c> World<'c> {
             rooms,
             guests: Vec::new(),
             guest_rooms,
+            returns: 0,
             oracle: Oracle::new(limits),
             planted: Planted::new(fault, countdown),
             said: 0,
@@ -162,9 +163,15 @@ impl<'c> World<'c> {
             common,
             choices,
         };
+        let guests = world.guest_rooms.first().cloned();
         for _ in 0..crowd {
-            let room = Rc::clone(&world.rooms[0]);
-            world.enter(Habit::Steady, 0, Way::Plain, Some(room), None);
+            match &guests {
+                Some(room) => world.arrive(Habit::Steady, 0, Way::Plain, Rc::clone(room)),
+                None => {
+                    let room = Rc::clone(&world.rooms[0]);
+                    world.enter(Habit::Steady, 0, Way::Plain, Some(room), None);
+                }
+            }
         }
         world
     }
@@ -176,7 +183,9 @@ impl<'c> World<'c> {
                 break;
             }
             match self.choices.below(32) {
-                0..=1 if self.players.len() < CONNECTIONS + self.crowd => self.connect(),
+                0..=1 if self.players.len() < CONNECTIONS + self.crowd + self.returns => {
+                    self.connect();
+                }
                 0..=9 => self.someone(Self::act)?,
                 10..=15 => self.someone(|world, wire| {
                     let most = world.choices.one_of(&[usize::MAX, 1, 7, 100, 5_000]);
@@ -370,6 +379,9 @@ impl<'c> World<'c> {
 
     /// A client does something.
     fn act(&mut self, wire: WireId) -> Verdict {
+        if self.players[wire].done {
+            self.may_come_back(wire);
+        }
         let player = &mut self.players[wire];
         if player.done || !player.asked {
             match self.choices.below(16) {
@@ -387,8 +399,8 @@ impl<'c> World<'c> {
             }
             return Ok(());
         }
-        if player.guest.is_some() {
-            return self.act_as_guest(wire);
+        if let Some(guest) = player.guest {
+            return self.act_as_guest(wire, guest);
         }
         let steady = player.habit == Habit::Steady;
         let mut script = Script::default();
