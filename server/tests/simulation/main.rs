@@ -16,7 +16,6 @@ const STEPS: usize = 3_000;
 
 /// Ends of players of roomcast.v1 that do what nobody here does.
 const V1_ONLY: &[&str] = &[
-    "cut",
     "bad_packet",
     "too_many_packets",
     "no_such_room",

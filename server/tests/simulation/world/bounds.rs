@@ -5,7 +5,8 @@
 
 use roomcast::limits::{
     BATCH_BYTES_MIN, BATCH_SHARE_OF_OUTBOX, EBB_LOOK_MS, FANOUT_BUDGET, FANOUT_PORTION,
-    HEARD_WITHIN_MS, Limits, NEWCOMER_GRACE_MS, OWN_ANSWERS, RECEIVE_BUFFER, UNREAD_MAX,
+    HEARD_WITHIN_MS, IMPAIRED_BYTES, Limits, NEWCOMER_GRACE_MS, OWN_ANSWERS, RECEIVE_BUFFER,
+    UNREAD_MAX,
 };
 
 use super::net::WireId;
@@ -90,8 +91,9 @@ impl Times {
         let read = RECEIVE_BUFFER + limits.max_message;
         let batch = (limits.outbox_bytes_max / BATCH_SHARE_OF_OUTBOX).max(BATCH_BYTES_MIN) + read;
         let own = OWN_ANSWERS + read;
+        let impaired = if self.is_guest { IMPAIRED_BYTES } else { 0 };
         must(
-            queued <= limits.outbox_bytes_max + batch + own,
+            queued <= limits.outbox_bytes_max + batch + own + impaired,
             wire,
             "its outbox has no bound",
         )?;

@@ -6,8 +6,8 @@
 use roomcast::shard::CloseReason::{Drain, Idle, Left, NoJoin, Replaced, RoomFull, SlowConsumer};
 use roomcast::shard::DisconnectReason::{self as Reason, Close, End};
 use roomcast::shard::EndReason::{
-    Answered, ConnectionLost, Full, HandshakeRefused, HandshakeTimeout, Overloaded, PeerClosed,
-    PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
+    Answered, ConnectionLost, Cut, Full, HandshakeRefused, HandshakeTimeout, Overloaded,
+    PeerClosed, PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
 };
 
 use super::compose::{Errand, Mark, Place};
@@ -71,7 +71,7 @@ pub(crate) fn comes_alone(
         End(HandshakeRefused) => conduct.is_some_and(|conduct| !conduct.agreed),
         End(HandshakeTimeout) => !seated,
         Close(Idle | SlowConsumer) => seated,
-        Close(NoJoin | Replaced) => seated && guest,
+        Close(NoJoin | Replaced) | End(Cut) => seated && guest,
         // Who has no seat when the process ends, ends with it.
         Close(Drain) => draining,
         _ => follows_from_conduct(reason, conduct),

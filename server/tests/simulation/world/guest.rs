@@ -8,7 +8,7 @@ use std::rc::Rc;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::MessageKind;
 use roomcast_protocol::v1::client::{Client, KEPT, Link, Next, Unsendable};
-use roomcast_protocol::v1::up::{Audience, Back, Join, Mode};
+use roomcast_protocol::v1::up::{Audience, Back, Impairment, Join, Mode};
 use roomcast_protocol::v1::{Change, Guard, List, Name, Pairs, Payload, PlayerId, Token};
 
 use super::World;
@@ -39,6 +39,8 @@ pub(crate) struct Guest {
     leaves: bool,
     /// Its session is at its end.
     is_over: bool,
+    /// It has asked for a bad network, and may ask again on its next connection.
+    is_impaired: bool,
     /// Tokens of players that it was.
     former: Vec<Token>,
 }
@@ -73,6 +75,7 @@ impl World<'_> {
             joins: false,
             leaves: false,
             is_over: false,
+            is_impaired: false,
             former: Vec::new(),
         });
         self.open(guest, habit, reactor, way, room);
@@ -91,7 +94,10 @@ impl World<'_> {
     /// At times it is a page that was loaded anew, at times with a token of long ago.
     pub(super) fn come_back(&mut self, guest: GuestId) {
         let steady = [Habit::Steady, Habit::Steady, Habit::Brisk, Habit::Slow];
-        let habit = self.choices.one_of(&steady);
+        let habit = match self.choices.one_of(&steady) {
+            Habit::Steady if self.guests[guest].is_impaired => Habit::Brisk,
+            habit => habit,
+        };
         let reactor = self.choices.below(self.reactors.len());
         let way = match self.tls {
             Some(_) => self.choices.one_of(&[Way::Plain, Way::Secure]),
@@ -269,6 +275,9 @@ impl World<'_> {
                 }
             }
             18..=20 => self.change(guest),
+            21 if self.common.limits.impairment && self.choices.once_in(4) => {
+                self.impair(wire, guest);
+            }
             21 => {}
             22 if self.returns < RETURNS && self.choices.once_in(8) => {
                 self.come_back(guest);
@@ -328,6 +337,23 @@ impl World<'_> {
         let droppable = choices.once_in(8) && !payload.bytes().is_empty();
         let sent = self.guests[guest].client.event(to, payload, droppable);
         self.keep(guest, sent, event(payload));
+    }
+
+    /// Asks for a bad network, or for none any more.
+    fn impair(&mut self, wire: WireId, guest: GuestId) {
+        let choices = &mut self.choices;
+        let to = Impairment {
+            delay: choices.one_of(&[0, 20, 300]),
+            jitter: choices.one_of(&[0, 50]),
+            rate: choices.one_of(&[0, 20_000, 200_000]),
+            cut: choices.one_of(&[0, 0, 100, 2_000]),
+        };
+        self.guests[guest].is_impaired = true;
+        if self.guests[guest].client.impair(to).is_ok() && self.players[wire].habit == Habit::Steady
+        {
+            // It reads at once what there is, but its line is narrow, and may break.
+            self.players[wire].habit = Habit::Brisk;
+        }
     }
 
     /// Changes a property, of its own or of the room.

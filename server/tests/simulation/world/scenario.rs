@@ -72,6 +72,7 @@ fn limits(choices: &mut Choices<'_>) -> Limits {
         tls_handshakes: 64,
         flush_interval_ms: choices.one_of(&[0, 0, 5, 40]),
         grace_ms: choices.one_of(&[30_000, 2_000]),
+        impairment: choices.once_in(2),
         ..Limits::default()
     }
 }
