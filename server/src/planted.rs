@@ -31,6 +31,20 @@ pub enum Fault {
     EndlessEbb,
     /// The first entry behind a snapshot is missing in its tail.
     LateTail,
+    /// A player of roomcast.v1 whose connection ends leaves where its seat should be kept.
+    DetachLeaves,
+    /// Who comes back is told again what it was told last.
+    DoubledEvent,
+    /// Who comes back is not told the first of what it missed.
+    ShortLog,
+    /// A bundle says that it covers one entry more than it does, if there is one.
+    SeqTooNew,
+    /// What was said to one player goes to whoever is there when it is told again.
+    LateAudience,
+    /// No player is told how many of its packets were applied, unless it comes back.
+    LostAck,
+    /// The connection that a player had before goes on speaking for it.
+    DeadSpeaks,
 }
 
 #[cfg(debug_assertions)]
@@ -55,6 +69,17 @@ pub(crate) fn is(fault: Fault) -> bool {
     {
         let _ = fault;
         false
+    }
+}
+
+/// Up to where a log was heard by who comes back and says `seq`: there, but for [`Fault::DoubledEvent`] and
+/// [`Fault::ShortLog`]. `last`: the number of its last entry.
+#[inline]
+pub(crate) fn heard_up_to(seq: u64, last: u64) -> u64 {
+    match seq {
+        1.. if is(Fault::DoubledEvent) => seq - 1,
+        _ if is(Fault::ShortLog) => last.min(seq + 1),
+        _ => seq,
     }
 }
 

@@ -135,6 +135,13 @@ fn what_the_server_does_wrong_is_found() {
         planted::Fault::EndlessPause,
         planted::Fault::Overcharge,
         planted::Fault::EndlessEbb,
+        planted::Fault::DetachLeaves,
+        planted::Fault::DoubledEvent,
+        planted::Fault::ShortLog,
+        planted::Fault::SeqTooNew,
+        planted::Fault::LateAudience,
+        planted::Fault::LostAck,
+        planted::Fault::DeadSpeaks,
     ] {
         let wrong = |&seed: &u64| seeded(seed, Some(Fault::Within(fault))).1.is_err();
         let found = (0..1_000).find(wrong);

@@ -10,6 +10,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::planted::{self, Fault};
+
 use crate::limits::LOG_SPAN_MAX;
 
 /// For whom an entry is, of those who are in the room when it is said.
@@ -298,16 +300,20 @@ impl Log {
 
     /// Whether the entry that begins at `start` is for a receiver: then, bytes before its packet.
     fn heard(&self, entry: &Entry, start: usize, reader: Reader, position: u64) -> Option<usize> {
+        let is_again = position < reader.lossy_until;
         let (head, mine) = match entry.audience {
             Kept::Others => (0, entry.author != reader.player),
             Kept::All => (0, true),
+            Kept::One if is_again && planted::is(Fault::LateAudience) => {
+                (0, entry.author != reader.player)
+            }
             Kept::One => (0, entry.whom == reader.player),
             Kept::List => {
                 let head = entry.whom as usize * size_of::<u32>();
                 (head, self.lists(start..start + head, reader.player))
             }
         };
-        let is_lost = entry.droppable && position < reader.lossy_until;
+        let is_lost = entry.droppable && is_again;
         (mine && !is_lost).then_some(head)
     }
 

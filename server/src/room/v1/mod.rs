@@ -49,6 +49,7 @@ pub use self::welcome::Occasion;
 pub use super::table::RoomId;
 use super::table::{self, Named};
 use crate::limits::{LOG_REACH_MS, RESETS_APART_MS};
+use crate::planted;
 
 /// The rooms of one shard that speak roomcast.v1. One is open while somebody is in it or at its door.
 pub type Rooms = table::Rooms<Room>;
@@ -400,7 +401,8 @@ impl Room {
         let forgotten = player.forgive();
         let reached = cursor.map(|cursor| {
             let here = cursor.life == self.life;
-            let position = here.then(|| self.log.after(cursor.seq));
+            let heard = planted::heard_up_to(cursor.seq, self.log.seq());
+            let position = here.then(|| self.log.after(heard));
             (cursor.seq, position.flatten())
         });
         match reached {

@@ -11,6 +11,7 @@ use super::host::Candidacy;
 use super::log::Reader;
 use super::properties::Properties;
 use crate::limits::{ACK_AFTER_MS, ACK_PACKETS, KEEP_ALIVE_MS};
+use crate::planted::{self, Fault};
 
 /// What a player alone is to be told, with its next bundle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -202,7 +203,13 @@ impl Player {
     /// Appends the count to a bundle that leaves anyway, if it would soon be due: that saves a write of its own.
     pub(super) fn say_ack_along(&mut self, now: u32, out: &mut Vec<u8>) {
         if self.unacked > 0 && now.wrapping_sub(self.unacked_since) >= ACK_AFTER_MS / 2 {
-            let applied = self.acknowledge();
+            self.say_ack(out);
+        }
+    }
+
+    fn say_ack(&mut self, out: &mut Vec<u8>) {
+        let applied = self.acknowledge();
+        if !planted::is(Fault::LostAck) {
             down::Packet::Ack { applied }.encode(out);
         }
     }
@@ -254,8 +261,7 @@ impl Player {
             let applied = self.acknowledge();
             down::Packet::Resumed { applied, time }.encode(out);
         } else if owed.ack {
-            let applied = self.acknowledge();
-            down::Packet::Ack { applied }.encode(out);
+            self.say_ack(out);
         }
         if owed.keep_alive {
             down::Packet::KeepAlive { time }.encode(out);

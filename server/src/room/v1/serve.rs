@@ -4,6 +4,7 @@ use roomcast_protocol::v1::{self, Payload, down};
 
 use super::give::Body;
 use super::{Room, Rules, Seat};
+use crate::planted::{self, Fault};
 
 /// Bytes that a bundle's head may have: the entries it covers.
 const COVERED_MAX: usize = v1::VARINT_BYTES_MAX;
@@ -163,10 +164,11 @@ impl Room {
         };
         bundle.len = given.len;
         if !bundle.is_empty() {
+            let too_new = planted::is(Fault::SeqTooNew) && given.seq < self.log.seq();
             let player = &mut self.players[seat as usize];
             player.say_ack_along((time / 1_000) as u32, &mut bundle.own);
             player.begun |= given.entries;
-            bundle.covered = player.tell(given.seq);
+            bundle.covered = player.tell(given.seq + u64::from(too_new));
         }
         true
     }

@@ -6,6 +6,7 @@ use roomcast_protocol::v1::{Life, Token, down, up};
 use super::{BadPacket, Ending};
 use crate::delivery::Dialect;
 use crate::limits::NEWCOMER_GRACE_MS;
+use crate::planted::{self, Fault};
 use crate::room::v1::{self, Candidacy, Occasion, Return, RoomId};
 use crate::shard::connection::{Closing, Phase};
 use crate::shard::player::{Link, Place, PlayerId};
@@ -138,6 +139,7 @@ impl Shard {
     /// any more: nothing that it may still bring is applied.
     fn link(&mut self, id: PlayerId, slot: u32) {
         match self.players[id as usize].link {
+            Link::Here(_) if planted::is(Fault::DeadSpeaks) => {}
             Link::Here(old) => {
                 self.unburden(id, old);
                 self.note(old, CloseReason::Replaced, None);

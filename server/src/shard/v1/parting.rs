@@ -5,6 +5,7 @@ use roomcast_protocol::v1::down;
 
 use super::V1;
 use crate::limits::GOING_AWAY_MS;
+use crate::planted::{self, Fault};
 use crate::room::v1::{self, RoomId};
 use crate::shard::connection::{Closing, Phase};
 use crate::shard::player::Link;
@@ -71,6 +72,7 @@ impl Shard {
         match parting(reason, said) {
             _ if room[seat].raw => Err(down::left::LEFT),
             Parting::Leaves => Err(down::left::LEFT),
+            Parting::Detaches(_) if planted::is(Fault::DetachLeaves) => Err(down::left::GRACE_OVER),
             Parting::Detaches(most) if !self.draining && self.common.take_away() => {
                 Ok(room.grace_ms().min(most))
             }

@@ -391,6 +391,8 @@ impl World<'_> {
             let reads = player.habit != Habit::Deaf && !player.done;
             if reads && self.oracle.is_seated(*wire) {
                 ledger.owes_nothing(*wire, guest)?;
+                let known = self.guests[guest].client.unacknowledged() == 0;
+                must(known, *wire, "it does not know what was applied")?;
                 if ledger.is_live(*wire, guest) {
                     settled.push(guest);
                 }
@@ -399,13 +401,13 @@ impl World<'_> {
         ledger.agree(&settled)
     }
 
-    /// Whether all that guests have said was taken, of those who still can say something.
+    /// Whether guests know that all that they have said was applied, of those who still can say something.
     pub(super) fn guests_are_heard(&self) -> bool {
         let mut guests = self.guests.iter().enumerate();
         guests.all(|(guest, Guest { wire, .. })| {
             self.guest_due(&self.guests[guest]).is_none()
                 || !self.oracle.is_seated(*wire)
-                || self.oracle.ledger.is_heard(guest)
+                || self.guests[guest].client.unacknowledged() == 0
         })
     }
 }

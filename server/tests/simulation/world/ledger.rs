@@ -541,9 +541,4 @@ impl Ledger {
     pub(crate) fn is_live(&self, wire: WireId, guest: GuestId) -> bool {
         self.guests[guest].seat == Seat::Here(wire) && self.guests[guest].is_live
     }
-
-    /// Whether a shard has taken everything that a guest said.
-    pub(crate) fn is_heard(&self, guest: GuestId) -> bool {
-        self.guests[guest].unheard.is_empty()
-    }
 }
