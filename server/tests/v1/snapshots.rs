@@ -141,6 +141,33 @@ fn who_joins_late_gets_all_or_nothing() {
     assert!(fay.news(&mut stage).contains(&"snapshot t".to_owned()));
 }
 
+/// What the host alone gets leaves with what the others get too.
+#[test]
+fn what_the_host_is_owed_takes_no_write_of_its_own() {
+    let (mut stage, [mut bob, mut ada, mut cy]) = three(Limits::default());
+    snapshot(&mut bob, 1, "s");
+    bob.play(&mut stage);
+    let long = "x".repeat(60_000);
+    for _ in 0..3 {
+        say(&mut ada, Audience::Others, &long);
+        ada.play(&mut stage);
+        bob.news(&mut stage);
+        pass(&mut stage, 1_100, &mut [&mut bob, &mut ada, &mut cy]);
+    }
+    let asked = |(_, packets): &&(u64, Vec<&str>)| packets.contains(&"SNAPSHOT_WANTED");
+    let asked = stage.wires[bob.wire].bundles.iter().find(asked);
+    assert_eq!(asked.expect("it was asked").1, ["SNAPSHOT_WANTED", "EVENT"]);
+    snapshot(&mut bob, 1, "t");
+    bob.play(&mut stage);
+    // Two get the same, and one of them the snapshot behind it.
+    act(&mut bob, 1, Act::HandOver(id(2)));
+    let before = [ada.wire, cy.wire].map(|wire| stage.wires[wire].writes);
+    bob.play(&mut stage);
+    let writes = [ada.wire, cy.wire].map(|wire| stage.wires[wire].writes);
+    assert_eq!(writes, before.map(|before| before + 1));
+    assert!(ada.news(&mut stage).contains(&"snapshot t".to_owned()));
+}
+
 #[test]
 fn a_snapshot_that_is_no_good_is_refused() {
     let (mut stage, [mut bob, mut ada, _cy]) = three(Limits {

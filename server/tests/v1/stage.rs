@@ -43,6 +43,8 @@ pub(crate) struct Wire {
     pub(crate) bundles: Vec<(u64, Vec<&'static str>)>,
     /// The pongs that came, with what they said.
     pub(crate) pongs: Vec<Vec<u8>>,
+    /// Writes that its kernel was offered.
+    pub(crate) writes: usize,
     pub(crate) why: Option<DisconnectReason>,
 }
 
@@ -197,6 +199,7 @@ impl Stage {
         while let Some(slot) = shard.next_write() {
             let wire = wires.iter_mut().find(|wire| wire.slot == Some(slot));
             let wire = wire.expect("a slot has a wire");
+            wire.writes += 1;
             let written = shard.pending().with_slices(|slices| {
                 let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
                 assert!(!wire.is_shut, "nothing is written after the end");

@@ -298,6 +298,25 @@ impl Log {
         self.first + indices.by_ref().last().unwrap_or(count) as u64
     }
 
+    /// The packets from a position on, if there are some, `most` at most, and all are for everybody but their authors, whom
+    /// this appends.
+    pub fn common(&self, from: u64, most: usize, authors: &mut Vec<u32>) -> Option<&[u8]> {
+        let index = from.checked_sub(self.first)? as usize;
+        let entries = self.entries.len().checked_sub(index)?;
+        if entries == 0 || entries > most {
+            return None;
+        }
+        for entry in self.entries.range(index..) {
+            match entry.audience {
+                _ if entry.droppable => return None,
+                Kept::Others => authors.push(entry.author),
+                Kept::All => {}
+                Kept::One | Kept::List => return None,
+            }
+        }
+        Some(&self.bytes[self.start(index)..])
+    }
+
     /// Whether the entry that begins at `start` is for a receiver: then, bytes before its packet.
     fn heard(&self, entry: &Entry, start: usize, reader: Reader, position: u64) -> Option<usize> {
         let is_again = position < reader.lossy_until;
@@ -653,6 +672,14 @@ mod tests {
                 None => prop_assert!(seq < log.gone),
             }
             prop_assert_eq!(log.after(log.seq() + 1), None);
+            let mut authors = Vec::new();
+            if let Some(packets) = log.common(from as u64, 20, &mut authors) {
+                let all = lines[from..].iter().zip(from..).flat_map(|(line, index)| vec![index as u8; line.len]);
+                prop_assert_eq!(packets, all.collect::<Vec<_>>());
+                let hears_all = lines[from..].iter().all(|line| line.is_for(player) && !line.droppable);
+                prop_assert_eq!(hears_all, !authors.contains(&player));
+                prop_assert!((1..=20).contains(&(lines.len() - from)));
+            }
         }
     }
 }

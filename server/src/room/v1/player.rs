@@ -200,9 +200,20 @@ impl Player {
         (self.unacked > 0).then(|| self.unacked_since.wrapping_add(ACK_AFTER_MS))
     }
 
-    /// Appends the count to a bundle that leaves anyway, if it would soon be due: that saves a write of its own.
+    /// Whether a bundle that leaves now has packets for it alone.
+    pub(super) fn is_told_more(&self, now: u32) -> bool {
+        self.owed != Owed::default() || self.acks_along(now)
+    }
+
+    /// Whether it is to be told the count with a bundle that leaves anyway: it would soon be due, and that saves a write of
+    /// its own.
+    fn acks_along(&self, now: u32) -> bool {
+        self.unacked > 0 && now.wrapping_sub(self.unacked_since) >= ACK_AFTER_MS / 2
+    }
+
+    /// Appends the count to a bundle that leaves anyway, if it would soon be due.
     pub(super) fn say_ack_along(&mut self, now: u32, out: &mut Vec<u8>) {
-        if self.unacked > 0 && now.wrapping_sub(self.unacked_since) >= ACK_AFTER_MS / 2 {
+        if self.acks_along(now) {
             self.say_ack(out);
         }
     }

@@ -130,6 +130,12 @@ impl Room {
         self.keeping.wanted == Wanted::Yes && !self.keeping.promised && self.knows_it_is_host(seat)
     }
 
+    /// Whether who sits here is the host and there is something for it alone, which may follow once it knows that it is the host.
+    pub(super) fn awaits_host(&self, seat: Seat) -> bool {
+        let waits = self.keeping.promised || self.keeping.wanted == Wanted::Yes;
+        waits && self.host.is_at(seat)
+    }
+
     fn knows_it_is_host(&self, seat: Seat) -> bool {
         self.host.is_at(seat) && self.players[seat as usize].position >= self.host.since()
     }

@@ -24,7 +24,7 @@ use super::{CloseReason, Shard};
 use crate::delivery::Outbox;
 use crate::limits::{LOG_BYTES_MIN, Limits, PROPERTY_BYTES, ROOM_KEYS, ROOM_PROPERTY_BYTES};
 use crate::room::v1::{
-    self, Bounds, Bundle, Effect, Rate, RoomId, Rooms, Rules, Spent, StateBounds,
+    self, Bounds, Bundle, Effect, Rate, RoomId, Rooms, Rules, Share, Spent, StateBounds,
 };
 use crate::timer::Wheel;
 use crate::transport;
@@ -101,8 +101,12 @@ pub(super) struct V1 {
     secrets: Secrets,
     /// Bad networks that were asked for.
     pub(super) impairments: Impairments,
-    /// What is assembled for one write.
+    /// What is assembled for one write of one player.
     assembled: Vec<u8>,
+    /// What several players get, one after the other.
+    share: Share,
+    /// That is what the current write is.
+    is_shared: bool,
 }
 
 impl V1 {
@@ -156,6 +160,8 @@ impl V1 {
             snapshot_bytes: 0,
             put_out: Vec::new(),
             assembled: Vec::new(),
+            share: Share::default(),
+            is_shared: false,
         }
     }
 
@@ -223,7 +229,11 @@ impl V1 {
 
     /// What was assembled for the current write.
     pub(super) fn assembled(&self) -> &[u8] {
-        &self.assembled
+        if self.is_shared {
+            self.share.message()
+        } else {
+            &self.assembled
+        }
     }
 
     /// When a player is to be told how many of its packets were applied.

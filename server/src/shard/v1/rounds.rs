@@ -49,12 +49,13 @@ impl Shard {
         id: RoomId,
         seat: v1::Seat,
     ) -> bool {
-        let time = self.now * 1_000;
         let V1 {
             rooms,
             rules,
             bundle,
             assembled,
+            share,
+            is_shared,
             served,
             ..
         } = &mut self.v1;
@@ -76,10 +77,17 @@ impl Shard {
             self.write_on(slot);
             return false;
         }
-        if !assemble((room, seat), time, bundle, assembled) {
+        let shared = room.give_shared(seat, self.now as u32, share);
+        *is_shared = shared.is_some();
+        let assembled = if let Some(covered) = shared {
+            share.cover(covered, transport::encode_binary_head);
+            share.message()
+        } else if assemble((room, seat), self.now * 1_000, bundle, assembled) {
+            &assembled[..]
+        } else {
             self.reset(slot, id, seat);
             return false;
-        }
+        };
         *served += (assembled.len() / FANOUT_PORTION) as u32;
         match &mut connection.security {
             _ if assembled.is_empty() => {
@@ -98,7 +106,7 @@ impl Shard {
                 false
             }
             Security::Tls(tls) if assembled.len() <= SEAL_PORTION => {
-                let part = std::iter::once(&assembled[..]);
+                let part = std::iter::once(assembled);
                 if self.flush.sealer.seal_parts(tls, part) {
                     self.flush.current = Current::Sealed(slot);
                     return true;
@@ -108,9 +116,8 @@ impl Shard {
                 false
             }
             Security::Tls(_) => {
-                connection
-                    .outbox
-                    .push(|out| out.extend_from_slice(assembled));
+                let outbox = &mut connection.outbox;
+                outbox.push(|out| out.extend_from_slice(assembled));
                 self.write_on(slot);
                 false
             }
@@ -119,7 +126,7 @@ impl Shard {
 
     /// The socket took this much of what was assembled; the rest must leave before anything else.
     pub(in crate::shard) fn bundles_written(&mut self, slot: u32, written: usize) {
-        let rest = &self.v1.assembled[written..];
+        let rest = &self.v1.assembled()[written..];
         if rest.is_empty() {
             self.took_all(slot);
         } else {
