@@ -58,6 +58,10 @@ pub const MAILBOX_BYTES: usize = 8 * 1024 * 1024;
 /// Milliseconds that a poll sleeps at most: what has no event of its own is looked at once a second.
 pub const POLL_MS: u64 = 1_000;
 
+/// Milliseconds that a reactor which ends waits for who reads what it has published (limit): nobody who is stuck there keeps
+/// the process from ending.
+pub const LAST_PUBLICATION_MS: u64 = 100;
+
 /// Milliseconds since the last iteration after which a reactor counts as standing still, and the process as not ready: two
 /// polls that had nothing to wake them.
 pub const PULSE_MS: u64 = 2 * POLL_MS;

@@ -17,8 +17,8 @@ use super::mailbox::Mail;
 use super::net::{Accepted, Net, Step};
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, CALLS_PER_LOOK, FIN, HANDSHAKE_SLICE_US, LAST_WORDS_MS,
-    MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, CALLS_PER_LOOK, FIN, HANDSHAKE_SLICE_US, LAST_PUBLICATION_MS,
+    LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
 use crate::shard::{Action, Common, Handover, Handshake, Shard, Written};
@@ -702,9 +702,10 @@ impl<N: Net> Running<N> {
 
     fn publish(&mut self, at_the_end: bool) {
         if at_the_end || self.now >= self.published_at + PUBLISH_EVERY_MS {
-            // Whoever reads is done soon: only the last publication waits for that.
+            // Whoever reads is done soon. Only the last publication waits for that, and not for who is stuck.
             let published = if at_the_end {
-                Some(self.published.lock())
+                self.published
+                    .try_lock_for(Duration::from_millis(LAST_PUBLICATION_MS))
             } else {
                 self.published.try_lock()
             };

@@ -18,6 +18,7 @@ mod heads;
 mod homes;
 mod lingering;
 mod phases;
+mod planes;
 mod ready;
 mod slow;
 mod stage;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use roomcast::limits::{Limits, RECEIVE_BUFFER};
-use roomcast::reactor::{Running, Setting};
+use roomcast::reactor::{Published, Running, Setting};
 use roomcast::shard::{Common, DisconnectReason, Ends};
 use roomcast::transport::Port;
 use roomcast_protocol::frame::{Decoder, Item, MessageKind, Opcode, Role, Rules, encode_masked};
@@ -32,6 +32,8 @@ enum Stream {
 pub(crate) struct Stage {
     pub(crate) common: Arc<Common>,
     pub(crate) reactors: Vec<Running<Side>>,
+    /// What each of them publishes.
+    pub(crate) published: Vec<Published>,
     pub(crate) now: u64,
     /// Where connections come from, if the server is told.
     pub(crate) caller: Option<IpAddr>,
@@ -72,7 +74,8 @@ impl Stage {
             mailbox: usize::MAX,
         };
         let network = Rc::new(RefCell::new(Network::new(count, weather)));
-        let reactor = |index| {
+        let published: Vec<Published> = (0..count).map(|_| Published::default()).collect();
+        let reactor = |index: usize| {
             let setting = Setting {
                 common: Arc::clone(&common),
                 index,
@@ -80,12 +83,13 @@ impl Stage {
                 deals: false,
                 buffer: RECEIVE_BUFFER,
                 seed: 7,
-                published: Default::default(),
+                published: Published::clone(&published[index]),
             };
             Running::new(Side::new(index, &network), setting)
         };
         Self {
             reactors: (0..count).map(reactor).collect(),
+            published,
             streams: Vec::new(),
             now: 0,
             caller: None,
