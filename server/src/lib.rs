@@ -2,8 +2,9 @@
 //!
 //! `edge` (what an operator touches) starts `reactor`s (sockets, threads, the clock); each drives one `shard` (all
 //! state of its connections, without I/O), in which `room` (who gets what) and `transport` (bytes and frames) meet
-//! over `delivery` (encoded frames on their way). `docs/ARCHITECTURE.md` has the whole picture.
+//! over `delivery` (encoded frames on their way). `control` answers operators and scrapers beside them. `docs/ARCHITECTURE.md` has the whole picture.
 
+pub mod control;
 pub mod delivery;
 pub mod edge;
 pub mod limits;

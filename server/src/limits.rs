@@ -278,6 +278,47 @@ pub const PLAYER_BYTES: usize = 32 * 1024;
 /// Descriptors the process needs for itself: listeners, pollers, wakers, standard streams.
 pub const DESCRIPTOR_RESERVE: usize = 64;
 
+/// Descriptors that are kept back for the control plane (limit), where it has doors: with [`CONTROL_CONNECTIONS`], what a
+/// runtime needs, and files that it looks into.
+pub const CONTROL_DESCRIPTORS: usize = 64;
+
+/// Connections of the control plane (limit), further ones wait in the kernel: who asks is a scraper or an operator.
+pub const CONTROL_CONNECTIONS: usize = 32;
+
+/// Milliseconds from accepting a connection of the control plane to its complete request head (limit).
+pub const CONTROL_HEAD_MS: u64 = 3_000;
+
+/// Milliseconds from there to the end of its answer (limit): who reads slowly holds one of [`CONTROL_CONNECTIONS`].
+pub const CONTROL_EXCHANGE_MS: u64 = 10_000;
+
+/// Bytes of a request head that the control plane buffers (limit), and of its answer at once.
+pub const CONTROL_HEAD_BYTES: usize = 16 * 1024;
+
+/// Fields of such a head (limit).
+pub const CONTROL_FIELDS: usize = 64;
+
+/// Milliseconds after the end of the last reactor until which the control plane has answered (limit).
+pub const CONTROL_LAST_MS: u64 = 2_000;
+
+/// Milliseconds after which the control plane accepts again that could not.
+pub const CONTROL_RETRY_MS: u64 = 100;
+
+/// Milliseconds after its first failure in which the control plane begins anew; each further one doubles them.
+pub const CONTROL_BACKOFF_MS: u64 = 100;
+
+/// Milliseconds that they are at most (limit).
+pub const CONTROL_BACKOFF_MAX_MS: u64 = 30_000;
+
+/// Characters of a token of the control plane, at least (limit): 64 bits in hexadecimal digits. What nobody can guess has
+/// twice as many.
+pub const CONTROL_TOKEN_MIN: usize = 16;
+
+/// Characters of such a token, at most (limit): it stands in a field of a request head.
+pub const CONTROL_TOKEN_MAX: usize = 1024;
+
+/// Series of metrics (limit), which a scraper stores for each relay: nothing that peers choose makes one.
+pub const METRIC_SERIES_MAX: usize = 2_000;
+
 /// Bytes of input thrown away while a connection is closing before it is read no further (budget): whoever goes on sending
 /// is stopped by TCP, so that it still sees the close frame; a reset would destroy that on its way.
 pub const DISCARD_WHILE_CLOSING: u32 = 4 * 1024 * 1024;
@@ -438,6 +479,9 @@ const _: () = {
     assert!(BUNDLES_PER_WRITE + roomcast_protocol::v1::BUNDLE_BYTES_MAX <= SEAL_PORTION);
     // The longest delay of a player who gets something in every frame fits.
     assert!(20 * 2 * roomcast_protocol::v1::DELAY_MS_MAX as usize / 1_000 <= IMPAIRED_WRITES);
+    // Every connection of the control plane has a descriptor, and as many are left for what it looks into.
+    assert!(2 * CONTROL_CONNECTIONS <= CONTROL_DESCRIPTORS);
+    assert!(CONTROL_TOKEN_MAX < CONTROL_HEAD_BYTES && CONTROL_HEAD_MS < CONTROL_EXCHANGE_MS);
     // One owner's properties are a part of its room's.
     assert!(PROPERTY_BYTES <= ROOM_PROPERTY_BYTES);
 };

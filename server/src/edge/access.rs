@@ -101,7 +101,8 @@ fn parse_origin(text: &str) -> Result<Origin, String> {
     })
 }
 
-fn parse_host(text: &str) -> Result<HostName, String> {
+/// A name that requests may say in their Host field.
+pub fn parse_host(text: &str) -> Result<HostName, String> {
     HostName::of(text).ok_or_else(|| {
         "give a name without port, like play.example.com or *.example.com".to_owned()
     })

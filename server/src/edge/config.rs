@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::access::{AccessFlags, WantedTicket};
+use super::admin_flags::AdminFlags;
 use super::agreement::agreeing;
 use super::log_flags::LogFlags;
 use super::tls::{TlsFlags, Wanted};
@@ -96,6 +97,10 @@ pub struct Config {
     /// Who may come in.
     #[command(flatten)]
     pub access: AccessFlags,
+
+    /// Where operators ask.
+    #[command(flatten)]
+    pub admin: AdminFlags,
 
     /// Threads that own sockets, each with its share of the rooms [default: one for each core]
     #[arg(long, env = "ROOMCAST_REACTORS", value_name = "N", help_heading = "Where", value_parser = parse_reactors)]
@@ -269,6 +274,7 @@ impl Config {
     /// One line that names the flags and says what to do.
     pub fn listeners(&self) -> Result<(Vec<SocketAddr>, Option<Wanted>), String> {
         let tls = self.tls.wanted()?;
+        self.admin.agree()?;
         let at = |listen: &Listen| match listen {
             Listen::At(address) => Some(*address),
             Listen::Off => None,

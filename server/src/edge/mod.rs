@@ -4,6 +4,7 @@
 //! clear line on standard error that says what to do, and an exit code other than 0.
 
 mod access;
+mod admin_flags;
 mod agreement;
 mod config;
 mod descriptors;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 use std::{env, thread, vec};
 
 use clap::CommandFactory;
@@ -31,10 +33,12 @@ use thiserror::Error;
 
 use self::access::AccessFlags;
 pub use self::config::{Command, Config};
+use self::descriptors::Others;
 use self::minute::Minute;
 use self::signals::{Goodbye, Reload};
 use self::tickets::Keys;
 use self::tls::NoTls;
+use crate::control::{Control, Process};
 use crate::limits::Limits;
 use crate::reactor::{Address, KERNEL_SPREADS, Published, Reactor, listen};
 use crate::shard::Common;
@@ -68,6 +72,10 @@ enum Failure {
     NoTls(#[from] NoTls),
     #[error(transparent)]
     TicketKey(#[from] tickets::Unusable),
+    #[error(transparent)]
+    Unreachable(#[from] admin_flags::Unreachable),
+    #[error("can't start the control plane: {0}")]
+    Control(io::Error),
     #[error("{0}")]
     Flags(String),
 }
@@ -152,16 +160,21 @@ fn ticket_keys(config: &Config) -> Result<Option<Arc<Keys>>, Failure> {
 fn serve(config: &Config) -> Result<(), Failure> {
     let reactors = config.reactors();
     let descriptors = descriptors::raise();
-    let allowed = descriptors::players(descriptors, reactors);
+    let others = Others {
+        reactors,
+        control: config.admin.is_on(),
+    };
+    let allowed = others.players(descriptors);
     let memory = memory::allowed();
     let limits = config.limits(allowed, memory).map_err(Failure::Flags)?;
     let (plain, wanted) = config.listeners().map_err(Failure::Flags)?;
-    caution(config, &limits, allowed, descriptors, reactors);
+    caution(config, &limits, allowed, descriptors, others);
     let tls = wanted
         .as_ref()
         .map(|wanted| tls::setup(&wanted.source))
         .transpose()?;
     let mut common = Common::new(limits, reactors)
+        .with_connections_max(others.connections(descriptors))
         .with_naming(config.log.naming())
         .with_demo(config.demo)
         .with_proxies(config.access.proxies());
@@ -201,18 +214,10 @@ fn serve(config: &Config) -> Result<(), Failure> {
         delay: config.drain_delay,
         spread: config.drain,
     };
+    let control = operate(config, &common, &reactors, descriptors)?;
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
     signals::watch(Arc::clone(&common), addresses, goodbye, reload).map_err(Failure::Signals)?;
-    if config.access.tickets().is_none() {
-        tracing::info!("no --ticket-key: whoever reaches this server may join every room");
-    }
-    for door in &doors {
-        announce(door, reactors.len(), descriptors, &common.limits);
-        if config.demo {
-            invite(door);
-        }
-        announce_proxies(door, &config.access);
-    }
+    announce_all(config, &doors, &common, descriptors);
     if let (None, Some(bytes)) = (config.max_connections, memory)
         && common.limits.max_connections < allowed
     {
@@ -221,8 +226,36 @@ fn serve(config: &Config) -> Result<(), Failure> {
     for line in advice.into_iter().flatten() {
         tracing::info!("to trust the development certificate, {line}");
     }
+    let end = run_reactors(reactors, &common, config);
+    if let Some(control) = control {
+        control.finish();
+    }
+    end
+}
 
-    run_reactors(reactors, &common, config)
+/// The control plane, if it is to be reached anywhere.
+fn operate(
+    config: &Config,
+    common: &Arc<Common>,
+    reactors: &[Reactor],
+    open_files_max: u64,
+) -> Result<Option<Control>, Failure> {
+    if !config.admin.is_on() {
+        return Ok(None);
+    }
+    let (doors, rights) = config.admin.open()?;
+    for door in &doors {
+        tracing::info!("operators are served at {}", door.place());
+    }
+    let process = Process {
+        common: Arc::clone(common),
+        published: reactors.iter().map(Reactor::published).collect(),
+        began: SystemTime::now(),
+        open_files_max,
+        dropped_log_lines: logs::dropped,
+    };
+    let control = Control::start(doors, rights, process).map_err(Failure::Control)?;
+    Ok(Some(control))
 }
 
 /// One reactor for each share of the rooms, with its listeners.
@@ -323,7 +356,7 @@ const fn flag_of(port: Port) -> &'static str {
 }
 
 /// Says what may be other than the operator meant it.
-fn caution(config: &Config, limits: &Limits, allowed: usize, descriptors: u64, reactors: usize) {
+fn caution(config: &Config, limits: &Limits, allowed: usize, descriptors: u64, others: Others) {
     for line in environment::unknown(&Config::command(), env::vars_os()) {
         tracing::warn!("{line}");
     }
@@ -331,7 +364,7 @@ fn caution(config: &Config, limits: &Limits, allowed: usize, descriptors: u64, r
         tracing::warn!(
             "--max-connections {asked} is cut down to {allowed}: the limit of open files is {descriptors}. \
              For all of them, raise it to {} (ulimit -Hn, LimitNOFILE= of a service, --ulimit nofile= of a container)",
-            descriptors::needed_for(asked, reactors),
+            others.needed_for(asked),
         );
     }
     if limits.impairment && !config.plays_here() {
@@ -348,6 +381,20 @@ fn cut_by_memory(players: usize, allowed: usize, bytes: u64) {
          Ask for more (up to {allowed}) if most of yours keep up",
         bytes >> 20,
     );
+}
+
+/// Says who may come in, and where.
+fn announce_all(config: &Config, doors: &[Door], common: &Common, descriptors: u64) {
+    if config.access.tickets().is_none() {
+        tracing::info!("no --ticket-key: whoever reaches this server may join every room");
+    }
+    for door in doors {
+        announce(door, common.reactors, descriptors, &common.limits);
+        if config.demo {
+            invite(door);
+        }
+        announce_proxies(door, &config.access);
+    }
 }
 
 fn announce(door: &Door, reactors: usize, descriptors: u64, limits: &Limits) {

@@ -24,15 +24,21 @@ pub(super) enum Blame {
     Us,
 }
 
-impl fmt::Display for Blame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Blame {
+    const fn label(self) -> &'static str {
+        match self {
             Self::Nobody => "nobody",
             Self::Peer => "peer",
             Self::Operator => "operator",
             Self::Network => "network",
             Self::Us => "us",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Blame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
     }
 }
 
@@ -300,6 +306,16 @@ impl Ends {
         for (sum, count) in self.0.iter_mut().zip(other.0) {
             *sum += count;
         }
+    }
+
+    /// Each label, whose turn it is, and its count, none left out.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+        let ends = EndReason::ROWS.iter().map(|row| row.1);
+        let closes = CloseReason::ROWS.iter().map(|row| row.1);
+        let blames = ends.chain(closes).map(Blame::label);
+        self.iter()
+            .zip(blames)
+            .map(|((label, count), blame)| (label, blame, count))
     }
 
     /// Each label with its count, none left out.

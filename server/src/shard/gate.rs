@@ -58,6 +58,12 @@ impl HostName {
     pub fn of(text: &str) -> Option<Self> {
         Name::of(&text.to_ascii_lowercase()).map(Self)
     }
+
+    /// Whether a request says this name that has this Host field.
+    pub fn is_said_by(&self, host: &str) -> bool {
+        let (name, _) = split_port(host);
+        self.0.covers(name.strip_suffix('.').unwrap_or(name))
+    }
 }
 
 /// Pages that may connect: `https://play.example.com`, `https://*.example.com:8443`, or `null` (files, sandboxes).
@@ -138,6 +144,13 @@ fn is_loopback(name: &str) -> bool {
     }
 }
 
+/// Whether a page may have had the name in this Host field lead to this machine: it is no address, nor this machine's own.
+pub fn can_be_rebound(host: &str) -> bool {
+    let (name, _) = split_port(host);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    !is_loopback(name) && bare.parse::<std::net::IpAddr>().is_err()
+}
+
 /// Who may ask for a seat.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -178,10 +191,9 @@ impl Gate {
     ) -> Result<(), Refusal> {
         if let Some(host) = host {
             let (name, _) = split_port(host);
-            let bare = name.strip_suffix('.').unwrap_or(name);
             let anyone = self.hosts.is_empty() && !local;
             let known = anyone
-                || self.hosts.iter().any(|allowed| allowed.0.covers(bare))
+                || self.hosts.iter().any(|allowed| allowed.is_said_by(host))
                 || (local && is_loopback(name));
             if !known {
                 return Err(Refusal::HostNotAllowed);

@@ -61,7 +61,7 @@ use self::ebb::Lingering;
 use self::farewells::Farewells;
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
-pub use self::gate::{Gate, HostName, Origin};
+pub use self::gate::{Gate, HostName, Origin, can_be_rebound};
 use self::guard::Guards;
 pub use self::handshake::Handover;
 use self::identity::Identity;
@@ -114,6 +114,8 @@ pub struct Common {
     away: AtomicUsize,
     v1_rooms: AtomicUsize,
     connections: AtomicUsize,
+    /// Connections that descriptors allow.
+    connections_max: usize,
     pulse: Pulse,
     /// Milliseconds within which everyone has to go, and one more; 0 as long as nobody has to.
     drain: AtomicU64,
@@ -140,6 +142,7 @@ impl Common {
             away: AtomicUsize::new(0),
             v1_rooms: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            connections_max: usize::MAX,
             pulse: Pulse::new(reactors),
             drain: AtomicU64::new(0),
             drain_delay: AtomicU32::new(0),
@@ -181,6 +184,13 @@ impl Common {
         self
     }
 
+    /// With so many connections at most, in any phase: further ones would take the descriptors that others need.
+    #[must_use]
+    pub fn with_connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections;
+        self
+    }
+
     /// With another way to name connections in log lines.
     #[must_use]
     pub fn with_naming(mut self, naming: Naming) -> Self {
@@ -205,10 +215,15 @@ impl Common {
         self.seated.load(Ordering::Relaxed)
     }
 
+    /// Connections of the whole process, in any phase.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Whether the process has as many connections as it may, with those that shake hands or are told 503.
     pub fn is_crowded(&self) -> bool {
-        let connections = self.connections.load(Ordering::Relaxed);
-        connections >= self.limits.max_connections + HANDSHAKE_RESERVE
+        let most = self.limits.max_connections + HANDSHAKE_RESERVE;
+        self.connections() >= most.min(self.connections_max)
     }
 
     /// Whether there is a seat left, as of this moment.

@@ -44,7 +44,7 @@ pub(crate) fn manifest(file: &File) -> Vec<String> {
             "tokio",
         ],
         "loadgen/Cargo.toml" => &["roomcast"],
-        "server/Cargo.toml" => &["roomcast-loadgen", "tokio"],
+        "server/Cargo.toml" => &["roomcast-loadgen"],
         _ => return Vec::new(),
     };
     let name_of = |line: &str| {

@@ -90,6 +90,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         except: &[
             "server/src/reactor",
             "server/src/edge",
+            "server/src/control",
             "server/src/main.rs",
         ],
         forbidden: &[
@@ -108,6 +109,31 @@ pub(crate) const CLAIMS: &[Claim] = &[
             "crossbeam_channel",
         ],
         why: "only reactor touches mio, sockets, threads and the clock",
+    },
+    Claim {
+        scope: "server/src",
+        except: &["server/src/control"],
+        forbidden: &[
+            "tokio",
+            "axum",
+            "hyper",
+            "hyper_util",
+            "http_body_util",
+            "prometheus_client",
+        ],
+        why: "what is no frame is the control plane's, and so are the libraries for it",
+    },
+    Claim {
+        scope: "server/src/control",
+        except: &[],
+        forbidden: &["crate::edge", "crate::room", "crate::transport", "mio"],
+        why: "the control plane reads what reactors publish and asks them, and knows neither flags nor players' sockets",
+    },
+    Claim {
+        scope: "server/src/reactor",
+        except: &[],
+        forbidden: &["crate::control"],
+        why: "reactors do not know who asks",
     },
     Claim {
         scope: "server/src/room",
@@ -164,7 +190,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
     Claim {
         scope: "server/src/shard",
         except: &[],
-        forbidden: &["crate::reactor", "crate::edge"],
+        forbidden: &["crate::reactor", "crate::edge", "crate::control"],
         why: "a shard is a reactor's state without I/O",
     },
     Claim {
@@ -557,6 +583,14 @@ mod tests {
                 "server/src/reactor/handshakes.rs",
                 "use super::sockets::Sockets;",
             ),
+            ("server/src/edge/signals.rs", "use tokio::sync::watch;"),
+            (
+                "server/src/shard/mod.rs",
+                "use prometheus_client::registry::Registry;",
+            ),
+            ("server/src/control/process.rs", "use crate::edge::Config;"),
+            ("server/src/reactor/mod.rs", "use crate::control::Control;"),
+            ("server/src/shard/mod.rs", "use crate::control::Process;"),
         ] {
             assert_eq!(strikes(forbidden_imports, path, text), 1, "{path}: {text}");
         }
@@ -619,6 +653,7 @@ mod tests {
             ("server/tests/e2e/wire.rs", "use std::net::TcpStream;"),
             ("protocol/src/tls/session.rs", "use rustls::Error;"),
             ("server/src/edge/tls/mod.rs", "use rustls::ServerConfig;"),
+            ("server/src/control/door.rs", "use tokio::sync::watch;"),
         ] {
             assert_eq!(strikes(forbidden_imports, path, text), 0, "{path}: {text}");
         }

@@ -1,0 +1,331 @@
+//! Metrics in the OpenMetrics text format, by prometheus-client.
+//!
+//! Owns: their names, and what each says. Must not know: who asks. Invariants: no label holds a room, a player, an address,
+//! an origin or a path; there are at most [`METRIC_SERIES_MAX`](crate::limits::METRIC_SERIES_MAX) series, however many
+//! reactors there are.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::process::{Process, open_files};
+use crate::shard::Counters;
+
+/// What stands in front of every name.
+const PREFIX: &str = "roomcast";
+
+/// All of them, as of now.
+pub(super) fn text(process: Arc<Process>) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(Scrape { process }));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// One answer. Everything is read once, so that its numbers are of one moment.
+#[derive(Debug)]
+struct Scrape {
+    process: Arc<Process>,
+}
+
+/// A number that only grows, or one that is as of now.
+#[derive(Debug, Clone, Copy)]
+enum Number {
+    Total(u64),
+    Now(f64),
+}
+
+impl Number {
+    fn of_now(count: usize) -> Self {
+        Self::Now(count as f64)
+    }
+
+    fn kind(self) -> MetricType {
+        match self {
+            Self::Total(_) => MetricType::Counter,
+            Self::Now(_) => MetricType::Gauge,
+        }
+    }
+
+    fn encode(self, into: prometheus_client::encoding::MetricEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Total(count) => ConstCounter::new(count).encode(into),
+            Self::Now(value) => ConstGauge::new(value).encode(into),
+        }
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let into = &mut encoder;
+        let counted = self.process.counted();
+        self.process.of_process(into)?;
+        of_reactors(&counted, into)?;
+        of_labels(&counted, into)
+    }
+}
+
+fn one(into: &mut DescriptorEncoder<'_>, name: &str, help: &str, number: Number) -> fmt::Result {
+    let metric = into.encode_descriptor(name, help, None, number.kind())?;
+    number.encode(metric)
+}
+
+/// One metric with a series for each set of labels.
+fn each<const N: usize>(
+    into: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: impl IntoIterator<Item = ([(&'static str, &'static str); N], u64)>,
+) -> fmt::Result {
+    let mut metric = into.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, count) in series {
+        ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+impl Process {
+    fn of_process(&self, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let common = &self.common;
+        let mut info =
+            into.encode_descriptor("build", "What this program is", None, MetricType::Info)?;
+        info.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH);
+        let began = since(self.began).unwrap_or_default().as_secs_f64();
+        let numbers = [
+            (
+                "start_time_seconds",
+                "When the process began, in seconds since 1970",
+                Number::Now(began),
+            ),
+            (
+                "reactors",
+                "Reactors that were started",
+                Number::of_now(common.reactors),
+            ),
+            (
+                "players",
+                "Connections with a seat",
+                Number::of_now(common.seated()),
+            ),
+            (
+                "players_max",
+                "Connections with a seat that there may be",
+                Number::of_now(common.limits.max_connections),
+            ),
+            (
+                "players_away",
+                "Players of roomcast.v1 that have lost their connection and may come back",
+                Number::of_now(common.away()),
+            ),
+            (
+                "v1_rooms",
+                "Rooms that speak roomcast.v1",
+                Number::of_now(common.v1_rooms()),
+            ),
+            (
+                "connections",
+                "Connections in any phase",
+                Number::of_now(common.connections()),
+            ),
+            (
+                "draining",
+                "1 from the order to drain on",
+                Number::Now(f64::from(u8::from(common.drain_ordered().is_some()))),
+            ),
+            (
+                "open_files_max",
+                "Files that the process may have open",
+                Number::Now(self.open_files_max as f64),
+            ),
+            (
+                "log_lines_dropped",
+                "Lines of the log that found no room, because nobody reads them",
+                Number::Total((self.dropped_log_lines)()),
+            ),
+        ];
+        for (name, help, number) in numbers {
+            one(into, name, help, number)?;
+        }
+        if let Some(open) = open_files() {
+            one(
+                into,
+                "open_files",
+                "Files that the process has open",
+                Number::Now(open as f64),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What reactors have counted, all of them together.
+fn of_reactors(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let Counters {
+        accepted,
+        thronged,
+        adopted,
+        tls_full: _,
+        tls_resumed: _,
+        messages,
+        writes,
+        received,
+        sent,
+        rooms,
+        pinned,
+        lingering,
+        cut_off,
+        delayed,
+        ends: _,
+    } = counted;
+    let totals = [
+        (
+            "connections_accepted",
+            "Connections accepted from listeners",
+            accepted,
+        ),
+        (
+            "connections_thronged",
+            "Connections closed as they came: too many of their address had no seat",
+            thronged,
+        ),
+        (
+            "hand_offs",
+            "Connections that went to the reactor that is home to their room",
+            adopted,
+        ),
+        ("messages_received", "Messages received whole", messages),
+        ("writes", "Writes offered to sockets", writes),
+        ("received_bytes", "Bytes that came from sockets", received),
+        ("sent_bytes", "Bytes that sockets took", sent),
+        (
+            "connections_cut_off",
+            "Connections reset at their end: their peers took too little of what was left",
+            cut_off,
+        ),
+        (
+            "reads_delayed",
+            "Times that somebody was read later, having sent more than it may in a second",
+            delayed,
+        ),
+    ];
+    for (name, help, count) in totals {
+        one(into, name, help, Number::Total(*count))?;
+    }
+    let now = [
+        ("rooms", "Rooms with members", rooms),
+        (
+            "pinned_bytes",
+            "Bytes of batches that only slow receivers still refer to",
+            pinned,
+        ),
+        (
+            "lingering_connections",
+            "Connections that end and of which peers have not taken what is left",
+            lingering,
+        ),
+    ];
+    for (name, help, value) in now {
+        one(into, name, help, Number::Now(*value as f64))?;
+    }
+    Ok(())
+}
+
+/// What is told apart by labels.
+fn of_labels(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let agreed = [
+        ([("kind", "full")], counted.tls_full),
+        ([("kind", "resumed")], counted.tls_resumed),
+    ];
+    each(into, "tls_handshakes", "TLS sessions agreed on", agreed)?;
+    let ends = counted
+        .ends
+        .rows()
+        .map(|(reason, blame, count)| ([("reason", reason), ("blame", blame)], count));
+    each(
+        into,
+        "ends",
+        "Ends of connections, why and who has to do something about it",
+        ends,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::limits::{Limits, METRIC_SERIES_MAX, REACTORS_MAX};
+    use crate::reactor::Published;
+    use crate::shard::{CloseReason, Common};
+
+    fn process(reactors: usize) -> Arc<Process> {
+        Arc::new(Process {
+            common: Arc::new(Common::new(Limits::default(), reactors)),
+            published: (0..reactors).map(|_| Published::default()).collect(),
+            began: SystemTime::UNIX_EPOCH,
+            open_files_max: 1_024,
+            dropped_log_lines: || 0,
+        })
+    }
+
+    /// Lines that are no comments.
+    fn series(text: &str) -> Vec<&str> {
+        text.lines().filter(|line| !line.starts_with('#')).collect()
+    }
+
+    #[test]
+    fn what_reactors_publish_is_told_together() {
+        let process = process(2);
+        for (published, received) in process.published.iter().zip([5, 7]) {
+            let mut counters = published.lock();
+            counters.received = received;
+            counters.rooms = 1;
+            counters.ends.note(CloseReason::SlowConsumer);
+        }
+        let text = text(process).unwrap();
+        for line in [
+            "roomcast_received_bytes_total 12",
+            "roomcast_rooms 2.0",
+            "roomcast_ends_total{reason=\"slow_consumer\",blame=\"peer\"} 2",
+            "# TYPE roomcast_received_bytes counter",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn however_many_reactors_there_are_the_series_are_few() {
+        let text = text(process(REACTORS_MAX)).unwrap();
+        let count = series(&text).len();
+        assert!((70..=METRIC_SERIES_MAX).contains(&count), "{count}");
+        let different: BTreeSet<&str> = series(&text)
+            .iter()
+            .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+            .collect();
+        assert_eq!(different.len(), count, "each series is told once");
+    }
+
+    #[test]
+    fn labels_are_these_and_no_others() {
+        let text = text(process(2)).unwrap();
+        let labels: BTreeSet<&str> = series(&text)
+            .iter()
+            .filter_map(|line| line.split_once('{')?.1.split_once('}'))
+            .flat_map(|(labels, _)| labels.split(','))
+            .filter_map(|label| Some(label.split_once('=')?.0))
+            .collect();
+        let known = ["blame", "kind", "reason", "version"];
+        assert_eq!(labels, BTreeSet::from(known));
+    }
+}

@@ -1,0 +1,62 @@
+//! The control plane: what an operator asks a running relay, on one thread beside the reactors.
+//!
+//! Owns: HTTP that is no frame, by well-kept libraries (tokio, axum, prometheus-client), which nobody else names. Must not
+//! know: sockets of players, flags. Invariant: it reads what reactors publish and never holds anything that a reactor
+//! waits for; so players do not notice whether it answers, stands still or is gone.
+
+mod door;
+mod metrics;
+mod process;
+mod rights;
+mod routes;
+mod supervision;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use tokio::sync::watch;
+
+pub use self::door::{Door, Place};
+pub use self::process::Process;
+pub use self::rights::{Rights, Token};
+use crate::limits::CONTROL_LAST_MS;
+
+/// The control plane at work.
+#[derive(Debug)]
+pub struct Control {
+    end: watch::Sender<bool>,
+    ended: Receiver<()>,
+}
+
+impl Control {
+    /// Serves at these doors, on a thread of its own, until it is told to finish.
+    ///
+    /// # Errors
+    ///
+    /// When the thread can't be started.
+    pub fn start(doors: Vec<Door>, rights: Rights, process: Process) -> io::Result<Self> {
+        let (end, ends) = watch::channel(false);
+        let (alive, ended) = crossbeam_channel::bounded(0);
+        let router = routes::router(Arc::new(process), Arc::new(rights));
+        let run = move || {
+            supervision::supervise(&ends, || door::serve(&doors, &router, ends.clone()));
+            drop(alive);
+        };
+        thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(run)?;
+        Ok(Self { end, ended })
+    }
+
+    /// Ends it after the last reactor has ended: what has been asked is still answered, within [`CONTROL_LAST_MS`].
+    pub fn finish(self) {
+        // Without a receiver it has ended.
+        let _ = self.end.send(true);
+        let _: Result<(), _> = self
+            .ended
+            .recv_timeout(Duration::from_millis(CONTROL_LAST_MS));
+    }
+}
