@@ -4,6 +4,7 @@
 //! [`DEADLINE`] only says when to give up on one that never comes.
 
 mod addresses;
+mod admin;
 mod autobahn;
 mod browser;
 mod clients;
