@@ -16,6 +16,9 @@ use crate::scenario::{Dialect, MessageKind};
 /// Bytes that a packet has over its payload, at most: kind, length, and in a relay's the author.
 pub(crate) const PACKET_HEAD_MAX: usize = 1 + 2 * roomcast_protocol::v1::VARINT_BYTES_MAX;
 
+/// A thread that is so late for a player stood still: it has not listened either.
+const STANDSTILL: Nanos = 1_000_000_000;
+
 /// How a client speaks.
 #[derive(Debug)]
 pub(crate) enum Speech {
@@ -194,8 +197,11 @@ impl Session {
         self.machine.leave();
     }
 
-    /// Does what is due. False: nothing has been heard for so long that the connection is dead.
-    pub(crate) fn wake(&mut self, now: Nanos) -> bool {
+    /// Does what was to be done at `due`. False: nothing has been heard for so long that the connection is dead.
+    pub(crate) fn wake(&mut self, due: Nanos, now: Nanos) -> bool {
+        if now.saturating_sub(due) > STANDSTILL {
+            self.machine.stood_still(micros(now));
+        }
         self.machine.wake(micros(now))
     }
 
@@ -284,6 +290,15 @@ impl Seats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_stood_still_takes_no_relay_for_dead() {
+        const SECOND: Nanos = 1_000_000_000;
+        let mut session = Session::new(0, 64, 0);
+        assert!(session.wake(2 * SECOND, 60 * SECOND), "it has not listened");
+        assert!(session.wake(62 * SECOND, 62 * SECOND));
+        assert!(!session.wake(67 * SECOND, 67 * SECOND), "it has");
+    }
 
     #[test]
     fn authors_are_who_they_were_welcomed_as() {

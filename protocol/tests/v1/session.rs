@@ -492,6 +492,18 @@ fn is_silent() -> Script {
     script
 }
 
+#[test]
+fn who_stood_still_was_not_told_nothing() {
+    let mut script = Script::live();
+    script.now += 10 * DEAD_AFTER;
+    script.client.stood_still(script.now);
+    assert!(script.wake());
+    script.now += DEAD_AFTER - 1;
+    assert!(script.wake());
+    script.now += 1;
+    assert!(!script.wake());
+}
+
 fn leaves() -> Script {
     let mut script = Script::live();
     script.send(Audience::Others, "bye").expect("taken");

@@ -119,7 +119,7 @@ impl Worker {
 
     /// Looks after the players whose time has come.
     pub(super) fn wake_players(&mut self) {
-        while let Some(index) = self.wakes.pop(self.io.now(), &mut self.clients) {
+        while let Some((due, index)) = self.wakes.pop(self.io.now(), &mut self.clients) {
             let now = self.io.now();
             let client = &mut self.clients[index as usize];
             let (paused, blocked) = (client.paused, client.blocked);
@@ -133,7 +133,7 @@ impl Worker {
             if paused {
                 // Who does not read would take the relay for dead.
                 self.wakes.set(now + PAUSED, index, client);
-            } else if !session.wake(now) {
+            } else if !session.wake(due, now) {
                 self.ended(index);
             } else if blocked {
                 self.rewake(index);

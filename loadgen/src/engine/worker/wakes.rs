@@ -33,15 +33,15 @@ impl Wakes {
         self.heap.peek().map_or(Nanos::MAX, |Reverse((at, _))| *at)
     }
 
-    /// Takes the next client whose time has come.
-    pub(super) fn pop(&mut self, now: Nanos, clients: &mut [Client]) -> Option<u32> {
+    /// Takes the next client whose time has come, and when that was.
+    pub(super) fn pop(&mut self, now: Nanos, clients: &mut [Client]) -> Option<(Nanos, u32)> {
         while self.due() <= now {
             let Reverse((at, index)) = self.heap.pop()?;
             if let Some(session) = clients[index as usize].speech.session()
                 && session.wake_at == at
             {
                 session.wake_at = Nanos::MAX;
-                return Some(index);
+                return Some((at, index));
             }
         }
         None

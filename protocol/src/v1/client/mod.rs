@@ -279,6 +279,11 @@ impl Client {
         self.urgent.clear();
     }
 
+    /// The program stood still until now: that it heard nothing meanwhile says nothing about the connection.
+    pub fn stood_still(&mut self, now: u64) {
+        self.heard_at = self.heard_at.max(now);
+    }
+
     /// Does what is due. False: the connection is dead, its socket is to be dropped and another opened (or, if the client
     /// was leaving, none).
     pub fn wake(&mut self, now: u64) -> bool {
