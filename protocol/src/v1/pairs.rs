@@ -37,6 +37,8 @@ pub mod limit {
 
 /// Keys of the settings of a room.
 pub mod setting {
+    /// Under what the room is listed: a text of the form of a name.
+    pub const TAG: u64 = 1;
     /// Players at most.
     pub const PLAYERS_MAX: u64 = 2;
     /// Milliseconds that an away player keeps its seat.
@@ -153,6 +155,15 @@ impl<'a> Pairs<'a> {
     pub fn number(self, key: u64) -> Option<u64> {
         self.iter().find_map(|(other, value)| match value {
             PairValue::Number(number) if other == key => Some(number),
+            _ => None,
+        })
+    }
+
+    /// The bytes under a key that is odd.
+    #[must_use]
+    pub fn bytes(self, key: u64) -> Option<&'a [u8]> {
+        self.iter().find_map(|(other, value)| match value {
+            PairValue::Bytes(bytes) if other == key => Some(bytes),
             _ => None,
         })
     }

@@ -15,6 +15,7 @@ mod called;
 mod give;
 mod groups;
 mod host;
+mod listing;
 mod log;
 mod player;
 mod properties;
@@ -29,6 +30,7 @@ mod welcome;
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roomcast_protocol::v1::{Life, List, Name, Pairs, PlayerId, Property, Token, down, power, up};
 use slab::Slab;
@@ -37,6 +39,7 @@ pub use self::budget::{Budget, Rate, Spent};
 use self::groups::Groups;
 pub use self::host::Candidacy;
 use self::host::Host;
+pub use self::listing::Standing;
 use self::log::{Audience, Log, Said};
 pub use self::player::Player;
 pub use self::properties::Bounds;
@@ -143,6 +146,8 @@ pub struct Room {
     name: Rc<str>,
     life: Life,
     settings: Settings,
+    /// Under what it is listed.
+    tag: Option<Arc<str>>,
     players: Slab<Player>,
     /// Who sits where, ids ascending.
     order: Vec<(u32, Seat)>,
@@ -193,6 +198,7 @@ impl Room {
                 keys_by_all: true,
                 powers: 0,
             },
+            tag: None,
             players: Slab::new(),
             order: Vec::new(),
             last_id: 0,
@@ -278,6 +284,7 @@ impl Room {
                     .map_or(power::ALL, |wish| u64::from(wish) & power::ALL)
                     as u8,
             },
+            tag: listing::tag_of(wishes),
             timed: self.timed,
             log_counted: self.log_counted,
             is_alive: true,

@@ -62,12 +62,19 @@ struct Owned {
     all: Vec<Property>,
     /// Bytes of all keys and values.
     bytes: usize,
+    /// The version of what was changed last.
+    version: u64,
 }
 
 impl Properties {
     /// Bytes of all keys and values.
     pub fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |owned| owned.bytes)
+    }
+
+    /// The version of what was changed last; 0 if there are none.
+    pub fn version(&self) -> u64 {
+        self.0.as_ref().map_or(0, |owned| owned.version)
     }
 
     /// Makes all changes, which then have this version, or none.
@@ -145,6 +152,7 @@ impl Owned {
             }
         }
         self.bytes = bytes;
+        self.version = version;
         Ok(())
     }
 

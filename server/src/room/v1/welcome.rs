@@ -1,5 +1,7 @@
 //! The welcome: what holds in a room, as of one entry, in as many bundles as it takes.
 
+use std::sync::Arc;
+
 use roomcast_protocol::v1::{
     self, BUNDLE_BYTES_MAX, Changed, List, Owner, PROPERTIES_MAX, PairValue, Pairs, PlayerId, down,
     limit, setting,
@@ -90,7 +92,8 @@ impl Room {
             time: occasion.time,
             limits: rules.limits(&mut limits),
         }));
-        bundles.add(down::Packet::Settings(self.settings.pairs(&mut settings)));
+        let settings = self.settings.pairs(self.tag(), &mut settings);
+        bundles.add(down::Packet::Settings(settings));
         for &(id, seat) in &self.order {
             let player = &self.players[seat as usize];
             if let Some(id) = PlayerId::new(id) {
@@ -164,7 +167,8 @@ impl Rules {
 }
 
 impl super::Settings {
-    fn pairs<'a>(&self, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
+    fn pairs<'a>(&self, tag: Option<&Arc<str>>, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
+        let tag = tag.map(|tag| (setting::TAG, PairValue::Bytes(tag.as_bytes())));
         let settings = [
             (setting::PLAYERS_MAX, u64::from(self.players_max)),
             (setting::GRACE_MS, u64::from(self.grace_ms)),
@@ -181,6 +185,6 @@ impl super::Settings {
         let told = |(key, _): &(u64, u64)| self.raw || *key != setting::RAW;
         let settings = settings.into_iter().filter(told);
         let settings = settings.map(|(key, number)| (key, PairValue::Number(number)));
-        Pairs::encode(settings, buffer).unwrap_or(Pairs::EMPTY)
+        Pairs::encode(tag.into_iter().chain(settings), buffer).unwrap_or(Pairs::EMPTY)
     }
 }
