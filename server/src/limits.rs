@@ -393,6 +393,37 @@ pub const PROPERTY_BYTES: usize = 16 * 1024;
 /// Bytes of all properties of a room and its players (limit), for the same reason.
 pub const ROOM_PROPERTY_BYTES: usize = 256 * 1024;
 
+/// Milliseconds between two times that a reactor publishes which rooms it lists (budget): so old is what `/rooms` tells.
+pub const LISTING_EVERY_MS: u64 = 1_000;
+
+/// Bytes of its text properties with which a room is listed (limit), keys and values; others are left out. What a list of
+/// rooms shows is short, and all that are listed are held twice while they change.
+pub const LISTED_PROPERTY_BYTES: usize = 1024;
+
+/// Rooms in one answer of `/rooms` (limit), and bytes of them unless one alone has more: who wants more asks again. Less
+/// than the largest page that is served.
+pub const LISTING_PAGE: usize = 100;
+/// See [`LISTING_PAGE`].
+pub const LISTING_PAGE_BYTES: usize = 32 * 1024;
+
+/// Kinds of rooms (a tag, and players of a room) for which a reactor remembers whom it has sent where (limit); beyond it the
+/// one that was not asked for for longest is forgotten. Each has what it was asked for lately, up to [`MATCH_ROOMS`].
+pub const MATCHES_MAX: usize = 1024;
+
+/// Rooms of one kind that are remembered or looked at, the fullest first (limit).
+pub const MATCH_ROOMS: usize = 64;
+
+/// Milliseconds for which somebody who was sent to a room counts as a player there: a join takes a few round trips, and it
+/// takes [`LISTING_EVERY_MS`] to be seen.
+pub const MATCH_PROMISE_MS: u64 = 5_000;
+
+/// Milliseconds for which others are sent to a room that nobody has seen yet: it is there, and not listed; or nobody came.
+pub const MATCH_FRESH_MS: u64 = 10_000;
+
+/// Letters of its tag with which the name of such a room begins (limit); with a dash and 16 digits there is room to spare in
+/// a name of 64.
+pub const MATCH_NAME_TAG: usize = 40;
+
 /// Keys of a room's own states (limit): each is looked at for each who joins.
 pub const ROOM_KEYS: usize = 1024;
 
@@ -482,6 +513,10 @@ const _: () = {
     // Every connection of the control plane has a descriptor, and as many are left for what it looks into.
     assert!(2 * CONTROL_CONNECTIONS <= CONTROL_DESCRIPTORS);
     assert!(CONTROL_TOKEN_MAX < CONTROL_HEAD_BYTES && CONTROL_HEAD_MS < CONTROL_EXCHANGE_MS);
+    // Who is on its way to a room counts until it can be seen there.
+    assert!(2 * LISTING_EVERY_MS < MATCH_PROMISE_MS && MATCH_PROMISE_MS <= MATCH_FRESH_MS);
+    // One room that is listed, every byte escaped, is a part of a page.
+    assert!(6 * LISTED_PROPERTY_BYTES + 1024 <= LISTING_PAGE_BYTES);
     // One owner's properties are a part of its room's.
     assert!(PROPERTY_BYTES <= ROOM_PROPERTY_BYTES);
 };
@@ -560,6 +595,8 @@ pub struct Limits {
     pub max_away: usize,
     /// Rooms of the process that speak roomcast.v1; who would make another is closed with 1013.
     pub max_rooms: usize,
+    /// Rooms of the process that are listed; a further one is made without its tag.
+    pub listed_rooms: usize,
     /// Packets that a roomcast.v1 player may send in a second, sustained, and twice as many at once; who goes on beyond
     /// that is read no further for a while, then closed with 1008.
     pub packets_per_second: u32,
@@ -607,6 +644,7 @@ impl Default for Limits {
             host_grace_ms: 1_000,
             max_away: 16_384,
             max_rooms: 65_536,
+            listed_rooms: 4096,
             packets_per_second: 120,
             state_keys: 64,
             groups_max: 64,

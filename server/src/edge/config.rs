@@ -33,6 +33,9 @@ are the same whichever way a player came.
 With --ticket-key nobody is let in without a ticket: ?ticket=JWT in the URL, or Authorization: Bearer JWT, or the \
 subprotocol roomcast.ticket.JWT beside roomcast.raw or roomcast.v1.
 
+Rooms of roomcast.v1 that were made with a tag are listed: /rooms?tag=NAME (JSON), and /match?tag=NAME&max=8 names one to \
+play in.
+
 Other paths: /echo (every message comes back), /healthz, /readyz (503 while draining, or if a \
 reactor stands still), / (says what this is, with a room to try), /roomcast.js (the client), with --demo /demo (a game).";
 

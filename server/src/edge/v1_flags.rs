@@ -93,6 +93,11 @@ pub(super) struct V1Flags {
         help_heading = "Limits", value_parser = parse_count)]
     max_rooms: usize,
 
+    /// roomcast.v1: rooms with a tag, which /rooms lists and /match sends players to; a further one is made without. 0: none
+    #[arg(long, env = "ROOMCAST_LISTED_ROOMS", default_value_t = Limits::default().listed_rooms, value_name = "N",
+        help_heading = "Limits")]
+    listed_rooms: usize,
+
     /// roomcast.v1: players at once that lost their connection and may come back; further ones leave at once
     #[arg(long, env = "ROOMCAST_MAX_AWAY", default_value_t = Limits::default().max_away, value_name = "N",
         help_heading = "Limits")]
@@ -133,6 +138,7 @@ impl V1Flags {
             host_grace_ms: self.host_grace.as_millis(),
             max_away: self.max_away,
             max_rooms: self.max_rooms,
+            listed_rooms: self.listed_rooms,
             packets_per_second: self.packets_per_second,
             state_keys: self.state_keys,
             groups_max: self.groups,

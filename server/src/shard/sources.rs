@@ -122,6 +122,12 @@ impl Account {
         self.missing.saturating_sub(filled)
     }
 
+    /// Takes a join from the bucket.
+    fn join(&mut self, per_second: u32, now: u64) {
+        self.missing = self.missing(per_second, now) + WHOLE;
+        self.joined_at = now;
+    }
+
     fn is_gone(&self) -> bool {
         self.unseated == 0 && self.seated == 0 && self.rooms == 0
     }
@@ -234,12 +240,20 @@ impl Sources {
             let mut share = self.share(key).lock();
             let account = share.accounts.entry(key).or_default();
             account.seated += 1;
-            let per_second = self.most.joins_per_second.saturating_mul(times);
-            account.missing = account.missing(per_second, now) + WHOLE;
-            account.joined_at = now;
+            account.join(self.most.joins_per_second.saturating_mul(times), now);
             seats = seats.max(account.seated);
         }
         seats
+    }
+
+    /// It asks where to play: that counts as a join, so that nobody asks more often than it may join.
+    pub(super) fn ask(&self, source: Source, now: u64) {
+        for (key, times) in source.keys() {
+            let per_second = self.most.joins_per_second.saturating_mul(times);
+            let mut share = self.share(key).lock();
+            share.accounts.entry(key).or_default().join(per_second, now);
+            share.forget(key, per_second, now);
+        }
     }
 
     /// It makes a room. False if it has made too many.
@@ -403,6 +417,13 @@ impl Shard {
     pub(super) fn excess(&self, slot: u32, pass: Pass) -> Option<Excess> {
         let source = self.source(slot, pass)?;
         self.common.sources.excess(source, self.real)
+    }
+
+    /// The connection in this slot asks where to play.
+    pub(super) fn count_question(&self, slot: u32, pass: Pass) {
+        if let Some(source) = self.source(slot, pass) {
+            self.common.sources.ask(source, self.real);
+        }
     }
 
     /// The connection in this slot gets a seat.
