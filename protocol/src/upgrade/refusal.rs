@@ -80,6 +80,8 @@ pub enum Refusal {
     NotFound,
     /// The server's: a path under `/rooms/` whose segment is no [`room_name`](super::room_name()).
     BadRoomName,
+    /// The server's: what is looked for is not said as it must be.
+    BadSearch,
     /// The server's: Origin is not among those allowed.
     OriginNotAllowed,
     /// The server's: it is not to be reached by the name that the request says.
@@ -154,6 +156,7 @@ impl Refusal {
         Self::UpgradeRequired,
         Self::NotFound,
         Self::BadRoomName,
+        Self::BadSearch,
         Self::OriginNotAllowed,
         Self::HostNotAllowed,
         Self::NoTicket,
@@ -199,6 +202,7 @@ impl Refusal {
             | Self::RepeatedKey
             | Self::BadKey
             | Self::BadProtocol
+            | Self::BadSearch
             | Self::ForwardedTwice => Status::BadRequest400,
             Self::HeadTooLarge | Self::TooManyFields => Status::HeadTooLarge431,
             Self::HttpVersion | Self::UpgradeNeedsHttp11 => Status::VersionNotSupported505,
@@ -290,9 +294,7 @@ impl Refusal {
                 "This is a WebSocket endpoint: open it with a WebSocket client (ws:// or wss://)."
             }
             Self::NotFound => "There is nothing here: rooms are at /rooms/NAME.",
-            Self::BadRoomName => {
-                "This is no room name: use 1 to 64 of A-Z a-z 0-9 . _ ~ - but not . or .. alone."
-            }
+            Self::BadRoomName | Self::BadSearch => self.of_room(),
             Self::OriginNotAllowed | Self::HostNotAllowed | Self::ForwardedTwice => self.of_gate(),
             Self::NoTicket
             | Self::BadTicket
@@ -312,6 +314,18 @@ impl Refusal {
             }
             Self::Draining => "The server is about to stop: connect again in a few seconds.",
             Self::Stalled => "A part of the server stands still: ask again in a few seconds.",
+        }
+    }
+
+    /// What is wrong with a room's name, or with what is said of one that is looked for.
+    const fn of_room(self) -> &'static str {
+        match self {
+            Self::BadRoomName => {
+                "This is no room name: use 1 to 64 of A-Z a-z 0-9 . _ ~ - but not . or .. alone."
+            }
+            _ => {
+                "Say what you look for: tag=NAME, 1 to 64 bytes, percent-encoded; for /match also max=N, players of a room."
+            }
         }
     }
 

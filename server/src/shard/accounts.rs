@@ -156,6 +156,16 @@ impl Shard {
             of.must(self.v1.will_look_at(id, room), "what was said there")?;
         }
         Of::Shard.must(logged == self.v1.log_bytes(), "bytes of logs")?;
+        let tagged = self
+            .v1
+            .rooms
+            .iter()
+            .filter(|(_, room)| room.tag().is_some());
+        let tagged = tagged.map(|(id, _)| id);
+        Of::Shard.must(
+            are_the_same(tagged, self.listed.ids()),
+            "rooms that are listed",
+        )?;
         let places = || self.players.iter().map(|(_, player)| player.place);
         let seats = places().filter(|place| matches!(place, Place::V1 { .. }));
         Of::Shard.must(players == seats.count(), "players of roomcast.v1")?;

@@ -59,6 +59,7 @@ impl Shard {
         self.expire_impairments();
         self.expired = expired;
         self.look_at_pressed();
+        self.publish_listing();
     }
 
     /// Ends a connection of [`Shard::take_silent`] whose socket was read: a player's if there was `nothing`, one whose

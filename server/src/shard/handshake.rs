@@ -4,11 +4,12 @@ use roomcast_protocol::upgrade::{self, Content, Readers, Refusal, Request, Reque
 
 use super::admission::{Admission, Speaks};
 use super::connection::{Closing, Connection, PartialHead, Phase};
+use super::finding::{Form, Kind, Search};
 use super::identity::Identity;
 use super::notices::Notice;
 use super::pages;
 use super::player::PlayerId;
-use super::sources::Source;
+use super::sources::{Counted, Source};
 use super::tickets::{self, Pass};
 use super::{Action, CloseReason, DisconnectReason, EndReason, Shard};
 use crate::delivery::Dialect;
@@ -19,12 +20,21 @@ use crate::transport::{Heard, Security};
 const ALIVE: Content<'_> = pages::text(b"alive\n");
 const READY: Content<'_> = pages::text(b"ready\n");
 
-/// What a connection takes along to the reactor that is home to its room. Nothing has been answered yet.
+/// What a connection goes to another reactor for.
+#[derive(Debug)]
+enum Errand {
+    /// That is home to its room.
+    Seat(Admission),
+    /// That knows who was sent where.
+    Match(Kind, Form),
+}
+
+/// What a connection takes along to another reactor. Nothing has been answered yet.
 #[derive(Debug)]
 pub struct Handover {
     who: Identity,
     security: Security,
-    admission: Admission,
+    errand: Errand,
     /// Who it counts for.
     source: Option<Source>,
     /// Milliseconds that are left of the time for its handshake.
@@ -41,7 +51,15 @@ impl Handover {
         self.unread.capacity() + self.unsent.capacity()
     }
 
-    /// What a connection that gets no seat still needs, and who it counted for.
+    /// As what it counts.
+    pub(super) fn counted(&self) -> Counted {
+        match self.errand {
+            Errand::Seat(_) => Counted::Seated,
+            Errand::Match(..) => Counted::Unseated,
+        }
+    }
+
+    /// What a connection that is not adopted still needs, and who it counted for.
     pub(super) fn into_parts(self) -> (Identity, Security, Vec<u8>, Option<Source>) {
         (self.who, self.security, self.unsent, self.source)
     }
@@ -52,12 +70,16 @@ enum Route {
     Seat(Admission),
     /// Where a WebSocket would be: says what an upgrade would be told, to pages that see nothing of a refused one.
     Ask(Pass),
+    /// Which rooms there are.
+    List(Search),
+    /// In which room to play: an upgrade follows, so it is told what that would be told.
+    Match(Kind, Pass),
     Answer(Content<'static>),
     Refuse(Refusal),
 }
 
 impl Shard {
-    /// Seats a connection that another reactor handed over, with bytes already read.
+    /// Seats or answers a connection that another reactor handed over, with bytes already read.
     pub fn adopt(&mut self, handover: Handover) -> u32 {
         if self.draining {
             return self.refuse_seat(handover, Refusal::Draining, CloseReason::Drain);
@@ -65,7 +87,7 @@ impl Shard {
         let Handover {
             who,
             security,
-            admission,
+            errand,
             source,
             left,
             unread,
@@ -85,11 +107,21 @@ impl Shard {
             now.wrapping_add(left),
         );
         let slot = self.insert(connection);
-        self.count_adopted(slot, source, admission.pass.bearer);
         self.connections[slot as usize].outbox.push_sealed(&unsent);
         self.counters.adopted += 1;
-        self.connections[slot as usize].came_with(unread.len());
-        self.join(slot, &admission, unread);
+        match errand {
+            Errand::Seat(admission) => {
+                self.count_adopted(slot, source, admission.pass.bearer);
+                self.connections[slot as usize].came_with(unread.len());
+                self.join(slot, &admission, unread);
+            }
+            Errand::Match(kind, form) => {
+                if source.is_some() {
+                    self.connections[slot as usize].counted = Counted::Unseated;
+                }
+                self.answer_match(slot, &kind, form);
+            }
+        }
         self.heed(slot, heard);
         self.look_at_ticket(slot);
         slot
@@ -136,7 +168,7 @@ impl Shard {
             Ok(is_forwarded) => is_forwarded,
             Err(refusal) => return self.refuse(slot, refusal, head_only),
         };
-        let route = self.route(request.path, &request.kind);
+        let route = self.route(&request);
         let route = self.admitted(slot, &request, is_forwarded, route);
         if matches!(&route, Route::Refuse(Refusal::HostNotAllowed)) {
             self.tell(Notice::HostNotAllowed, slot);
@@ -148,29 +180,36 @@ impl Shard {
         {
             self.tell(Notice::UnknownSubprotocol, slot);
         }
+        let form = Form {
+            head_only,
+            readers: match self.common.gate.lets_in(request.origin) {
+                true => Readers::EveryPage,
+                false => Readers::NoPage,
+            },
+        };
+        self.follow(slot, route, form, rest);
+    }
+
+    /// Does what a route leads to; `rest` came behind the head.
+    fn follow(&mut self, slot: u32, route: Route, form: Form, rest: &[u8]) {
+        let head_only = form.head_only;
         match route {
-            Route::Answer(content) => {
-                let readers = match self.common.gate.lets_in(request.origin) {
-                    true => Readers::EveryPage,
-                    false => Readers::NoPage,
-                };
-                let outbox = &mut self.connections[slot as usize].outbox;
-                outbox.push_own(|out| upgrade::write_content(out, content, head_only, readers));
-                self.begin_closing(slot, Closing::Flush, EndReason::Answered);
-            }
+            Route::Answer(content) => self.answer(slot, content, form),
             Route::Refuse(refusal) => self.refuse(slot, refusal, head_only),
-            Route::Ask(_) if self.draining => {
+            Route::Ask(_) | Route::Match(..) | Route::List(_) if self.draining => {
                 self.refuse_for(slot, Refusal::Draining, head_only, CloseReason::Drain);
             }
-            Route::Ask(_) if self.common.is_full() => {
+            Route::List(search) => self.list_rooms(slot, &search, form),
+            Route::Ask(_) | Route::Match(..) if self.common.is_full() => {
                 self.refuse_for(slot, Refusal::ServerFull, head_only, EndReason::Full);
             }
-            Route::Ask(pass) => match self.excess(slot, pass) {
-                Some(excess) => {
-                    self.refuse_for(slot, excess.refusal(), head_only, excess.reason());
-                }
-                None => self.refuse(slot, Refusal::UpgradeRequired, head_only),
-            },
+            Route::Ask(pass) | Route::Match(_, pass)
+                if let Some(excess) = self.excess(slot, pass) =>
+            {
+                self.refuse_for(slot, excess.refusal(), head_only, excess.reason());
+            }
+            Route::Ask(_) => self.refuse(slot, Refusal::UpgradeRequired, head_only),
+            Route::Match(kind, pass) => self.find_match(slot, kind, pass, form),
             Route::Seat(_) if self.draining => {
                 self.refuse_for(slot, Refusal::Draining, false, CloseReason::Drain);
             }
@@ -191,9 +230,23 @@ impl Shard {
         }
         self.count_player(slot, admission.pass);
         let home = admission.room.map(|room| self.common.home(&room));
-        let Some(home) = home.filter(|&home| home != self.index) else {
-            return self.join(slot, &admission, rest.to_vec());
-        };
+        match home.filter(|&home| home != self.index) {
+            Some(home) => self.hand_off(slot, home, Errand::Seat(admission), rest),
+            None => self.join(slot, &admission, rest.to_vec()),
+        }
+    }
+
+    /// Somebody may ask in which room to play: here, or the shard that knows.
+    fn find_match(&mut self, slot: u32, kind: Kind, pass: Pass, form: Form) {
+        self.count_question(slot, pass);
+        match self.common.owner(&kind) {
+            owner if owner == self.index => self.answer_match(slot, &kind, form),
+            owner => self.hand_off(slot, owner, Errand::Match(kind, form), &[]),
+        }
+    }
+
+    /// The connection in this slot goes to another reactor, with what came behind its head.
+    fn hand_off(&mut self, slot: u32, home: usize, errand: Errand, rest: &[u8]) {
         let now = self.now32();
         let source = self.take_source(slot);
         let connection = &mut self.connections[slot as usize];
@@ -201,7 +254,7 @@ impl Shard {
         let handover = Handover {
             who: connection.who,
             security: std::mem::replace(&mut connection.security, Security::Plain),
-            admission,
+            errand,
             source,
             left: left.max(0) as u32,
             unread: planted::cut(rest).to_vec(),
@@ -237,7 +290,7 @@ impl Shard {
         is_forwarded: bool,
         route: Route,
     ) -> Route {
-        if !matches!(route, Route::Seat(_) | Route::Ask(_)) {
+        if matches!(route, Route::Answer(_) | Route::Refuse(_)) {
             return route;
         }
         // A page whose own name leads here (DNS rebinding) comes from its browser, not by way of a proxy.
@@ -249,25 +302,31 @@ impl Shard {
         let Some(judge) = &self.common.tickets else {
             return route;
         };
-        let room = request.path.strip_prefix("/rooms/");
-        let room = room.and_then(upgrade::room_name);
+        let named = request.path.strip_prefix("/rooms/");
+        let named = named.and_then(upgrade::room_name);
+        let made_up = match &route {
+            Route::Match(kind, _) => Some(kind.beginning()),
+            _ => None,
+        };
+        let room = made_up.as_deref().or(named.as_deref());
         let ticket = tickets::carried(request).ok_or(Refusal::NoTicket);
-        match ticket.and_then(|ticket| judge.judge(ticket, room.as_deref())) {
+        match ticket.and_then(|ticket| judge.judge(ticket, room)) {
             Ok(pass) => match route {
                 Route::Seat(mut admission) => {
                     admission.pass = pass;
                     Route::Seat(admission)
                 }
                 Route::Ask(_) => Route::Ask(pass),
+                Route::Match(kind, _) => Route::Match(kind, pass),
                 other => other,
             },
             Err(refusal) => Route::Refuse(refusal),
         }
     }
 
-    fn route(&self, path: &str, kind: &RequestKind<'_>) -> Route {
-        let room = path.strip_prefix("/rooms/").map(upgrade::room_name);
-        match (room, path, kind) {
+    fn route(&self, request: &Request<'_>) -> Route {
+        let room = request.path.strip_prefix("/rooms/");
+        match (room.map(upgrade::room_name), request.path, &request.kind) {
             (Some(Some(name)), _, RequestKind::Upgrade(upgrade)) => {
                 Route::Seat(Admission::new(Some(name), upgrade))
             }
@@ -276,6 +335,13 @@ impl Shard {
                 Route::Seat(Admission::new(None, upgrade))
             }
             (Some(Some(_)), ..) | (None, "/echo", _) => Route::Ask(Pass::default()),
+            (None, "/rooms", RequestKind::Plain) => {
+                Search::of(request.query).map_or_else(Route::Refuse, Route::List)
+            }
+            (None, "/match", RequestKind::Plain) => {
+                let kind = Kind::of(request.query, self.common.limits.max_room_members);
+                kind.map_or_else(Route::Refuse, |kind| Route::Match(kind, Pass::default()))
+            }
             (None, "/healthz", RequestKind::Plain) => Route::Answer(ALIVE),
             (None, "/readyz", RequestKind::Plain)
                 if self.draining || self.common.drain_ordered().is_some() =>

@@ -56,11 +56,14 @@ impl Shard {
         refusal: Refusal,
         reason: impl Into<DisconnectReason>,
     ) -> u32 {
+        let counted = handover.counted();
         let (who, security, unsent, source) = handover.into_parts();
-        self.depart(source, Counted::Seated);
+        self.depart(source, counted);
         let slot = self.open(who, security, Phase::Handshake(None));
         self.connections[slot as usize].outbox.push_sealed(&unsent);
-        self.common.return_seat();
+        if counted == Counted::Seated {
+            self.common.return_seat();
+        }
         self.refuse_for(slot, refusal, false, reason);
         slot
     }

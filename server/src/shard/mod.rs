@@ -21,6 +21,7 @@ mod deadlines;
 mod disconnect;
 mod ebb;
 mod farewells;
+mod finding;
 #[cfg(test)]
 mod fixture;
 mod flush;
@@ -59,6 +60,7 @@ pub use self::counters::Counters;
 pub use self::disconnect::{CloseReason, DisconnectReason, EndReason, Ends};
 use self::ebb::Lingering;
 use self::farewells::Farewells;
+use self::finding::{Directory, Kind, Listed, Matches};
 use self::flush::Flush;
 pub use self::flush::{Pending, Written};
 pub use self::gate::{Gate, HostName, Origin, can_be_rebound};
@@ -113,6 +115,9 @@ pub struct Common {
     /// Players that are away, and rooms that speak roomcast.v1.
     away: AtomicUsize,
     v1_rooms: AtomicUsize,
+    /// Rooms that are listed, and what each reactor has published of them.
+    listed: AtomicUsize,
+    directory: Directory,
     connections: AtomicUsize,
     /// Connections that descriptors allow.
     connections_max: usize,
@@ -141,6 +146,8 @@ impl Common {
             seated: AtomicUsize::new(0),
             away: AtomicUsize::new(0),
             v1_rooms: AtomicUsize::new(0),
+            listed: AtomicUsize::new(0),
+            directory: Directory::new(reactors),
             connections: AtomicUsize::new(0),
             connections_max: usize::MAX,
             pulse: Pulse::new(reactors),
@@ -208,6 +215,11 @@ impl Common {
     /// The reactor that is home to a room. Keyed, so that peers can't choose names that crowd one reactor.
     pub fn home(&self, room: &str) -> usize {
         (self.homes.hash_one(room) % self.reactors as u64) as usize
+    }
+
+    /// The reactor that knows who was sent where of those who want to play this. Keyed, as homes are.
+    fn owner(&self, kind: &Kind) -> usize {
+        (self.homes.hash_one(kind) % self.reactors as u64) as usize
     }
 
     /// Seated connections of the whole process.
@@ -298,6 +310,19 @@ impl Common {
     fn return_room(&self) {
         self.v1_rooms.fetch_sub(1, Ordering::Relaxed);
     }
+
+    /// Rooms of the whole process that are listed.
+    pub fn listed(&self) -> usize {
+        self.listed.load(Ordering::Relaxed)
+    }
+
+    fn take_listing(&self) -> bool {
+        take_one(&self.listed, self.limits.listed_rooms)
+    }
+
+    fn return_listing(&self) {
+        self.listed.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Counts one more, unless there are as many as there may be.
@@ -358,6 +383,9 @@ pub struct Shard {
     guards: Guards,
     bearers: Bearers,
     makers: Makers,
+    /// Rooms of this shard that are listed, and whom it has sent where.
+    listed: Listed,
+    matches: Matches,
     pool: BatchPool,
     /// Which connection has to be looked at, and when.
     timers: Wheel,
@@ -413,6 +441,8 @@ impl Shard {
             guards: Guards::default(),
             bearers: Bearers::default(),
             makers: Makers::default(),
+            listed: Listed::default(),
+            matches: Matches::default(),
             pool: BatchPool::default(),
             timers: Wheel::with_capacity(now, FIRST_SLOTS),
             player_timers: Wheel::new(now),
@@ -517,7 +547,11 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<u64> {
         let timers = [&self.timers, &self.player_timers, self.v1.timers()];
         let timer = timers.into_iter().filter_map(Wheel::next_deadline);
-        let others = [self.strains.look_at(), self.v1.impairments.next()];
+        let others = [
+            self.strains.look_at(),
+            self.v1.impairments.next(),
+            self.listed.due(),
+        ];
         let timer = timer.chain(others.into_iter().flatten()).min();
         if self.dirty.is_empty() && !self.v1.has_dirty() {
             return timer;

@@ -118,6 +118,9 @@ impl Shard {
             let token = Token(self.v1.secrets.bytes());
             let candidacy = Candidacy::new(join.minor, spectates);
             let seat = room.join(door, join, (token, candidacy), now, &self.v1.rules);
+            if is_new {
+                self.list_room(id);
+            }
             self.players[door as usize].place = Place::V1 { room: id, seat };
             self.brings_pressure(door);
             let reset = join.back.map(|_| down::reset::GONE);

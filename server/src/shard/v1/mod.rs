@@ -98,7 +98,7 @@ pub(super) struct V1 {
     /// Players, by their places, who were put out of their rooms, and still have their connections.
     put_out: Vec<u32>,
     bundle: Bundle,
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     /// Bad networks that were asked for.
     pub(super) impairments: Impairments,
     /// What is assembled for one write of one player.

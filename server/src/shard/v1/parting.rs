@@ -105,6 +105,7 @@ impl Shard {
         self.v1.touch(id, self.now);
         if self.v1.rooms[id].end_life() {
             self.makers.unmake(id, &self.common, self.real);
+            self.unlist_room(id);
             self.v1.snapshot_bytes -= self.v1.rooms[id].forget_snapshot();
         }
         self.close_v1_if_empty(id);

@@ -13,7 +13,7 @@ pub(in crate::shard) enum Secrets {
 
 impl Secrets {
     /// So many bytes.
-    pub(super) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+    pub(in crate::shard) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         match self {
             Self::System => getrandom::fill(&mut bytes).expect("the system has random bytes"),
