@@ -11,6 +11,7 @@ mod clients;
 mod conformance;
 mod drain;
 mod endings;
+mod finding;
 mod gate;
 mod handshake;
 mod http;

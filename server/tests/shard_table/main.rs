@@ -14,6 +14,7 @@ mod announced;
 mod away;
 mod ends;
 mod fanout;
+mod finding;
 mod heads;
 mod homes;
 mod lingering;

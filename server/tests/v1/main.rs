@@ -5,6 +5,7 @@
 mod choices;
 mod ends;
 mod events;
+mod finding;
 mod groups;
 mod hosts;
 mod impaired;

@@ -15,7 +15,7 @@ use roomcast_protocol::upgrade::{ClientKey, parse_client_response, write_client_
 use roomcast_protocol::v1::client::{Client, Event, KEPT, Link, Next};
 use roomcast_protocol::v1::down::{Bundle, Packet};
 use roomcast_protocol::v1::up::{Join, Mode};
-use roomcast_protocol::v1::{List, Name, Owner, Pairs, Payload, SUBPROTOCOL};
+use roomcast_protocol::v1::{List, Name, Owner, Pairs, Payload, SUBPROTOCOL, setting};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -113,6 +113,23 @@ impl Stage {
         });
         self.settle();
         self.wires.len() - 1
+    }
+
+    /// What a page is answered: the status, and the body.
+    pub(crate) fn ask(&mut self, path: &str) -> (String, String) {
+        let slot = self.shard.accept(Port::Plain, self.caller);
+        self.wires.push(Wire {
+            slot: Some(slot),
+            up: format!("GET {path} HTTP/1.0\r\n\r\n").into_bytes(),
+            space: WIDE,
+            ..Wire::default()
+        });
+        self.finish(self.wires.len() - 1);
+        let wire = self.wires.last_mut().expect("a wire");
+        let answer = String::from_utf8(std::mem::take(&mut wire.down)).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).expect("a status");
+        (status.to_owned(), body.to_owned())
     }
 
     /// A message from a client arrives.
@@ -313,8 +330,9 @@ impl Stage {
             self.common.seated(),
             self.common.away(),
             self.common.v1_rooms(),
+            self.common.listed(),
         );
-        assert_eq!(held, (0, 0, 0, 0, 0));
+        assert_eq!(held, (0, 0, 0, 0, 0, 0));
     }
 }
 
@@ -474,6 +492,10 @@ fn line(event: Event<'_>) -> Option<String> {
                 write!(line, "player {id} {}{away}", name.as_str())
             }
             Packet::Joined { id, name, .. } => write!(line, "joined {id} {}", name.as_str()),
+            Packet::Settings(settings) => {
+                let tag = settings.bytes(setting::TAG)?;
+                write!(line, "tag {}", String::from_utf8_lossy(tag))
+            }
             Packet::Left { id, reason } => write!(line, "left {id} {reason}"),
             Packet::Away(id) => write!(line, "away {id}"),
             Packet::Back(id) => write!(line, "back {id}"),

@@ -285,6 +285,7 @@ async def main():
         print(way, *sorted(names))
 
 
-# Ends the process, whatever it waits for.
-signal.alarm(AT_MOST)
-asyncio.run(main())
+if __name__ == "__main__":
+    # Ends the process, whatever it waits for.
+    signal.alarm(AT_MOST)
+    asyncio.run(main())
