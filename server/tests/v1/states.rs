@@ -161,6 +161,36 @@ fn a_state_waits_for_its_own_authors_events_alone() {
 }
 
 #[test]
+fn a_key_of_the_room_waits_for_who_wrote_it_whoever_readdresses_it() {
+    let mut stage = Stage::new(wide());
+    let [mut bob, mut ada, mut cy] = three(&mut stage);
+    stall(&mut stage, &bob);
+    say(&mut ada, "begins to leave");
+    ada.play(&mut stage);
+    stage.pass(1_500, 100);
+    let long = "x".repeat(4_000);
+    for number in 0..15 {
+        say(&mut ada, &format!("{number} {long}"));
+        ada.play(&mut stage);
+    }
+    set_room(&mut ada, 1, "behind all of it");
+    ada.play(&mut stage);
+    let audience = KeyAudience {
+        key: 1,
+        room: true,
+        to: StateAudience::All,
+        stays: false,
+    };
+    cy.client.audience(audience).expect("it fits");
+    cy.play(&mut stage);
+    stage.wires[bob.wire].bundles.clear();
+    takes_again(&mut stage, &bob);
+    let heard = bob.news(&mut stage);
+    let at = heard.iter().position(|line| line == "0.1=behind all of it");
+    assert_eq!(at, Some(heard.len() - 1), "{heard:.20?}");
+}
+
+#[test]
 fn states_get_a_quarter_of_the_bytes() {
     let mut stage = Stage::new(wide());
     let [mut bob, mut ada, mut cy] = three(&mut stage);

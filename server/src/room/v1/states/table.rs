@@ -207,10 +207,13 @@ impl Table {
         slot
     }
 
-    /// A key goes to others from now on.
-    pub fn readdress(&mut self, slot: Slot, to: To, stays: bool, when: When) {
+    /// A key goes to others from now on. Whoever says so, its value waits for the events of who said that.
+    pub fn readdress(&mut self, slot: Slot, to: To, stays: bool, mut when: When) {
         let key = &mut self.keys[slot as usize];
         let was_forgettable = key.is_forgettable();
+        if key.value == Value::Here {
+            (when.writer, when.after) = (key.writer, key.after);
+        }
         key.stays = stays;
         if key.to != to {
             key.former
