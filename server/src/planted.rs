@@ -45,6 +45,8 @@ pub enum Fault {
     LostAck,
     /// The connection that a player had before goes on speaking for it.
     DeadSpeaks,
+    /// In each round something is kept for a player of roomcast.v1 that is away.
+    AwayGrows,
 }
 
 #[cfg(debug_assertions)]

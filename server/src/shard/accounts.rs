@@ -95,6 +95,8 @@ impl Shard {
         for (id, player) in &self.players {
             let of = Of::Player(id as u32);
             of.must(player.lanes.is_accounted(), "its lanes")?;
+            let logged = matches!(player.place, Place::V1 { .. });
+            of.must(!logged || player.lanes.is_clear(), "what the log has")?;
             let awaited = match player.link {
                 Link::Here(slot) => {
                     let connection = self.connections.get(slot as usize);

@@ -123,7 +123,7 @@ impl Room {
             turn.last = id;
             turn.index = index as u32 + 1;
             let player = &self.players[seat as usize];
-            if player.away_since().is_none() {
+            if player.away_since().is_none() || planted::is(Fault::AwayGrows) {
                 let player = player.player;
                 return Some(Served { player, seat });
             }

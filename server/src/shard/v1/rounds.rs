@@ -6,6 +6,7 @@ use roomcast_protocol::v1::{Payload, down};
 use super::V1;
 use crate::delivery::Dialect;
 use crate::limits::{BUNDLES_PER_WRITE, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION};
+use crate::planted::{self, Fault};
 use crate::room::v1::{self, Behind, RoomId};
 use crate::shard::flush::Current;
 use crate::shard::player::{Link, RoomRef};
@@ -33,7 +34,11 @@ impl Shard {
                 continue;
             };
             self.v1.served += 1;
-            if let Link::Here(slot) = self.players[served.player as usize].link
+            let player = &mut self.players[served.player as usize];
+            if planted::is(Fault::AwayGrows) && matches!(player.link, Link::Away { .. }) {
+                player.lanes.push_event(&Default::default(), 0..0);
+            }
+            if let Link::Here(slot) = player.link
                 && self.offer_bundles(slot, id, served.seat)
             {
                 return Some(slot);
