@@ -45,6 +45,10 @@ pub enum Fault {
     LostAck,
     /// The connection that a player had before goes on speaking for it.
     DeadSpeaks,
+    /// A value is told before what its author said earlier.
+    HastyState,
+    /// The keys of who leaves stay.
+    GhostState,
     /// In each round something is kept for a player of roomcast.v1 that is away.
     AwayGrows,
 }

@@ -13,6 +13,7 @@ use super::speak::{Effect, Named};
 pub(super) use super::states::To;
 use super::states::{Ears, States, Telling, Value};
 use super::{Room, Rules, Seat};
+use crate::planted::{self, Fault};
 
 /// Whom who sits here is to audiences. No method of the room, for the states are written to meanwhile.
 pub(super) fn ears_of<'r>(
@@ -120,6 +121,9 @@ impl Room {
         let Some(states) = &mut self.states else {
             return Vec::new();
         };
+        if planted::is(Fault::GhostState) {
+            return Vec::new();
+        }
         let mut staying = Vec::new();
         for slot in states.table().of(id) {
             if let Some(key) = states.table().get(slot)

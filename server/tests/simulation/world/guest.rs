@@ -8,12 +8,14 @@ use std::rc::Rc;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::MessageKind;
 use roomcast_protocol::v1::client::{Client, KEPT, Link, Next, Unsendable};
-use roomcast_protocol::v1::up::{Audience, Back, Impairment, Join, Mode};
+use roomcast_protocol::v1::up::{
+    Audience, Back, Impairment, Join, KeyAudience, Mode, StateAudience,
+};
 use roomcast_protocol::v1::{Change, Guard, List, Name, Pairs, Payload, PlayerId, Token};
 
 use super::World;
 use super::compose::{Errand, Script, message};
-use super::ledger::{GuestId, changes, event};
+use super::ledger::{GuestId, address, changes, event};
 use super::net::WireId;
 use super::oracle::{Verdict, must};
 use super::player::{Habit, Heard};
@@ -21,6 +23,9 @@ use super::scenario::Way;
 
 /// Ids of players that are spoken to: some of them are not there.
 const IDS: usize = 8;
+
+/// Keys that are spoken of.
+const KEYS: usize = 3;
 
 /// Connections by which guests come back in one run, at most.
 const RETURNS: usize = 60;
@@ -268,10 +273,17 @@ impl World<'_> {
         }
         let steady = self.players[wire].habit == Habit::Steady;
         match self.choices.below(if steady { 24 } else { 32 }) {
-            0..=14 => self.call(guest),
+            0..=10 => self.call(guest),
+            11..=13 => self.state(guest),
+            14 => self.readdress(guest),
             15..=17 => {
+                let states = self.choices.once_in(2);
                 for _ in 0..self.choices.one_of(&[3, 10, 60]) {
-                    self.call(guest);
+                    if states && self.choices.once_in(4) {
+                        self.state(guest);
+                    } else {
+                        self.call(guest);
+                    }
                 }
             }
             18..=20 => self.change(guest),
@@ -337,6 +349,37 @@ impl World<'_> {
         let droppable = choices.once_in(8) && !payload.bytes().is_empty();
         let sent = self.guests[guest].client.event(to, payload, droppable);
         self.keep(guest, sent, event(payload));
+    }
+
+    /// Gives a key another value, or none: one of its own, or of the room.
+    fn state(&mut self, guest: GuestId) {
+        let choices = &mut self.choices;
+        let (key, room) = (choices.below(KEYS) as u32, choices.once_in(4));
+        let client = &mut self.guests[guest].client;
+        let sent = if choices.once_in(6) {
+            client.delete(key, room)
+        } else {
+            self.said += 1;
+            let most = client.id().map_or(60, |_| 300);
+            let len = choices.one_of(&[12, 12, 60, most]);
+            let (_, value) = message(self.said, len, choices);
+            client.state(key, room, Payload::Bytes(&value))
+        };
+        // If as much is kept as may be, it is not said: the newest value is the one before.
+        let _ = sent;
+    }
+
+    /// Says for whom a key is from now on.
+    fn readdress(&mut self, guest: GuestId) {
+        let choices = &mut self.choices;
+        let audience = KeyAudience {
+            key: choices.below(KEYS) as u32,
+            room: choices.once_in(4),
+            to: choices.one_of(&[StateAudience::Others, StateAudience::All]),
+            stays: false,
+        };
+        let sent = self.guests[guest].client.audience(audience);
+        self.keep(guest, sent, address(audience));
     }
 
     /// Asks for a bad network, or for none any more.

@@ -9,10 +9,11 @@ use std::rc::Rc;
 
 use roomcast::limits::Limits;
 use roomcast_protocol::v1::client::Event;
-use roomcast_protocol::v1::up::{self, Audience};
-use roomcast_protocol::v1::{Owner, Payload, PlayerId, Token, down};
+use roomcast_protocol::v1::up::{self, Audience, KeyAudience};
+use roomcast_protocol::v1::{Key, Life, Owner, Payload, PlayerId, Token, down};
 
 use super::bounds::SLACK_MS;
+use super::keys::{Held, Keys};
 use super::net::WireId;
 use super::oracle::Verdict;
 
@@ -100,6 +101,7 @@ struct Guest {
     /// Packets of its that may have been refused.
     doubtful: usize,
     view: View,
+    held: Held,
     /// It knows all of its room.
     is_live: bool,
 }
@@ -111,6 +113,7 @@ pub(crate) struct Ledger {
     players_max: usize,
     rooms: BTreeMap<Rc<str>, Vec<Said>>,
     guests: Vec<Guest>,
+    keys: Keys,
     /// Whose each id is, in each life of a room.
     ids: BTreeMap<([u8; 8], u32), (GuestId, Token)>,
     /// Players whose guests never heard of them, or have forgotten them: they may have a seat.
@@ -138,6 +141,11 @@ pub(crate) fn changes<'a>(
     what
 }
 
+/// For whom a key is, to be compared.
+pub(crate) fn address(audience: KeyAudience) -> Vec<u8> {
+    format!("{audience:?}").into_bytes()
+}
+
 /// A player's id, or 0 for the room.
 fn number(owner: Owner) -> u32 {
     owner.map_or(0, PlayerId::get)
@@ -150,6 +158,7 @@ impl Ledger {
             players_max: limits.max_room_members,
             rooms: BTreeMap::new(),
             guests: Vec::new(),
+            keys: Keys::default(),
             ids: BTreeMap::new(),
             ghosts: 0,
             taken: 0,
@@ -173,6 +182,7 @@ impl Ledger {
             lost: 0,
             doubtful: 0,
             view: View::default(),
+            held: Held::new(),
             is_live: false,
         });
     }
@@ -266,6 +276,8 @@ impl Ledger {
     fn applied(&mut self, guest: GuestId, packet: up::Packet<'_>) -> Verdict {
         let this = &self.guests[guest];
         let author = this.id;
+        let life = Life(this.view.life.unwrap_or_default());
+        let after = self.rooms[&this.room].len();
         let (to, what, droppable) = match packet {
             up::Packet::Event {
                 to,
@@ -294,6 +306,21 @@ impl Ledger {
                     .map(|change| (change.key.as_str(), change.value));
                 (To::All, changes(owner, changed), false)
             }
+            up::Packet::State {
+                key, room, payload, ..
+            } => {
+                let of = (author, room, key);
+                self.keys.says(life, of, Some(payload), after);
+                return Ok(());
+            }
+            up::Packet::Delete { key, room, .. } => {
+                self.keys.says(life, (author, room, key), None, after);
+                return Ok(());
+            }
+            up::Packet::Audience(audience) => {
+                self.keys.addresses(life, author, audience);
+                return self.takes(guest, &address(audience));
+            }
             up::Packet::Leave => {
                 self.guests[guest].seat = Seat::None;
                 return Ok(());
@@ -315,11 +342,8 @@ impl Ledger {
             let doubtful = !self.guests.iter().any(is_here);
             self.guests[guest].doubtful += usize::from(doubtful);
         }
-        let this = &mut self.guests[guest];
-        if this.unheard.pop_front().as_ref() != Some(&what) {
-            return Err("what it said is applied twice, or something before it never was".into());
-        }
-        this.lost = this.lost.saturating_sub(1);
+        self.takes(guest, &what)?;
+        let this = &self.guests[guest];
         let said = Said {
             author,
             to,
@@ -331,6 +355,17 @@ impl Ledger {
             .or_default()
             .push(said);
         Ok(())
+    }
+
+    /// A shard has taken this of a guest, and everything before.
+    fn takes(&mut self, guest: GuestId, what: &[u8]) -> Verdict {
+        let this = &mut self.guests[guest];
+        this.lost = this.lost.saturating_sub(1);
+        if this.unheard.pop_front().as_deref() == Some(what) {
+            Ok(())
+        } else {
+            Err("what it said is applied twice, or something before it never was".into())
+        }
     }
 
     /// A connection of a guest has ended. `grace_ms`: the most for which its seat is kept; None if it leaves.
@@ -417,6 +452,7 @@ impl Ledger {
             life: Some(welcome.life.0),
             ..View::default()
         };
+        this.held.clear();
         Ok(())
     }
 
@@ -458,7 +494,23 @@ impl Ledger {
             }
             down::Packet::Player { id, away, .. } => view.players.insert(id.get(), away).is_none(),
             down::Packet::Joined { id, .. } => view.players.insert(id.get(), false).is_none(),
+            down::Packet::State {
+                author,
+                key,
+                payload,
+                ..
+            } => return self.told_state(guest, (number(author), key), payload),
+            down::Packet::Removed { author, key } => {
+                this.held.remove(&(number(author), key));
+                true
+            }
+            down::Packet::RemovedAll => {
+                this.held.clear();
+                true
+            }
+            down::Packet::RefusedState { .. } => false,
             down::Packet::Left { id, .. } => {
+                this.held.retain(|(owner, _), _| *owner != id.get());
                 view.properties.retain(|(owner, _), _| *owner != id.get());
                 view.players.remove(&id.get()).is_some()
             }
@@ -503,6 +555,24 @@ impl Ledger {
         Err("another event".into())
     }
 
+    /// A guest was told a value.
+    fn told_state(&mut self, guest: GuestId, name: (u32, Key), value: Payload<'_>) -> Verdict {
+        let this = &mut self.guests[guest];
+        let (me, next) = (this.id, this.next);
+        if name.0 != 0 && !this.view.players.contains_key(&name.0) {
+            return Err(format!("a value of player {}, who is not there", name.0));
+        }
+        let said = &self.rooms[&this.room];
+        let is_exact = this.is_live && !this.skips;
+        let told = |writer, after| {
+            let mut before = said[..after].iter().skip(next);
+            let waits = |said: &Said| said.author == writer && said.is_for(me) && !said.droppable;
+            !is_exact || !before.any(waits)
+        };
+        let life = Life(this.view.life.unwrap_or_default());
+        self.keys.heard(life, &mut this.held, name, value, told)
+    }
+
     /// When nothing is under way any longer: has a guest that reads everything heard everything, and been heard?
     pub(crate) fn owes_nothing(&self, wire: WireId, guest: GuestId) -> Verdict {
         let this = &self.guests[guest];
@@ -522,11 +592,15 @@ impl Ledger {
         Err(format!("guest {guest}, connection {wire}: {wrong}"))
     }
 
-    /// Whether those who have heard everything know the same of a room.
+    /// Whether those who have heard everything know the same of a room, and the newest of keys.
     pub(crate) fn agree(&self, guests: &[GuestId]) -> Verdict {
         let mut known = BTreeMap::new();
         for guest in guests {
-            let view = &self.guests[*guest].view;
+            let Guest { view, held, id, .. } = &self.guests[*guest];
+            let life = Life(view.life.unwrap_or_default());
+            let is_here = |id| view.players.contains_key(&id);
+            let held = self.keys.are_held(life, *id, is_here, held);
+            held.map_err(|wrong| format!("guest {guest}: {wrong}"))?;
             let (other, same) = *known.entry(view.life).or_insert((guest, view));
             if same != view {
                 return Err(format!(

@@ -8,6 +8,7 @@ pub(crate) mod choices;
 mod compose;
 mod endings;
 mod guest;
+mod keys;
 mod ledger;
 mod net;
 mod oracle;
@@ -251,10 +252,12 @@ impl World<'_> {
             return Err("players were not sent away".into());
         }
         let (here, expected) = (self.common.seated(), self.oracle.seated());
-        if here == expected {
-            Ok(())
-        } else {
+        if here != expected {
             Err(format!("{here} seats are taken, {expected} should be"))
+        } else if here > self.limits().max_connections {
+            Err("one seat too many is taken".into())
+        } else {
+            Ok(())
         }
     }
 

@@ -1,0 +1,136 @@
+//! What must be true of keys in rooms of roomcast.v1.
+//!
+//! Owns: what was said of each key, in the order in which shards took it in; who may hear of it, and what each guest holds
+//! in the end. Must not know: events, wires, how a shard does it. Invariant: no two values are the same, so a
+//! value says when it was said, but for one that a client says again.
+
+use std::collections::BTreeMap;
+
+use roomcast_protocol::v1::up::{KeyAudience, StateAudience};
+use roomcast_protocol::v1::{Key, Life, Payload};
+
+use super::ledger::event;
+use super::oracle::Verdict;
+
+/// A key, and whose it is: a player's, or (0) the room's.
+type Name = (u32, Key);
+
+/// What was said of a key.
+#[derive(Debug)]
+struct Told {
+    /// None: it has none any more.
+    value: Option<Vec<u8>>,
+    writer: u32,
+    /// So much had been said in its room.
+    after: usize,
+}
+
+#[derive(Debug)]
+struct Keyed {
+    told: Vec<Told>,
+    to: StateAudience,
+}
+
+impl Keyed {
+    fn is_for(&self, (owner, _): Name, player: u32) -> bool {
+        match self.to {
+            StateAudience::Others => owner != player,
+            StateAudience::All => true,
+            StateAudience::Group(_) | StateAudience::Host => false,
+        }
+    }
+}
+
+/// What a guest knows of keys: which of all that was said of each.
+pub(crate) type Held = BTreeMap<Name, usize>;
+
+/// Keys of all rooms.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    all: BTreeMap<([u8; 8], Name), Keyed>,
+}
+
+impl Keys {
+    fn keyed(&mut self, life: Life, name: Name) -> &mut Keyed {
+        let keyed = || Keyed {
+            told: Vec::new(),
+            to: StateAudience::Others,
+        };
+        self.all.entry((life.0, name)).or_insert_with(keyed)
+    }
+
+    /// A shard took a value of a key, or the end of it, when so much had been said in the room.
+    pub(crate) fn says(
+        &mut self,
+        life: Life,
+        (writer, room, key): (u32, bool, Key),
+        value: Option<Payload<'_>>,
+        after: usize,
+    ) {
+        let owner = if room { 0 } else { writer };
+        let value = value.map(event);
+        self.keyed(life, (owner, key)).told.push(Told {
+            value,
+            writer,
+            after,
+        });
+    }
+
+    /// A shard took for whom a key is from now on.
+    pub(crate) fn addresses(&mut self, life: Life, writer: u32, audience: KeyAudience) {
+        let owner = if audience.room { 0 } else { writer };
+        self.keyed(life, (owner, audience.key)).to = audience.to;
+    }
+
+    /// A guest hears of a value. `told`: whether it was told all that this writer had said to it, of so much.
+    pub(crate) fn heard(
+        &self,
+        life: Life,
+        held: &mut Held,
+        name: Name,
+        value: Payload<'_>,
+        told: impl Fn(u32, usize) -> bool,
+    ) -> Verdict {
+        let keyed = self.all.get(&(life.0, name));
+        let keyed = keyed.ok_or("a key that nobody has set")?;
+        let value = event(value);
+        let is_that = |told: &Told| told.value.as_ref() == Some(&value);
+        let at = keyed.told.iter().rposition(is_that);
+        let at = at.ok_or("a value that nobody gave to it")?;
+        // What was said again after a lost connection may be heard as what was said first.
+        let first = keyed.told.iter().find(|told| is_that(told));
+        let Told { writer, after, .. } = first.unwrap_or(&keyed.told[at]);
+        if held.insert(name, at).is_some_and(|before| before > at) {
+            Err("a value older than the one before".into())
+        } else if !told(*writer, *after) {
+            Err("a value comes before what its author had said".into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether who holds this has the newest value of each key that is for it, among these players, and nothing else.
+    pub(crate) fn are_held(
+        &self,
+        life: Life,
+        player: u32,
+        is_here: impl Fn(u32) -> bool,
+        held: &Held,
+    ) -> Verdict {
+        let all = self
+            .all
+            .range((life.0, (0, 0))..=(life.0, (u32::MAX, Key::MAX)));
+        let newest = all.filter_map(|(&(_, name), keyed)| {
+            let at = keyed.told.len().checked_sub(1)?;
+            let has_value = keyed.told[at].value.is_some();
+            let is_for = keyed.is_for(name, player) && (name.0 == 0 || is_here(name.0));
+            (has_value && is_for).then_some((name, at))
+        });
+        let newest: Held = newest.collect();
+        if *held == newest {
+            Ok(())
+        } else {
+            Err(format!("it holds {held:?}, where {newest:?} is the newest"))
+        }
+    }
+}
