@@ -309,6 +309,39 @@ pub const CONTROL_BACKOFF_MS: u64 = 100;
 /// Milliseconds that they are at most (limit).
 pub const CONTROL_BACKOFF_MAX_MS: u64 = 30_000;
 
+/// Questions that wait for one reactor (limit): a full lane refuses the next one with 503. Who asks waits for each answer, so
+/// there are hardly more than [`CONTROL_CONNECTIONS`].
+pub const ASKS: usize = 64;
+
+/// Questions that a reactor answers in one iteration (budget), after everything that comes with a socket.
+pub const ASK_BUDGET: usize = 4;
+
+/// Milliseconds after which the control plane waits no longer for an answer (limit): 504 says whose.
+pub const ASK_TIMEOUT_MS: u64 = 1_000;
+
+/// Rows of one answer (limit); who wants more asks again.
+pub const ASKED_ROWS: usize = 100;
+
+/// Places in tables that are looked at for one answer (budget), whether or not there is a row: 10 us.
+pub const ASKED_LOOKS: usize = 4_096;
+
+/// Characters of the id of a command (limit).
+pub const COMMAND_ID_MAX: usize = 64;
+
+/// Bytes of a request to the control plane beside its head (limit): a text for players is the longest.
+pub const COMMAND_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of an answer that `roomcast admin` takes (limit): [`ASKED_ROWS`] rows are a tenth of that.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Orders of operators that a reactor remembers to have carried out (limit), 16 bytes each: what is ordered again within this
+/// many is not done twice.
+pub const ORDERS_REMEMBERED: usize = 256;
+
+/// Bans that hold at once (limit), 32 bytes each on every reactor: a table for who attacks by hand. Against floods there are
+/// limits for each address.
+pub const BANS_MAX: usize = 1_024;
+
 /// Characters of a token of the control plane, at least (limit): 64 bits in hexadecimal digits. What nobody can guess has
 /// twice as many.
 pub const CONTROL_TOKEN_MIN: usize = 16;
@@ -512,6 +545,10 @@ const _: () = {
     assert!(20 * 2 * roomcast_protocol::v1::DELAY_MS_MAX as usize / 1_000 <= IMPAIRED_WRITES);
     // Every connection of the control plane has a descriptor, and as many are left for what it looks into.
     assert!(2 * CONTROL_CONNECTIONS <= CONTROL_DESCRIPTORS);
+    // Everybody who may ask finds room.
+    assert!(
+        CONTROL_CONNECTIONS <= ASKS && ASK_BUDGET <= ASKS && ASK_TIMEOUT_MS < CONTROL_EXCHANGE_MS
+    );
     assert!(CONTROL_TOKEN_MAX < CONTROL_HEAD_BYTES && CONTROL_HEAD_MS < CONTROL_EXCHANGE_MS);
     // Who is on its way to a room counts until it can be seen there.
     assert!(2 * LISTING_EVERY_MS < MATCH_PROMISE_MS && MATCH_PROMISE_MS <= MATCH_FRESH_MS);

@@ -108,6 +108,8 @@ pub enum Refusal {
     AddressConnections,
     /// The server's: more have joined from there lately than may.
     AddressJoins,
+    /// The server's: the operator lets nobody in from there for a while.
+    Banned,
     /// The server's: a proxy says in two fields, and differently, who the request is from.
     ForwardedTwice,
     /// The server's: the head was not complete in time.
@@ -170,6 +172,7 @@ impl Refusal {
         Self::TicketRevoked,
         Self::AddressConnections,
         Self::AddressJoins,
+        Self::Banned,
         Self::ForwardedTwice,
         Self::HeadTimeout,
         Self::ServerFull,
@@ -211,7 +214,7 @@ impl Refusal {
                 Status::UpgradeRequired426
             }
             Self::NotFound | Self::BadRoomName => Status::NotFound404,
-            Self::OriginNotAllowed | Self::HostNotAllowed => Status::Forbidden403,
+            Self::OriginNotAllowed | Self::HostNotAllowed | Self::Banned => Status::Forbidden403,
             Self::NoTicket
             | Self::BadTicket
             | Self::TicketExpired
@@ -305,7 +308,7 @@ impl Refusal {
             | Self::TicketRole
             | Self::TicketStay
             | Self::TicketRevoked => self.of_ticket(),
-            Self::AddressConnections | Self::AddressJoins => self.of_address(),
+            Self::AddressConnections | Self::AddressJoins | Self::Banned => self.of_address(),
             Self::HeadTimeout => {
                 "The request head did not arrive in time: send it at once, or check the network."
             }
@@ -344,9 +347,12 @@ impl Refusal {
         }
     }
 
-    /// Of what one address has too much.
+    /// Why somebody from that address, or with such a ticket, may not come now.
     const fn of_address(self) -> &'static str {
         match self {
+            Self::Banned => {
+                "The operator lets nobody in from your address, or with your tickets, for a while."
+            }
             Self::AddressConnections => {
                 "Your address (or the sub of your ticket) has as many connections as it may: close some, or have the operator raise --connections-per-address."
             }

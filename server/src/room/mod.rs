@@ -19,6 +19,9 @@ pub type Rooms = table::Rooms<Room>;
 /// A seat whose member left while a fan-out was running over the seats.
 const VACANT: u32 = u32::MAX;
 
+/// The author of what no member says. Who joins first of four thousand million gets another number.
+const NOBODY: u32 = u32::MAX;
+
 /// One member's place in the room.
 #[derive(Debug, Clone, Copy)]
 struct Seat {
@@ -166,6 +169,24 @@ impl Room {
         first
     }
 
+    /// Appends a message of nobody who sits here, so that everybody gets it. True if this is the first message of its batch.
+    pub fn announce(
+        &mut self,
+        pool: &mut BatchPool,
+        mut encode: impl FnMut(Dialect, u32, &mut Vec<u8>),
+    ) -> bool {
+        if self.seats.is_empty() {
+            return false;
+        }
+        let first = self.open.is_none();
+        let open = self.open.get_or_insert_with(|| pool.take());
+        let all = Audience::All;
+        open.append(NOBODY, Class::Event, all, &self.speakers, |dialect, out| {
+            encode(dialect, NOBODY, out);
+        });
+        first
+    }
+
     /// Bytes gathered since the last freeze, with their index.
     pub fn open_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.footprint())
@@ -306,6 +327,24 @@ mod tests {
             let spare = room.seats.capacity() - members as usize;
             assert!(spare <= (members as usize / 4).max(4), "{spare}");
         }
+    }
+
+    #[test]
+    fn what_nobody_says_everybody_gets_also_who_is_alone() {
+        let (mut room, mut pool) = (room(), BatchPool::default());
+        let encode = |dialect, author, out: &mut Vec<u8>| write(dialect, author, b"notice", out);
+        assert!(!room.announce(&mut pool, encode), "nobody is here");
+        room.join(1, Dialect::Raw);
+        assert!(room.announce(&mut pool, encode));
+        room.freeze();
+        assert_eq!(serve(&mut room, &mut pool), [(1, b"notice".to_vec())]);
+        room.join(2, Dialect::Raw);
+        say(&mut room, 0, &mut pool, b"a");
+        assert!(!room.announce(&mut pool, encode));
+        room.freeze();
+        let mut served = serve(&mut room, &mut pool);
+        served.sort();
+        assert_eq!(served, [(1, b"notice".to_vec()), (2, b"anotice".to_vec())]);
     }
 
     /// Serves the running fan-out completely; what each player got.

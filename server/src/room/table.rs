@@ -51,7 +51,12 @@ impl<R: Named> Rooms<R> {
 
     /// The room of that name, if there is one.
     pub fn find(&self, name: &str) -> Option<&R> {
-        self.by_name.get(name).map(|&id| &self.rooms[id as usize])
+        self.place(name).map(|id| &self.rooms[id as usize])
+    }
+
+    /// Its place.
+    pub fn place(&self, name: &str) -> Option<RoomId> {
+        self.by_name.get(name).copied()
     }
 
     /// Forgets a room that is empty; true if it is gone. Tables that have become much too large shrink.
@@ -68,6 +73,16 @@ impl<R: Named> Rooms<R> {
             self.rooms.shrink_to_fit();
         }
         true
+    }
+
+    /// The room in this place, if there is one.
+    pub fn get(&self, id: RoomId) -> Option<&R> {
+        self.rooms.get(id as usize)
+    }
+
+    /// Beyond this place there are no rooms.
+    pub fn span(&self) -> RoomId {
+        self.rooms.capacity() as RoomId
     }
 
     /// The room, unless it has been closed.

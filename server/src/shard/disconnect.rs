@@ -129,6 +129,10 @@ reasons! {
     SpectatorSpoke => "spectator_spoke", Peer, (CloseCode::POLICY, "spectators only receive");
     /// More messages or bytes than it may send in a second, and it went on.
     OverQuota => "over_quota", Peer, (CloseCode::POLICY, "more than you may send in a second");
+    /// An operator has put the player out.
+    PutOut => "put_out", Operator, (CloseCode::KICKED, "an operator has put you out");
+    /// An operator has closed the room.
+    RoomEnded => "room_ended", Operator, (CloseCode::ROOM_CLOSED, "an operator has closed the room");
     /// The process is restarting.
     Drain => "drain", Operator, (CloseCode::RESTART, "the server restarts; reconnect");
 }
@@ -152,6 +156,8 @@ reasons! {
     AddressHandshakes => "address_handshakes", Peer, ();
     /// More have joined from there lately than may.
     AddressJoins => "address_joins", Peer, ();
+    /// An operator lets nobody in from there, or with its tickets.
+    Banned => "banned", Operator, ();
     /// The peer sent a close frame.
     PeerClosed => "peer_closed", Nobody, ();
     /// The peer ended TCP without a close frame.

@@ -7,17 +7,23 @@ use super::{Common, Shard, Written};
 use crate::limits::Limits;
 use crate::transport::Port;
 
-const REQUEST: &[u8] =
-    b"GET /rooms/arena HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+/// A player comes to a room of this name; its slot.
+pub(super) fn seated(shard: &mut Shard, room: &str) -> u32 {
+    let slot = shard.accept(Port::Plain, None);
+    let request = format!(
+        "GET /rooms/{room} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    shard.receive(slot, &mut request.into_bytes());
+    slot
+}
 
 /// Both have come now, in the slots 0 and 1.
 pub(super) fn members() -> Shard {
     let common = Arc::new(Common::new(Limits::default(), 1));
     let mut shard = Shard::new(common, 0, 0, 7);
     for _ in 0..2 {
-        let slot = shard.accept(Port::Plain, None);
-        shard.receive(slot, &mut REQUEST.to_vec());
+        seated(&mut shard, "arena");
     }
     write(&mut shard);
     shard

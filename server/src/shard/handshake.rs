@@ -203,6 +203,9 @@ impl Shard {
             Route::Ask(_) | Route::Match(..) if self.common.is_full() => {
                 self.refuse_for(slot, Refusal::ServerFull, head_only, EndReason::Full);
             }
+            Route::Ask(pass) | Route::Match(_, pass) if self.is_banned(slot, pass) => {
+                self.refuse_for(slot, Refusal::Banned, head_only, EndReason::Banned);
+            }
             Route::Ask(pass) | Route::Match(_, pass)
                 if let Some(excess) = self.excess(slot, pass) =>
             {
@@ -212,6 +215,9 @@ impl Shard {
             Route::Match(kind, pass) => self.find_match(slot, kind, pass, form),
             Route::Seat(_) if self.draining => {
                 self.refuse_for(slot, Refusal::Draining, false, CloseReason::Drain);
+            }
+            Route::Seat(admission) if self.is_banned(slot, admission.pass) => {
+                self.refuse_for(slot, Refusal::Banned, false, EndReason::Banned);
             }
             Route::Seat(_) if !self.common.take_seat() => {
                 self.tell(Notice::Full, slot);

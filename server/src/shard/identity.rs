@@ -58,6 +58,11 @@ impl Naming {
         let address = identity.peer().map(|peer| peer.to_canonical());
         Network(address, self.addresses)
     }
+
+    /// The same of an address.
+    pub(super) fn address(&self, address: IpAddr) -> Network {
+        Network(Some(address.to_canonical()), self.addresses)
+    }
 }
 
 /// An address as far as it is said.

@@ -15,6 +15,7 @@
 mod accounts;
 mod admission;
 mod announced;
+mod asked;
 mod connection;
 mod counters;
 mod deadlines;
@@ -32,6 +33,7 @@ mod identity;
 mod lifecycle;
 mod newcomers;
 mod notices;
+mod orders;
 mod pages;
 mod player;
 mod pressure;
@@ -55,6 +57,7 @@ use roomcast_protocol::frame::{Role, Rules};
 use slab::Slab;
 
 pub use self::accounts::Imbalance;
+pub use self::asked::{Answer, Figures, PlayerRow, Question, RoomRow};
 use self::connection::{Connection, Phase};
 pub use self::counters::Counters;
 pub use self::disconnect::{CloseReason, DisconnectReason, EndReason, Ends};
@@ -70,10 +73,13 @@ use self::identity::Identity;
 pub use self::identity::{Addresses, Naming, RoomNames};
 use self::newcomers::Newcomers;
 use self::notices::Notices;
+use self::orders::Orders;
+pub use self::orders::{Command, Order};
 use self::player::Player;
 use self::pressure::Strains;
 pub use self::proxies::{Network, Proxies};
 use self::pulse::Pulse;
+pub use self::sources::Source;
 use self::sources::{Bearers, Makers, Sources};
 pub use self::tickets::{Bearer, Pass, Tickets};
 use self::unread::Unread;
@@ -87,6 +93,9 @@ use crate::planted::{self, Fault};
 use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
 use crate::transport::{Acceptor, Port, Security};
+
+/// Set beside the order once a shard has begun to heed it.
+const DRAIN_BEGUN: u64 = 1 << 63;
 
 /// What every shard of the process shares: settings that only start-up writes, the count of players, what each address
 /// has, and whether they have to go.
@@ -268,8 +277,34 @@ impl Common {
 
     /// Within how many milliseconds everyone has to go, if that has been ordered.
     pub fn drain_ordered(&self) -> Option<u32> {
-        let order = self.drain.load(Ordering::Acquire);
+        let order = self.drain.load(Ordering::Acquire) & !DRAIN_BEGUN;
         order.checked_sub(1).map(|spread_ms| spread_ms as u32)
+    }
+
+    /// A shard begins to heed the order. False if it has been revoked meanwhile.
+    pub fn begin_drain(&self) -> bool {
+        let begin = |order| (order != 0).then_some(order | DRAIN_BEGUN);
+        self.drain
+            .try_update(Ordering::AcqRel, Ordering::Acquire, begin)
+            .is_ok()
+    }
+
+    /// Takes the order back, unless a shard has begun to heed it, or there is none.
+    pub fn revoke_drain(&self) -> bool {
+        let revoke = |order| (order != 0 && order & DRAIN_BEGUN == 0).then_some(0);
+        self.drain
+            .try_update(Ordering::AcqRel, Ordering::Acquire, revoke)
+            .is_ok()
+    }
+
+    /// A room as log lines name it.
+    pub fn logged_room(&self, name: &str) -> String {
+        self.naming.room(name)
+    }
+
+    /// An address as log lines name it.
+    pub fn logged_address(&self, address: IpAddr) -> String {
+        self.naming.address(address).to_string()
     }
 
     fn take_seat(&self) -> bool {
@@ -408,6 +443,7 @@ pub struct Shard {
     notices: Notices,
     farewells: Farewells,
     lingering: Lingering,
+    orders: Orders,
     random: fastrand::Rng,
     counters: Counters,
 }
@@ -460,6 +496,7 @@ impl Shard {
             notices: Notices::default(),
             farewells: Farewells::default(),
             lingering: Lingering::default(),
+            orders: Orders::default(),
             random,
             counters: Counters::default(),
             common,

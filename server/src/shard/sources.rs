@@ -26,7 +26,7 @@ const WHOLE: u64 = 1_000;
 
 /// Who something counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub enum Source {
     /// Who has no ticket.
     Address(IpAddr),
     /// Whose ticket it is, as a keyed hash.
@@ -35,7 +35,7 @@ pub(super) enum Source {
 
 /// What is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
+pub(super) enum Key {
     V4([u8; 4]),
     /// A /64: what one household or one phone has, in which it takes any address that it likes.
     Network([u8; 8]),
@@ -49,18 +49,26 @@ impl Source {
         Self::Bearer(bearer.sub)
     }
 
-    /// Under which it is counted, and how many times as much each of these may have.
-    fn keys(self) -> impl Iterator<Item = (Key, u32)> {
-        let (own, site) = match self {
-            Self::Bearer(hash) => (Key::Bearer(hash.to_be_bytes()), None),
+    /// Under which it is counted alone.
+    pub(super) fn own_key(self) -> Key {
+        match self {
+            Self::Bearer(hash) => Key::Bearer(hash.to_be_bytes()),
             Self::Address(address) => match address.to_canonical() {
-                IpAddr::V4(address) => (Key::V4(address.octets()), None),
+                IpAddr::V4(address) => Key::V4(address.octets()),
                 IpAddr::V6(address) => {
                     let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                    let network = Key::Network([a, b, c, d, e, f, g, h]);
-                    (network, Some(Key::Site([a, b, c, d, e, f])))
+                    Key::Network([a, b, c, d, e, f, g, h])
                 }
             },
+        }
+    }
+
+    /// Under which it is counted, and how many times as much each of these may have.
+    fn keys(self) -> impl Iterator<Item = (Key, u32)> {
+        let own = self.own_key();
+        let site = match own {
+            Key::Network([a, b, c, d, e, f, ..]) => Some(Key::Site([a, b, c, d, e, f])),
+            Key::V4(_) | Key::Site(_) | Key::Bearer(_) => None,
         };
         let site = site.map(|site| (site, SOURCES_PER_SITE));
         [Some((own, 1)), site].into_iter().flatten()
@@ -490,6 +498,13 @@ impl Shard {
         {
             self.end_revoked(slot);
         }
+    }
+
+    /// Whose ticket the connection in this slot has, or else where it comes from, bounded or not.
+    pub(super) fn bearer_or_address(&self, slot: u32) -> Option<Source> {
+        let address = self.connections[slot as usize].who.peer();
+        let bearer = self.bearers.of(slot).map(Source::of);
+        bearer.or(address.map(Source::Address))
     }
 
     fn end_revoked(&mut self, slot: u32) {

@@ -65,6 +65,9 @@ fn whatever_happens_the_oracle_finds_nothing() {
             "tls_spent",
             "stay_over",
             "revoked",
+            "banned",
+            "put_out",
+            "room_ended",
             "spectator_spoke",
             "over_quota",
         ]

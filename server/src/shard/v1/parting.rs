@@ -24,17 +24,19 @@ enum Parting {
 fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
     use CloseReason::{
         AddressRooms, BadPacket, BadText, Barred, Drain, EmptyFragments, Idle, Kicked, Left,
-        NoJoin, NoSuchRoom, OtherDialect, OverQuota, Replaced, Revoked, RoomClosed, RoomExists,
-        RoomFull, RoomLocked, SlowConsumer, SpectatorSpoke, StayOver, TlsSpent, TooBig,
-        TooManyPackets, TooManyRooms, Violation,
+        NoJoin, NoSuchRoom, OtherDialect, OverQuota, PutOut, Replaced, Revoked, RoomClosed,
+        RoomEnded, RoomExists, RoomFull, RoomLocked, SlowConsumer, SpectatorSpoke, StayOver,
+        TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
     };
     use EndReason::{
-        AddressConnections, AddressHandshakes, AddressJoins, Answered, ConnectionLost, Cut, Full,
-        HandshakeRefused, HandshakeTimeout, Internal, Overloaded, PeerClosed, PeerGone,
+        AddressConnections, AddressHandshakes, AddressJoins, Answered, Banned, ConnectionLost, Cut,
+        Full, HandshakeRefused, HandshakeTimeout, Internal, Overloaded, PeerClosed, PeerGone,
         ProxyHeader, Refused, TlsHandshake, TlsTruncated, TlsViolation,
     };
     match reason {
-        DisconnectReason::Close(Left | Kicked | Revoked | RoomClosed) => Parting::Leaves,
+        DisconnectReason::Close(Left | Kicked | PutOut | Revoked | RoomClosed | RoomEnded) => {
+            Parting::Leaves
+        }
         DisconnectReason::End(PeerClosed) => match code {
             Some(CloseCode::NORMAL) => Parting::Leaves,
             Some(CloseCode::GOING_AWAY) => Parting::Detaches(GOING_AWAY_MS),
@@ -53,8 +55,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
             | RoomFull | RoomLocked | TooManyRooms,
         )
         | DisconnectReason::End(
-            AddressConnections | AddressHandshakes | AddressJoins | ProxyHeader | Answered | Full
-            | HandshakeRefused | HandshakeTimeout | Overloaded | Refused(_) | TlsHandshake,
+            AddressConnections | AddressHandshakes | AddressJoins | Banned | ProxyHeader | Answered
+            | Full | HandshakeRefused | HandshakeTimeout | Overloaded | Refused(_) | TlsHandshake,
         ) => Parting::Detaches(u32::MAX),
     }
 }
@@ -175,6 +177,8 @@ mod tests {
             ((CloseReason::Revoked.into(), None), Leaves),
             ((CloseReason::Kicked.into(), None), Leaves),
             ((CloseReason::RoomClosed.into(), None), Leaves),
+            ((CloseReason::PutOut.into(), None), Leaves),
+            ((CloseReason::RoomEnded.into(), None), Leaves),
             (peer(1000), Leaves),
             (peer(1001), Detaches(5_000)),
             (peer(1002), Detaches(u32::MAX)),
