@@ -6,10 +6,11 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crossbeam_channel::TrySendError;
+use crossbeam_channel::{Receiver as Lane, TrySendError};
 use mio::net::TcpStream;
 use mio::{Registry, Token, Waker};
 
+use super::asks::{self, Ask, Asks, Unasked};
 use super::sockets::MAILBOX;
 use super::weighed::{Receiver, Sender, Weigh, bounded};
 use crate::limits::{MAILBOX_BYTES, MAILBOX_CAPACITY};
@@ -44,6 +45,7 @@ impl<S> Weigh for Mail<S> {
 #[derive(Debug, Clone)]
 pub struct Address {
     sender: Sender<Mail>,
+    asks: Asks,
     waker: Arc<Waker>,
 }
 
@@ -63,6 +65,17 @@ impl Address {
         }
     }
 
+    /// Asks the reactor, on a lane of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the lane is full or the reactor has ended.
+    pub fn ask(&self, ask: Ask) -> Result<(), Unasked> {
+        self.asks.send(ask)?;
+        self.wake();
+        Ok(())
+    }
+
     /// Has the reactor begin an iteration, to look at what is not mail.
     pub fn wake(&self) {
         // A waker fails only if its eventfd is gone, and then so is its reactor.
@@ -70,13 +83,19 @@ impl Address {
     }
 }
 
-/// A mailbox whose waker fires on this registry.
+/// A mailbox whose waker fires on this registry, and the lane beside it.
 ///
 /// # Errors
 ///
 /// When the waker can't be made (out of descriptors).
-pub fn mailbox(registry: &Registry) -> io::Result<(Address, Receiver<Mail>)> {
+pub fn mailbox(registry: &Registry) -> io::Result<(Address, Receiver<Mail>, Lane<Ask>)> {
     let (sender, receiver) = bounded(MAILBOX_CAPACITY, MAILBOX_BYTES);
+    let (asks, asked) = asks::lane();
     let waker = Arc::new(Waker::new(registry, Token(MAILBOX))?);
-    Ok((Address { sender, waker }, receiver))
+    let address = Address {
+        sender,
+        asks,
+        waker,
+    };
+    Ok((address, receiver, asked))
 }

@@ -3,6 +3,7 @@
 //! Owns: sockets, threads, the clock, mailboxes, the order of an iteration. Must not know: rooms or frames. Invariant: the
 //! loop ([`Running`]) reaches sockets, mail and the clock through [`Net`] alone, so that the simulation runs the same one.
 
+mod asks;
 mod doors;
 mod handshakes;
 mod listener;
@@ -11,6 +12,7 @@ mod net;
 mod os;
 mod running;
 mod sockets;
+mod tcp_info;
 mod unsent;
 mod weighed;
 
@@ -21,6 +23,7 @@ use mio::Events;
 use mio::net::TcpListener;
 use parking_lot::Mutex;
 
+pub use self::asks::{Ask, Asker, Unasked};
 pub use self::listener::{KERNEL_SPREADS, listen};
 pub use self::mailbox::{Address, Mail};
 pub use self::net::{Accepted, Event, Net, Step};

@@ -8,9 +8,10 @@ use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::asks::Ask;
 use super::mailbox::Mail;
 use super::sockets::Sockets;
-use crate::shard::Shard;
+use crate::shard::{Figures, Shard};
 
 /// What a poll says about one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,12 @@ pub trait Net {
     /// that can't be told.
     fn unsent(&self, socket: &Self::Socket) -> usize;
 
+    /// What is known of the way to the peer, where that can be told.
+    fn figures(&self, socket: &Self::Socket) -> Option<Figures> {
+        let _ = socket;
+        None
+    }
+
     /// Drops a socket; what was written still leaves.
     fn close(&mut self, socket: Self::Socket);
 
@@ -120,7 +127,12 @@ pub trait Net {
     /// The next mail, if there is any.
     fn take_mail(&mut self) -> Option<Mail<Self::Socket>>;
 
-    /// Whether there is mail.
+    /// The next question of the control plane, where there is one.
+    fn take_ask(&mut self) -> Option<Ask> {
+        None
+    }
+
+    /// Whether there is mail, or a question.
     fn has_mail(&self) -> bool;
 
     /// Sends mail to another reactor.

@@ -7,16 +7,20 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver as Lane;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
+use super::asks::Ask;
 use super::listener;
 use super::mailbox::{self, Address, Mail};
 use super::net::{Accepted, Event, Net};
 use super::sockets::door;
+use super::tcp_info;
 use super::unsent::unsent;
 use super::weighed::Receiver;
+use crate::shard::Figures;
 
 /// One reactor's part of the operating system.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub struct Os {
     poll: Poll,
     listeners: Vec<TcpListener>,
     mail: Receiver<Mail>,
+    asks: Lane<Ask>,
     peers: Vec<Address>,
     epoch: Instant,
 }
@@ -36,7 +41,7 @@ impl Os {
     /// When the poller can't be made or a listener not be registered.
     pub fn new(mut listeners: Vec<TcpListener>) -> io::Result<(Self, Address)> {
         let poll = Poll::new()?;
-        let (address, mail) = mailbox::mailbox(poll.registry())?;
+        let (address, mail, asks) = mailbox::mailbox(poll.registry())?;
         for (number, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
                 .register(listener, Token(door(number)), Interest::READABLE)?;
@@ -45,6 +50,7 @@ impl Os {
             poll,
             listeners,
             mail,
+            asks,
             peers: Vec::new(),
             epoch: Instant::now(),
         };
@@ -125,6 +131,10 @@ impl Net for Os {
         unsent(socket).unwrap_or_default()
     }
 
+    fn figures(&self, socket: &TcpStream) -> Option<Figures> {
+        tcp_info::figures(socket)
+    }
+
     fn close(&mut self, socket: TcpStream) {
         // Closing the descriptor also takes it out of the poll.
         drop(socket);
@@ -140,8 +150,12 @@ impl Net for Os {
         self.mail.try_recv().ok()
     }
 
+    fn take_ask(&mut self) -> Option<Ask> {
+        self.asks.try_recv().ok()
+    }
+
     fn has_mail(&self) -> bool {
-        !self.mail.is_empty()
+        !self.mail.is_empty() || !self.asks.is_empty()
     }
 
     fn send_mail(&mut self, to: usize, mail: Mail) -> Result<(), Mail> {

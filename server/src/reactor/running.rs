@@ -17,11 +17,12 @@ use super::mailbox::Mail;
 use super::net::{Accepted, Net, Step};
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, CALLS_PER_LOOK, FIN, HANDSHAKE_SLICE_US, LAST_PUBLICATION_MS,
-    LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, ASK_BUDGET, CALLS_PER_LOOK, FIN, HANDSHAKE_SLICE_US,
+    LAST_PUBLICATION_MS, LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS,
+    WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
-use crate::shard::{Action, Common, Handover, Handshake, Shard, Written};
+use crate::shard::{Action, Answer, Common, Handover, Handshake, Shard, Written};
 use crate::transport::Port;
 
 /// How often the operator is told that descriptors have run out.
@@ -208,6 +209,7 @@ impl<N: Net> Running<N> {
         self.shard.advance(self.now, real);
         self.heed_drain();
         self.mail();
+        self.asked();
         self.hear(events);
         self.accept();
         self.shard.freeze();
@@ -304,8 +306,14 @@ impl<N: Net> Running<N> {
                 }
             }
             None => {
-                if let Some(spread_ms) = self.common.drain_ordered()
+                let ordered = self.common.drain_ordered();
+                if ordered.is_none() {
+                    // It may have been revoked.
+                    self.drains_at = None;
+                }
+                if let Some(spread_ms) = ordered
                     && self.real >= self.drain_begins()
+                    && self.common.begin_drain()
                 {
                     self.shard.drain(spread_ms);
                     let told_by = self.real + u64::from(spread_ms);
@@ -336,6 +344,28 @@ impl<N: Net> Running<N> {
                 Some(Mail::Accepted { socket, door, peer }) => self.admit(socket, door, peer),
                 None => break,
             }
+        }
+    }
+
+    /// Answers the control plane. What of it concerns players leaves with this iteration's flush.
+    fn asked(&mut self) {
+        for _ in 0..ASK_BUDGET {
+            let Some(ask) = self.net.take_ask() else {
+                break;
+            };
+            if ask.asker.is_gone() {
+                continue;
+            }
+            let mut answer = self.shard.reply(&ask.question);
+            if let Answer::Players(Some(page)) = &mut answer {
+                for row in &mut page.rows {
+                    let socket = row.slot.and_then(|slot| self.sockets.get(slot));
+                    if let (Some(socket), Some(connection)) = (socket, &mut row.connection) {
+                        connection.network = self.net.figures(socket);
+                    }
+                }
+            }
+            ask.asker.hear(answer);
         }
     }
 
