@@ -272,9 +272,12 @@ mod tests {
         Arc::new(Process {
             common: Arc::new(Common::new(Limits::default(), reactors)),
             published: (0..reactors).map(|_| Published::default()).collect(),
+            addresses: Vec::new(),
             began: SystemTime::UNIX_EPOCH,
             open_files_max: 1_024,
             dropped_log_lines: || 0,
+            goodbye_ms: (0, 0),
+            reload: Box::new(|| {}),
         })
     }
 

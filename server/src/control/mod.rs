@@ -4,12 +4,17 @@
 //! know: sockets of players, flags. Invariant: it reads what reactors publish and never holds anything that a reactor
 //! waits for; so players do not notice whether it answers, stands still or is gone.
 
+mod api;
+mod asking;
+mod client;
+mod commands;
 mod door;
 mod metrics;
 mod process;
 mod rights;
 mod routes;
 mod supervision;
+mod trouble;
 
 use std::io;
 use std::sync::Arc;
@@ -19,6 +24,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use tokio::sync::watch;
 
+pub use self::client::{Reply, exchange};
 pub use self::door::{Door, Place};
 pub use self::process::Process;
 pub use self::rights::{Rights, Token};

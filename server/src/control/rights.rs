@@ -12,6 +12,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::{HeaderMap, StatusCode};
 
+use super::trouble::Trouble;
 use crate::limits::{CONTROL_TOKEN_MAX, CONTROL_TOKEN_MIN};
 use crate::shard::{HostName, can_be_rebound};
 
@@ -29,6 +30,8 @@ pub(super) enum By {
 pub(super) enum Right {
     /// To read metrics.
     Scrape,
+    /// All else.
+    Command,
 }
 
 /// A secret that whoever asks has to know.
@@ -58,6 +61,11 @@ impl Token {
         Ok(Self(line.as_bytes().to_vec()))
     }
 
+    /// As it stands in the field of a request.
+    pub(super) fn field(&self) -> Vec<u8> {
+        [&b"Bearer "[..], &self.0].concat()
+    }
+
     fn is(&self, said: &[u8]) -> bool {
         verify_slices_are_equal(&self.0, said).is_ok()
     }
@@ -74,18 +82,15 @@ impl std::fmt::Debug for Token {
 pub struct Rights {
     /// Who knows it may read metrics; without, everybody may who reaches a door.
     pub scrape: Option<Token>,
+    /// Who knows it may do everything; without, everybody may who can open a Unix socket, and nobody else.
+    pub command: Option<Token>,
     /// Names beside this machine's own and addresses that requests may say in their Host field.
     pub hosts: Vec<HostName>,
 }
 
 impl Rights {
     /// Whether a request with these fields that came by such a door may have this.
-    pub(super) fn judge(
-        &self,
-        right: Right,
-        by: By,
-        fields: &HeaderMap,
-    ) -> Result<(), (StatusCode, &'static str)> {
+    pub(super) fn judge(&self, right: Right, by: By, fields: &HeaderMap) -> Result<(), Trouble> {
         // What opens sockets of the file system is no page; what says no host is no browser.
         if by == By::Tcp
             && let Some(host) = fields.get(HOST)
@@ -94,9 +99,9 @@ impl Rights {
                 !can_be_rebound(host) || self.hosts.iter().any(|name| name.is_said_by(host))
             });
             if !allowed {
-                return Err((
+                return Err(Trouble::new(
                     StatusCode::FORBIDDEN,
-                    "this Host is not allowed (--admin-allow-host)\n",
+                    "this Host is not allowed (--admin-allow-host)",
                 ));
             }
         }
@@ -104,13 +109,26 @@ impl Rights {
             .get(AUTHORIZATION)
             .map(axum::http::HeaderValue::as_bytes);
         let said = said.and_then(bearer).unwrap_or_default();
-        let known = match right {
-            Right::Scrape => self.scrape.as_ref().is_none_or(|token| token.is(said)),
+        let is = |token: &Option<Token>| token.as_ref().is_some_and(|token| token.is(said));
+        let known = match (right, &self.scrape, &self.command) {
+            (Right::Scrape, None, _) => true,
+            (Right::Scrape, scrape, command) => is(scrape) || is(command),
+            (Right::Command, _, None) if by == By::Unix => true,
+            (Right::Command, _, None) => {
+                return Err(Trouble::new(
+                    StatusCode::FORBIDDEN,
+                    "commands over TCP need --admin-token-file; or use a Unix socket",
+                ));
+            }
+            (Right::Command, _, command) => is(command),
         };
         if known {
             Ok(())
         } else {
-            Err((StatusCode::UNAUTHORIZED, "a bearer token is needed\n"))
+            Err(Trouble::new(
+                StatusCode::UNAUTHORIZED,
+                "a bearer token is needed",
+            ))
         }
     }
 }
@@ -160,7 +178,7 @@ mod tests {
             "127.0.0.1.evil.example",
             "",
         ] {
-            let refused = status(By::Tcp, host).map_err(|(status, _)| status);
+            let refused = status(By::Tcp, host).map_err(|trouble| trouble.status());
             assert_eq!(refused, Err(StatusCode::FORBIDDEN), "{host}");
             assert_eq!(status(By::Unix, host), Ok(()));
         }
@@ -181,6 +199,34 @@ mod tests {
             assert!(!may(Some(wrong)), "{wrong}");
         }
         assert!(!may(Some(&format!("Bearer {SECRET}0"))) && !may(None));
+    }
+
+    /// A right apart: who may scrape may do nothing else, who may do everything may scrape.
+    #[test]
+    fn commands_need_a_token_of_their_own_or_a_socket() {
+        let other = format!("{SECRET}{SECRET}");
+        let token = |text: &str| Some(Token(text.as_bytes().to_vec()));
+        let status = |rights: &Rights, right, by, said: Option<&str>| {
+            let said = said.map(|said| format!("Bearer {said}"));
+            let judged = rights.judge(right, by, &fields("localhost", said.as_deref()));
+            judged.map_or_else(|trouble| trouble.status().as_u16(), |()| 200)
+        };
+        let none = Rights::default();
+        assert_eq!(status(&none, Right::Command, By::Unix, None), 200);
+        assert_eq!(status(&none, Right::Command, By::Tcp, Some(SECRET)), 403);
+        let both = Rights {
+            scrape: token(SECRET),
+            command: token(&other),
+            hosts: Vec::new(),
+        };
+        for by in [By::Tcp, By::Unix] {
+            assert_eq!(status(&both, Right::Command, by, None), 401);
+            assert_eq!(status(&both, Right::Command, by, Some(SECRET)), 401);
+            assert_eq!(status(&both, Right::Command, by, Some(&other)), 200);
+            assert_eq!(status(&both, Right::Scrape, by, Some(SECRET)), 200);
+            assert_eq!(status(&both, Right::Scrape, by, Some(&other)), 200);
+            assert_eq!(status(&both, Right::Scrape, by, None), 401);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -12,20 +12,24 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 
-use super::metrics;
 use super::process::Process;
 use super::rights::{By, Right, Rights};
+use super::{api, commands, metrics};
+use crate::limits::COMMAND_BYTES_MAX;
 
 /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>, section "Text format".
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that is served. Doors add by which kind of them a request came.
 pub(super) fn router(process: Arc<Process>, rights: Arc<Rights>) -> Router {
+    let may = |right| from_fn_with_state((right, Arc::clone(&rights)), may);
     let scraped = Router::new()
         .route("/metrics", get(scrape))
-        .with_state(process)
-        .route_layer(from_fn_with_state(Arc::clone(&rights), may_scrape));
-    alone(scraped)
+        .with_state(Arc::clone(&process))
+        .route_layer(may(Right::Scrape));
+    let asked = api::router(Arc::clone(&process)).merge(commands::router(process));
+    let asked = asked.route_layer(may(Right::Command));
+    alone(scraped.merge(asked)).layer(DefaultBodyLimit::max(COMMAND_BYTES_MAX))
 }
 
 /// Each request in a task of its own.
@@ -38,13 +42,13 @@ fn alone(router: Router) -> Router {
     }))
 }
 
-async fn may_scrape(
-    State(rights): State<Arc<Rights>>,
+async fn may(
+    State((right, rights)): State<(Right, Arc<Rights>)>,
     Extension(by): Extension<By>,
     request: Request,
     next: middleware::Next,
 ) -> Response {
-    match rights.judge(Right::Scrape, by, request.headers()) {
+    match rights.judge(right, by, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }

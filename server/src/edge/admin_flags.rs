@@ -17,8 +17,8 @@ use crate::shard::HostName;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Operation")]
 pub struct AdminFlags {
-    /// Serve /metrics here: an address of this machine alone (127.0.0.1:9777), or unix:PATH, a socket for its owner and its
-    /// group. Several times for several; in the environment, separated by commas. Other addresses need
+    /// Serve metrics and the admin API here: an address of this machine alone (127.0.0.1:9777), or unix:PATH, a socket for its
+    /// owner and its group. Several times for several; in the environment, separated by commas. Other addresses need
     /// --metrics-token-file, and the text goes over them as it is [default: nowhere]
     #[arg(long, env = "ROOMCAST_ADMIN", value_name = "IP:PORT|unix:PATH", value_delimiter = ',', value_parser = parse_place)]
     admin: Vec<Place>,
@@ -32,6 +32,16 @@ pub struct AdminFlags {
         requires = "admin"
     )]
     metrics_token_file: Option<PathBuf>,
+
+    /// Who knows the first line of this file may use the admin API (Authorization: Bearer …), and read metrics. Without,
+    /// whoever may open a socket of --admin may, and nobody over TCP
+    #[arg(
+        long,
+        env = "ROOMCAST_ADMIN_TOKEN_FILE",
+        value_name = "FILE",
+        requires = "admin"
+    )]
+    admin_token_file: Option<PathBuf>,
 
     /// Names by which --admin may be asked, beside addresses and localhost: what other names lead here is not answered, since
     /// pages can make them. Several times for several; in the environment, separated by commas
@@ -103,6 +113,7 @@ impl AdminFlags {
         };
         let rights = Rights {
             scrape: self.metrics_token_file.as_ref().map(read).transpose()?,
+            command: self.admin_token_file.as_ref().map(read).transpose()?,
             hosts: self.admin_allow_host.clone(),
         };
         let open = |place: &Place| {
@@ -116,7 +127,8 @@ impl AdminFlags {
     }
 }
 
-fn parse_place(text: &str) -> Result<Place, String> {
+/// A place where the control plane is, or is to be.
+pub fn parse_place(text: &str) -> Result<Place, String> {
     match text.strip_prefix("unix:") {
         Some("") => Err("give a path behind unix:".to_owned()),
         Some(path) => Ok(Place::Unix(path.into())),
@@ -151,6 +163,7 @@ mod tests {
         let flags = |place: &str, token: Option<&str>| AdminFlags {
             admin: vec![parse_place(place).unwrap()],
             metrics_token_file: token.map(PathBuf::from),
+            admin_token_file: None,
             admin_allow_host: Vec::new(),
         };
         for local in [

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::access::{AccessFlags, WantedTicket};
+use super::admin_command::AdminCommand;
 use super::admin_flags::AdminFlags;
 use super::agreement::agreeing;
 use super::log_flags::LogFlags;
@@ -72,6 +73,8 @@ pub enum Command {
     },
     /// Make a ticket and print it: for tries and small games; others make theirs where players log in
     Ticket(WantedTicket),
+    /// Ask a running relay that has --admin, or command it
+    Admin(AdminCommand),
 }
 
 /// The command line of `roomcast`.

@@ -4,6 +4,7 @@
 //! clear line on standard error that says what to do, and an exit code other than 0.
 
 mod access;
+mod admin_command;
 mod admin_flags;
 mod agreement;
 mod config;
@@ -74,6 +75,8 @@ enum Failure {
     TicketKey(#[from] tickets::Unusable),
     #[error(transparent)]
     Unreachable(#[from] admin_flags::Unreachable),
+    #[error(transparent)]
+    Unheard(admin_command::Unheard),
     #[error("can't start the control plane: {0}")]
     Control(io::Error),
     #[error("{0}")]
@@ -129,6 +132,7 @@ fn run_logged() -> ExitCode {
             tls::dev_cert(*print_ca).map_err(|error| Failure::NoTls(error.into()))
         }
         Some(Command::Ticket(wanted)) => print_ticket(wanted.order()),
+        Some(Command::Admin(asked)) => asked.run().map_err(Failure::Unheard),
         None => serve(&config),
     };
     match end {
@@ -206,15 +210,15 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let certificates = tls
         .map(|tls| tls.watch.start().map_err(Failure::Watch))
         .transpose()?;
-    let reload = Reload {
+    let reload = Arc::new(Reload {
         certificates,
         tickets,
-    };
+    });
     let goodbye = Goodbye {
         delay: config.drain_delay,
         spread: config.drain,
     };
-    let control = operate(config, &common, &reactors, descriptors)?;
+    let control = operate(config, &common, &reactors, (descriptors, &reload))?;
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
     signals::watch(Arc::clone(&common), addresses, goodbye, reload).map_err(Failure::Signals)?;
     announce_all(config, &doors, &common, descriptors);
@@ -238,7 +242,7 @@ fn operate(
     config: &Config,
     common: &Arc<Common>,
     reactors: &[Reactor],
-    open_files_max: u64,
+    (open_files_max, reload): (u64, &Arc<Reload>),
 ) -> Result<Option<Control>, Failure> {
     if !config.admin.is_on() {
         return Ok(None);
@@ -250,9 +254,15 @@ fn operate(
     let process = Process {
         common: Arc::clone(common),
         published: reactors.iter().map(Reactor::published).collect(),
+        addresses: reactors.iter().map(Reactor::address).collect(),
         began: SystemTime::now(),
         open_files_max,
         dropped_log_lines: logs::dropped,
+        goodbye_ms: (config.drain_delay.as_millis(), config.drain.as_millis()),
+        reload: Box::new({
+            let reload = Arc::clone(reload);
+            move || reload.again("an operator")
+        }),
     };
     let control = Control::start(doors, rights, process).map_err(Failure::Control)?;
     Ok(Some(control))

@@ -20,7 +20,7 @@ use crate::shard::Common;
 /// Signals within this time are one.
 const SAME_STOP: Duration = Duration::from_millis(SAME_STOP_MS);
 
-/// What SIGHUP reads again.
+/// What SIGHUP, or an operator, has read again.
 #[derive(Debug, Default)]
 pub struct Reload {
     /// Whoever watches the certificates.
@@ -47,15 +47,17 @@ pub fn watch(
     common: Arc<Common>,
     reactors: Vec<Address>,
     goodbye: Goodbye,
-    reload: Reload,
+    reload: Arc<Reload>,
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let on_signal = move || {
         let mut draining_since: Option<Instant> = None;
         for signal in signals.forever() {
+            // An operator may have taken the first one back.
+            draining_since = draining_since.filter(|_| common.drain_ordered().is_some());
             match signal {
                 SIGHUP => {
-                    reload_on_request(&reload);
+                    reload.again("SIGHUP");
                     // Whose ticket was taken back goes now.
                     reactors.iter().for_each(Address::wake);
                 }
@@ -90,18 +92,23 @@ pub fn watch(
     Ok(())
 }
 
-fn reload_on_request(reload: &Reload) {
-    if let Some(certificates) = &reload.certificates {
-        tracing::info!("SIGHUP: reading the certificates again");
-        // If one request waits already, it is as good as two.
-        let _ = certificates.try_send(());
-    }
-    if let Some(tickets) = &reload.tickets {
-        tracing::info!("SIGHUP: reading the ticket keys again");
-        tickets.reload();
-    }
-    if reload.certificates.is_none() && reload.tickets.is_none() {
-        tracing::info!("SIGHUP: nothing to reload, there are no certificates and no ticket keys");
+impl Reload {
+    /// Reads all of it again, and says so; `asked` is how that was asked for.
+    pub fn again(&self, asked: &str) {
+        if let Some(certificates) = &self.certificates {
+            tracing::info!("{asked}: reading the certificates again");
+            // If one request waits already, it is as good as two.
+            let _ = certificates.try_send(());
+        }
+        if let Some(tickets) = &self.tickets {
+            tracing::info!("{asked}: reading the ticket keys again");
+            tickets.reload();
+        }
+        if self.certificates.is_none() && self.tickets.is_none() {
+            tracing::info!(
+                "{asked}: nothing to reload, there are no certificates and no ticket keys"
+            );
+        }
     }
 }
 
