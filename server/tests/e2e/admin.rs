@@ -3,12 +3,14 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::patience;
-use crate::relay::{Relay, listening_address};
-use crate::wire::{BINARY, Wire, upgrade_request};
+use crate::relay::{Relay, listening_address, roomcast};
+use crate::wire::{BINARY, TEXT, Wire, upgrade_request};
 
 /// Where operators of this relay are served.
 fn door(relay: &Relay) -> SocketAddr {
@@ -233,4 +235,232 @@ fn scrapers_in_a_loop_cost_players_nothing() {
             exchange(&mut pair, b"meanwhile");
         }
     });
+}
+
+/// A relay whose operators come by a Unix socket, and where that is.
+pub(crate) fn start_with_socket(flags: &[&str]) -> (Relay, tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = format!("unix:{}", folder.path().join("admin.sock").display());
+    let relay = Relay::start(&[&["--admin", &place], flags].concat());
+    (relay, folder, place)
+}
+
+/// The status and the text that are answered at a Unix socket.
+pub(crate) fn ask_as_operator(place: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+    let socket = place.strip_prefix("unix:").expect("a Unix socket");
+    let mut socket = UnixStream::connect(socket).expect("somebody listens");
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket
+        .write_all(request.as_bytes())
+        .expect("it takes a request");
+    let mut answer = String::new();
+    socket
+        .read_to_string(&mut answer)
+        .expect("an answer, and its end");
+    let (head, text) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    (status.expect("a status"), text.to_owned())
+}
+
+/// What `roomcast admin` prints, line by line, or else its complaint.
+fn admin(place: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
+    let mut command = roomcast();
+    command.args(["admin", "--at", place]).args(arguments);
+    command.stdout(Stdio::piped());
+    let output = command.output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    if !output.status.success() {
+        return Err(text(&output.stderr));
+    }
+    let lines = text(&output.stdout);
+    let lines = lines.lines().map(serde_json::from_str);
+    Ok(lines.collect::<Result<_, _>>().expect("JSON"))
+}
+
+fn concerned(place: &str, arguments: &[&str]) -> u64 {
+    let done = admin(place, arguments).expect("it is done");
+    done[0]["concerned"].as_u64().expect("a number")
+}
+
+#[test]
+fn rooms_and_players_are_told_with_their_figures() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let mut pair = canaries(&relay);
+    exchange(&mut pair, b"hello");
+    let _others: Vec<Wire> = (0..250)
+        .map(|n| Wire::join(relay.addr(), &format!("/rooms/room-{n}")))
+        .collect();
+    let rooms = admin(&place, &["rooms"]).expect("rooms");
+    let mut names: Vec<&str> = rooms
+        .iter()
+        .filter_map(|room| room["name"].as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(
+        names.len(),
+        251,
+        "each room once, over all pages and reactors"
+    );
+    let canary = rooms.iter().find(|room| room["name"] == "canary");
+    assert_eq!(canary.expect("the room")["players"], 2);
+    let players = admin(&place, &["players", "canary"]).expect("players");
+    assert_eq!(players.len(), 2);
+    for player in &players {
+        let connection = &player["connection"];
+        assert_eq!(connection["tls"], false);
+        assert_eq!(connection["peer"], "127.0.0.0/24", "cut, as in the log");
+        assert!(
+            connection["received_bytes"].as_u64() > Some(100),
+            "{player}"
+        );
+        assert!(
+            connection["network"]["round_trip_us"].as_u64() > Some(0),
+            "{player}"
+        );
+        assert_eq!(player["behind"], false);
+    }
+    let nowhere = admin(&place, &["players", "nowhere"]).expect_err("no such room");
+    assert!(
+        nowhere.contains("404") && nowhere.contains("no such room"),
+        "{nowhere}"
+    );
+    let status = admin(&place, &["status"]).expect("a status");
+    assert_eq!(status[0]["players"], 252);
+}
+
+#[test]
+fn who_is_kicked_goes_and_the_log_says_who_commanded_it() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let mut pair = canaries(&relay);
+    let mut victim = Wire::join(relay.addr(), "/rooms/victims");
+    let players = admin(&place, &["players", "victims"]).expect("players");
+    let id = players[0]["connection"]["id"].to_string();
+    let kick = ["--id", "first", "kick", &id];
+    assert_eq!(concerned(&place, &kick), 1);
+    assert_eq!(victim.read_to_close(), Some(4001));
+    assert_eq!(
+        concerned(&place, &kick),
+        1,
+        "the same command, the same answer"
+    );
+    assert_eq!(concerned(&place, &["kick", &id]), 0);
+    relay.logged("an operator commands", 3);
+    relay.logged(&format!("command=\"kick {id}\""), 3);
+    let mut room = [(); 2].map(|()| Wire::join(relay.addr(), "/rooms/victims"));
+    assert_eq!(concerned(&place, &["close-room", "victims"]), 2);
+    for player in &mut room {
+        assert_eq!(player.read_to_close(), Some(4003));
+    }
+    exchange(&mut pair, b"nobody else notices");
+}
+
+#[test]
+fn what_an_operator_says_everybody_hears_once() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let mut pair = canaries(&relay);
+    let mut other = Wire::join(relay.addr(), "/rooms/other");
+    let say = ["--id", "once", "say", "canary", "restart at noon"];
+    for _ in 0..2 {
+        assert_eq!(concerned(&place, &say), 2);
+    }
+    assert_eq!(concerned(&place, &["notice", "for all"]), 3);
+    for player in &mut pair {
+        player.expect(TEXT, b"restart at noon");
+        player.expect(TEXT, b"for all");
+    }
+    other.expect(TEXT, b"for all");
+    exchange(&mut pair, b"and go on");
+    let nowhere = admin(&place, &["say", "nowhere", "hello"]).expect_err("no such room");
+    assert!(nowhere.contains("409"), "{nowhere}");
+}
+
+#[test]
+fn who_is_banned_goes_and_stays_out_until_that_is_lifted() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let elsewhere = "127.0.0.9".parse().expect("an address");
+    let mut pair = canaries(&relay);
+    let mut victim = Wire::connect_from(elsewhere, relay.addr(), None).upgrade("/rooms/v");
+    let players = admin(&place, &["players", "v"]).expect("players");
+    let id = players[0]["connection"]["id"].to_string();
+    assert_eq!(
+        concerned(&place, &["ban", "--connection", &id, "--for", "1h"]),
+        1
+    );
+    assert_eq!(victim.read_to_close(), Some(4001));
+    // Whichever reactor it comes to.
+    for _ in 0..8 {
+        let mut back = Wire::connect_from(elsewhere, relay.addr(), None);
+        back.send(upgrade_request("/rooms/v").as_bytes());
+        assert_eq!(back.response().0.status, 403);
+    }
+    exchange(&mut pair, b"others are not banned");
+    let lift = ["ban", "--address", "127.0.0.9", "--for", "0"];
+    assert_eq!(concerned(&place, &lift), 2, "on both reactors");
+    Wire::connect_from(elsewhere, relay.addr(), None).upgrade("/rooms/v");
+}
+
+#[test]
+fn a_drain_can_be_taken_back_until_it_has_begun() {
+    let (mut relay, _folder, place) = start_with_socket(&[]);
+    let mut pair = canaries(&relay);
+    let ready = |relay: &Relay| {
+        let mut wire = Wire::connect(relay.addr());
+        wire.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        wire.response().0.status
+    };
+    let none = admin(&place, &["undrain"]).expect_err("there is none");
+    assert!(none.contains("409"), "{none}");
+    assert_eq!(concerned(&place, &["drain", "--delay", "1h"]), 2);
+    assert_eq!(ready(&relay), 503);
+    assert_eq!(concerned(&place, &["undrain"]), 2);
+    assert_eq!(ready(&relay), 200);
+    exchange(&mut pair, b"as if nothing had been");
+    // The next signal is a first one.
+    relay.signal(Signal::TERM);
+    for player in &mut pair {
+        assert_eq!(player.read_to_close(), Some(1012));
+    }
+    drop(pair);
+    relay.farewell();
+}
+
+#[test]
+fn certificates_and_keys_are_read_again_on_command() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    assert_eq!(concerned(&place, &["reload"]), 0);
+    relay.logged("an operator: nothing to reload", 1);
+}
+
+#[test]
+fn commands_over_tcp_need_a_token_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("a path").to_owned()
+    };
+    let wrong = file("wrong", "0123456789abcdef-wrong");
+    let right = file("right", "0123456789abcdef-right");
+    let open = start(&[]);
+    let at = door(&open).to_string();
+    let refused = admin(&at, &["status"]).expect_err("no token at all");
+    assert!(
+        refused.contains("403") && refused.contains("--admin-token-file"),
+        "{refused}"
+    );
+    let relay = start(&["--admin-token-file", &right]);
+    let at = door(&relay).to_string();
+    let refused = admin(&at, &["--token-file", &wrong, "status"]).expect_err("the wrong one");
+    assert!(refused.contains("401"), "{refused}");
+    assert!(admin(&at, &["--token-file", &right, "status"]).is_ok());
+    metrics(door(&relay));
 }
