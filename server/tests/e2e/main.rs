@@ -18,6 +18,7 @@ mod http;
 mod limits;
 mod lingering;
 mod logs;
+mod openapi;
 mod players;
 mod proxies;
 mod relay;
