@@ -263,6 +263,26 @@ pub const LOG_LINE_BYTES: usize = 8 * 1024;
 /// to be read (limit).
 pub const LOG_FAREWELL_MS: u64 = 500;
 
+/// Milliseconds from when another process has the listeners until the goodbyes begin, at least: who was accepted by this one
+/// a moment before still gets its seat, and then a close frame by which it knows to come back, instead of a refusal.
+pub const HANDOVER_MS: u32 = 1_000;
+
+/// Sockets that one process hands over to the next (limit): as many as Linux passes in one message (SCM_MAX_FD).
+pub const TAKEOVER_SOCKETS: usize = 253;
+
+/// Bytes that say which sockets these are (limit): a hundred for each.
+pub const TAKEOVER_BYTES: usize = 32 * 1024;
+
+/// Milliseconds that a process waits for the one before to answer (limit). It does so at once, if it is not stopped.
+pub const TAKEOVER_ANSWER_MS: u64 = 5_000;
+
+/// Milliseconds that a process which has offered its sockets waits for the next one to be ready (limit); meanwhile both
+/// have them and it goes on accepting.
+pub const TAKEOVER_READY_MS: u64 = 60_000;
+
+/// Milliseconds until it is looked again who wants to take over, after the system had no descriptor for that.
+pub const TAKEOVER_RETRY_MS: u64 = 1_000;
+
 /// Milliseconds after a SIGTERM or SIGINT in which another is the same stop, told twice: far more than whoever tells a
 /// process and its group needs, and less than a person who loses patience.
 pub const SAME_STOP_MS: u64 = 100;

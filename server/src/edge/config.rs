@@ -1,21 +1,26 @@
 //! Flags and environment: every limit under one name.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::{env, thread};
 
 use clap::error::{ContextKind, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::access::{AccessFlags, WantedTicket};
 use super::admin_command::AdminCommand;
 use super::admin_flags::AdminFlags;
 use super::agreement::agreeing;
+use super::doors::Wish;
 use super::log_flags::LogFlags;
+use super::signals::Goodbye;
 use super::tls::{TlsFlags, Wanted};
 use super::units::{Bytes, Millis, parse_address, parse_count};
 use super::v1_flags::V1Flags;
 use super::{environment, memory};
 use crate::limits::{BATCH_SHARE_OF_OUTBOX, Limits, REACTORS_MAX};
+use crate::transport::Port;
 
 const ABOUT: &str = "A relay for multiplayer games: rooms over WebSockets";
 
@@ -92,8 +97,22 @@ pub struct Config {
         help_heading = "Where", value_parser = parse_listen, value_delimiter = ',')]
     listen: Vec<Listen>,
 
+    /// Whether ws is served there only because nobody said anything else.
+    #[arg(skip)]
+    listens_by_default: bool,
+
     #[command(flatten)]
     tls: TlsFlags,
+
+    /// Socket by which the next process that is started with the same PATH takes over: it gets the listeners, accepts at once,
+    /// and this one sends its players away as on SIGTERM. Only a process of the same user, or of root, can
+    #[arg(
+        long,
+        env = "ROOMCAST_TAKEOVER",
+        value_name = "PATH",
+        help_heading = "Where"
+    )]
+    pub takeover: Option<PathBuf>,
 
     /// Serve a small game at /demo, to see what this does. If only this machine can connect, players may also ask for a bad
     /// network for themselves, as with --allow-impairment
@@ -268,6 +287,8 @@ impl Config {
             other => other,
         }?;
         let mut config = Self::from_arg_matches(&matches)?;
+        let listen = matches.value_source("listen");
+        config.listens_by_default = listen == Some(ValueSource::DefaultValue);
         config.tls.split_lists(&matches);
         config.access.split_lists(&matches);
         Ok(config)
@@ -314,6 +335,32 @@ impl Config {
             }
         }
         Ok((plain, tls))
+    }
+
+    /// The same addresses, each with what is spoken there and whether anybody asked for it.
+    pub fn wishes(&self, plain: &[SocketAddr], tls: Option<&Wanted>) -> Vec<Wish> {
+        let plain = plain.iter().map(|&address| Wish {
+            port: Port::Plain,
+            address,
+            by_default: self.listens_by_default,
+        });
+        let secure = tls.into_iter().flat_map(|tls| {
+            tls.addresses.iter().map(|&address| Wish {
+                port: Port::Tls,
+                address,
+                by_default: tls.by_default,
+            })
+        });
+        plain.chain(secure).collect()
+    }
+
+    /// How players are sent away, by a process whose listeners stay or not.
+    pub fn goodbye(&self, doors_stay: bool) -> Goodbye {
+        Goodbye {
+            delay: self.drain_delay,
+            spread: self.drain,
+            doors_stay,
+        }
     }
 
     /// Whether the demo is served, and to this machine alone.

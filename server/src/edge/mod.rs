@@ -4,17 +4,20 @@
 //! clear line on standard error that says what to do, and an exit code other than 0.
 
 mod access;
+mod activation;
 mod admin_command;
 mod admin_flags;
 mod agreement;
 mod config;
 mod descriptors;
+mod doors;
 mod environment;
 mod log_flags;
 mod logs;
 mod memory;
 mod minute;
 mod signals;
+mod takeover;
 mod tickets;
 pub mod tls;
 mod units;
@@ -26,22 +29,25 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
-use std::{env, thread, vec};
+use std::{env, thread};
 
 use clap::CommandFactory;
-use mio::net::TcpListener;
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use self::access::AccessFlags;
+use self::activation::Passed;
 pub use self::config::{Command, Config};
 use self::descriptors::Others;
+use self::doors::{Door, Inheritance, Row};
 use self::minute::Minute;
 use self::signals::{Goodbye, Reload};
+use self::takeover::{Post, Predecessor};
 use self::tickets::Keys;
 use self::tls::NoTls;
 use crate::control::{Control, Process};
 use crate::limits::Limits;
-use crate::reactor::{Address, KERNEL_SPREADS, Published, Reactor, listen};
+use crate::reactor::{Address, Published, Reactor};
 use crate::shard::Common;
 use crate::transport::Port;
 
@@ -79,6 +85,10 @@ enum Failure {
     Unheard(admin_command::Unheard),
     #[error("can't start the control plane: {0}")]
     Control(io::Error),
+    #[error(transparent)]
+    Passed(#[from] activation::Unusable),
+    #[error(transparent)]
+    Takeover(#[from] takeover::Failed),
     #[error("{0}")]
     Flags(String),
 }
@@ -103,17 +113,19 @@ fn hint(error: &io::Error, address: &SocketAddr, flag: &str) -> String {
 
 /// The whole process, from the command line to its exit code.
 pub fn run() -> ExitCode {
+    // Before there is another thread: it takes variables out of the environment.
+    let passed = Passed::to_this_process();
     if let Err(error) = logs::open() {
         // There is no other way to say it yet.
         eprintln!("roomcast: can't start the thread that logs: {error}");
         return ExitCode::from(START_FAILED);
     }
-    let code = run_logged();
+    let code = run_logged(passed);
     logs::finish();
     code
 }
 
-fn run_logged() -> ExitCode {
+fn run_logged(passed: Passed) -> ExitCode {
     let config = match Config::parse() {
         Ok(config) => config,
         Err(error) if error.use_stderr() => {
@@ -133,7 +145,7 @@ fn run_logged() -> ExitCode {
         }
         Some(Command::Ticket(wanted)) => print_ticket(wanted.order()),
         Some(Command::Admin(asked)) => asked.run().map_err(Failure::Unheard),
-        None => serve(&config),
+        None => serve(&config, passed),
     };
     match end {
         Ok(()) => ExitCode::SUCCESS,
@@ -161,7 +173,7 @@ fn ticket_keys(config: &Config) -> Result<Option<Arc<Keys>>, Failure> {
     Ok(keys.transpose()?.map(Arc::new))
 }
 
-fn serve(config: &Config) -> Result<(), Failure> {
+fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
     let reactors = config.reactors();
     let descriptors = descriptors::raise();
     let others = Others {
@@ -189,24 +201,20 @@ fn serve(config: &Config) -> Result<(), Failure> {
     if let Some(keys) = &tickets {
         common = common.with_tickets(Arc::<Keys>::clone(keys));
     }
-    let secure = wanted.map(|wanted| wanted.addresses).unwrap_or_default();
-    let plain = plain.into_iter().map(|address| (Port::Plain, address));
-    let secure = secure.into_iter().map(|address| (Port::Tls, address));
-    let mut doors: Vec<Door> = plain
-        .chain(secure)
-        .map(|(port, address)| Door::open(port, address, reactors))
-        .collect::<Result<_, _>>()?;
+    let wishes = config.wishes(&plain, wanted.as_ref());
+    let (inheritance, predecessor) = inherit(config, passed, &wishes)?;
+    let doors_stay = inheritance.are_all();
+    let doors = doors::open(&wishes, inheritance, reactors)?;
+    let rows = doors::rows(&doors, reactors).map_err(Failure::Start)?;
     let gate = config
         .access
-        .gate(doors.iter().map(|door| (door.given, door.bound)));
+        .gate(rows.iter().map(|row| (row.given, row.bound)));
     let common = Arc::new(common.with_gate(gate));
-    let reactors = make_reactors(&common, &mut doors).map_err(Failure::Start)?;
+    let reactors = make_reactors(&common, rows).map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
-    let port = doors
-        .iter()
-        .find(|door| door.port == Port::Tls)
-        .map_or(0, |door| door.bound.port());
-    let advice = tls.as_ref().map(|tls| tls.advice(port));
+    let advice = tls
+        .as_ref()
+        .map(|tls| tls.advice(doors::port_of_tls(&doors)));
     let certificates = tls
         .map(|tls| tls.watch.start().map_err(Failure::Watch))
         .transpose()?;
@@ -214,27 +222,68 @@ fn serve(config: &Config) -> Result<(), Failure> {
         certificates,
         tickets,
     });
-    let goodbye = Goodbye {
-        delay: config.drain_delay,
-        spread: config.drain,
-    };
-    let control = operate(config, &common, &reactors, (descriptors, &reload))?;
+    let goodbye = config.goodbye(doors_stay);
     // Before anybody is told that we listen: whoever waits for that may send a signal at once.
-    signals::watch(Arc::clone(&common), addresses, goodbye, reload).map_err(Failure::Signals)?;
+    signals::watch(
+        Arc::clone(&common),
+        addresses.clone(),
+        goodbye,
+        Arc::clone(&reload),
+    )
+    .map_err(Failure::Signals)?;
+    let post = config.takeover.as_deref();
+    let post = post.map(|path| Post::prepare(path, &doors)).transpose()?;
+    let took_over = predecessor.map(Predecessor::release).is_some();
+    // From here on nothing may fail any more if there are players who have no other process.
+    let operated = operate(config, &common, &reactors, (descriptors, &reload));
+    let control = Arc::new(Mutex::new(unless_fatal(operated, took_over)?));
     announce_all(config, &doors, &common, descriptors);
-    if let (None, Some(bytes)) = (config.max_connections, memory)
-        && common.limits.max_connections < allowed
-    {
+    if let (None, Some(bytes)) = (config.max_connections, memory) {
         cut_by_memory(common.limits.max_connections, allowed, bytes);
     }
     for line in advice.into_iter().flatten() {
         tracing::info!("to trust the development certificate, {line}");
     }
+    if let Some(post) = post {
+        let leave = leaving(&common, addresses, goodbye, &control);
+        post.take(doors, leave);
+    }
     let end = run_reactors(reactors, &common, config);
-    if let Some(control) = control {
+    finish(&control);
+    end
+}
+
+/// What there is to do when another process has taken over.
+fn leaving(
+    common: &Arc<Common>,
+    reactors: Vec<Address>,
+    goodbye: Goodbye,
+    control: &Arc<Mutex<Option<Control>>>,
+) -> impl FnOnce() + use<> {
+    let (common, control) = (Arc::clone(common), Arc::clone(control));
+    move || {
+        signals::hand_over(&common, &reactors, goodbye);
+        finish(&control);
+    }
+}
+
+/// Nothing, and why, where that is no reason to end.
+fn unless_fatal<T>(result: Result<Option<T>, Failure>, go_on: bool) -> Result<Option<T>, Failure> {
+    result.or_else(|error| {
+        if go_on {
+            tracing::error!("{error}");
+            Ok(None)
+        } else {
+            Err(error)
+        }
+    })
+}
+
+/// Ends the control plane, if that has not been done.
+fn finish(control: &Mutex<Option<Control>>) {
+    if let Some(control) = control.lock().take() {
         control.finish();
     }
-    end
 }
 
 /// The control plane, if it is to be reached anywhere.
@@ -268,11 +317,32 @@ fn operate(
     Ok(Some(control))
 }
 
+/// The listeners that this process is given instead of opening them, and whom it takes them over from, if that still runs.
+fn inherit(
+    config: &Config,
+    passed: Passed,
+    wishes: &[doors::Wish],
+) -> Result<(Inheritance, Option<Predecessor>), Failure> {
+    let passed = passed.doors(wishes)?;
+    let Some(path) = config.takeover.as_deref() else {
+        return Ok((passed, None));
+    };
+    if passed.are_all() {
+        return Err(Failure::Flags(
+            "--takeover has nothing to take over where sockets are passed (LISTEN_FDS): leave it out".to_owned(),
+        ));
+    }
+    Ok(match takeover::ask(path)? {
+        Some((doors, predecessor)) => (Inheritance::Some(doors), Some(predecessor)),
+        None => (Inheritance::default(), None),
+    })
+}
+
 /// One reactor for each share of the rooms, with its listeners.
-fn make_reactors(common: &Arc<Common>, doors: &mut [Door]) -> io::Result<Vec<Reactor>> {
-    let ports: Vec<Port> = doors.iter().map(|door| door.port).collect();
+fn make_reactors(common: &Arc<Common>, mut rows: Vec<Row>) -> io::Result<Vec<Reactor>> {
+    let ports: Vec<Port> = rows.iter().map(|row| row.port).collect();
     let reactors = (0..common.reactors).map(|index| {
-        let listeners = doors.iter_mut().filter_map(|door| door.listeners.next());
+        let listeners = rows.iter_mut().filter_map(|row| row.listeners.next());
         Reactor::new(
             Arc::clone(common),
             index,
@@ -328,43 +398,6 @@ fn run_reactors(
     failure.map_or(Ok(()), Err)
 }
 
-/// The listeners of one address, one for each reactor where the kernel spreads connections, else one.
-struct Door {
-    port: Port,
-    listeners: vec::IntoIter<TcpListener>,
-    /// As it was asked for.
-    given: SocketAddr,
-    /// What port 0 turned into.
-    bound: SocketAddr,
-}
-
-impl Door {
-    fn open(port: Port, address: SocketAddr, reactors: usize) -> Result<Self, Failure> {
-        let listeners =
-            listen(address, if KERNEL_SPREADS { reactors } else { 1 }).map_err(|source| {
-                Failure::Listen {
-                    flag: flag_of(port),
-                    address,
-                    source,
-                }
-            })?;
-        let bound = listeners[0].local_addr().unwrap_or(address);
-        Ok(Self {
-            port,
-            listeners: listeners.into_iter(),
-            given: address,
-            bound,
-        })
-    }
-}
-
-const fn flag_of(port: Port) -> &'static str {
-    match port {
-        Port::Plain => "--listen",
-        Port::Tls => "--listen-tls",
-    }
-}
-
 /// Says what may be other than the operator meant it.
 fn caution(config: &Config, limits: &Limits, allowed: usize, descriptors: u64, others: Others) {
     for line in environment::unknown(&Config::command(), env::vars_os()) {
@@ -384,8 +417,11 @@ fn caution(config: &Config, limits: &Limits, allowed: usize, descriptors: u64, o
     }
 }
 
-/// Says that memory allows fewer players than descriptors.
+/// Says that memory allows fewer players than descriptors, if it does.
 fn cut_by_memory(players: usize, allowed: usize, bytes: u64) {
+    if players >= allowed {
+        return;
+    }
     tracing::info!(
         "--max-connections is {players} by default: so many players, all with a full queue, a quarter of {} MiB holds. \
          Ask for more (up to {allowed}) if most of yours keep up",
@@ -421,7 +457,7 @@ fn announce(door: &Door, reactors: usize, descriptors: u64, limits: &Limits) {
         outbox_max = limits.outbox_bytes_max,
         idle_timeout_ms = limits.idle_ms,
         "listening on {scheme}://{bound} ({})",
-        reach(flag_of(door.port), bound),
+        reach(doors::flag_of(door.port), bound),
     );
 }
 

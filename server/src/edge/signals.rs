@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use super::logs;
 use super::tickets::Keys;
 use super::units::Millis;
-use crate::limits::SAME_STOP_MS;
+use crate::limits::{HANDOVER_MS, SAME_STOP_MS};
 use crate::reactor::Address;
 use crate::shard::Common;
 
@@ -36,6 +36,8 @@ pub struct Goodbye {
     pub delay: Millis,
     /// Within how long after that all are told.
     pub spread: Millis,
+    /// Whether somebody else keeps the listeners open meanwhile, for the next process.
+    pub doors_stay: bool,
 }
 
 /// Watches on a thread of its own for as long as the process lives.
@@ -70,10 +72,18 @@ pub fn watch(
                 }
                 _ => {
                     draining_since = Some(Instant::now());
-                    let Goodbye { delay, spread } = goodbye;
-                    common.order_drain_after(delay.as_millis(), spread.as_millis());
-                    reactors.iter().for_each(Address::wake);
-                    if delay.as_millis() > 0 {
+                    let Goodbye { delay, spread, .. } = goodbye;
+                    if goodbye.doors_stay {
+                        hand_over(&common, &reactors, goodbye);
+                    } else {
+                        common.order_drain_after(delay.as_millis(), spread.as_millis());
+                        reactors.iter().for_each(Address::wake);
+                    }
+                    if goodbye.doors_stay {
+                        tracing::info!(
+                            "draining: newcomers wait for the next process; players are sent away within {spread}. A second signal ends at once"
+                        );
+                    } else if delay.as_millis() > 0 {
                         tracing::info!(
                             "leaving: only /readyz says so, the drain begins in {delay}. A second signal ends at once"
                         );
@@ -110,6 +120,14 @@ impl Reload {
             );
         }
     }
+}
+
+/// Leaves the listeners to another process, and has players told to go there.
+pub fn hand_over(common: &Common, reactors: &[Address], goodbye: Goodbye) {
+    common.hand_doors_over();
+    let delay = goodbye.delay.as_millis().max(HANDOVER_MS);
+    common.order_drain_after(delay, goodbye.spread.as_millis());
+    reactors.iter().for_each(Address::wake);
 }
 
 /// Tells every reactor to say goodbye to its players within `spread`, however full its mailbox is.

@@ -11,6 +11,8 @@ pub enum Accepting {
     Ready,
     /// Out of descriptors or memory until then (ms).
     PausedUntil(u64),
+    /// Somebody else accepts here now.
+    HandedOver,
 }
 
 /// One door of a reactor; its number is that of its listener.
@@ -41,7 +43,7 @@ impl Door {
     /// Whether to accept now (ms).
     pub fn is_open(&self, now: u64) -> bool {
         match self.accepting {
-            Accepting::Idle => false,
+            Accepting::Idle | Accepting::HandedOver => false,
             Accepting::Ready => true,
             Accepting::PausedUntil(until) => now >= until,
         }

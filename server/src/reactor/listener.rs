@@ -3,12 +3,12 @@
 //! Linux: one `SO_REUSEPORT` listener per reactor, the kernel spreads connections. Elsewhere one reactor accepts and
 //! deals connections out.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::net::Accepted;
 use crate::limits::SEND_BUFFER;
@@ -53,16 +53,36 @@ fn open(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
     if share_port {
         socket.set_reuse_port(true)?;
     }
-    // Inherited by what is accepted.
-    socket.set_send_buffer_size(SEND_BUFFER)?;
-    socket.set_nonblocking(true)?;
+    prepare(&SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(socket.into())
+}
+
+/// Takes over a listener that somebody else has opened, with who waits there.
+///
+/// # Errors
+///
+/// `InvalidInput` if it does not listen, else what setting its options says.
+pub fn adopt(listener: &TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    if !socket.is_listener()? {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "it does not listen",
+        ));
+    }
+    prepare(&socket)
+}
+
+fn prepare(socket: &SockRef<'_>) -> io::Result<()> {
+    // Inherited by what is accepted.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_nonblocking(true)
 }
 
 /// Accepts one connection.
-pub fn accept(listener: &TcpListener) -> Accepted<TcpStream> {
+pub fn accept(listener: &mio::net::TcpListener) -> Accepted<TcpStream> {
     match listener.accept() {
         // Fails only if the peer has reset the connection, which the first read will tell.
         Ok((stream, peer)) => {
@@ -100,8 +120,6 @@ fn blame(error: &io::Error) -> Blame {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-
     use super::*;
 
     #[test]

@@ -24,7 +24,7 @@ use mio::net::TcpListener;
 use parking_lot::Mutex;
 
 pub use self::asks::{Ask, Asker, Unasked};
-pub use self::listener::{KERNEL_SPREADS, listen};
+pub use self::listener::{KERNEL_SPREADS, adopt, listen};
 pub use self::mailbox::{Address, Mail};
 pub use self::net::{Accepted, Event, Net, Step};
 use self::os::Os;

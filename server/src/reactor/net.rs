@@ -77,6 +77,9 @@ pub trait Net {
     /// Accepts one connection at this door.
     fn accept(&mut self, door: usize) -> Accepted<Self::Socket>;
 
+    /// Lets go of all doors: who still waits there is somebody else's now.
+    fn close_doors(&mut self);
+
     /// Has polls report what happens to a socket, edge by edge, in both directions.
     ///
     /// # Errors

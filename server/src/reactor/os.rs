@@ -100,6 +100,11 @@ impl Net for Os {
             .map_or(Accepted::Nobody, listener::accept)
     }
 
+    fn close_doors(&mut self) {
+        // Closing the descriptors also takes them out of the poll.
+        self.listeners.clear();
+    }
+
     fn register(&mut self, socket: &mut TcpStream, token: usize) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll

@@ -207,6 +207,7 @@ impl<N: Net> Running<N> {
         self.now += passed.min(at_most);
         self.real = real;
         self.shard.advance(self.now, real);
+        self.heed_handover();
         self.heed_drain();
         self.mail();
         self.asked();
@@ -236,7 +237,7 @@ impl<N: Net> Running<N> {
             match door.accepting {
                 Accepting::Ready => return 0,
                 Accepting::PausedUntil(until) => accept_at = Some(until),
-                Accepting::Idle => {}
+                Accepting::Idle | Accepting::HandedOver => {}
             }
         }
         let carried_over = !self.carried.is_empty() || !self.handshakes.is_empty();
@@ -288,6 +289,17 @@ impl<N: Net> Running<N> {
     /// Its sockets.
     pub fn sockets(&self) -> &Sockets<N::Socket> {
         &self.sockets
+    }
+
+    /// Another process accepts from now on, or will: once, however often it is told.
+    fn heed_handover(&mut self) {
+        let mut open = self.doors.iter().map(|door| door.accepting);
+        if self.common.doors_are_handed_over() && open.any(|at| at != Accepting::HandedOver) {
+            self.net.close_doors();
+            for door in &mut self.doors {
+                door.accepting = Accepting::HandedOver;
+            }
+        }
     }
 
     /// The process is told to end: once, however often it is told.

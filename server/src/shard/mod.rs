@@ -51,7 +51,7 @@ mod v1;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use roomcast_protocol::frame::{Role, Rules};
 use slab::Slab;
@@ -135,6 +135,8 @@ pub struct Common {
     drain: AtomicU64,
     /// Milliseconds from that order on until it is heeded.
     drain_delay: AtomicU32,
+    /// Another process has the listeners.
+    handed_over: AtomicBool,
 }
 
 impl Common {
@@ -162,6 +164,7 @@ impl Common {
             pulse: Pulse::new(reactors),
             drain: AtomicU64::new(0),
             drain_delay: AtomicU32::new(0),
+            handed_over: AtomicBool::new(false),
         }
     }
 
@@ -275,6 +278,16 @@ impl Common {
         self.drain_delay.load(Ordering::Relaxed)
     }
 
+    /// Orders every reactor to leave its listeners to another process, in its next iteration.
+    pub fn hand_doors_over(&self) {
+        self.handed_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that has been ordered.
+    pub fn doors_are_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Relaxed)
+    }
+
     /// Within how many milliseconds everyone has to go, if that has been ordered.
     pub fn drain_ordered(&self) -> Option<u32> {
         let order = self.drain.load(Ordering::Acquire) & !DRAIN_BEGUN;
@@ -289,9 +302,11 @@ impl Common {
             .is_ok()
     }
 
-    /// Takes the order back, unless a shard has begun to heed it, or there is none.
+    /// Takes the order back, unless a shard has begun to heed it, another process has the doors, or there is none.
     pub fn revoke_drain(&self) -> bool {
-        let revoke = |order| (order != 0 && order & DRAIN_BEGUN == 0).then_some(0);
+        // Nor may it stay without doors.
+        let begun = |order| order & DRAIN_BEGUN != 0 || self.doors_are_handed_over();
+        let revoke = |order| (order != 0 && !begun(order)).then_some(0);
         self.drain
             .try_update(Ordering::AcqRel, Ordering::Acquire, revoke)
             .is_ok()

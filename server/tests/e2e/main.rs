@@ -27,6 +27,7 @@ mod secure;
 mod slow;
 mod startup;
 mod stream;
+mod takeover;
 mod tickets;
 mod v1;
 mod violations;

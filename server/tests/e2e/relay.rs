@@ -43,7 +43,8 @@ pub(crate) fn roomcast() -> Command {
     clean(Command::new(ROOMCAST))
 }
 
-fn clean(mut command: Command) -> Command {
+/// The same for a command that becomes the program.
+pub(crate) fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ROOMCAST_")) {
         command.env_remove(name);
     }

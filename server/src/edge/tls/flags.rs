@@ -43,6 +43,8 @@ pub struct TlsFlags {
 pub struct Wanted {
     /// Where wss listens: in at least one place.
     pub addresses: Vec<SocketAddr>,
+    /// Whether it does so there only because nobody said anything else.
+    pub by_default: bool,
     /// Where certificates come from.
     pub source: Source,
 }
@@ -104,7 +106,11 @@ impl TlsFlags {
         } else {
             self.listen_tls.clone()
         };
-        Ok(Some(Wanted { addresses, source }))
+        Ok(Some(Wanted {
+            addresses,
+            by_default: self.listen_tls.is_empty(),
+            source,
+        }))
     }
 }
 
