@@ -188,6 +188,22 @@ pub const HANDSHAKE_STEP_US: u64 = 1_000;
 /// may be anything, a bundle of authorities for example.
 pub const CERTIFICATE_FILE: u64 = 64 * 1024;
 
+/// Bytes of a file with keys of session tickets (limit): what so many lines have, and comments.
+pub const SESSION_KEY_FILE: u64 = 4 * 1024;
+
+/// Keys of session tickets (limit): with one an hour, those of a ticket's whole life would be twelve, and each is tried on a
+/// stranger's ticket.
+pub const SESSION_KEYS: usize = 12;
+
+/// Seconds that a key of session tickets is used (limit): who steals one reads no more than a day's resumed sessions.
+pub const SESSION_KEY_S: i64 = 24 * 60 * 60;
+
+/// Seconds by which the clock of who made a key may be ahead (limit).
+pub const SESSION_KEY_AHEAD_S: i64 = 5 * 60;
+
+/// Seconds that a session ticket is good for, as clients are told; as long as those whose keys never leave memory.
+pub const SESSION_S: u32 = 12 * 60 * 60;
+
 /// Bytes of one file of ticket keys (limit): a JWKS of a hundred keys.
 pub const TICKET_KEY_FILE: u64 = 64 * 1024;
 

@@ -53,7 +53,7 @@ Times: 500ms, 20s, 2m, 1h; a number alone is seconds. Sizes: 64KiB, 1MiB (steps 
 capitals or not; a number alone is bytes.
 
 Signals: SIGTERM or SIGINT drains (players get close code 1012, spread over --drain) and exits with 0; \
-a second one exits at once. SIGHUP reads certificates and ticket keys again.
+a second one exits at once. SIGHUP reads certificates and all ticket keys again.
 
 Exit codes: 0 drained, 1 could not start or go on, 2 unusable flags or environment, 130 or 143 (128 and the signal's number) \
 ended by a second SIGINT or SIGTERM.

@@ -185,10 +185,7 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
     let limits = config.limits(allowed, memory).map_err(Failure::Flags)?;
     let (plain, wanted) = config.listeners().map_err(Failure::Flags)?;
     caution(config, &limits, allowed, descriptors, others);
-    let tls = wanted
-        .as_ref()
-        .map(|wanted| tls::setup(&wanted.source))
-        .transpose()?;
+    let tls = wanted.as_ref().map(tls::setup).transpose()?;
     let mut common = Common::new(limits, reactors)
         .with_connections_max(others.connections(descriptors))
         .with_naming(config.log.naming())
@@ -215,11 +212,13 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
     let advice = tls
         .as_ref()
         .map(|tls| tls.advice(doors::port_of_tls(&doors)));
+    let session_keys = tls.as_ref().and_then(|tls| tls.session_keys.clone());
     let certificates = tls
         .map(|tls| tls.watch.start().map_err(Failure::Watch))
         .transpose()?;
     let reload = Arc::new(Reload {
         certificates,
+        session_keys,
         tickets,
     });
     let goodbye = config.goodbye(doors_stay);

@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 
 use super::logs;
 use super::tickets::Keys;
+use super::tls::SessionKeys;
 use super::units::Millis;
 use crate::limits::{HANDOVER_MS, SAME_STOP_MS};
 use crate::reactor::Address;
@@ -25,6 +26,8 @@ const SAME_STOP: Duration = Duration::from_millis(SAME_STOP_MS);
 pub struct Reload {
     /// Whoever watches the certificates.
     pub certificates: Option<Sender<()>>,
+    /// Keys of TLS's session tickets.
+    pub session_keys: Option<Arc<SessionKeys>>,
     /// The keys of tickets.
     pub tickets: Option<Arc<Keys>>,
 }
@@ -109,6 +112,10 @@ impl Reload {
             tracing::info!("{asked}: reading the certificates again");
             // If one request waits already, it is as good as two.
             let _ = certificates.try_send(());
+        }
+        if let Some(keys) = &self.session_keys {
+            tracing::info!("{asked}: reading the keys of session tickets again");
+            keys.reload();
         }
         if let Some(tickets) = &self.tickets {
             tracing::info!("{asked}: reading the ticket keys again");

@@ -32,6 +32,12 @@ pub struct TlsFlags {
     #[arg(long, env = "ROOMCAST_TLS_KEY", value_name = "FILE")]
     tls_key: Vec<PathBuf>,
 
+    /// File with keys of session tickets, so that players resume at the next process, or at any other with the same file. A key a
+    /// line: seconds since 1970 at which it was made, a space, 64 hexadecimal digits. The first encrypts, all decrypt, each
+    /// for a day. Mode 0600; read again on SIGHUP
+    #[arg(long, env = "ROOMCAST_TLS_TICKET_KEY", value_name = "FILE")]
+    tls_ticket_key: Option<PathBuf>,
+
     /// wss for development: makes a certificate authority of your own and a certificate for this machine, and says how
     /// browsers, curl and loadgen trust it
     #[arg(long, env = "ROOMCAST_DEV_TLS", value_parser = FalseyValueParser::new())]
@@ -47,6 +53,8 @@ pub struct Wanted {
     pub by_default: bool,
     /// Where certificates come from.
     pub source: Source,
+    /// Where keys of session tickets are, if they are to outlive the process.
+    pub session_keys: Option<PathBuf>,
 }
 
 /// Where certificates come from.
@@ -98,6 +106,10 @@ impl TlsFlags {
                 "--listen-tls needs a certificate: give --tls-cert and --tls-key, or --dev-tls to develop on this machine"
                     .to_owned(),
             );
+        } else if self.tls_ticket_key.is_some() {
+            return Err(
+                "--tls-ticket-key needs a certificate: give --tls-cert and --tls-key".to_owned(),
+            );
         } else {
             return Ok(None);
         };
@@ -110,6 +122,7 @@ impl TlsFlags {
             addresses,
             by_default: self.listen_tls.is_empty(),
             source,
+            session_keys: self.tls_ticket_key.clone(),
         }))
     }
 }
@@ -174,6 +187,7 @@ mod tests {
             (&["--listen-tls=127.0.0.1:1"], "--tls-cert and --tls-key"),
             (&["--dev-tls", "--tls-cert=a", "--tls-key=a"], "--dev-tls"),
             (&["--dev-tls", "--tls-key=a"], "either"),
+            (&["--tls-ticket-key=a"], "--tls-cert and --tls-key"),
         ] {
             let line = wanted(flags).unwrap_err();
             assert!(

@@ -10,6 +10,7 @@ mod fixture;
 mod flags;
 mod pair;
 mod reload;
+mod session_keys;
 mod table;
 mod trust;
 
@@ -19,7 +20,7 @@ use std::time::SystemTime;
 use roomcast_protocol::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::version::{TLS12, TLS13};
 use thiserror::Error;
 
@@ -27,6 +28,7 @@ pub use self::dev::{Authority, Machine, Made, Unmade};
 pub use self::flags::{Source, TlsFlags, Wanted};
 pub use self::pair::{Contents, Files, Pair, Problem, Unusable};
 pub use self::reload::{Outcome, Watch};
+pub use self::session_keys::SessionKeys;
 pub use self::table::{Certificates, Table};
 pub use self::trust::command as dev_cert;
 
@@ -40,6 +42,8 @@ pub struct Tls {
     pub acceptor: Acceptor,
     /// To be started when the process is.
     pub watch: Watch,
+    /// To be read again with the certificates.
+    pub session_keys: Option<Arc<SessionKeys>>,
     authority: Option<Authority>,
 }
 
@@ -62,9 +66,9 @@ pub enum NoTls {
 /// # Errors
 ///
 /// What can't be used or made. Nothing is served then.
-pub fn setup(source: &Source) -> Result<Tls, NoTls> {
+pub fn setup(wanted: &Wanted) -> Result<Tls, NoTls> {
     let now = unix_now();
-    let (files, authority) = match source {
+    let (files, authority) = match &wanted.source {
         Source::Files(files) => (files.clone(), None),
         Source::Development => {
             let authority = Authority::of_this_user()?;
@@ -81,9 +85,17 @@ pub fn setup(source: &Source) -> Result<Tls, NoTls> {
     };
     let watch = Watch::begin(files, authority.clone(), now)?;
     watch.log_pairs();
+    // Keys rotate by themselves every six hours and never leave memory.
+    let own = Ticketer::new()?;
+    let session_keys = wanted
+        .session_keys
+        .clone()
+        .map(|path| Arc::new(SessionKeys::load(path, Arc::clone(&own))));
+    let ticketer = session_keys.clone().map_or(own, |keys| keys as _);
     Ok(Tls {
-        acceptor: Acceptor::new(server_config(watch.certificates())?),
+        acceptor: Acceptor::new(server_config(watch.certificates(), ticketer)?),
         watch,
+        session_keys,
         authority,
     })
 }
@@ -103,15 +115,17 @@ impl Tls {
 ///
 /// # Errors
 ///
-/// When the operating system gives no random bytes for the first ticket key.
-pub fn server_config(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>, rustls::Error> {
+/// When the provider does not know the versions.
+pub fn server_config(
+    certificates: Arc<Certificates>,
+    ticketer: Arc<dyn ProducesTickets>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![ALPN.to_vec()];
-    // Keys rotate by themselves every six hours and never leave memory.
-    config.ticketer = Ticketer::new()?;
+    config.ticketer = ticketer;
     // A game client opens one connection at a time; a browser's second ticket would only be sealed, sent and forgotten.
     config.send_tls13_tickets = 1;
     // A cache would be a lock and memory that strangers fill; who has no ticket shakes hands in full.
@@ -144,7 +158,7 @@ mod tests {
     fn serve(pairs: Vec<Pair>) -> (Arc<ServerConfig>, Arc<Certificates>) {
         let certificates = Arc::new(Certificates::new(Table::new(pairs)));
         (
-            server_config(Arc::clone(&certificates)).unwrap(),
+            server_config(Arc::clone(&certificates), Ticketer::new().unwrap()).unwrap(),
             certificates,
         )
     }

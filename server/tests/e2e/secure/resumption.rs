@@ -1,9 +1,12 @@
 //! Sessions resume, wherever in the process they began and whoever the client is. Nothing is ever sent before the
 //! handshake is complete.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::UNIX_EPOCH;
 
+use rustix::process::Signal;
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
@@ -79,6 +82,42 @@ fn a_strange_ticket_is_no_obstacle() {
         let said = ask(&after, &[flag, "-sess_in", kept]);
         assert!(said.contains("New, TLSv1."), "{said}");
         assert!(said.contains("alive"), "{said}");
+    }
+}
+
+/// With `--tls-ticket-key` a ticket of another process is as good as one of this; and of one that has another key first, if
+/// it still has that one.
+#[test]
+fn sessions_resume_at_the_next_process_by_keys_in_a_file() {
+    let folder = TempDir::new().expect("a folder");
+    let (kept, keys) = (folder.path().join("ticket"), folder.path().join("keys"));
+    let [kept, file] = [&kept, &keys].map(|path| path.to_str().expect("a path in UTF-8"));
+    let now = UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+    let write = |lines: &[(u64, char)]| {
+        let lines = lines.iter();
+        let lines =
+            lines.map(|(age, digit)| format!("{} {}\n", now - age, digit.to_string().repeat(64)));
+        fs::write(&keys, lines.collect::<String>()).expect("keys");
+        fs::set_permissions(&keys, Permissions::from_mode(0o600)).expect("a mode");
+    };
+    write(&[(60, 'a')]);
+    let start = || Relay::start_secure(&["--tls-ticket-key", file, "--reactors", "1"]);
+    let before = start();
+    for flag in ["-tls1_3", "-tls1_2"] {
+        write(&[(60, 'a')]);
+        ask(&before, &[flag, "-sess_out", kept]);
+        let next = start();
+        assert!(ask(&next, &[flag, "-sess_in", kept]).contains("Reused, TLSv1."));
+        write(&[(0, 'b'), (60, 'a')]);
+        next.signal(Signal::HUP);
+        next.logged("keys of session tickets loaded", 2);
+        assert!(ask(&next, &[flag, "-sess_in", kept]).contains("Reused, TLSv1."));
+        // A key of yesterday is as good as none.
+        write(&[(0, 'b'), (25 * 60 * 60, 'a')]);
+        next.signal(Signal::HUP);
+        next.logged("older than a day", 1);
+        next.logged("keys of session tickets loaded", 3);
+        assert!(ask(&next, &[flag, "-sess_in", kept]).contains("New, TLSv1."));
     }
 }
 
