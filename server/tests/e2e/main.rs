@@ -9,6 +9,7 @@ mod autobahn;
 mod browser;
 mod clients;
 mod conformance;
+mod deploy;
 mod drain;
 mod endings;
 mod finding;
