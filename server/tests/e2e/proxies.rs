@@ -211,25 +211,30 @@ fn tells_apart(mut relay: Relay, connect: impl Fn(IpAddr) -> Wire) {
     assert!(!log.contains("192.0.2."), "{log}");
 }
 
+/// nginx with this in its `http` block, and that in a server's.
+fn start_nginx(folder: &Path, http: &str, server: &str) -> Option<Proxy> {
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {kind};\n"))
+        .concat();
+    Proxy::start(
+        "nginx",
+        &["-p", ".", "-c", "config", "-e", "stderr"],
+        folder,
+        |addr| {
+            format!(
+                "daemon off; master_process off; pid pid; error_log stderr;\nevents {{ }}\n\
+                 http {{ access_log off;\n{temporary}{http}server {{ listen {addr};\n{server}}} }}\n"
+            )
+        },
+    )
+}
+
 #[test]
 fn nginx_as_printed() {
     let relay = Relay::start(&TOLD_APART);
     let folder = TempDir::new().expect("a folder");
     let location = printed("nginx", &relay);
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {kind};\n"))
-        .concat();
-    let proxy = Proxy::start(
-        "nginx",
-        &["-p", ".", "-c", "config", "-e", "stderr"],
-        folder.path(),
-        |addr| {
-            format!(
-                "daemon off; master_process off; pid pid; error_log stderr;\nevents {{ }}\n\
-                 http {{ access_log off;\n{temporary}server {{ listen {addr};\n{location}}} }}\n"
-            )
-        },
-    );
+    let proxy = start_nginx(folder.path(), "", &location);
     if let Some(proxy) = proxy {
         serves(|| Wire::connect(proxy.addr));
         tells_apart(relay, |from| Wire::connect_from(from, proxy.addr, None));
@@ -344,4 +349,60 @@ fn haproxy_announces_players_as_printed() {
         assert!(log.contains(&format!("peer=127.0.0.{last} ")), "{log}");
     }
     assert!(!log.contains("192.0.2."), "{log}");
+}
+
+/// Players of a room meet, whichever connection they have, and rooms are spread over both relays. Each is joined with another query.
+fn shares_rooms(relays: &[Relay; 2], connect: impl Fn() -> Wire) {
+    for room in 0..16 {
+        let mut players = [0, 1, 2]
+            .map(|player| connect().upgrade(&format!("/rooms/shared-{room}?ticket=of-{player}")));
+        players[0].message(BINARY, &[room]);
+        players[1].expect(BINARY, &[room]);
+        players[2].expect(BINARY, &[room]);
+    }
+    for relay in relays {
+        relay.ended(1);
+    }
+}
+
+/// Two relays that log who ends, and what is printed with their addresses.
+fn two_relays(language: &str) -> ([Relay; 2], String) {
+    let relays = [(), ()].map(|()| Relay::start(&["--log-level=debug"]));
+    let one = replace(
+        printed_block(language),
+        "127.0.0.1:7771",
+        &relays[0].addr().to_string(),
+    );
+    let both = replace(&one, "127.0.0.1:7772", &relays[1].addr().to_string());
+    (relays, both)
+}
+
+#[test]
+fn nginx_shares_rooms_as_printed() {
+    let (relays, upstream) = two_relays("nginx-rooms");
+    let folder = TempDir::new().expect("a folder");
+    let location = replace(
+        printed_block("nginx"),
+        "http://127.0.0.1:7777",
+        "http://rooms",
+    );
+    let proxy = start_nginx(folder.path(), &upstream, &location);
+    if let Some(proxy) = proxy {
+        shares_rooms(&relays, || Wire::connect(proxy.addr));
+    }
+}
+
+#[test]
+fn haproxy_shares_rooms_as_printed() {
+    let (relays, backend) = two_relays("haproxy-rooms");
+    let folder = TempDir::new().expect("a folder");
+    let proxy = Proxy::start("haproxy", &["-db", "-f", "config"], folder.path(), |addr| {
+        format!(
+            "defaults\n    mode http\n\nfrontend ws\n    bind {addr}\n    timeout client 1m\n    \
+             default_backend roomcast\n\n{backend}"
+        )
+    });
+    if let Some(proxy) = proxy {
+        shares_rooms(&relays, || Wire::connect(proxy.addr));
+    }
 }
