@@ -9,7 +9,7 @@ mod structs;
 mod tree;
 mod unused;
 
-use manifests::{manifest, test_features};
+use manifests::{manifest, test_features, unexplained};
 use rules::{
     CLAIMS, clocks_in_tests, forbidden_imports, forbidden_words, functions, idle_exceptions,
     length, names, unsafe_code,
@@ -61,6 +61,11 @@ fn every_exception_of_a_claim_is_needed() {
 #[test]
 fn manifests_depend_only_downwards() {
     nothing(&files().iter().flat_map(manifest).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_dependency_of_the_relay_has_a_reason() {
+    nothing(&unexplained(&files()));
 }
 
 #[test]
