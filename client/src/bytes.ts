@@ -19,19 +19,23 @@ export class Malformed extends Error {}
 const SHORT = "too short";
 
 export class Reader {
-  constructor(
-    readonly buffer: Uint8Array,
-    private at = 0,
-    private readonly end = buffer.length,
-  ) {}
+  #buffer: Uint8Array;
+  #at: number;
+  #end: number;
+
+  constructor(buffer: Uint8Array, at = 0, end = buffer.length) {
+    this.#buffer = buffer;
+    this.#at = at;
+    this.#end = end;
+  }
 
   get done(): boolean {
-    return this.at >= this.end;
+    return this.#at >= this.#end;
   }
 
   u8(): number {
     if (this.done) throw new Malformed(SHORT);
-    return this.buffer[this.at++]!;
+    return this.#buffer[this.#at++]!;
   }
 
   varint(max = Number.MAX_SAFE_INTEGER): number {
@@ -62,19 +66,19 @@ export class Reader {
   }
 
   bytes(length: number): Uint8Array {
-    if (length > this.end - this.at) throw new Malformed(SHORT);
-    return this.buffer.subarray(this.at, (this.at += length));
+    if (length > this.#end - this.#at) throw new Malformed(SHORT);
+    return this.#buffer.subarray(this.#at, (this.#at += length));
   }
 
   rest(): Uint8Array {
-    return this.bytes(this.end - this.at);
+    return this.bytes(this.#end - this.#at);
   }
 
   /** A reader of the next bytes alone. */
   part(length: number): Reader {
-    const start = this.at;
+    const start = this.#at;
     this.bytes(length);
-    return new Reader(this.buffer, start, this.at);
+    return new Reader(this.#buffer, start, this.#at);
   }
 
   /** A name; `empty`: a raw player has none. */
@@ -95,7 +99,7 @@ export class Reader {
   /** A count, and as many. */
   list<T>(min: number, max: number, item: () => T): T[] {
     const count = this.varint(max);
-    if (count < min) throw new Malformed("no list");
+    if (count < min) throw new Malformed("bad list");
     return Array.from({ length: count }, item);
   }
 
@@ -132,20 +136,20 @@ export function within(what: string, length: number, min: number, max: number): 
 
 /** Grows as it is written; what does not fit the protocol is a RangeError, because the game gave it. */
 export class Writer {
-  private buffer = new Uint8Array(256);
+  #buffer = new Uint8Array(256);
   length = 0;
 
-  private room(bytes: number): void {
+  #room(bytes: number): void {
     const needed = this.length + bytes;
-    if (needed <= this.buffer.length) return;
-    const larger = new Uint8Array(Math.max(needed, 2 * this.buffer.length));
-    larger.set(this.buffer);
-    this.buffer = larger;
+    if (needed <= this.#buffer.length) return;
+    const larger = new Uint8Array(Math.max(needed, 2 * this.#buffer.length));
+    larger.set(this.#buffer);
+    this.#buffer = larger;
   }
 
   u8(value: number): void {
-    this.room(1);
-    this.buffer[this.length++] = value;
+    this.#room(1);
+    this.#buffer[this.length++] = value;
   }
 
   varint(value: number, max = Number.MAX_SAFE_INTEGER): void {
@@ -166,11 +170,11 @@ export class Writer {
 
   payload(payload: Payload): void {
     if (typeof payload === "string") {
-      this.room(3 * payload.length);
-      this.length += encoder.encodeInto(payload, this.buffer.subarray(this.length)).written;
+      this.#room(3 * payload.length);
+      this.length += encoder.encodeInto(payload, this.#buffer.subarray(this.length)).written;
     } else {
-      this.room(payload.length);
-      this.buffer.set(payload, this.length);
+      this.#room(payload.length);
+      this.#buffer.set(payload, this.length);
       this.length += payload.length;
     }
   }
@@ -208,6 +212,8 @@ export class Writer {
       this.varint(key);
       if (typeof value === "number") {
         this.varint(value);
+      } else if (typeof value === "string") {
+        this.name("the tag", value);
       } else {
         this.varint(value.length);
         this.payload(value);
@@ -217,12 +223,12 @@ export class Writer {
 
   /** Adds what `other` holds. */
   append(other: Writer): void {
-    this.payload(other.buffer.subarray(0, other.length));
+    this.payload(other.#buffer.subarray(0, other.length));
   }
 
   /** What was written, as bytes of their own; the writer is empty again. */
   take(): Uint8Array {
-    const bytes = this.buffer.slice(0, this.length);
+    const bytes = this.#buffer.slice(0, this.length);
     this.length = 0;
     return bytes;
   }

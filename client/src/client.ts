@@ -12,7 +12,7 @@ import type { Down, Join, Numbered, Pairs, Stated } from "./packets.js";
 import { States } from "./states.js";
 
 /** The version of the protocol's text that this client speaks. */
-const MINOR = 0;
+const MINOR = 1;
 /** How long a connection may be silent. */
 const SILENCE_MAX = 6_000_000;
 /** When the client has sent nothing for so long it says that it is there. */
@@ -27,6 +27,8 @@ const GROUPS = 4;
 const KEPT_BYTES = 64;
 /** What is packed into one message, although the relay may take more: it can begin with the first sooner. */
 const MESSAGE_BYTES = 16_384;
+/** What a snapshot's tail is made of. */
+const TAIL = ["EVENT", "JOINED", "LEFT", "AWAY", "BACK", "PROPERTIES", "HOST", "LOCKED"];
 
 type State = "Idle" | "Joining" | "Welcomed" | "Live" | "Resetting" | "Lost" | "Ended";
 
@@ -36,12 +38,16 @@ export type News =
   /** What was known of players and properties is void. `dropped`: packets that won't be sent, as nobody is left to get them. */
   | { packet: "WELCOME"; id: number; created: boolean; capabilities: number; applied: number; dropped: number }
   | { packet: "RESUMED" }
-  | { packet: "RESET"; reason: number };
+  | { packet: "RESET"; reason: number }
+  /** Of a snapshot's tail: it was said before, and may have been heard. */
+  | { packet: "TAIL"; said: Down };
 
 /** The relay broke the protocol: the session is over. Close the socket with 4006 and the message as the reason. */
 export class Violation extends Malformed {}
 
 export interface ClientOptions extends Pick<Join, "name"> {
+  /** 0: this player is never the host. Default: 1. */
+  minor?: number;
   mode?: number;
   /** Who this player was before the program was started again. */
   token?: Uint8Array;
@@ -64,6 +70,8 @@ export class Client {
   #cursor: number | null = null;
   /** Of the last WELCOME: the cursor to be. */
   #seq = 0;
+  /** A snapshot is to come, or has come and its end has not: until then what this player knows is no whole. */
+  #given: "" | "promised" | "tail" = "";
 
   /** Numbered packets, encoded, from number `#acked` on. */
   #kept: Uint8Array[] = [];
@@ -93,8 +101,8 @@ export class Client {
   #spoke = 0;
 
   /** Throws RangeError if the name or a property is none. */
-  constructor({ name, mode = 0, token, properties = [], wishes = [], bufferMax = 1024 * 1024 }: ClientOptions) {
-    this.#join = { packet: "JOIN", minor: MINOR, mode, token, name, properties, wishes };
+  constructor({ name, minor = MINOR, mode = 0, token, properties = [], wishes = [], bufferMax = 1024 * 1024 }: ClientOptions) {
+    this.#join = { packet: "JOIN", minor, mode, token, name, properties, wishes };
     this.#bufferMax = bufferMax;
     encode(this.#join);
   }
@@ -105,6 +113,11 @@ export class Client {
 
   get id(): number {
     return this.#id;
+  }
+
+  /** The last entry that was told; null while what this player knows is no whole. */
+  get cursor(): number | null {
+    return this.#given ? null : this.#cursor;
   }
 
   get token(): Uint8Array | undefined {
@@ -145,10 +158,11 @@ export class Client {
     this.#heard = now;
     try {
       const { covered, packets } = decode(message);
-      let welcome = this.#welcoming;
+      let [welcome, done] = [this.#welcoming, false];
       for (const packet of packets) {
-        const done = welcome && this.#state === "Live";
-        if (this.#take(packet, now, news) && done) throw misplaced(packet.packet);
+        if (!this.#take(packet, now, news)) continue;
+        if (done) throw misplaced(packet.packet);
+        done = packet.packet === "READY";
         welcome ||= this.#welcoming;
       }
       if (covered > 0) {
@@ -199,7 +213,7 @@ export class Client {
   transmit(now: number): Uint8Array | null {
     if (this.#state === "Joining" && !this.#joined) {
       this.#joined = true;
-      const cursor = this.#cursor === null ? {} : { life: this.#life!, seq: this.#cursor };
+      const cursor = this.cursor === null ? {} : { life: this.#life!, seq: this.cursor };
       return encode({ ...this.#join, ...cursor });
     }
     if (!this.#answered) return null;
@@ -234,16 +248,17 @@ export class Client {
   }
 
   /** The number of the packet that was taken; "full" or "ended" if it was not. Throws RangeError if it is none. */
-  send(packet: Numbered): number | "full" | "ended" {
+  send(packet: Numbered | Uint8Array): number | "full" | "ended" {
     if (this.#state === "Ended") return "ended";
-    const audience = packet.packet === "AUDIENCE";
-    let bytes = encode(packet);
-    const ahead = audience && this.#states.unknown(packet);
+    const plain = packet instanceof Uint8Array ? undefined : packet;
+    const audience = plain?.packet === "AUDIENCE" ? plain : undefined;
+    let bytes = plain ? encode(plain) : (packet as Uint8Array);
+    const ahead = audience && this.#states.unknown(audience);
     if (ahead) bytes = concat([ahead, bytes], ahead.length + bytes.length);
     within("bytes in a packet", bytes.length, 0, this.#packetMax);
-    const groups = packet.packet === "GROUPS" ? this.#joining(packet) : this.#groups;
-    if (this.#keptBytes + bytes.length + KEPT_BYTES > this.#bufferMax && packet.packet !== "LEAVE") return "full";
-    if (audience) this.#states.goes(packet);
+    const groups = plain?.packet === "GROUPS" ? this.#joining(plain) : this.#groups;
+    if (this.#keptBytes + bytes.length + KEPT_BYTES > this.#bufferMax && plain?.packet !== "LEAVE") return "full";
+    if (audience) this.#states.goes(audience);
     this.#groups = groups;
     return this.#keep(bytes);
   }
@@ -276,12 +291,16 @@ export class Client {
   }
 
   get #welcoming(): boolean {
-    return this.#state === "Welcomed" || this.#state === "Resetting";
+    return this.#state === "Welcomed" || this.#state === "Resetting" || this.#given === "tail";
   }
 
   /** False for what may stand anywhere. */
   #take(packet: Down, now: number, news: News[]): boolean {
     const kind = packet.packet;
+    if (this.#given === "tail" && TAIL.includes(kind)) {
+      news.push({ packet: "TAIL", said: packet });
+      return true;
+    }
     switch (kind) {
       case "UNKNOWN":
         return false;
@@ -312,14 +331,23 @@ export class Client {
         this.#welcome(packet, now, news);
         return true;
       case "READY":
-        if (this.#state !== "Welcomed") throw misplaced(kind);
-        this.#cursor = this.#seq;
-        this.#go(now);
+        if (this.#state === "Welcomed") {
+          this.#cursor = this.#seq;
+          this.#go(now);
+        } else if (this.#given !== "tail") throw misplaced(kind);
+        this.#given = "";
         break;
+      case "SNAPSHOT":
+        if (this.#given !== (this.#state === "Welcomed" ? "" : "promised")) throw misplaced(kind);
+        this.#given = "tail";
+        break;
+      case "HOST":
+      case "LOCKED":
       case "SETTINGS":
       case "PROPERTIES":
       case "STATE":
         if (!this.#answered || this.#state === "Resetting") throw misplaced(kind);
+        if (kind === "HOST" && this.#state === "Live") this.#given = packet.given && packet.id === this.#id ? "promised" : "";
         break;
       default:
         if (this.#state !== (kind === "PLAYER" ? "Welcomed" : "Live")) throw misplaced(kind);
@@ -357,6 +385,7 @@ export class Client {
     this.#join = { ...this.#join, mode: 0, token: token.slice() };
     this.#seq = packet.seq;
     this.#cursor = null;
+    this.#given = "";
     this.#state = "Welcomed";
     this.clock.state(packet.time, now);
     this.#limit(packet.limits, first, now);

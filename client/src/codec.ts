@@ -39,6 +39,8 @@ const DOWN: Record<number, string> = {
   0x80: "ACK applied",
   0x88: "PONG echo time",
   0x90: "KEEPALIVE time",
+  0xa0: "LOCKED",
+  0xb0: "SNAPSHOT_WANTED term",
 };
 /** A field is the same in all packets; what is not named here is a varint. */
 const FIELDS: Record<string, (body: Reader) => unknown> = {
@@ -59,21 +61,24 @@ const FIELDS: Record<string, (body: Reader) => unknown> = {
 function packet(kind: number, body: Reader): Down {
   const text = (kind & 1) !== 0;
   const host = (kind & 2) !== 0;
-  if (kind >= 0x08 && kind <= 0x0f) {
+  if (kind >> 3 === 0x08 >> 3) {
     const author = body.id();
     return { packet: "EVENT", author, host, addressed: (kind & 4) !== 0, payload: payload(body, text) };
   }
-  if (kind >= 0x10 && kind <= 0x13) {
+  if (kind >> 2 === 0x10 >> 2) {
     const author = body.owner();
     return { packet: "STATE", author, key: body.varint(ID_MAX), host, payload: payload(body, text) };
   }
-  // These two have a flag.
-  const flagged = kind === 0x21 || kind === 0x31;
+  if (kind >> 1 === 0x98 >> 1) return { packet: "HOST", term: body.varint(), id: body.owner(), given: text };
+  if (kind >> 1 === 0xa8 >> 1) return { packet: "SNAPSHOT", seq: body.varint(), state: body.rest(), cut: text };
+  // These have a flag.
+  const flagged = [0x21, 0x31, 0xa1].includes(kind);
   const [name, ...fields] = DOWN[flagged ? kind - 1 : kind]?.split(" ") ?? [];
   if (!name) return { packet: "UNKNOWN", kind, body: body.rest() };
   const read: Record<string, unknown> = { packet: name };
   if (name === "WELCOME") read.created = text;
   if (name === "PLAYER") read.away = text;
+  if (name === "LOCKED") read.locked = text;
   for (const field of fields) read[field] = FIELDS[field]?.(body) ?? body.varint();
   return read as unknown as Down;
 }
@@ -89,8 +94,9 @@ function properties(body: Reader, min: number): Property[] {
     version: body.varint(),
     value: body.value(),
   }));
-  if (new Set(list.map(({ key }) => key)).size < list.length) throw new Malformed("twice");
-  if (min === 0 && list.some(({ value }) => value === null)) throw new Malformed("no value");
+  const twice = new Set(list.map(({ key }) => key)).size < list.length;
+  // With a JOINED nothing is deleted.
+  if (twice || (min === 0 && list.some(({ value }) => value === null))) throw new Malformed("bad list");
   return list;
 }
 
@@ -111,6 +117,7 @@ export function encode(packet: Up): Uint8Array {
 
 /** Writes the body, returns the kind. */
 function write(packet: Up): number {
+  if ("term" in packet) body.varint(packet.term!);
   switch (packet.packet) {
     case "EVENT_OTHERS":
       return event(0x08, packet);
@@ -122,6 +129,8 @@ function write(packet: Up): number {
     case "EVENT_GROUP":
       body.varint(packet.group, ID_MAX);
       return event(0x30, packet);
+    case "EVENT_HOST":
+      return event(0x28, packet);
     case "EVENT_LIST": {
       const { to } = packet;
       within("players", to.length, 1, LIST_MAX);
@@ -190,7 +199,7 @@ function ascend(numbers: number[]): void {
   if (numbers.some((number, i) => i > 0 && number <= numbers[i - 1]!)) throw new RangeError("a list must ascend");
 }
 
-function event(kind: number, { payload, droppable }: { payload: Payload; droppable: boolean }): number {
-  body.payload(payload);
-  return kind + (typeof payload === "string" ? 1 : 0) + (droppable ? 2 : 0);
+function event(kind: number, sent: { payload: Payload; droppable: boolean; term?: number }): number {
+  body.payload(sent.payload);
+  return kind + (typeof sent.payload === "string" ? 1 : 0) + (sent.droppable ? 2 : 0) + ("term" in sent ? 4 : 0);
 }

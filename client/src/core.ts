@@ -2,6 +2,6 @@
 
 export { Malformed } from "./bytes.js";
 export { Client, Violation, type ClientOptions, type News } from "./client.js";
-export { decode, encode, type AboutHost, type Act, type HostUp } from "./hosts.js";
+export { decode, encode, type Act, type HostUp, type Trips } from "./hosts.js";
 export { next, type Next } from "./ends.js";
 export type * from "./packets.js";

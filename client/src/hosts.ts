@@ -1,77 +1,43 @@
-// What packets about the host of a room look like as bytes (docs/PROTOCOL.md, sections 4 and 5), beside all others. Pages that
-// know no hosts do without it.
+// What packets look like as bytes that only the host of a room sends or gets (docs/PROTOCOL.md, sections 4 and 5), beside all
+// others. Most pages do without them.
 //
 // Must not know: who is the host. Invariant: as for all packets, one encoding.
 
 import { Malformed, Reader, Writer } from "./bytes.js";
 import { decode as decodePlain, encode as encodePlain } from "./codec.js";
-import type { Bundle, Down, Payload, Up } from "./packets.js";
+import type { Bundle, Down, Up } from "./packets.js";
 
-/** A packet down about the host. */
-export type AboutHost =
-  /** `given`: a snapshot follows, if the host is oneself. */
-  | { packet: "HOST"; term: number; id: number; given: boolean }
-  | { packet: "LOCKED"; locked: boolean }
-  /** `cut`: what was said since is not all there. */
-  | { packet: "SNAPSHOT"; seq: number; state: Uint8Array; cut: boolean }
-  | { packet: "SNAPSHOT_WANTED"; term: number }
-  | { packet: "TRIPS"; trips: [id: number, micros: number][] };
+/** Round-trip times of players, which only a host asks for. */
+export type Trips = { packet: "TRIPS"; trips: [id: number, micros: number][] };
 
-/** What anybody sends to the host, or only the host does, in the `term` in which it believes that it is. */
+/** What only the host does, in the `term` in which it believes that it is, and whether somebody would be it. */
 export type Act =
-  | { packet: "EVENT_HOST"; term?: number; payload: Payload; droppable: boolean }
   | { packet: "WILLING"; willing: boolean; visible: boolean }
   | { packet: "HAND_OVER" | "KICK"; term: number; id: number }
   | { packet: "LOCK"; term: number; locked: boolean }
   | { packet: "CLOSE" | "TRIPS"; term: number }
+  /** `seq`: the last entry that is in it. */
   | { packet: "SNAPSHOT"; term: number; seq: number; state: Uint8Array };
 
 /** A packet to the relay; `term`: it is sent as the host of this term. */
 export type HostUp = Act | (Up & { term?: number });
 
-/** As `decode` of the codec, but that what is about hosts is not UNKNOWN. */
-export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets: (Down | AboutHost)[] } {
+/** As `decode` of the codec, but that round-trip times are not UNKNOWN. */
+export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets: (Down | Trips)[] } {
   const { covered, packets } = decodePlain(message);
-  return {
-    covered,
-    packets: packets.map((packet) => {
-      if (packet.packet !== "UNKNOWN") return packet;
-      const body = new Reader(packet.body);
-      const known = about(packet.kind, body);
-      if (known) body.finish();
-      return known ?? packet;
-    }),
-  };
+  return { covered, packets: packets.map((packet) => (packet.packet === "UNKNOWN" && packet.kind === 0xc8 ? times(new Reader(packet.body)) : packet)) };
 }
 
-function about(kind: number, body: Reader): AboutHost | undefined {
-  const flag = (kind & 1) > 0;
-  switch (kind) {
-    case 0x98:
-    case 0x99:
-      return { packet: "HOST", term: body.varint(), id: body.owner(), given: flag };
-    case 0xa0:
-    case 0xa1:
-      return { packet: "LOCKED", locked: flag };
-    case 0xa8:
-    case 0xa9:
-      return { packet: "SNAPSHOT", seq: body.varint(), state: body.rest(), cut: flag };
-    case 0xb0:
-      return { packet: "SNAPSHOT_WANTED", term: body.varint() };
-    case 0xc8: {
-      const trips: [number, number][] = [];
-      for (let last = 0; !body.done; last = trips.at(-1)![0]) {
-        trips.push([body.id(), body.varint()]);
-        if (trips.at(-1)![0] <= last) throw new Malformed("the ids do not ascend");
-      }
-      return { packet: "TRIPS", trips };
-    }
+function times(body: Reader): Trips {
+  const trips: [number, number][] = [];
+  for (let last = 0; !body.done; last = trips.at(-1)![0]) {
+    trips.push([body.id(), body.varint()]);
+    if (trips.at(-1)![0] <= last) throw new Malformed("the ids do not ascend");
   }
-  return undefined;
+  return { packet: "TRIPS", trips };
 }
 
 const KINDS = {
-  EVENT_HOST: 0x28,
   WILLING: 0x80,
   HAND_OVER: 0x88,
   KICK: 0x90,
@@ -85,8 +51,7 @@ const KINDS = {
 export function encode(packet: HostUp): Uint8Array {
   const body = new Writer();
   const term = "term" in packet ? packet.term : undefined;
-  if (term !== undefined) body.varint(term);
-  const kind = packet.packet in KINDS ? act(packet as Act, body) : plain(packet as Up, term !== undefined, body);
+  const kind = packet.packet in KINDS ? act(packet as Act, body) : plain(packet as Up, term, body);
   const whole = new Writer();
   whole.u8(kind);
   whole.varint(body.length);
@@ -94,15 +59,11 @@ export function encode(packet: HostUp): Uint8Array {
   return whole.take();
 }
 
-/** Writes what follows the term, returns the kind. */
+/** Writes the body, returns the kind. */
 function act(packet: Act, body: Writer): number {
+  if ("term" in packet) body.varint(packet.term);
   const kind = KINDS[packet.packet];
   switch (packet.packet) {
-    case "EVENT_HOST": {
-      const { payload, droppable, term } = packet;
-      body.payload(payload);
-      return kind + (typeof payload === "string" ? 1 : 0) + (droppable ? 2 : 0) + (term === undefined ? 0 : 4);
-    }
     case "WILLING":
       body.u8((packet.willing ? 1 : 0) + (packet.visible ? 2 : 0));
       break;
@@ -121,11 +82,11 @@ function act(packet: Act, body: Writer): number {
   return kind;
 }
 
-/** The same of a packet that anybody may send. */
-function plain(packet: Up, asHost: boolean, body: Writer): number {
+/** The same of a packet that anybody may send; of events, the codec itself knows which are a host's. */
+function plain(packet: Up, term: number | undefined, body: Writer): number {
   const reader = new Reader(encodePlain(packet));
   const kind = reader.u8();
   reader.varint();
   body.payload(reader.rest());
-  return kind + (asHost ? 4 : 0);
+  return kind + (term === undefined || packet.packet.startsWith("EVENT") ? 0 : 4);
 }

@@ -28,4 +28,4 @@ export { RoomError } from "./ends.js";
 export type { Socket, SocketConstructor } from "./link.js";
 export type { Payload, Value } from "./packets.js";
 export { Properties, Room } from "./room.js";
-export type { Audience, Data, Groups, JoinOptions, Message, Player, Refusal, RoomEvents, Settings, State, Stats } from "./room.js";
+export type { Audience, Data, Groups, Hears, JoinOptions, Message, Player, Refusal, RoomEvents, Settings, State, Stats } from "./room.js";

@@ -72,12 +72,16 @@ export class Link {
   #done = false;
   readonly #wakeUp = () => this.#hurry();
 
-  constructor(
-    readonly url: string,
-    readonly client: Client,
-    private readonly events: LinkEvents,
-    private readonly WebSocket: SocketConstructor,
-  ) {
+  #url: string;
+  #client: Client;
+  #events: LinkEvents;
+  #WebSocket: SocketConstructor;
+
+  constructor(url: string, client: Client, events: LinkEvents, WebSocket: SocketConstructor) {
+    this.#url = url;
+    this.#client = client;
+    this.#events = events;
+    this.#WebSocket = WebSocket;
     for (const event of EVENTS) globalThis.addEventListener?.(event, this.#wakeUp, true);
     this.#open();
   }
@@ -96,7 +100,7 @@ export class Link {
   /** Says that the player leaves, and closes. Resolves when the socket is closed. */
   leave(why: RoomError): Promise<void> {
     const socket = this.#socket;
-    const messages = this.client.leave(now());
+    const messages = this.#client.leave(now());
     if (!socket || this.#done) {
       this.#finish(why);
       return Promise.resolve();
@@ -116,7 +120,7 @@ export class Link {
   }
 
   #open(): void {
-    const socket = new this.WebSocket(this.url, [SUBPROTOCOL]);
+    const socket = new this.#WebSocket(this.#url, [SUBPROTOCOL]);
     // What `ws` has to say about a failed upgrade; browsers say nothing.
     let words = "";
     const on = (type: Parameters<Socket["addEventListener"]>[0], listener: (event: any) => void) =>
@@ -137,12 +141,12 @@ export class Link {
   #hasOpened(socket: Socket): void {
     if (socket.protocol !== SUBPROTOCOL) {
       socket.close(1000);
-      return this.#finish(new RoomError(`what answers at ${this.url} does not speak ${SUBPROTOCOL}: is it a relay?`, 0));
+      return this.#finish(new RoomError(`what answers at ${this.#url} does not speak ${SUBPROTOCOL}: is it a relay?`, 0));
     }
     this.#asked();
     this.#opened = true;
     this.#deadline = Infinity;
-    this.client.opened(now());
+    this.#client.opened(now());
     this.#transmit();
     this.#arm();
   }
@@ -152,23 +156,23 @@ export class Link {
     try {
       if (typeof data === "string") throw new Malformed("a text message");
       this.bytesIn += data.byteLength;
-      news = this.client.receive(new Uint8Array(data), now());
+      news = this.#client.receive(new Uint8Array(data), now());
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
-      this.client.leave(now());
+      this.#client.leave(now());
       // At most 123 bytes fit into a close frame, and all these words are ASCII.
       socket.close(4006, error.message.slice(0, 123));
       return this.#finish(ended(4006, error.message));
     }
-    if (this.client.state === "Live") this.#tries = 0;
-    if (news.length > 0) this.events.news(news);
+    if (this.#client.state === "Live") this.#tries = 0;
+    if (news.length > 0) this.#events.news(news);
     this.#transmit();
     this.#arm();
   }
 
   #closed(code: number, reason: string): void {
     const why = this.#opened || code !== 1006 ? ended(code, reason) : this.#unreachable(reason);
-    const then = this.#opened ? this.client.closed(code) : next(code);
+    const then = this.#opened ? this.#client.closed(code) : next(code);
     if (then === "stop") this.#finish(why);
     else this.#again(why, then === "resume later" ? AGAIN_MIN : 0, code === 1012 ? AGAIN_MIN : ASK_MIN);
   }
@@ -183,7 +187,7 @@ export class Link {
     }
     const most = Math.min(AGAIN_MAX, AGAIN_MIN * 2 ** this.#tries++);
     this.#deadline = now() + (least + Math.random() * most) * 1000;
-    this.events.lost(why);
+    this.#events.lost(why);
     this.#arm();
   }
 
@@ -192,7 +196,7 @@ export class Link {
     this.#asking = setTimeout(() => {
       const apart = Math.min(ASK_MAX, Math.max(ASK_MIN, (now() - since) / 1000 - ASK_OFTEN));
       this.#ask(apart * (0.5 + Math.random() / 2), since);
-      const url = this.url.replace("ws", "http").replace(/\/rooms\/.*/, "/readyz");
+      const url = this.#url.replace("ws", "http").replace(/\/rooms\/.*/, "/readyz");
       fetch(url, { signal: AbortSignal.timeout(ANSWER_MAX) }).then(
         ({ ok }) => {
           if (!ok || !this.#asking) return;
@@ -214,7 +218,7 @@ export class Link {
   /** The network is back, or the page is looked at again: timers may have slept, and connections died. */
   #hurry(): void {
     if (this.#done || globalThis.document?.visibilityState === "hidden") return;
-    this.client.probe(now());
+    this.#client.probe(now());
     this.#wake();
     if (this.#socket) return;
     this.#tries = 0;
@@ -228,7 +232,7 @@ export class Link {
     if (time >= this.#deadline) {
       if (!this.#socket) return this.#open();
       this.#abandon(this.#unreachable(`no answer within ${OPENING_MAX / 1000} s`));
-    } else if (!this.client.wake(time)) {
+    } else if (!this.#client.wake(time)) {
       this.#abandon(ended(1006, "nothing was heard for 6 s"));
     } else {
       this.#transmit();
@@ -243,7 +247,7 @@ export class Link {
   }
 
   #unreachable(reason: string): RoomError {
-    const words = `${reason || "no connection"}: is the relay up at ${this.url}, and does it allow this page's origin?`;
+    const words = `${reason || "no connection"}: is the relay up at ${this.#url}, and does it allow this page's origin?`;
     return new RoomError(words, 1006);
   }
 
@@ -256,7 +260,7 @@ export class Link {
         this.#held = time + HELD_AGAIN * 1000;
         return;
       }
-      const message = this.client.transmit(time);
+      const message = this.#client.transmit(time);
       if (!message) return;
       this.#write(this.#socket, message);
     }
@@ -270,7 +274,7 @@ export class Link {
   /** One timer, moved only if something is due sooner: it may come for nothing, but is not set anew with each message. */
   #arm(): void {
     if (this.#done) return;
-    const at = Math.min(this.#deadline, this.#held, this.client.due());
+    const at = Math.min(this.#deadline, this.#held, this.#client.due());
     if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -284,6 +288,6 @@ export class Link {
     clearTimeout(this.#timer);
     this.#asked();
     for (const event of EVENTS) globalThis.removeEventListener?.(event, this.#wakeUp, true);
-    this.events.ended(why);
+    this.#events.ended(why);
   }
 }

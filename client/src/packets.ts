@@ -1,7 +1,7 @@
 // The packets of roomcast.v1 as values: their names and fields are those of docs/PROTOCOL.md.
 //
-// Must not know: sockets, time, what a session allows when. Of the second part of the protocol only states
-// and groups are here; what belongs to hosts (see hosts) and ticks is UNKNOWN as a kind down, which every client skips.
+// Must not know: sockets, time, what a session allows when. What only a host says is in hosts; what belongs to ticks, and
+// round-trip times, is UNKNOWN as a kind down, which every client skips.
 
 /** What players send each other: text, or bytes. Bytes that were received are a view of the message they came in. */
 export type Payload = string | Uint8Array;
@@ -9,8 +9,8 @@ export type Payload = string | Uint8Array;
 /** The value of a property; null says that it is deleted. */
 export type Value = Payload | null;
 
-/** Settings, wishes and limits by their keys, ascending: numbers under even keys, bytes under odd ones. */
-export type Pairs = [key: number, value: number | Uint8Array][];
+/** Settings, wishes and limits by their keys, ascending: numbers under even keys, bytes under odd ones; a text is a name's. */
+export type Pairs = [key: number, value: number | Uint8Array | string][];
 
 export interface Property {
   key: string;
@@ -60,6 +60,12 @@ export type Down =
   | { packet: "ACK"; applied: number }
   | { packet: "PONG"; echo: number; time: number }
   | { packet: "KEEPALIVE"; time: number }
+  /** `id` 0: nobody is the host. `given`: a snapshot follows, if the host is oneself. */
+  | { packet: "HOST"; term: number; id: number; given: boolean }
+  | { packet: "LOCKED"; locked: boolean }
+  /** `cut`: what was said since is not all there. */
+  | { packet: "SNAPSHOT"; seq: number; state: Uint8Array; cut: boolean }
+  | { packet: "SNAPSHOT_WANTED"; term: number }
   | { packet: "UNKNOWN"; kind: number; body: Uint8Array };
 
 /** A message from the relay. */
@@ -71,6 +77,8 @@ export interface Bundle {
 interface Sent {
   payload: Payload;
   droppable: boolean;
+  /** It is sent as the host of this term. */
+  term?: number;
 }
 
 /** A packet to the relay that has a number. */
@@ -80,6 +88,7 @@ export type Numbered =
   | ({ packet: "EVENT_ONE"; to: number } & Sent)
   | ({ packet: "EVENT_LIST"; to: number[] } & Sent)
   | ({ packet: "EVENT_GROUP"; group: number } & Sent)
+  | ({ packet: "EVENT_HOST" } & Sent)
   | { packet: "LEAVE" }
   | { packet: "PROPERTIES"; owner: number; changes: Change[] }
   /** `flags`: 0 others, 1 all, 2 a group, 3 the host; + 4: it stays when its author leaves; + 8: the key is the room's. */

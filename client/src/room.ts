@@ -3,6 +3,7 @@
 // Owns: players, properties, states as they were told, listeners, and the promises of property changes.
 // Must not know: sockets, timers, bytes. Invariant: listeners hear of a change when the room already shows it.
 
+import { utf8 } from "./bytes.js";
 import { Client, type News } from "./client.js";
 import { RoomError } from "./ends.js";
 import { Link, now, type SocketConstructor } from "./link.js";
@@ -33,7 +34,7 @@ export interface State {
 }
 
 /** Whom a key goes to. */
-export type Audience = "others" | "all" | { group: number };
+export type Audience = "others" | "all" | "host" | { group: number };
 
 /** What was sent to a player or the room, and by whom. */
 export interface Message {
@@ -42,6 +43,14 @@ export interface Message {
   readonly from: Player;
   /** It was for this player, or a list with it, and not for the whole room. */
   readonly addressed: boolean;
+  /** It was sent as the host, which the relay has looked at. */
+  readonly asHost: boolean;
+}
+
+/** What being the host takes: `Hosting` of `roomcast/host`. */
+export interface Hears {
+  /** @internal */
+  hear(room: Room, news: News): void;
 }
 
 export interface RoomEvents {
@@ -56,6 +65,8 @@ export interface RoomEvents {
   /** Properties of a player, or of the room (`owner` is null), have changed. */
   properties: [changes: { owner: Player | null; author: Player | null; keys: string[] }];
   settings: [settings: Settings];
+  /** Somebody else is the host, or nobody. */
+  host: [host: Player | null];
   /** The relay did not do what was sent: `number` is what `send` returned, or `key` what `state` was given. */
   refused: [refusal: { number: number | null; key: number | null; reason: Refusal; detail: string }];
   /** The connection is gone, another is tried. What is sent meanwhile waits. */
@@ -82,12 +93,16 @@ export interface Settings {
   roomStates?: "host" | "all";
   /** Raw players are let in too. */
   raw?: boolean;
+  /** Under what the room is listed: 1 to 64 bytes. */
+  tag?: string;
 }
 
 export interface JoinOptions {
   name: string;
   /** "join" only a room that is there, "make" only one that is not. Without: whichever it is. */
   mode?: "join" | "make";
+  /** With it this player may be the host of the room: `new Hosting(…)` of `roomcast/host`. */
+  hosting?: Hears;
   /** This player's first properties. */
   properties?: Record<string, Payload>;
   /** Settings, if this makes the room. The relay brings them within its bounds. */
@@ -127,8 +142,12 @@ export interface Groups {
 export class Properties implements Iterable<[key: string, value: Payload]> {
   readonly #all = new Map<string, Property>();
 
+  #write: (changes: Change[]) => Promise<void>;
+
   /** @internal */
-  constructor(private readonly write: (changes: Change[]) => Promise<void>) {}
+  constructor(write: (changes: Change[]) => Promise<void>) {
+    this.#write = write;
+  }
 
   get(key: string): Payload | undefined {
     return this.#all.get(key)?.value ?? undefined;
@@ -150,7 +169,7 @@ export class Properties implements Iterable<[key: string, value: Payload]> {
   async set(changes: Record<string, Value>, { expected = {} }: { expected?: Record<string, number> } = {}): Promise<void> {
     const other = Object.keys(expected).find((key) => !(key in changes));
     if (other) throw new RangeError(`expected, but not changed: ${other}`);
-    return this.write(
+    return this.#write(
       Object.entries(changes).map(([key, value]) => ({ key, value, guard: key in expected ? expected[key]! + 1 : 0 })),
     );
   }
@@ -202,16 +221,21 @@ export class Room {
   #welcoming = true;
   #ready: { resolve: (room: Room) => void; reject: (why: Error) => void } | undefined;
   #lost: RoomError | undefined;
+  #host = 0;
+  #term = 0;
+  #hosting: Hears | undefined;
 
   /** @internal */
   constructor(url: string, options: JoinOptions, resolve: (room: Room) => void, reject: (why: Error) => void) {
-    const { name, mode, properties = {}, wishes = {}, token, timeout = 10_000, bufferMax } = options;
+    const { name, mode, hosting, properties = {}, wishes = {}, token, timeout = 10_000, bufferMax } = options;
     const WebSocket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
     if (!WebSocket) {
       throw new RoomError("no WebSocket here: with Node before 22, pass that of the package ws", 0);
     }
+    this.#hosting = hosting;
     this.#client = new Client({
       name,
+      minor: hosting ? 1 : 0,
       mode: mode === "join" ? 1 : mode === "make" ? 2 : 0,
       properties: Object.entries(properties).map(([key, value]) => ({ key, value })),
       wishes: pairs(wishes),
@@ -255,6 +279,16 @@ export class Room {
     return this.#settings;
   }
 
+  /** Who decides what the game's rules do not; null: nobody. */
+  get host(): Player | null {
+    return this.#players.get(this.#host) ?? null;
+  }
+
+  /** The host's number: it grows with every other host. */
+  get term(): number {
+    return this.#term;
+  }
+
   /** With it, `join` goes on as this player. A secret: keep it in sessionStorage, tell nobody. */
   get token(): string {
     return toText(this.#client.token!);
@@ -279,19 +313,24 @@ export class Room {
   }
 
   /**
-   * Sends to the others, to "all" (oneself too), to a player, a list of players, or the others of a group; in order, and once, also over a
-   * lost connection. What is `droppable` may get lost with a connection,
-   * or be left out for who is slow.
+   * Sends to the others, to "all" (oneself too), to the "host" (of the moment in which it arrives), to a player, a list of
+   * players, or the others of a group; in order, and once, also over a lost connection. What is `droppable` may get lost with a
+   * connection, or be left out for who is slow. What is sent `asHost` is refused if somebody else is the host by then.
    *
    * Returns the packet's number, or null if it was not taken: what waits for the relay is `bufferMax` already, or the
    * room is closed. Throws RangeError for what could never be sent.
    */
   send(
     data: Data,
-    { to = "others", droppable = false }: { to?: Audience | Player | number | (Player | number)[]; droppable?: boolean } = {},
+    {
+      to = "others",
+      droppable = false,
+      asHost = false,
+    }: { to?: Audience | Player | number | (Player | number)[]; droppable?: boolean; asHost?: boolean } = {},
   ): number | null {
-    const sent = { payload: payload(data), droppable };
+    const sent = { payload: payload(data), droppable, ...(asHost && { term: this.#term }) };
     if (to === "others") return this.#send({ packet: "EVENT_OTHERS", ...sent });
+    if (to === "host") return this.#send({ packet: "EVENT_HOST", ...sent });
     if (to === "all") return this.#send({ packet: "EVENT_ALL", ...sent });
     if (Array.isArray(to)) return this.#send({ packet: "EVENT_LIST", to: ascending(to.map(id)), ...sent });
     if (typeof to === "object" && "group" in to) return this.#send({ packet: "EVENT_GROUP", group: to.group, ...sent });
@@ -319,7 +358,7 @@ export class Room {
    * it was not taken.
    */
   audience(key: number, to: Audience, { stays = false, room = false }: { stays?: boolean; room?: boolean } = {}): number | null {
-    const flags = (to === "others" ? 0 : to === "all" ? 1 : 2) + (stays ? 4 : 0) + (room ? 8 : 0);
+    const flags = (to === "others" ? 0 : to === "all" ? 1 : to === "host" ? 3 : 2) + (stays ? 4 : 0) + (room ? 8 : 0);
     return this.#send({ packet: "AUDIENCE", key, flags, ...(typeof to === "object" && to) });
   }
 
@@ -345,7 +384,13 @@ export class Room {
     return this.leave();
   }
 
-  #send(packet: Numbered): number | null {
+  /** @internal Sends a packet of those that only `roomcast/host` knows; `seq` is how far this player has been told. */
+  act(encode: (term: number, seq: number | null) => Uint8Array | null): number | null {
+    const packet = encode(this.#term, this.#client.cursor);
+    return packet && this.#send(packet);
+  }
+
+  #send(packet: Numbered | Uint8Array): number | null {
     const number = this.#client.send(packet);
     if (typeof number !== "number") return null;
     this.#link.flush();
@@ -383,9 +428,10 @@ export class Room {
   }
 
   #hear(news: News): void {
+    this.#hosting?.hear(this, news);
     switch (news.packet) {
       case "EVENT":
-        return this.#emit("message", { data: news.payload, from: this.#player(news.author), addressed: news.addressed });
+        return this.#emit("message", { data: news.payload, from: this.#player(news.author), addressed: news.addressed, asHost: news.host });
       case "STATE":
         return this.#stated(news.author, news.key, news.payload.slice());
       case "REMOVED":
@@ -440,12 +486,18 @@ export class Room {
       case "RESET":
         this.#reset = RESET[news.reason] ?? "log";
         return;
+      case "HOST":
+        this.#host = news.id;
+        this.#term = news.term;
+        if (!this.#welcoming) this.#emit("host", this.host);
+        return;
       case "WELCOME":
         return this.#welcomed(news.applied, news.dropped);
       case "RESUMED":
         this.#resumes++;
         return this.#emit("resumed");
       case "READY":
+        if (!this.#welcoming) return;
         this.#welcoming = false;
         if (this.#ready) return this.#ready.resolve(this);
         this.#resets++;
@@ -472,6 +524,7 @@ export class Room {
     this.#players.clear();
     this.properties.clear();
     this.#states(0).clear();
+    this.#host = this.#term = 0;
     this.#dropped += dropped;
     // What came of writes that were applied is not told any more; of dropped ones nothing will.
     const unknown = this.#writes.filter(({ number }) => dropped > 0 || number < applied);
@@ -511,6 +564,7 @@ function payload(data: Data): Payload {
 
 /** What stands for what under which key: a number, or the place in a list. */
 const SETTINGS: [key: number, name: keyof Settings, values?: unknown[]][] = [
+  [1, "tag"],
   [2, "players"],
   [4, "grace"],
   [6, "roomProperties", ["host", "all"]],
@@ -521,7 +575,7 @@ const SETTINGS: [key: number, name: keyof Settings, values?: unknown[]][] = [
 function pairs(wishes: Settings): Pairs {
   return SETTINGS.filter(([, name]) => wishes[name] !== undefined).map(([key, name, values]) => {
     const value = wishes[name];
-    return [key, values ? values.indexOf(value) : (value as number)];
+    return [key, values ? values.indexOf(value) : (value as number | string)];
   });
 }
 
@@ -529,8 +583,8 @@ function settings(pairs: Pairs): Settings {
   const known = new Map(pairs);
   return Object.fromEntries(
     SETTINGS.filter(([key]) => known.has(key)).map(([key, name, values]) => {
-      const value = known.get(key) as number;
-      return [name, values ? values[value] : value];
+      const value = known.get(key)!;
+      return [name, values ? values[value as number] : key === 1 ? utf8(value as Uint8Array) : value];
     }),
   );
 }

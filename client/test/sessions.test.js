@@ -12,7 +12,7 @@ function options(join) {
   const message = bytes(join);
   const token = message[0] & 1 ? message.slice(4, 20) : undefined;
   const name = Buffer.from(message.subarray(token ? 21 : 5, -1)).toString();
-  return { name, mode: message[3], token };
+  return { name, minor: message[2], mode: message[3], token };
 }
 
 function told(news) {
@@ -23,12 +23,14 @@ function told(news) {
       return "resumed";
     case "RESET":
       return { reset: news.reason };
+    case "TAIL":
+      return { tail: news.said };
     default:
       return news;
   }
 }
 
-for (const { name, steps } of read("sessions")) {
+for (const { name, steps } of [...read("sessions"), ...read("hosts")]) {
   test(`session: ${name}`, () => {
     let client;
     let now = 0;

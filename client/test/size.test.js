@@ -5,10 +5,12 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 
-test("the relay serves this bundle", () => {
-  const [ours, served] = ["../dist/roomcast.min.js", "../../server/src/shard/pages/roomcast.js"].map((path) => readFileSync(new URL(path, import.meta.url), "utf8"));
-  assert.ok(ours === served, "not what these sources make: npm run bundle");
-});
+for (const name of ["roomcast", "roomcast-host"]) {
+  test(`the relay serves this bundle: ${name}`, () => {
+    const [ours, served] = [`../dist/${name}.min.js`, `../../server/src/shard/pages/${name}.js`].map((path) => readFileSync(new URL(path, import.meta.url), "utf8"));
+    assert.ok(ours === served, "not what these sources make: npm run bundle");
+  });
+}
 
 test("the bundle is at most 10 KiB, gzipped", (t) => {
   const { length } = gzipSync(readFileSync(new URL("../dist/roomcast.min.js", import.meta.url)), { level: 9 });

@@ -2,6 +2,8 @@
 
 import { join, type Payload, type Player, RoomError } from "roomcast";
 import { Client, decode } from "roomcast/core";
+import { type ListedRoom, listRooms, quickMatch } from "roomcast/find";
+import { Hosting, type Saved } from "roomcast/host";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const holds = <_ extends true>() => {};
@@ -39,6 +41,23 @@ export async function game(): Promise<void> {
   room.send(1);
   // @ts-expect-error players are changed by the relay alone
   room.me.away = true;
+}
+
+export async function hosted(): Promise<void> {
+  const hosting = new Hosting({
+    restore: (saved) => holds<Same<typeof saved, Saved>>(),
+    save: () => "everything",
+  });
+  const room = await quickMatch("wss://host", { tag: "duel", max: 2, name: "Ada", hosting });
+  room.on("host", (host) => holds<Same<typeof host, Player | null>>());
+  room.send("a hit?", { to: "host" });
+  room.send("a hit", { asHost: true });
+  room.audience(1, "host");
+  hosting.kick(room.me);
+  holds<Same<ReturnType<typeof hosting.snapshot>, number | null>>();
+  const { rooms, after } = await listRooms("wss://host", { tag: "duel" });
+  holds<Same<typeof rooms, readonly ListedRoom[]>>();
+  holds<Same<typeof after, string | null>>();
 }
 
 export function core(message: Uint8Array): void {

@@ -1,0 +1,43 @@
+// Makes the bundles: dist/roomcast.min.js, and dist/roomcast-host.min.js for pages whose players may be hosts.
+//
+// What only this package names is called by a letter in them, the same letter in both. What games name, and browsers, is not in
+// the list: a name that is both stays as it is.
+
+import { writeFileSync } from "node:fs";
+
+import { build } from "esbuild";
+import { minify } from "terser";
+
+const OWN = [
+  // Of bytes and codec.
+  ["u8", "varint", "part", "rest", "finish", "list", "value", "pairs", "done", "take", "append", "bytes", "packets", "covered"],
+  // Of packets and news.
+  ["packet", "payload", "body", "kind", "only", "flags", "guard", "said", "given", "created"],
+  // Of the core.
+  ["transmit", "receive", "opened", "closed", "wake", "probe", "due", "packetMax", "messageMax", "clock", "cursor"],
+  ["sample", "reset", "offset", "trip", "waiting", "next", "unknown", "goes", "arrived", "restart", "audiences", "after"],
+  // Of link and room.
+  ["flush", "apply", "news", "lost", "ended"],
+];
+
+let mangleCache = {};
+for (const [entry, name] of [["index", "roomcast"], ["host", "roomcast-host"]]) {
+  const bundle = await build({
+    entryPoints: [`dist/${entry}.js`],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    mangleProps: new RegExp(`^(${OWN.flat().join("|")})$`),
+    mangleCache,
+    write: false,
+  });
+  mangleCache = bundle.mangleCache;
+  // Squeezed once more: esbuild does not look at an expression twice.
+  const { code } = await minify(bundle.outputFiles[0].text, {
+    ecma: 2022,
+    module: true,
+    compress: { passes: 3, ecma: 2022, pure_getters: true, keep_fargs: false },
+  });
+  writeFileSync(`dist/${name}.min.js`, `${code}\n`);
+}
