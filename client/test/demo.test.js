@@ -61,10 +61,31 @@ test("a shot that hits counts for who shot, and who comes later sees the score",
   await ada.keyboard.down("Space");
   await sees(ada, () => globalThis.game.score > 0);
   await ada.keyboard.up("Space");
-  assert.equal(await bob.evaluate(() => globalThis.game.ship.dead), true);
+  await sees(bob, () => globalThis.game.ship.dead);
   await sees(bob, () => globalThis.game.ship.dead === false);
   const cy = await play(await open(`http://${address}/demo`), "Cy");
   assert.match(await cy.locator("#names li").first().textContent(), /^Ada[1-9]/);
+});
+
+test("the host's tab is killed: the next one is the host, and the game goes on", limits, async (t) => {
+  const address = await relay(t, "--demo");
+  const open = await browser(t);
+  const ada = await play(await open(`http://${address}/demo`), "Ada");
+  const bob = await play(await open(`http://${address}/demo`), "Bob");
+  const cy = await play(await open(`http://${address}/demo`), "Cy");
+  assert.match(await cy.locator("#names li.host").textContent(), /^Ada/);
+  await ada.close();
+  await sees(bob, () => globalThis.game.room.host === globalThis.game.room.me);
+  await sees(cy, () => document.querySelector("#names li.host")?.textContent.startsWith("Bob"));
+  // Who is hit says so to the new host, who says that it counts.
+  const place = (page, x, angle) =>
+    page.evaluate(([x, angle]) => Object.assign(globalThis.game.ship, { x, y: 60, vx: 0, vy: 0, angle, dead: false }), [x, angle]);
+  await place(bob, 400, Math.PI);
+  await place(cy, 200, 0);
+  await cy.keyboard.down("Space");
+  await sees(cy, () => globalThis.game.score > 0);
+  await cy.keyboard.up("Space");
+  await sees(bob, () => globalThis.game.ship.dead);
 });
 
 test("loaded again the page is the same player; a bad network is told by the graph, and back to normal", limits, async (t) => {

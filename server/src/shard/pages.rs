@@ -43,6 +43,7 @@ pub(super) fn find(path: &str, demo: bool) -> Option<Content<'static>> {
         "/style.css" => part("text/css; charset=utf-8", include_bytes!("pages/style.css")),
         "/icon.svg" => part("image/svg+xml", include_bytes!("pages/icon.svg")),
         "/roomcast.js" => script(include_bytes!("pages/roomcast.js")),
+        "/roomcast-host.js" => script(include_bytes!("pages/roomcast-host.js")),
         "/demo" if demo => page(include_bytes!("pages/demo.html")),
         "/demo.js" if demo => script(include_bytes!("pages/demo.js")),
         "/world.js" if demo => script(include_bytes!("pages/world.js")),

@@ -82,7 +82,13 @@ fn the_page_at_the_root_says_what_this_is() {
 #[test]
 fn the_demo_is_served_if_that_was_asked_for_and_no_page_loads_anything_from_elsewhere() {
     let parts = ["/demo.js", "/world.js", "/draw.js"];
-    let always = ["/start.js", "/style.css", "/icon.svg", "/roomcast.js"];
+    let always = [
+        "/start.js",
+        "/style.css",
+        "/icon.svg",
+        "/roomcast.js",
+        "/roomcast-host.js",
+    ];
     for demo in [false, true] {
         let relay = Relay::start(if demo { &["--demo"] } else { &[] });
         let found = |path: &str| ask(&relay, "GET", path).0.status == 200;

@@ -1,11 +1,13 @@
 // Drift, the demo: what of the game goes through the room, and what the player does.
 //
 // How ships stand is a state of each player (key 0), and so is its score (key 1): who comes later, or was gone for a while,
-// knows all of it at once. Shots and hits are events: each must arrive. A ship says itself whether it was hit.
+// knows all of it at once. Shots and hits are events: each must arrive. A ship that sees itself hit claims so to the host, who
+// knows which shots there were and says to all what counts, each shot once. When the host is gone, the next one goes on.
 
 import { join } from "/roomcast.js";
+import { Hosting } from "/roomcast-host.js";
 import { color, Field, Graph } from "/draw.js";
-import { fly, follow, hits, launch, pack, shoot, Track, unpack } from "/world.js";
+import { fly, follow, hits, launch, pack, SHOT_MS, shoot, Track, unpack } from "/world.js";
 
 const SHIP = 0;
 const SCORE = 1;
@@ -100,6 +102,8 @@ export class Game {
   shots = [];
   score = 0;
   #tracks = new Map();
+  /** Shots that may hit, by who shot them and their number: a claim may come a little after its shot has ended. */
+  #fired = new Map();
   #hands = new Hands();
   #graph = new Graph($("network").querySelector("canvas"), COLOURS);
   #loaded = 0;
@@ -119,7 +123,11 @@ export class Game {
       if (from && key === SHIP) this.#seen(from);
       if (key === SCORE) this.#names();
     });
-    room.on("message", ({ data, from }) => this.#hear(data, from));
+    room.on("message", (message) => this.#hear(message));
+    room.on("host", (host) => {
+      this.#names();
+      if (host && room.players.size > 1) say(host === room.me ? "You are the host now: you say what hits" : `${host.name} is the host now`);
+    });
     room.on("joined", ({ name }) => say(`${name} is here`));
     room.on("left", ({ id, name }) => {
       this.#tracks.delete(id);
@@ -171,17 +179,33 @@ export class Game {
     this.#tracks.get(player.id).add(ship);
   }
 
-  #hear(data, from) {
-    const { shot, hit, n } = JSON.parse(data);
-    if (shot) this.shots.push({ ...shot, id: from.id });
-    if (hit === undefined) return;
+  #hear({ data, from, asHost }) {
+    const { shot, claim, hit, n, who } = JSON.parse(data);
+    if (shot) this.#fire({ ...shot, id: from.id });
+    if (claim !== undefined) this.#judge(claim, n, from);
+    // Anybody may say so; the host alone is believed.
+    if (hit === undefined || !asHost) return;
     this.shots = this.shots.filter((one) => one.id !== hit || one.n !== n);
-    const where = from === this.room.me ? this.ship : this.#tracks.get(from.id)?.newest;
-    if (where) field.burst(where, color(from.id), 70);
-    if (hit !== this.room.me.id) return;
+    const [me, victim] = [this.room.me, this.room.players.get(who)];
+    if (who === me.id && !this.ship.dead) this.#die(hit);
+    const where = who === me.id ? this.ship : this.#tracks.get(who)?.newest;
+    if (where) field.burst(where, color(who), 70);
+    if (hit !== me.id) return;
     this.room.state(SCORE, `${++this.score}`);
     this.#names();
-    say(`You got ${from.name}`);
+    say(`You got ${victim?.name ?? "somebody"}`);
+  }
+
+  #fire(shot) {
+    this.shots.push(shot);
+    for (const [key, { time }] of this.#fired) if (this.room.time() - time > 2 * SHOT_MS) this.#fired.delete(key);
+    this.#fired.set(`${shot.id}/${shot.n}`, shot);
+  }
+
+  /** The host's: whether a shot hit who says so. One hits once, and nobody by its own. */
+  #judge(claim, n, from) {
+    if (this.room.host !== this.room.me || claim === from.id || !this.#fired.delete(`${claim}/${n}`)) return;
+    this.room.send(JSON.stringify({ hit: claim, n, who: from.id }), { to: "all", asHost: true });
   }
 
   /** The others as they are shown: so far behind that there is mostly something newer to go by. */
@@ -214,7 +238,7 @@ export class Game {
     this.shots = this.shots.filter((shot) => {
       const at = follow(shot, time);
       if (at && shot.id !== room.me.id && !ship.dead && hits(at, ship)) {
-        this.#die(now, shot);
+        this.room.send(JSON.stringify({ claim: shot.id, n: shot.n }), { to: "host" });
         return false;
       }
       if (at) flying.push({ ...shot, ...at });
@@ -230,17 +254,16 @@ export class Game {
   #shoot(now, time) {
     this.#loaded = now + LOAD_MS;
     const shot = { ...shoot(this.ship, time), n: Math.round(now) };
-    this.shots.push({ ...shot, id: this.room.me.id });
+    this.#fire({ ...shot, id: this.room.me.id });
     this.room.send(JSON.stringify({ shot }));
   }
 
-  #die(now, { id, n }) {
+  #die(id) {
     this.ship.dead = true;
     this.ship.vx = this.ship.vy = this.ship.thrust = 0;
-    this.#back = now + DEAD_MS;
+    this.#back = performance.now() + DEAD_MS;
     field.shake(16);
     say(`${this.room.players.get(id)?.name ?? "Somebody"} got you`, DEAD_MS);
-    this.room.send(JSON.stringify({ hit: id, n }), { to: "all" });
   }
 
   #names() {
@@ -252,6 +275,8 @@ export class Game {
         const line = document.createElement("li");
         line.style.setProperty("--color", color(player.id));
         line.classList.toggle("away", player.away);
+        line.classList.toggle("host", player === this.room.host);
+        if (player === this.room.host) line.title = "The host: says what hits";
         const name = document.createElement("span");
         name.className = "name";
         name.textContent = player === this.room.me ? `${player.name} (you)` : player.name;
@@ -275,7 +300,7 @@ export class Game {
 const name = () => decodeURIComponent(location.hash.slice(1)).replace(/[^\w.~-]/g, "").slice(0, 64) || "arena";
 
 async function enter(player, token) {
-  const room = await join(`${location.origin.replace(/^http/, "ws")}/rooms/drift-${name().slice(0, 58)}`, { name: player, ...(token && { token }) });
+  const room = await join(`${location.origin.replace(/^http/, "ws")}/rooms/drift-${name().slice(0, 58)}`, { name: player, hosting: new Hosting(), ...(token && { token }) });
   const game = new Game(room);
   // For the console: have a look.
   globalThis.game = game;
