@@ -515,9 +515,9 @@ pub const BUNDLES_PER_WRITE: usize = 48 * 1024;
 /// those who keep up are still to be given.
 pub const LOG_BYTES_MIN: usize = 2 * RECEIVE_BUFFER;
 
-/// Entries of a log that are assembled once for several players (budget), for each of whom their authors are looked through:
-/// where there are more, walking the log is little for what is written.
-pub const SHARED_ENTRIES: usize = 64;
+/// Entries of a log that are assembled once for several players (budget), a bit for each: where there are more, walking the
+/// log is little for what is written.
+pub const SHARED_ENTRIES: usize = u64::BITS as usize;
 
 /// Bytes of the buffer of one room's log (limit), what is gone and not yet given up among them: with the largest packet that
 /// may follow, offsets into it fit 32 bits. Only flags that ask for gigabytes get there.

@@ -204,3 +204,41 @@ fn who_reads_nothing_and_comes_and_goes_holds_little() {
         1_500
     );
 }
+
+/// An iteration has no more than 256 turns in a room.
+#[test]
+fn what_is_for_a_group_is_nobody_elses_turn() {
+    let mut stage = Stage::new(Limits::default());
+    let join = |_| Actor::join(&mut stage, "lobby", "Ada");
+    let mut crowd: Vec<Actor> = (0..300).map(join).collect();
+    for near in [0, 299] {
+        group(&mut crowd[near], false, &[(5, true)]);
+        crowd[near].news(&mut stage);
+    }
+    address(&mut crowd[0], 1, StateAudience::Group(5));
+    crowd[0].play(&mut stage);
+    say(&mut crowd[0], 5, "near");
+    crowd[0].write(&mut stage);
+    stage.iterate();
+    assert!(!stage.shard.has_work());
+    stage.pass(100, 20);
+    set(&mut crowd[0], 1, "nearer");
+    crowd[0].write(&mut stage);
+    stage.iterate();
+    assert!(!stage.shard.has_work());
+    let heard = crowd[299].news(&mut stage);
+    assert_eq!(heard, ["1 to some: near", "1.1=nearer"]);
+    // And who had no turn for long misses nothing.
+    stage.pass(5_000, 500);
+    say(&mut crowd[0], 5, "again");
+    crowd[0]
+        .client
+        .event(Audience::All, Payload::Text("all"), false)
+        .expect("taken");
+    crowd[0].play(&mut stage);
+    assert_eq!(crowd[299].news(&mut stage), ["1 to some: again", "1: all"]);
+    assert_eq!(
+        crowd[7].news(&mut stage).last().map(String::as_str),
+        Some("1: all")
+    );
+}

@@ -11,6 +11,15 @@ impl Room {
         })
     }
 
+    /// Whether whoever has not been given all there is has another turn.
+    pub fn is_everybody_called(&self) -> bool {
+        let mut players = self.players.iter().map(|(_, player)| player);
+        players.all(|player| match player.will_have_turn() {
+            true => self.rounds.has(player.id),
+            false => !player.lags() || self.rounds.is_for_all(),
+        })
+    }
+
     /// Whether its players are found by their ids, and the bytes of its log and of all properties are as they were counted.
     pub fn is_accounted(&self) -> bool {
         let order = self.order.iter();

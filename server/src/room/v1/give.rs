@@ -70,18 +70,25 @@ impl Room {
     /// Puts what comes next for a player into `body`, at most `most` bytes unless one packet has more. None if the log no
     /// longer reaches back to where it is.
     pub(super) fn give(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
-        let Some(states) = &mut self.states else {
-            let portion = self.give_entries(seat, u64::MAX, (0, most), body)?;
-            return Some(Given {
-                seq: portion.seq,
-                len: portion.len,
-                entries: portion.len > 0,
-            });
+        self.settle(seat);
+        let in_order = match &mut self.states {
+            Some(states) => states.in_order(seat).map(Some),
+            None => Some(None),
         };
-        match states.in_order(seat) {
-            Some(at) => self.give_in_order(seat, at, most, body),
+        let given = match in_order {
+            Some(None) => {
+                let portion = self.give_entries(seat, u64::MAX, (0, most), body)?;
+                Some(Given {
+                    seq: portion.seq,
+                    len: portion.len,
+                    entries: portion.len > 0,
+                })
+            }
+            Some(Some(at)) => self.give_in_order(seat, at, most, body),
             None => self.give_marked(seat, most, body),
-        }
+        };
+        self.watch(seat);
+        given
     }
 
     /// Entries from where a player is up to the position `until`.

@@ -12,8 +12,8 @@ use super::Seat;
 pub struct Groups {
     /// By seat: its groups, ascending.
     of: Vec<Vec<u32>>,
-    /// The ids of who is in a group, ascending.
-    players: BTreeMap<u32, Vec<u32>>,
+    /// Who is in a group, and where each sits; ids ascending.
+    players: BTreeMap<u32, Vec<(u32, Seat)>>,
 }
 
 /// The groups of a seat. No method of the room, for the states are written to meanwhile.
@@ -27,25 +27,25 @@ impl Groups {
         self.of.get(seat as usize).map_or(&[], |groups| groups)
     }
 
-    /// Who is in a group, ascending.
-    pub fn players(&self, group: u32) -> &[u32] {
+    /// Who is in a group, and where each sits; ids ascending.
+    pub fn players(&self, group: u32) -> &[(u32, Seat)] {
         self.players.get(&group).map_or(&[], |players| players)
     }
 
     /// A player joins a group; false if it is in it already.
     pub fn join(&mut self, seat: Seat, id: u32, group: u32) -> bool {
-        let seat = seat as usize;
-        if self.of.len() <= seat {
-            self.of.resize_with(seat + 1, Vec::new);
+        let index = seat as usize;
+        if self.of.len() <= index {
+            self.of.resize_with(index + 1, Vec::new);
         }
-        let groups = &mut self.of[seat];
+        let groups = &mut self.of[index];
         let Err(index) = groups.binary_search(&group) else {
             return false;
         };
         groups.insert(index, group);
         let players = self.players.entry(group).or_default();
-        if let Err(index) = players.binary_search(&id) {
-            players.insert(index, id);
+        if let Err(index) = players.binary_search(&(id, seat)) {
+            players.insert(index, (id, seat));
         }
         true
     }
@@ -60,7 +60,7 @@ impl Groups {
         };
         groups.remove(index);
         if let Some(players) = self.players.get_mut(&group) {
-            players.retain(|player| *player != id);
+            players.retain(|(player, _)| *player != id);
             if players.is_empty() {
                 self.players.remove(&group);
             }
@@ -93,10 +93,13 @@ mod tests {
         assert!(!groups.join(3, 9, 7), "it is there");
         assert_eq!(
             (groups.of(3), groups.players(7)),
-            (&[1, 7][..], &[2, 5, 9][..])
+            (&[1, 7][..], &[(2, 0), (5, 1), (9, 3)][..])
         );
         assert!(groups.leave(0, 2, 7) && !groups.leave(0, 2, 7));
-        assert_eq!((groups.of(0), groups.players(7)), (&[1][..], &[5, 9][..]));
+        assert_eq!(
+            (groups.of(0), groups.players(7)),
+            (&[1][..], &[(5, 1), (9, 3)][..])
+        );
         groups.leave_all(3, 9);
         groups.leave_all(1, 5);
         assert!(groups.of(3).is_empty() && groups.players(7).is_empty());

@@ -94,6 +94,11 @@ impl Host {
         self.since
     }
 
+    /// Where it sits.
+    pub(super) fn seat(&self) -> Option<Seat> {
+        (self.id != 0).then_some(self.seat)
+    }
+
     /// Whether it is who sits here.
     pub(super) fn is_at(&self, seat: Seat) -> bool {
         self.id != 0 && self.seat == seat

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use crate::planted::{self, Fault};
 
-use crate::limits::LOG_SPAN_MAX;
+use crate::limits::{LOG_SPAN_MAX, SHARED_ENTRIES};
 
 /// For whom an entry is, of those who are in the room when it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,23 +298,24 @@ impl Log {
         self.first + indices.by_ref().last().unwrap_or(count) as u64
     }
 
-    /// The packets from a position on, if there are some, `most` at most, and all are for everybody but their authors, whom
-    /// this appends.
-    pub fn common(&self, from: u64, most: usize, authors: &mut Vec<u32>) -> Option<&[u8]> {
-        let index = from.checked_sub(self.first)? as usize;
-        let entries = self.entries.len().checked_sub(index)?;
-        if entries == 0 || entries > most {
+    /// Which entries from its position on are for a receiver, the first as the lowest bit; None if there are more than
+    /// [`SHARED_ENTRIES`], or the log does not reach back so far.
+    pub fn heard_by(&self, reader: Reader) -> Option<u64> {
+        let index = reader.position.checked_sub(self.first)? as usize;
+        let count = self.entries.len().checked_sub(index)?;
+        if count > SHARED_ENTRIES {
             return None;
         }
-        for entry in self.entries.range(index..) {
-            match entry.audience {
-                _ if entry.droppable => return None,
-                Kept::Others => authors.push(entry.author),
-                Kept::All => {}
-                Kept::One | Kept::List => return None,
+        let mut start = self.start(index);
+        let (mut which, mut bit) = (0, 1_u64);
+        for (entry, position) in self.entries.range(index..).zip(reader.position..) {
+            if self.heard(entry, start, reader, position).is_some() {
+                which |= bit;
             }
+            bit = bit.wrapping_shl(1);
+            start = self.end_of(entry);
         }
-        Some(&self.bytes[self.start(index)..])
+        Some(which)
     }
 
     /// Whether the entry that begins at `start` is for a receiver: then, bytes before its packet.
@@ -672,13 +673,12 @@ mod tests {
                 None => prop_assert!(seq < log.gone),
             }
             prop_assert_eq!(log.after(log.seq() + 1), None);
-            let mut authors = Vec::new();
-            if let Some(packets) = log.common(from as u64, 20, &mut authors) {
-                let all = lines[from..].iter().zip(from..).flat_map(|(line, index)| vec![index as u8; line.len]);
-                prop_assert_eq!(packets, all.collect::<Vec<_>>());
-                let hears_all = lines[from..].iter().all(|line| line.is_for(player) && !line.droppable);
-                prop_assert_eq!(hears_all, !authors.contains(&player));
-                prop_assert!((1..=20).contains(&(lines.len() - from)));
+            let which = log.heard_by(reader);
+            let reaches = from as u64 >= log.first;
+            prop_assert_eq!(which.is_some(), reaches && lines.len() - from <= SHARED_ENTRIES);
+            for (bit, (line, index)) in lines[from..].iter().zip(from as u64..).enumerate() {
+                let is_heard = line.is_for(player) && !(line.droppable && index < reader.lossy_until);
+                prop_assert_eq!(which.map(|which| which >> bit & 1 == 1), which.map(|_| is_heard));
             }
         }
     }

@@ -12,6 +12,7 @@ mod accounts;
 mod acts;
 mod budget;
 mod called;
+mod calls;
 mod give;
 mod groups;
 mod host;
@@ -36,6 +37,8 @@ use roomcast_protocol::v1::{Life, List, Name, Pairs, PlayerId, Property, Token, 
 use slab::Slab;
 
 pub use self::budget::{Budget, Rate, Spent};
+use self::calls::Rounds;
+pub use self::calls::Served;
 use self::groups::Groups;
 pub use self::host::Candidacy;
 use self::host::Host;
@@ -44,8 +47,7 @@ use self::log::{Audience, Log, Said};
 pub use self::player::Player;
 pub use self::properties::Bounds;
 use self::properties::Properties;
-use self::serve::Turn;
-pub use self::serve::{Behind, Bundle, Served};
+pub use self::serve::{Behind, Bundle};
 pub use self::share::Share;
 use self::snapshot::Keeping;
 pub use self::speak::Effect;
@@ -172,8 +174,7 @@ pub struct Room {
     log_counted: usize,
     /// Bytes of the log when the last round began.
     frozen: u64,
-    turn: Option<Turn>,
-    rotation: u32,
+    rounds: Rounds,
     /// Connections at the door: their join has not come yet.
     pub at_door: u32,
     /// Listed for the next round.
@@ -214,8 +215,7 @@ impl Room {
             groups: None,
             log_counted: 0,
             frozen: 0,
-            turn: None,
-            rotation: 0,
+            rounds: Rounds::default(),
             at_door: 0,
             dirty: false,
             timed: false,
@@ -426,6 +426,7 @@ impl Room {
                 if let Some(states) = &mut self.states {
                     states.resume(seat);
                 }
+                self.watch(seat);
                 Return::Resumed
             }
             Some(_) => Return::Welcomed(Some(down::reset::LOG)),
@@ -473,9 +474,9 @@ impl Room {
     pub fn forget(&mut self, now: u32) {
         let mut position = self.log.position();
         let mut until = now;
-        for (_, player) in &self.players {
+        for (seat, player) in &self.players {
             match player.away_since() {
-                None => position = position.min(player.position),
+                None => position = position.min(self.position(seat as Seat)),
                 // What its client has had, nobody knows: at its end, what was on its way was lost.
                 Some(since) if now.wrapping_sub(since) > now.wrapping_sub(until) => until = since,
                 Some(_) => {}
@@ -483,11 +484,11 @@ impl Room {
         }
         let position = position.min(self.tail_begins().unwrap_or(u64::MAX));
         self.log.forget(position, until.wrapping_sub(LOG_REACH_MS));
-        if !self.is_serving()
-            && !self.dirty
-            && let Some(states) = &mut self.states
-        {
-            states.rest();
+        if !self.is_serving() && !self.dirty {
+            self.rounds.rest();
+            if let Some(states) = &mut self.states {
+                states.rest();
+            }
         }
     }
 
@@ -535,6 +536,13 @@ impl Room {
 
     /// Appends an entry.
     fn say(&mut self, author: u32, audience: Audience<'_>, packet: down::Packet<'_>, now: u32) {
+        match audience {
+            Audience::One(id) => self
+                .seat_of(id)
+                .into_iter()
+                .for_each(|seat| self.call(seat)),
+            Audience::Others | Audience::All | Audience::List(_) => self.rounds.all = true,
+        }
         let said = Said {
             author,
             audience,

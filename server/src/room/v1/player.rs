@@ -27,8 +27,15 @@ pub struct Owed {
 /// How it is reached. Times are the shard's, ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Presence {
-    /// By a connection, which was last to be told then that the relay is there.
-    Here { kept_alive_at: u32 },
+    /// By a connection.
+    Here {
+        /// When it was last to be told that the relay is there.
+        kept_alive_at: u32,
+        /// It has not been given all there is for it, see `calls`.
+        lags: bool,
+        /// It has a turn in the running round, or in the next one.
+        has_turn: bool,
+    },
     /// Not at all, since then.
     Away { since: u32 },
 }
@@ -86,7 +93,11 @@ impl Player {
         Self {
             id,
             player,
-            presence: Presence::Here { kept_alive_at: 0 },
+            presence: Presence::Here {
+                kept_alive_at: 0,
+                lags: false,
+                has_turn: false,
+            },
             called: Called::new(name),
             properties: Properties::default(),
             budget: Budget::default(),
@@ -121,11 +132,56 @@ impl Player {
 
     /// It has a connection. True if it was away.
     pub(super) fn comes(&mut self, now: u32) -> bool {
-        let here = Presence::Here { kept_alive_at: now };
-        matches!(
-            std::mem::replace(&mut self.presence, here),
-            Presence::Away { .. }
-        )
+        match &mut self.presence {
+            Presence::Here { kept_alive_at, .. } => {
+                *kept_alive_at = now;
+                false
+            }
+            Presence::Away { .. } => {
+                self.presence = Presence::Here {
+                    kept_alive_at: now,
+                    lags: false,
+                    has_turn: false,
+                };
+                true
+            }
+        }
+    }
+
+    /// Whether it is here and has not been given all there is for it.
+    pub(super) fn lags(&self) -> bool {
+        matches!(self.presence, Presence::Here { lags: true, .. })
+    }
+
+    /// Notes whether it lags.
+    pub(super) fn set_lags(&mut self, now: bool) {
+        if let Presence::Here { lags, .. } = &mut self.presence {
+            *lags = now;
+        }
+    }
+
+    /// It is to have a turn. True if it is here and had none before it.
+    pub(super) fn is_new_to_turn(&mut self) -> bool {
+        match &mut self.presence {
+            Presence::Here { has_turn, .. } => !std::mem::replace(has_turn, true),
+            Presence::Away { .. } => false,
+        }
+    }
+
+    /// It has its turn. False if it is away.
+    pub(super) fn has_its_turn(&mut self) -> bool {
+        match &mut self.presence {
+            Presence::Here { has_turn, .. } => {
+                *has_turn = false;
+                true
+            }
+            Presence::Away { .. } => false,
+        }
+    }
+
+    /// Whether it will have a turn.
+    pub(super) fn will_have_turn(&self) -> bool {
+        matches!(self.presence, Presence::Here { has_turn: true, .. })
     }
 
     /// It has none any more.
@@ -228,7 +284,7 @@ impl Player {
     /// When its connection is to be told that the relay is there, ms; None if it has none.
     pub fn keep_alive_at(&self) -> Option<u32> {
         match self.presence {
-            Presence::Here { kept_alive_at } => Some(kept_alive_at.wrapping_add(KEEP_ALIVE_MS)),
+            Presence::Here { kept_alive_at, .. } => Some(kept_alive_at.wrapping_add(KEEP_ALIVE_MS)),
             Presence::Away { .. } => None,
         }
     }
@@ -240,11 +296,12 @@ impl Player {
             return;
         };
         // Late by a tick of the timer, but not by ever more of them.
-        let kept_alive_at = match is_due(at.wrapping_add(KEEP_ALIVE_MS)) {
-            true => now,
-            false => at,
-        };
-        self.presence = Presence::Here { kept_alive_at };
+        if let Presence::Here { kept_alive_at, .. } = &mut self.presence {
+            *kept_alive_at = match is_due(at.wrapping_add(KEEP_ALIVE_MS)) {
+                true => now,
+                false => at,
+            };
+        }
         self.owed.keep_alive = true;
     }
 

@@ -12,27 +12,6 @@ const COVERED_MAX: usize = v1::VARINT_BYTES_MAX;
 /// Bytes of an ACK that rides along, at most.
 const ACK_MAX: usize = 2 + v1::VARINT_BYTES_MAX;
 
-/// A round over all players, by their ids, so that nobody is left out whoever comes or goes meanwhile.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turn {
-    /// Where it began; it rotates, so that nobody is always last.
-    start: u32,
-    /// The last one whose turn it was, and where the next one was to be found then.
-    last: u32,
-    index: u32,
-    /// It has come to the end of the ids and gone on from the first.
-    wrapped: bool,
-}
-
-/// Whose turn it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Served {
-    /// Its place in the shard.
-    pub player: u32,
-    /// Its seat.
-    pub seat: Seat,
-}
-
 /// How far behind somebody is who can't be given anything now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behind {
@@ -77,65 +56,31 @@ impl Room {
 
     /// Whether a round is running.
     pub fn is_serving(&self) -> bool {
-        self.turn.is_some()
+        self.rounds.is_running()
     }
 
-    /// Begins a round over all players. False if one is running already, or there is nobody.
+    /// Begins a round over all for whom something was said. False if one is running already, or there is nobody.
     pub fn begin_round(&mut self) -> bool {
-        if self.turn.is_some() || self.order.is_empty() {
+        self.watch_tail();
+        if !self.begin_turns() {
             return false;
         }
-        let (id, _) = self.order[self.rotation as usize % self.order.len()];
-        self.rotation = self.rotation.wrapping_add(1);
-        self.turn = Some(Turn {
-            start: id,
-            last: id - 1,
-            index: u32::MAX,
-            wrapped: false,
-        });
         self.frozen = self.log.end();
-        self.watch_tail();
         if let Some(states) = &mut self.states {
             states.begin_round();
         }
         true
     }
 
-    /// Who is next in the running round, of those who have a connection; None when all had their turn.
-    pub fn next_turn(&mut self) -> Option<Served> {
-        loop {
-            let turn = self.turn.as_mut()?;
-            let mut index = turn.index as usize;
-            let is_here = |at: usize| self.order.get(at).is_some_and(|&(id, _)| id == turn.last);
-            if index == 0 || !is_here(index - 1) {
-                index = self.order.partition_point(|&(id, _)| id <= turn.last);
-            }
-            if index == self.order.len() && !turn.wrapped {
-                turn.wrapped = true;
-                turn.last = 0;
-                index = 0;
-            }
-            let next = self.order.get(index).copied();
-            let Some((id, seat)) = next.filter(|(id, _)| !turn.wrapped || *id < turn.start) else {
-                self.turn = None;
-                return None;
-            };
-            turn.last = id;
-            turn.index = index as u32 + 1;
-            let player = &self.players[seat as usize];
-            if player.away_since().is_none() || planted::is(Fault::AwayGrows) {
-                let player = player.player;
-                return Some(Served { player, seat });
-            }
-        }
-    }
-
     /// Whether a player has something to get.
     pub fn owes(&self, seat: Seat) -> bool {
         let player = &self.players[seat as usize];
-        player.position < self.log.position()
+        self.position(seat) < self.log.position()
             || player.owed != Default::default()
-            || self.states.as_ref().is_some_and(|states| states.owe(seat))
+            || self
+                .states
+                .as_ref()
+                .is_some_and(|states| states.owe(seat, player.lags()))
             || self.is_promised(seat)
             || self.is_asked(seat)
     }
@@ -143,7 +88,9 @@ impl Room {
     /// Whether events wait for a player, in the log or in its connection: only those make somebody behind.
     pub fn presses(&self, seat: Seat) -> bool {
         let player = &self.players[seat as usize];
-        player.begun || player.raw || player.position < self.log.position()
+        player.begun
+            || player.raw
+            || self.is_called(seat) && self.position(seat) < self.log.position()
     }
 
     /// Makes the next bundle of a player, with the relay's time (µs). It is empty if there is nothing for it. False if the
@@ -202,6 +149,7 @@ impl Room {
 
     /// A player can't be given anything now: droppable events are not for it.
     pub fn falls_behind(&mut self, seat: Seat, rules: &Rules) -> Behind {
+        self.settle(seat);
         let player = &mut self.players[seat as usize];
         player.lossy = self.log.distance(player.position);
         let position = self.log.skip(player.reader());
@@ -209,6 +157,7 @@ impl Room {
         if let Some(states) = &mut self.states {
             states.falls_behind(seat);
         }
+        self.watch(seat);
         match self.log.bytes_since(position) {
             Some(0) => Behind::States,
             Some(bytes) if bytes <= rules.behind_max => Behind::Events,

@@ -1,13 +1,12 @@
 //! What several players of a room get, assembled once.
 //!
-//! Owns: the packets between two positions of one log, as long as all of them are for everybody but their authors. Must not
-//! know: connections, and what frames a message. Invariant: it is named by the life of its room and the two positions, and
-//! what a log has between two positions never changes; so it is never out of date, only of no use.
+//! Owns: some of the packets between two positions of one log. Must not know: connections, and what frames a message.
+//! Invariant: it is named by the life of its room, the two positions and which of the entries between them it has, and what a
+//! log has between two positions never changes; so it is never out of date, only of no use.
 
 use roomcast_protocol::v1::{self, Life};
 
 use super::{Room, Seat};
-use crate::limits::SHARED_ENTRIES;
 
 /// Bytes before the packets for what each message begins with: the header of one that is no larger than a bundle, and how
 /// many entries it covers.
@@ -21,8 +20,8 @@ pub struct Share {
     to: u64,
     /// The number of the last entry.
     seq: u64,
-    /// Who does not hear all of it.
-    authors: Vec<u32>,
+    /// Which entries: the first is the lowest bit.
+    which: u64,
     bytes: Vec<u8>,
     /// How many entries the head that stands there covers, and where it begins.
     head: Option<(u32, usize)>,
@@ -37,7 +36,7 @@ impl Default for Share {
             from: 0,
             to: 0,
             seq: 0,
-            authors: Vec::new(),
+            which: 0,
             bytes: vec![0; HEADROOM],
             head: None,
             making: Vec::new(),
@@ -76,31 +75,40 @@ impl Room {
         if self.states.is_some() || self.awaits_host(seat) {
             return None;
         }
+        self.settle(seat);
         let player = &mut self.players[seat as usize];
         if player.raw || player.is_told_more(now) {
             return None;
         }
-        let (from, to) = (player.position, self.log.position());
-        if (share.from, share.to) != (from, to) || share.life != self.life {
-            // Of no use until all of it is there.
-            share.to = share.from;
-            share.authors.clear();
-            let packets = self.log.common(from, SHARED_ENTRIES, &mut share.authors)?;
-            if packets.len() + v1::VARINT_BYTES_MAX > v1::BUNDLE_BYTES_MAX {
+        let (reader, to) = (player.reader(), self.log.position());
+        let from = reader.position;
+        let which = self.log.heard_by(reader).filter(|which| *which != 0)?;
+        let is_of_here = (share.from, share.to) == (from, to) && share.life == self.life;
+        if !is_of_here || share.which != which {
+            // Who lacks one, an author most often, takes nothing from the others.
+            if is_of_here && share.which & which == which {
                 return None;
             }
+            // Of no use until all of it is there.
+            share.to = share.from;
             share.bytes.truncate(HEADROOM);
-            share.bytes.extend_from_slice(packets);
             share.head = None;
-            share.seq = self.log.seq();
-            (share.life, share.from, share.to) = (self.life, from, to);
-        }
-        if share.authors.contains(&player.id) {
-            return None;
+            let (log, bytes) = (&self.log, &mut share.bytes);
+            let most = v1::BUNDLE_BYTES_MAX - v1::VARINT_BYTES_MAX;
+            let portion = log.next(reader, to, (0, most), &mut |run| {
+                bytes.extend_from_slice(log.slice(run));
+            })?;
+            if portion.position < to || portion.len > most {
+                return None;
+            }
+            share.seq = portion.seq;
+            (share.life, share.from, share.to, share.which) = (self.life, from, to, which);
         }
         player.got_to(to);
         player.begun = true;
-        Some(player.tell(share.seq))
+        let covered = player.tell(share.seq);
+        self.watch(seat);
+        Some(covered)
     }
 }
 

@@ -118,6 +118,9 @@ impl Room {
                 self.keeping.wanted = Wanted::Yes;
             }
         }
+        if let Some(seat) = self.host.seat().filter(|seat| self.awaits_host(*seat)) {
+            self.call(seat);
+        }
     }
 
     /// Whether who sits here is the host, knows it, and is to be given its snapshot now.

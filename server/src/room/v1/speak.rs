@@ -4,6 +4,7 @@ use roomcast_protocol::v1::{Change, Changed, Key, List, Owner, Payload, PlayerId
 
 use super::log::{Audience, Said};
 use super::properties::Unchanged;
+use super::states::To;
 use super::{Room, Rules, Seat};
 
 /// What is left to do for whoever carries the packets.
@@ -117,26 +118,45 @@ impl Room {
     ) -> Effect {
         let mut present = Vec::new();
         let audience = match to {
-            up::Audience::Others => Audience::Others,
-            up::Audience::All => Audience::All,
+            up::Audience::Others => {
+                self.rounds.all = true;
+                Audience::Others
+            }
+            up::Audience::All => {
+                self.rounds.all = true;
+                Audience::All
+            }
             up::Audience::Host if self.host.id().is_none() => {
                 return self.refuse(id, number, down::refused::PLAYER_GONE, now);
             }
-            up::Audience::Host => Audience::One(self.host.id().map_or(0, PlayerId::get)),
-            up::Audience::One(player) if self.seat_of(player.get()).is_some() => {
+            up::Audience::Host => {
+                self.call_to(To::Host);
+                Audience::One(self.host.id().map_or(0, PlayerId::get))
+            }
+            up::Audience::One(player) => {
+                let Some(seat) = self.seat_of(player.get()) else {
+                    return self.refuse(id, number, down::refused::PLAYER_GONE, now);
+                };
+                self.call(seat);
                 Audience::One(player.get())
             }
-            up::Audience::One(_) => {
-                return self.refuse(id, number, down::refused::PLAYER_GONE, now);
-            }
             up::Audience::List(players) => {
-                let players = players.iter().map(PlayerId::get);
-                present.extend(players.filter(|&player| self.seat_of(player).is_some()));
+                for player in players.iter().map(PlayerId::get) {
+                    if let Some(seat) = self.seat_of(player) {
+                        self.call(seat);
+                        present.push(player);
+                    }
+                }
                 Audience::List(&present)
             }
             up::Audience::Group(group) => {
-                let players = self.groups.iter().flat_map(|groups| groups.players(group));
-                present.extend(players.copied().filter(|player| *player != id));
+                let groups = self.groups.take();
+                let players = groups.iter().flat_map(|groups| groups.players(group));
+                for &(player, seat) in players.filter(|(player, _)| *player != id) {
+                    self.call(seat);
+                    present.push(player);
+                }
+                self.groups = groups;
                 match present.is_empty() {
                     true => return Effect::None,
                     false => Audience::List(&present),

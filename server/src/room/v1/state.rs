@@ -63,7 +63,8 @@ impl Room {
         };
         let when = states.now(writer, after);
         let slot = states.slot_of(name, when);
-        states.say(slot, Value::Here, len, when, |out| packet.encode(out));
+        let to = states.say(slot, Value::Here, len, when, |out| packet.encode(out));
+        self.call_to(to);
         Effect::Said
     }
 
@@ -78,7 +79,8 @@ impl Room {
             return Effect::None;
         };
         let when = states.now(writer, after);
-        states.say(slot, Value::Gone, 0, when, |out| removed(name).encode(out));
+        let to = states.say(slot, Value::Gone, 0, when, |out| removed(name).encode(out));
+        self.call_to(to);
         Effect::Said
     }
 
@@ -112,7 +114,11 @@ impl Room {
         }
         let when = states.now(writer, after);
         let slot = states.slot_of(name, when);
-        states.readdress(slot, to, stays, &encoded(removed(name)), when);
+        let before = states.readdress(slot, to, stays, &encoded(removed(name)), when);
+        before
+            .into_iter()
+            .chain([to])
+            .for_each(|to| self.call_to(to));
         Effect::Said
     }
 
@@ -175,6 +181,7 @@ impl Room {
             let when = states.now(left, after);
             states.say(slot, Value::Here, len, when, |out| packet.encode(out));
         }
+        // That somebody left is for everybody.
     }
 
     /// A key as the room knows it, and the id of who speaks of it.
@@ -201,10 +208,12 @@ impl Room {
 
     /// Keys that go to who sits here go to others from now on, or the other way about.
     pub(super) fn change_ears(&mut self, seat: Seat, change: impl FnOnce(&mut States, Ears<'_>)) {
+        self.settle(seat);
         let ears = ears_of(&self.players, &self.groups, &self.host, seat);
         if let Some(states) = &mut self.states {
             change(states, ears);
         }
+        self.watch(seat);
     }
 
     /// A player joins and leaves groups, all or none of them.

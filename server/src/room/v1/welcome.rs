@@ -69,6 +69,7 @@ impl Room {
         player.told(self.log.seq());
         player.owed = Default::default();
         player.begun = true;
+        player.set_lags(false);
         if let Some(states) = &mut self.states {
             states.welcome(seat);
         }

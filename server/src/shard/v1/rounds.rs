@@ -7,7 +7,7 @@ use super::V1;
 use crate::delivery::Dialect;
 use crate::limits::{BUNDLES_PER_WRITE, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION};
 use crate::planted::{self, Fault};
-use crate::room::v1::{self, Behind, RoomId};
+use crate::room::v1::{self, Behind, RoomId, Seat};
 use crate::shard::flush::Current;
 use crate::shard::player::{Link, RoomRef};
 use crate::shard::pressure::Pressure;
@@ -48,12 +48,7 @@ impl Shard {
     }
 
     /// Offers a player what it has not had. True if it is to be written now.
-    pub(in crate::shard) fn offer_bundles(
-        &mut self,
-        slot: u32,
-        id: RoomId,
-        seat: v1::Seat,
-    ) -> bool {
+    pub(in crate::shard) fn offer_bundles(&mut self, slot: u32, id: RoomId, seat: Seat) -> bool {
         let V1 {
             rooms,
             rules,
@@ -79,6 +74,7 @@ impl Shard {
         }
         if !connection.outbox.is_clear() {
             // What waits there leaves first, in this very flush.
+            room.watch(seat);
             self.write_on(slot);
             return false;
         }

@@ -149,15 +149,30 @@ impl States {
         self.mark_all(seat);
     }
 
-    /// Whether something waits for who sits here, for it or not.
-    pub fn owe(&self, seat: Seat) -> bool {
+    /// Whether something waits for who sits here, for it or not. Who does not `lag` has had what the last round had.
+    pub fn owe(&self, seat: Seat, lags: bool) -> bool {
+        let had = if lags { 0 } else { self.stream.first() };
         match self.receivers.get(seat as usize) {
             Some(receiver) => {
-                receiver.at < self.stream.position()
+                receiver.at.max(had) < self.stream.position()
                     || receiver.lane.as_ref().is_some_and(|lane| !lane.is_empty())
             }
-            None => self.stream.position() > 0,
+            None => had < self.stream.position(),
         }
+    }
+
+    /// Whether who sits here has had all that was said.
+    pub fn keeps_up(&self, seat: Seat) -> bool {
+        let receiver = self.receivers.get(seat as usize);
+        let (at, lane) = receiver.map_or((0, None), |it| (it.at, it.lane.as_ref()));
+        at >= self.stream.position() && lane.is_none_or(|lane| lane.is_empty())
+    }
+
+    /// Who sits here kept up, and nothing of what the last round had was for it.
+    pub fn settle(&mut self, seat: Seat) {
+        let first = self.stream.first();
+        let receiver = self.receiver(seat);
+        receiver.at = receiver.at.max(first);
     }
 
     /// Who sits here can't be given anything now: it gets the newest values from here on, until it has caught up.
@@ -245,7 +260,7 @@ impl States {
         self.receiver(seat).lane = None;
     }
 
-    /// A key has a value of `len` bytes, or none any more, as the packet says that `encode` writes.
+    /// A key has a value of `len` bytes, or none any more, as the packet says that `encode` writes. Answers who gets it.
     pub fn say(
         &mut self,
         slot: Slot,
@@ -253,16 +268,19 @@ impl States {
         len: usize,
         when: When,
         encode: impl FnOnce(&mut Vec<u8>),
-    ) {
-        if let Some(key) = self.table.get(slot) {
-            let whom = Whom {
-                author: key.name.0,
-                to: key.to,
-                but: None,
-            };
-            let packet = self.stream.append(whom, when.after, encode);
-            self.table.say(slot, value, packet, len, when);
-        }
+    ) -> To {
+        let Some(key) = self.table.get(slot) else {
+            return To::Others;
+        };
+        let (author, to) = (key.name.0, key.to);
+        let whom = Whom {
+            author,
+            to,
+            but: None,
+        };
+        let packet = self.stream.append(whom, when.after, encode);
+        self.table.say(slot, value, packet, len, when);
+        to
     }
 
     /// The slot of a key, which may be a new one.
@@ -270,11 +288,16 @@ impl States {
         self.table.slot_of(name, when)
     }
 
-    /// A key goes to others from now on: who no longer gets it is told `removed`, who newly does its value.
-    pub fn readdress(&mut self, slot: Slot, to: To, stays: bool, removed: &[u8], mut when: When) {
-        let Some(key) = self.table.get(slot) else {
-            return;
-        };
+    /// A key goes to others from now on: who no longer gets it is told `removed`, who newly does its value. Answers who got it.
+    pub fn readdress(
+        &mut self,
+        slot: Slot,
+        to: To,
+        stays: bool,
+        removed: &[u8],
+        mut when: When,
+    ) -> Option<To> {
+        let key = self.table.get(slot)?;
         let (author, before) = (key.name.0, key.to);
         if key.value == Value::Here && before != to {
             let (gains, loses) = ((to, Some(before)), (before, Some(to)));
@@ -286,6 +309,7 @@ impl States {
             }
         }
         self.table.readdress(slot, to, stays, when);
+        Some(before)
     }
 
     /// Who sits here is in a group from now on, or the host: it is told the newest value of each key that is addressed to that.
