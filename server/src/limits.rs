@@ -374,6 +374,9 @@ pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// many is not done twice.
 pub const ORDERS_REMEMBERED: usize = 256;
 
+/// Connections that have ended that a reactor remembers (limit), some 80 bytes each, where there is a control plane.
+pub const ENDS_REMEMBERED: usize = 1_000;
+
 /// Bans that hold at once (limit), 32 bytes each on every reactor: a table for who attacks by hand. Against floods there are
 /// limits for each address.
 pub const BANS_MAX: usize = 1_024;

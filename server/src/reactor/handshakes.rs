@@ -69,6 +69,11 @@ impl<H: Copy + Ord> Handshakes<H> {
         self.ready.is_empty() && self.beginners.is_empty()
     }
 
+    /// How many wait for a turn.
+    pub fn len(&self) -> usize {
+        self.ready.len() + self.beginners.len()
+    }
+
     /// The first bytes of somebody have come. Returns who has to go for it, if there are too many.
     #[must_use]
     pub fn knock(&mut self, who: H, now: u64, deadline: u64) -> Option<H> {

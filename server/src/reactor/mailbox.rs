@@ -76,6 +76,11 @@ impl Address {
         Ok(())
     }
 
+    /// Mails that wait in the box.
+    pub fn depth(&self) -> usize {
+        self.sender.waiting()
+    }
+
     /// Has the reactor begin an iteration, to look at what is not mail.
     pub fn wake(&self) {
         // A waker fails only if its eventfd is gone, and then so is its reactor.

@@ -10,6 +10,7 @@ mod listener;
 mod mailbox;
 mod net;
 mod os;
+mod pace;
 mod running;
 mod sockets;
 mod tcp_info;

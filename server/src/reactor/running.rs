@@ -15,6 +15,7 @@ use super::doors::{Accepting, Door};
 use super::handshakes::{Handshakes, Turn};
 use super::mailbox::Mail;
 use super::net::{Accepted, Net, Step};
+use super::pace::Pacer;
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
     ACCEPT_BUDGET, ACCEPT_PAUSE_MS, ASK_BUDGET, CALLS_PER_LOOK, FIN, HANDSHAKE_SLICE_US,
@@ -129,6 +130,7 @@ pub struct Running<N: Net> {
     /// When it begins to drain (ms, real), once that is ordered.
     drains_at: Option<u64>,
     published_at: u64,
+    pacer: Pacer,
     warned_at: Option<u64>,
 }
 
@@ -167,6 +169,7 @@ impl<N: Net> Running<N> {
             draining: None,
             drains_at: None,
             published_at: 0,
+            pacer: Pacer::default(),
             warned_at: None,
         }
     }
@@ -197,8 +200,12 @@ impl<N: Net> Running<N> {
     ///
     /// When polling itself fails, which only a fault of this program can cause.
     pub fn turn(&mut self, events: &mut N::Events) -> io::Result<()> {
+        let until = 1_000 * (self.real + self.sleep);
         self.net.poll(events, Duration::from_millis(self.sleep))?;
-        let real = self.net.clock() / 1_000;
+        let polled = self.net.clock();
+        let real = polled / 1_000;
+        self.pacer
+            .polled(polled, until, N::events(events).count() as u64);
         let passed = real - self.real;
         let at_most = self.sleep + STANDSTILL_MS;
         if passed > at_most {
@@ -226,12 +233,14 @@ impl<N: Net> Running<N> {
         self.net.watch(&self.shard, &self.sockets, Step::Done);
         self.reap();
         self.publish(false);
-        self.sleep = self.sleep();
+        let worked = self.net.clock();
+        self.pacer.worked(worked);
+        self.sleep = self.sleep(worked / 1_000);
         Ok(())
     }
 
-    /// Milliseconds that the next poll sleeps: not at all if work was carried over.
-    fn sleep(&self) -> u64 {
+    /// Milliseconds that the next poll sleeps, as of `now` (ms, real): not at all if work was carried over.
+    fn sleep(&self, now: u64) -> u64 {
         let mut accept_at = None;
         for door in &self.doors {
             match door.accepting {
@@ -244,7 +253,7 @@ impl<N: Net> Running<N> {
         if carried_over || self.shard.has_work() || self.net.has_mail() {
             return 0;
         }
-        let passed = self.net.clock() / 1_000 - self.real;
+        let passed = now - self.real;
         let until = |at: u64| at.saturating_sub(self.now + passed);
         // Draining, it stays to answer 503 until the players of the other reactors have gone too.
         let look_again = self.draining.map(|draining| {
@@ -753,7 +762,9 @@ impl<N: Net> Running<N> {
             };
             if let Some(mut published) = published {
                 self.published_at = self.now;
+                self.shard.take_stock();
                 published.clone_from(self.shard.counters());
+                published.pace = self.pacer.publish(self.handshakes.len());
             }
         }
     }

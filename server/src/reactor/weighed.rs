@@ -60,6 +60,13 @@ impl<T> Clone for Sender<T> {
     }
 }
 
+impl<T> Sender<T> {
+    /// Pieces that wait in the channel.
+    pub fn waiting(&self) -> usize {
+        self.inner.len()
+    }
+}
+
 impl<T: Weigh> Sender<T> {
     /// Puts a piece into the channel, without waiting.
     ///
@@ -123,6 +130,7 @@ mod tests {
         let (sender, receiver) = bounded::<Vec<u8>>(3, 100);
         let put = |len| sender.try_send(vec![0; len]).is_ok();
         assert!(put(60) && put(40), "as much as it takes");
+        assert_eq!(sender.waiting(), 2);
         assert!(!put(1), "and no byte more");
         assert!(put(0), "what holds nothing has room");
         assert!(!put(0), "but no more than three are there");

@@ -25,6 +25,8 @@ pub enum Question {
     Rooms(u64),
     /// The players of a room that is at home here, from this one on.
     Players(Arc<str>, u64),
+    /// The last connections that have ended, the newest first, from this one on.
+    Ends(u64),
     /// Where a connection comes from, or whose ticket it has.
     Whose(u64),
     /// To do something.
@@ -38,6 +40,8 @@ pub enum Answer {
     Rooms(Page<RoomRow>),
     /// To [`Question::Players`]; none if there is no such room.
     Players(Option<Page<PlayerRow>>),
+    /// To [`Question::Ends`].
+    Ends(Page<EndRow>),
     /// To [`Question::Whose`]; none if it is not here, or has no seat.
     Whose(Option<Source>),
     /// To [`Question::Order`]: how many players or rooms it concerned; none if it can't be carried out.
@@ -114,12 +118,38 @@ pub struct Figures {
     pub unsent_bytes: usize,
 }
 
+/// A connection that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EndRow {
+    /// Never used twice by a process.
+    pub connection: u64,
+    /// As log lines name it.
+    pub peer: String,
+    /// As log lines name it; none, if it had no seat in one.
+    pub room: Option<String>,
+    /// Why it ended.
+    pub reason: &'static str,
+    /// Who has to do something about it.
+    pub blame: String,
+    /// What it was told, or said itself.
+    pub close_code: Option<u16>,
+    /// Bytes that came from its socket.
+    pub received_bytes: u64,
+    /// Bytes that its socket took.
+    pub sent_bytes: u64,
+    /// How long it was here.
+    pub seconds: u64,
+    /// How long ago it was gone.
+    pub seconds_ago: u64,
+}
+
 impl Shard {
     /// Answers a question, or carries out an order: what that has players be told leaves with the next flush.
     pub fn reply(&mut self, question: &Question) -> Answer {
         match question {
             Question::Rooms(from) => Answer::Rooms(self.rooms_from(*from)),
             Question::Players(room, from) => Answer::Players(self.players_from(room, *from)),
+            Question::Ends(from) => Answer::Ends(self.ends_from(*from)),
             Question::Whose(id) => Answer::Whose(self.whose(*id)),
             Question::Order(order) => Answer::Done(self.obey(order)),
         }

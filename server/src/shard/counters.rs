@@ -33,12 +33,45 @@ pub struct Counters {
     pub cut_off: u64,
     /// Times that a connection was read no further because it had sent more than it may in a second.
     pub delayed: u64,
+    /// Connections accepted that speak TLS.
+    pub accepted_tls: u64,
+    /// Batches of raw rooms, and messages in them.
+    pub batches: u64,
+    /// See there.
+    pub batched: u64,
+    /// Players who are behind and still take bytes, now.
+    pub pressing: u64,
+    /// Players who are read no further because their room presses, or for what they send, now.
+    pub paused: u64,
+    /// Bytes of what was said lately in roomcast.v1 rooms, now.
+    pub logged: u64,
+    /// Bytes of their snapshots, now.
+    pub snapshots: u64,
     /// Ends of connections, by their reasons.
     pub ends: Ends,
+    /// How the reactor's loop goes, as it says.
+    pub pace: Pace,
+}
+
+/// How a reactor's loop goes. Times are of its own clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Iterations.
+    pub iterations: u64,
+    /// Events that polls reported.
+    pub events: u64,
+    /// Microseconds from the ends of polls to the ends of their iterations.
+    pub busy_us: u64,
+    /// The longest of them since the last publication.
+    pub longest_us: u64,
+    /// By how much a poll overslept that nothing woke, at most, since then: timers are as late.
+    pub late_us: u64,
+    /// TLS handshakes, and request heads with tickets, that wait for their turn, now.
+    pub handshakes_waiting: u64,
 }
 
 impl Counters {
-    /// Adds another shard's totals.
+    /// Adds another shard's totals; each reactor keeps a pace of its own.
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.thronged += other.thronged;
@@ -54,6 +87,13 @@ impl Counters {
         self.lingering += other.lingering;
         self.cut_off += other.cut_off;
         self.delayed += other.delayed;
+        self.accepted_tls += other.accepted_tls;
+        self.batches += other.batches;
+        self.batched += other.batched;
+        self.pressing += other.pressing;
+        self.paused += other.paused;
+        self.logged += other.logged;
+        self.snapshots += other.snapshots;
         self.ends.add(&other.ends);
     }
 }

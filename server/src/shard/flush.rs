@@ -168,6 +168,7 @@ impl Shard {
                 flush,
                 strains,
                 v1,
+                counters,
                 ..
             } = self;
             v1.begin_rounds(strains, now);
@@ -181,6 +182,8 @@ impl Shard {
                     0
                 };
                 if room.freeze() {
+                    counters.batches += 1;
+                    counters.batched += room.batch().map_or(0, |batch| u64::from(batch.len()));
                     strains.say(RoomRef::Batches(id), said, now);
                     flush.fanouts.push(id);
                 }

@@ -57,9 +57,9 @@ use roomcast_protocol::frame::{Role, Rules};
 use slab::Slab;
 
 pub use self::accounts::Imbalance;
-pub use self::asked::{Answer, Figures, PlayerRow, Question, RoomRow};
+pub use self::asked::{Answer, EndRow, Figures, Page, PlayerRow, Question, RoomRow};
 use self::connection::{Connection, Phase};
-pub use self::counters::Counters;
+pub use self::counters::{Counters, Pace};
 pub use self::disconnect::{CloseReason, DisconnectReason, EndReason, Ends};
 use self::ebb::Lingering;
 use self::farewells::Farewells;
@@ -117,6 +117,8 @@ pub struct Common {
     /// Who is believed that says where a request comes from.
     proxies: Proxies,
     sources: Sources,
+    /// Somebody may ask how connections have ended.
+    operated: bool,
     /// Tokens come from the seeds of the shards.
     seeded_secrets: bool,
     homes: RandomState,
@@ -152,6 +154,7 @@ impl Common {
             demo: false,
             naming: Naming::default(),
             proxies: Proxies::default(),
+            operated: false,
             seeded_secrets: false,
             homes: RandomState::new(),
             seated: AtomicUsize::new(0),
@@ -208,6 +211,17 @@ impl Common {
     pub fn with_connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections;
         self
+    }
+
+    /// With somebody, or not, who may ask how connections have ended.
+    #[must_use]
+    pub fn with_operators(mut self, operated: bool) -> Self {
+        self.operated = operated;
+        self
+    }
+
+    fn is_operated(&self) -> bool {
+        self.operated
     }
 
     /// With another way to name connections in log lines.
@@ -310,6 +324,11 @@ impl Common {
         self.drain
             .try_update(Ordering::AcqRel, Ordering::Acquire, revoke)
             .is_ok()
+    }
+
+    /// A note of when this reactor has last finished an iteration: another one each time.
+    pub fn beat_of(&self, reactor: usize) -> u64 {
+        self.pulse.last(reactor)
     }
 
     /// A room as log lines name it.
@@ -529,6 +548,7 @@ impl Shard {
     /// A new connection, from `peer` if that is known. Returns its slot, valid until [`Shard::reap`] names it.
     pub fn accept(&mut self, port: Port, peer: Option<IpAddr>) -> u32 {
         self.counters.accepted += 1;
+        self.counters.accepted_tls += u64::from(port == Port::Tls);
         // No other shard makes this one, and this one never again.
         let id = self.counters.accepted * self.common.reactors as u64 + self.index as u64;
         let who = Identity::new(id, peer, self.now);
@@ -694,6 +714,13 @@ impl Shard {
     /// What happened so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Brings those counters up to date that nobody keeps while things change: for who publishes them now and then.
+    pub fn take_stock(&mut self) {
+        self.counters.logged = self.logged() as u64;
+        self.counters.snapshots = self.v1.snapshots() as u64;
+        (self.counters.pressing, self.counters.paused) = self.strains.sums();
     }
 
     /// Whether the connection in this slot is a player: past its handshake, not yet closing.

@@ -113,6 +113,15 @@ impl Strains {
             .collect()
     }
 
+    /// How many press, and how many are paused, in all rooms together.
+    pub(super) fn sums(&self) -> (u64, u64) {
+        let all = self.batches.iter().chain(&self.v1);
+        all.fold((0, 0), |(pressing, paused), strain| {
+            let (more, others) = (u64::from(strain.pressing), u64::from(strain.paused));
+            (pressing + more, paused + others)
+        })
+    }
+
     /// Whether somebody presses in this room, and whoever is paused there will be tried again.
     pub(super) fn is_looked_at(&self, room: RoomRef) -> bool {
         self.pressed.contains_key(&room) && self.look_at.is_some()

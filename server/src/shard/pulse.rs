@@ -24,6 +24,11 @@ impl Pulse {
         self.beats[reactor].store(now, Ordering::Relaxed);
     }
 
+    /// When this reactor has last finished one.
+    pub(super) fn last(&self, reactor: usize) -> u64 {
+        self.beats[reactor].load(Ordering::Relaxed)
+    }
+
     /// Whether each has finished one within [`PULSE_MS`].
     pub(super) fn is_whole(&self, now: u64) -> bool {
         self.beats

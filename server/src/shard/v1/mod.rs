@@ -11,6 +11,7 @@ mod secrets;
 
 use std::hash::RandomState;
 use std::mem;
+use std::rc::Rc;
 
 use roomcast_protocol::frame::MessageKind;
 use roomcast_protocol::v1::{Key, Malformed, PROPERTIES_MAX, Payload, down, up};
@@ -208,6 +209,11 @@ impl V1 {
     /// Whether a round is to begin.
     pub(super) fn has_dirty(&self) -> bool {
         !self.dirty.is_empty()
+    }
+
+    /// Bytes of all snapshots.
+    pub(super) fn snapshots(&self) -> usize {
+        self.snapshot_bytes
     }
 
     /// Bytes of all logs.
@@ -473,7 +479,7 @@ impl V1 {
 
 impl Shard {
     /// The name of a room of either kind.
-    pub(super) fn room_name(&self, room: RoomRef) -> &str {
+    pub(super) fn room_name(&self, room: RoomRef) -> &Rc<str> {
         match room {
             RoomRef::Batches(id) => self.rooms[id].name(),
             RoomRef::V1(id) => self.v1.rooms[id].name(),
