@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::asking::ask;
 use super::process::Process;
 use super::trouble::Trouble;
-use crate::shard::{Answer, PlayerRow, Question, RoomRow};
+use crate::shard::{Answer, EndRow, Page, PlayerRow, Question, RoomRow};
 
 /// Everything below `/v1`.
 pub(super) fn router(process: Arc<Process>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/ends", get(ends))
         .route("/v1/rooms", get(rooms))
         .route("/v1/rooms/{room}/players", get(players))
         .with_state(process)
@@ -93,21 +94,56 @@ async fn rooms(
     State(process): State<Arc<Process>>,
     Query(from): Query<From>,
 ) -> Result<Json<Rooms>, Trouble> {
-    let from = from.from.as_deref().map(Cursor::read);
-    let Cursor { reactor, place } = from.transpose()?.unwrap_or_default();
-    let answer = ask(&process.addresses, reactor, Question::Rooms(place)).await?;
-    let Answer::Rooms(page) = answer else {
-        return Err(strange());
-    };
-    let here = page.next.map(|place| Cursor { reactor, place });
-    let there = (reactor + 1 < process.addresses.len()).then_some(Cursor {
-        reactor: reactor + 1,
-        place: 0,
-    });
-    Ok(Json(Rooms {
-        rooms: page.rows,
-        next: here.or(there).map(Cursor::write),
-    }))
+    let cursor = from.cursor()?;
+    let question = Question::Rooms(cursor.place);
+    match ask(&process.addresses, cursor.reactor, question).await? {
+        Answer::Rooms(page) => Ok(Json(Rooms {
+            next: process.next(cursor.reactor, &page),
+            rooms: page.rows,
+        })),
+        _ => Err(strange()),
+    }
+}
+
+#[derive(Serialize)]
+struct Ends {
+    ends: Vec<EndRow>,
+    /// There may be more from here on.
+    next: Option<String>,
+}
+
+async fn ends(
+    State(process): State<Arc<Process>>,
+    Query(from): Query<From>,
+) -> Result<Json<Ends>, Trouble> {
+    let cursor = from.cursor()?;
+    let question = Question::Ends(cursor.place);
+    match ask(&process.addresses, cursor.reactor, question).await? {
+        Answer::Ends(page) => Ok(Json(Ends {
+            next: process.next(cursor.reactor, &page),
+            ends: page.rows,
+        })),
+        _ => Err(strange()),
+    }
+}
+
+impl From {
+    fn cursor(&self) -> Result<Cursor, Trouble> {
+        let cursor = self.from.as_deref().map(Cursor::read).transpose()?;
+        Ok(cursor.unwrap_or_default())
+    }
+}
+
+impl Process {
+    /// Where the next page begins, after one of this reactor.
+    fn next<T>(&self, reactor: usize, page: &Page<T>) -> Option<String> {
+        let here = page.next.map(|place| Cursor { reactor, place });
+        let there = (reactor + 1 < self.addresses.len()).then_some(Cursor {
+            reactor: reactor + 1,
+            place: 0,
+        });
+        here.or(there).map(Cursor::write)
+    }
 }
 
 #[derive(Serialize)]
@@ -125,9 +161,7 @@ async fn players(
     Query(from): Query<From>,
 ) -> Result<Json<Players>, Trouble> {
     let reactor = process.common.home(&room);
-    let from = from.from.as_deref().map(Cursor::read);
-    let from = from.transpose()?;
-    let place = from.map_or(0, |cursor| cursor.place);
+    let place = from.cursor()?.place;
     let question = Question::Players(room.into(), place);
     match ask(&process.addresses, reactor, question).await? {
         Answer::Players(Some(page)) => Ok(Json(Players {

@@ -16,8 +16,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::process::{Process, open_files};
-use crate::shard::Counters;
+use super::process::Process;
+use super::system;
+use crate::reactor::Address;
+use crate::shard::{Counters, Pace};
 
 /// What stands in front of every name.
 const PREFIX: &str = "roomcast";
@@ -35,6 +37,13 @@ pub(super) fn text(process: Arc<Process>) -> Result<String, fmt::Error> {
 #[derive(Debug)]
 struct Scrape {
     process: Arc<Process>,
+}
+
+/// What is told of one reactor.
+type OfPace = fn(&Pace) -> f64;
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
 }
 
 /// A number that only grows, or one that is as of now.
@@ -69,7 +78,9 @@ impl Collector for Scrape {
         let into = &mut encoder;
         let counted = self.process.counted();
         self.process.of_process(into)?;
-        of_reactors(&counted, into)?;
+        self.process.of_paces(into)?;
+        of_totals(&counted, into)?;
+        of_gauges(&counted, into)?;
         of_labels(&counted, into)
     }
 }
@@ -98,7 +109,10 @@ impl Process {
         let common = &self.common;
         let mut info =
             into.encode_descriptor("build", "What this program is", None, MetricType::Info)?;
-        info.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        info.encode_info(&[
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("config", self.config.as_str()),
+        ])?;
         let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH);
         let began = since(self.began).unwrap_or_default().as_secs_f64();
         let numbers = [
@@ -156,86 +170,193 @@ impl Process {
         for (name, help, number) in numbers {
             one(into, name, help, number)?;
         }
-        if let Some(open) = open_files() {
-            one(
-                into,
+        self.of_system(into)
+    }
+
+    fn of_system(&self, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let now = |value: Option<u64>| value.map(|value| Number::Now(value as f64));
+        let end = (self.certificates_end)().map(|end| Number::Now(end as f64));
+        let numbers = [
+            (
                 "open_files",
                 "Files that the process has open",
-                Number::Now(open as f64),
-            )?;
+                now(system::open_files()),
+            ),
+            (
+                "resident_bytes",
+                "Memory that the process holds",
+                now(system::resident()),
+            ),
+            (
+                "listen_overflows",
+                "Connections that this machine's kernel turned away, of any program, because nobody accepted in time",
+                system::listen_overflows().map(Number::Total),
+            ),
+            (
+                "certificates_end_seconds",
+                "When the first of the certificates in force ends, in seconds since 1970",
+                end,
+            ),
+        ];
+        for (name, help, number) in numbers {
+            if let Some(number) = number {
+                one(into, name, help, number)?;
+            }
+        }
+        let help = "Processor time of each thread";
+        let name = "thread_cpu_seconds";
+        let mut metric = into.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (thread, seconds) in system::threads() {
+            let labels = [("thread", thread)];
+            ConstCounter::new(seconds).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// By reactor, what only says something of each.
+    fn of_paces(&self, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let paces = self.paces();
+        let numbers: [(&str, &str, OfPace); 3] = [
+            (
+                "reactor_busy_seconds",
+                "From the ends of polls to the ends of their iterations",
+                |pace| seconds(pace.busy_us),
+            ),
+            ("reactor_iterations", "Iterations", |pace| {
+                pace.iterations as f64
+            }),
+            ("reactor_events", "Events that polls reported", |pace| {
+                pace.events as f64
+            }),
+        ];
+        for (name, help, number) in numbers {
+            let mut metric = into.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (reactor, pace) in paces.iter().enumerate() {
+                let labels = [("reactor", reactor)];
+                ConstCounter::new(number(pace)).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        let longest = |of: fn(&Pace) -> u64| paces.iter().map(of).max().unwrap_or_default();
+        let depths = self.addresses.iter().map(Address::depth);
+        let waiting: u64 = paces.iter().map(|pace| pace.handshakes_waiting).sum();
+        let numbers = [
+            (
+                "longest_iteration_seconds",
+                "The longest iteration of any reactor in the last second",
+                seconds(longest(|pace| pace.longest_us)),
+            ),
+            (
+                "timers_late_seconds",
+                "By how much a poll overslept in the last second at most, and so by how much timers were late",
+                seconds(longest(|pace| pace.late_us)),
+            ),
+            (
+                "mailbox_depth",
+                "Connections on their way in the fullest mailbox",
+                depths.max().unwrap_or_default() as f64,
+            ),
+            (
+                "handshakes_waiting",
+                "TLS handshakes, and request heads with tickets, that wait for their turn",
+                waiting as f64,
+            ),
+        ];
+        for (name, help, value) in numbers {
+            one(into, name, help, Number::Now(value))?;
         }
         Ok(())
     }
 }
 
-/// What reactors have counted, all of them together.
-fn of_reactors(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let Counters {
-        accepted,
-        thronged,
-        adopted,
-        tls_full: _,
-        tls_resumed: _,
-        messages,
-        writes,
-        received,
-        sent,
-        rooms,
-        pinned,
-        lingering,
-        cut_off,
-        delayed,
-        ends: _,
-    } = counted;
+/// What reactors have counted since they began, all of them together.
+fn of_totals(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let totals = [
-        (
-            "connections_accepted",
-            "Connections accepted from listeners",
-            accepted,
-        ),
         (
             "connections_thronged",
             "Connections closed as they came: too many of their address had no seat",
-            thronged,
+            counted.thronged,
         ),
         (
             "hand_offs",
             "Connections that went to the reactor that is home to their room",
-            adopted,
+            counted.adopted,
         ),
-        ("messages_received", "Messages received whole", messages),
-        ("writes", "Writes offered to sockets", writes),
-        ("received_bytes", "Bytes that came from sockets", received),
-        ("sent_bytes", "Bytes that sockets took", sent),
+        (
+            "messages_received",
+            "Messages received whole",
+            counted.messages,
+        ),
+        ("writes", "Writes offered to sockets", counted.writes),
+        (
+            "received_bytes",
+            "Bytes that came from sockets",
+            counted.received,
+        ),
+        ("sent_bytes", "Bytes that sockets took", counted.sent),
         (
             "connections_cut_off",
             "Connections reset at their end: their peers took too little of what was left",
-            cut_off,
+            counted.cut_off,
+        ),
+        (
+            "batches",
+            "Batches that raw rooms have sent",
+            counted.batches,
+        ),
+        (
+            "batched_messages",
+            "Messages in those batches: their ratio is how many leave together",
+            counted.batched,
         ),
         (
             "reads_delayed",
             "Times that somebody was read later, having sent more than it may in a second",
-            delayed,
+            counted.delayed,
         ),
     ];
     for (name, help, count) in totals {
-        one(into, name, help, Number::Total(*count))?;
+        one(into, name, help, Number::Total(count))?;
     }
+    Ok(())
+}
+
+/// What reactors have now, all of them together.
+fn of_gauges(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let now = [
-        ("rooms", "Rooms with members", rooms),
+        ("rooms", "Rooms with members", counted.rooms),
+        (
+            "players_pressing",
+            "Players who do not take all that is there for them, and still take some",
+            counted.pressing,
+        ),
+        (
+            "players_paused",
+            "Players who are read no further for now",
+            counted.paused,
+        ),
+        (
+            "log_bytes",
+            "Bytes of what was said lately in roomcast.v1 rooms",
+            counted.logged,
+        ),
+        (
+            "snapshot_bytes",
+            "Bytes of the snapshots of roomcast.v1 rooms",
+            counted.snapshots,
+        ),
         (
             "pinned_bytes",
             "Bytes of batches that only slow receivers still refer to",
-            pinned,
+            counted.pinned,
         ),
         (
             "lingering_connections",
             "Connections that end and of which peers have not taken what is left",
-            lingering,
+            counted.lingering,
         ),
     ];
     for (name, help, value) in now {
-        one(into, name, help, Number::Now(*value as f64))?;
+        one(into, name, help, Number::Now(value as f64))?;
     }
     Ok(())
 }
@@ -246,6 +367,15 @@ fn of_labels(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Resul
         ([("kind", "full")], counted.tls_full),
         ([("kind", "resumed")], counted.tls_resumed),
     ];
+    let accepted = [
+        (
+            [("security", "plain")],
+            counted.accepted - counted.accepted_tls,
+        ),
+        ([("security", "tls")], counted.accepted_tls),
+    ];
+    let help = "Connections accepted from listeners";
+    each(into, "connections_accepted", help, accepted)?;
     each(into, "tls_handshakes", "TLS sessions agreed on", agreed)?;
     let ends = counted
         .ends
@@ -275,6 +405,8 @@ mod tests {
             addresses: Vec::new(),
             began: SystemTime::UNIX_EPOCH,
             open_files_max: 1_024,
+            config: "0".to_owned(),
+            certificates_end: Box::new(|| Some(1)),
             dropped_log_lines: || 0,
             goodbye_ms: (0, 0),
             reload: Box::new(|| {}),
@@ -328,7 +460,9 @@ mod tests {
             .flat_map(|(labels, _)| labels.split(','))
             .filter_map(|label| Some(label.split_once('=')?.0))
             .collect();
-        let known = ["blame", "kind", "reason", "version"];
+        let known = [
+            "blame", "config", "kind", "reactor", "reason", "security", "thread", "version",
+        ];
         assert_eq!(labels, BTreeSet::from(known));
     }
 }

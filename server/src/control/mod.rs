@@ -14,6 +14,7 @@ mod process;
 mod rights;
 mod routes;
 mod supervision;
+mod system;
 mod trouble;
 
 use std::io;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::reactor::{Address, Published};
-use crate::shard::{Common, Counters};
+use crate::shard::{Common, Counters, Pace};
 
 /// What the control plane sees.
 pub struct Process {
@@ -22,6 +22,10 @@ pub struct Process {
     pub began: SystemTime,
     /// Files that it may have open.
     pub open_files_max: u64,
+    /// A number of the flags in force: another one where they differ.
+    pub config: String,
+    /// When the first of the certificates in force ends (seconds since 1970), if there are any.
+    pub certificates_end: Box<dyn Fn() -> Option<i64> + Send + Sync>,
     /// Counts log lines that found no room.
     pub dropped_log_lines: fn() -> u64,
     /// After how long a drain begins, and over how long it is spread, if nothing else is said (ms).
@@ -42,6 +46,12 @@ impl Process {
         self.addresses.iter().for_each(Address::wake);
     }
 
+    /// How the loop of each reactor goes, in order, as of a second ago.
+    pub(super) fn paces(&self) -> Vec<Pace> {
+        let paces = self.published.iter().map(|published| published.lock().pace);
+        paces.collect()
+    }
+
     /// What all reactors have counted, as of a second ago.
     pub(super) fn counted(&self) -> Counters {
         let mut total = Counters::default();
@@ -52,11 +62,4 @@ impl Process {
         }
         total
     }
-}
-
-/// Files that the process has open, if the system says so.
-pub(super) fn open_files() -> Option<u64> {
-    let listed = std::fs::read_dir("/proc/self/fd").ok()?;
-    // The one that lists them is no longer open.
-    Some(listed.count().saturating_sub(1) as u64)
 }

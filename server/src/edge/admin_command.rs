@@ -43,6 +43,8 @@ enum What {
     Status,
     /// Every room
     Rooms,
+    /// The last 1,000 connections of each reactor that have ended, and why
+    Ends,
     /// Every player of a room, with what its connection does
     Players {
         /// Its name
@@ -128,6 +130,7 @@ impl AdminCommand {
         };
         match &self.what {
             What::Status => print(&ask("/v1/status", None)?),
+            What::Ends => pages("/v1/ends", "ends", ask)?,
             What::Rooms => pages("/v1/rooms", "rooms", ask)?,
             What::Players { room } => pages(&format!("/v1/rooms/{room}/players"), "players", ask)?,
             command => print(&ask("/v1/commands", Some(&self.body(command)))?),
@@ -159,7 +162,7 @@ impl AdminCommand {
             }),
             What::Undrain => json!({"do": "undrain"}),
             What::Reload => json!({"do": "reload"}),
-            What::Status | What::Rooms | What::Players { .. } => json!({}),
+            What::Status | What::Rooms | What::Ends | What::Players { .. } => json!({}),
         };
         let id = self.id.clone();
         body["id"] = json!(id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..))));

@@ -99,31 +99,38 @@ impl AdminFlags {
         open.next().filter(|_| self.metrics_token_file.is_none())
     }
 
-    /// Opens its doors, and reads who may ask.
+    /// Who may ask.
     ///
     /// # Errors
     ///
-    /// When a door can't be opened, or a file not be used.
-    pub fn open(&self) -> Result<(Vec<Door>, Rights), Unreachable> {
+    /// When a file can't be used.
+    pub fn rights(&self) -> Result<Rights, Unreachable> {
         let read = |path: &PathBuf| {
             Token::read(path).map_err(|source| Unreachable {
                 what: format!("can't use the token in {}", path.display()),
                 source,
             })
         };
-        let rights = Rights {
+        Ok(Rights {
             scrape: self.metrics_token_file.as_ref().map(read).transpose()?,
             command: self.admin_token_file.as_ref().map(read).transpose()?,
             hosts: self.admin_allow_host.clone(),
-        };
+        })
+    }
+
+    /// Opens its doors.
+    ///
+    /// # Errors
+    ///
+    /// When one can't be opened.
+    pub fn doors(&self) -> Result<Vec<Door>, Unreachable> {
         let open = |place: &Place| {
             Door::open(place).map_err(|source| Unreachable {
                 what: format!("can't serve --admin at {place}"),
                 source,
             })
         };
-        let doors = self.admin.iter().map(open).collect::<Result<_, _>>()?;
-        Ok((doors, rights))
+        self.admin.iter().map(open).collect()
     }
 }
 

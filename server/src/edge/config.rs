@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{env, thread};
 
+use aws_lc_rs::digest;
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -78,6 +79,9 @@ pub enum Command {
     },
     /// Make a ticket and print it: for tries and small games; others make theirs where players log in
     Ticket(WantedTicket),
+    /// Say whether the flags before it, the environment, and every file that they name can be used, without starting: with
+    /// which limits, or in one line what is wrong
+    CheckConfig,
     /// Ask a running relay that has --admin, or command it
     Admin(AdminCommand),
 }
@@ -363,6 +367,14 @@ impl Config {
         }
     }
 
+    /// A number of all flags, the same for the same ones: to see which of many processes have others. Files are named in it,
+    /// not read.
+    pub fn fingerprint(&self) -> String {
+        let digest = digest::digest(&digest::SHA256, format!("{self:?}").as_bytes());
+        let first = digest.as_ref().first_chunk().copied().unwrap_or_default();
+        format!("{:016x}", u64::from_be_bytes(first))
+    }
+
     /// Whether the demo is served, and to this machine alone.
     pub fn plays_here(&self) -> bool {
         let local = |addresses: &[SocketAddr]| addresses.iter().all(|at| at.ip().is_loopback());
@@ -555,6 +567,17 @@ mod tests {
             let message = config.limits(100, None).unwrap_err();
             assert!(message.starts_with("--"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_all_flags() {
+        let of = |flags: &[&str]| {
+            let config = Config::try_parse_from(["roomcast"].iter().chain(flags)).unwrap();
+            config.fingerprint()
+        };
+        assert_eq!(of(&[]), of(&["--max-message", "64KiB"]));
+        assert_ne!(of(&[]), of(&["--max-message", "65KiB"]));
+        assert_ne!(of(&[]), of(&["--log-format", "json"]));
     }
 
     #[test]

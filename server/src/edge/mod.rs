@@ -8,6 +8,7 @@ mod activation;
 mod admin_command;
 mod admin_flags;
 mod agreement;
+mod check;
 mod config;
 mod descriptors;
 mod doors;
@@ -22,13 +23,14 @@ mod tickets;
 pub mod tls;
 mod units;
 mod v1_flags;
+mod watchdog;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 use std::{env, thread};
 
 use clap::CommandFactory;
@@ -44,7 +46,8 @@ use self::minute::Minute;
 use self::signals::{Goodbye, Reload};
 use self::takeover::{Post, Predecessor};
 use self::tickets::Keys;
-use self::tls::NoTls;
+use self::tls::{Certificates, NoTls};
+use self::watchdog::Watchdog;
 use crate::control::{Control, Process};
 use crate::limits::Limits;
 use crate::reactor::{Address, Published, Reactor};
@@ -145,6 +148,7 @@ fn run_logged(passed: Passed) -> ExitCode {
         }
         Some(Command::Ticket(wanted)) => print_ticket(wanted.order()),
         Some(Command::Admin(asked)) => asked.run().map_err(Failure::Unheard),
+        Some(Command::CheckConfig) => check::check(&config),
         None => serve(&config, passed),
     };
     match end {
@@ -188,6 +192,7 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
     let tls = wanted.as_ref().map(tls::setup).transpose()?;
     let mut common = Common::new(limits, reactors)
         .with_connections_max(others.connections(descriptors))
+        .with_operators(others.control)
         .with_naming(config.log.naming())
         .with_demo(config.demo)
         .with_proxies(config.access.proxies());
@@ -213,6 +218,7 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
         .as_ref()
         .map(|tls| tls.advice(doors::port_of_tls(&doors)));
     let session_keys = tls.as_ref().and_then(|tls| tls.session_keys.clone());
+    let served = tls.as_ref().map(|tls| tls.watch.certificates());
     let certificates = tls
         .map(|tls| tls.watch.start().map_err(Failure::Watch))
         .transpose()?;
@@ -234,7 +240,7 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
     let post = post.map(|path| Post::prepare(path, &doors)).transpose()?;
     let took_over = predecessor.map(Predecessor::release).is_some();
     // From here on nothing may fail any more if there are players who have no other process.
-    let operated = operate(config, &common, &reactors, (descriptors, &reload));
+    let operated = operate(config, &common, &reactors, (descriptors, &reload, served));
     let control = Arc::new(Mutex::new(unless_fatal(operated, took_over)?));
     announce_all(config, &doors, &common, descriptors);
     if let (None, Some(bytes)) = (config.max_connections, memory) {
@@ -290,12 +296,13 @@ fn operate(
     config: &Config,
     common: &Arc<Common>,
     reactors: &[Reactor],
-    (open_files_max, reload): (u64, &Arc<Reload>),
+    (open_files_max, reload, served): (u64, &Arc<Reload>, Option<Arc<Certificates>>),
 ) -> Result<Option<Control>, Failure> {
     if !config.admin.is_on() {
         return Ok(None);
     }
-    let (doors, rights) = config.admin.open()?;
+    let rights = config.admin.rights()?;
+    let doors = config.admin.doors()?;
     for door in &doors {
         tracing::info!("operators are served at {}", door.place());
     }
@@ -305,6 +312,8 @@ fn operate(
         addresses: reactors.iter().map(Reactor::address).collect(),
         began: SystemTime::now(),
         open_files_max,
+        config: config.fingerprint(),
+        certificates_end: Box::new(move || served.as_ref().map(|served| served.end())),
         dropped_log_lines: logs::dropped,
         goodbye_ms: (config.drain_delay.as_millis(), config.drain.as_millis()),
         reload: Box::new({
@@ -377,12 +386,19 @@ fn run_reactors(
     }
     let mut failure = None;
     let mut minute = Minute::begin();
+    let mut watchdog = Watchdog::asked_for(count);
     let mut left = count;
     while left > 0 {
-        let end = match ends.recv_deadline(minute.due()) {
+        let end = match ends.recv_deadline(minute.due().min(watchdog.due())) {
             Ok(end) => end,
             Err(_) => {
-                minute.say(common.seated(), &published);
+                let now = Instant::now();
+                if now >= minute.due() {
+                    minute.say(common.seated(), &published);
+                }
+                if now >= watchdog.due() {
+                    watchdog.look(common);
+                }
                 continue;
             }
         };

@@ -13,7 +13,7 @@ use crate::relay::{Relay, listening_address, roomcast};
 use crate::wire::{BINARY, TEXT, Wire, upgrade_request};
 
 /// Where operators of this relay are served.
-fn door(relay: &Relay) -> SocketAddr {
+pub(crate) fn door(relay: &Relay) -> SocketAddr {
     let log = relay.log();
     let mut lines = log.iter().filter(|line| line.contains("operators"));
     lines
@@ -21,7 +21,7 @@ fn door(relay: &Relay) -> SocketAddr {
         .expect("it says where operators are served")
 }
 
-fn start(flags: &[&str]) -> Relay {
+pub(crate) fn start(flags: &[&str]) -> Relay {
     Relay::start(&[&["--admin", "127.0.0.1:0"], flags].concat())
 }
 
@@ -33,7 +33,7 @@ fn ask(door: SocketAddr, method: &str, path: &str, fields: &str) -> (u16, String
     (response.status, String::from_utf8(body).expect("text"))
 }
 
-fn metrics(door: SocketAddr) -> String {
+pub(crate) fn metrics(door: SocketAddr) -> String {
     let (status, text) = ask(door, "GET", "/metrics", "Host: localhost\r\n");
     assert_eq!(status, 200, "{text}");
     text
@@ -174,15 +174,24 @@ fn while_it_drains_the_control_plane_says_so_and_it_ends_with_the_process() {
     relay.ends();
 }
 
-/// Connections that say nothing hold every place for a while; players lose nothing meanwhile.
+/// Connections that say nothing, and such that read nothing, hold every place for a while; players lose nothing meanwhile.
 #[test]
-fn silent_connections_leave_in_time_and_players_do_not_notice() {
+fn who_is_slow_leaves_in_time_and_players_do_not_notice() {
     let relay = start(&[]);
     let door = door(&relay);
     let mut pair = canaries(&relay);
-    let silent: Vec<Wire> = (0..32).map(|_| Wire::connect(door)).collect();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let slow: Vec<Wire> = (0..64)
+        .map(|n| {
+            let mut wire = Wire::connect_narrow(door);
+            if n % 2 == 0 {
+                wire.send(request);
+            }
+            wire
+        })
+        .collect();
     let mut late = Wire::connect(door);
-    late.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    late.send(request);
     let patience = patience("a place comes free");
     while !late.readable_within(10) {
         patience.check();
@@ -190,7 +199,7 @@ fn silent_connections_leave_in_time_and_players_do_not_notice() {
         let _newcomer = Wire::join(relay.addr(), "/rooms/other");
     }
     assert_eq!(late.response().0.status, 200);
-    drop(silent);
+    drop(slow);
 }
 
 /// Whatever players take, the control plane has descriptors of its own.
@@ -209,7 +218,11 @@ fn it_answers_when_players_have_taken_all_descriptors_that_they_may() {
         })
         .collect();
     let patience = patience("the relay has accepted all that it may");
-    while value(&metrics(door), "roomcast_connections_accepted_total") < Some(60.0) {
+    while value(
+        &metrics(door),
+        "roomcast_connections_accepted_total{security=\"plain\"}",
+    ) < Some(60.0)
+    {
         patience.check();
         exchange(&mut pair, b"meanwhile");
     }
@@ -463,4 +476,56 @@ fn commands_over_tcp_need_a_token_of_their_own() {
     assert!(refused.contains("401"), "{refused}");
     assert!(admin(&at, &["--token-file", &right, "status"]).is_ok());
     metrics(door(&relay));
+}
+
+#[test]
+fn the_last_ends_say_why() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let mut violator = Wire::join(relay.addr(), "/rooms/secret");
+    violator.send(&[0xff, 0x80, 0, 0, 0, 0]);
+    assert_eq!(violator.read_to_close(), Some(1002));
+    drop(violator);
+    let patience = patience("the end is told");
+    let end = loop {
+        let ends = admin(&place, &["ends"]).expect("ends");
+        if let Some(end) = ends.into_iter().find(|end| end["reason"] == "violation") {
+            break end;
+        }
+        patience.check();
+    };
+    assert_eq!(end["blame"], "peer");
+    assert_eq!(end["close_code"], 1002);
+    assert_eq!(end["peer"], "127.0.0.0/24");
+    let room = end["room"].as_str().expect("a room");
+    assert!(room.starts_with('#'), "as the log names it: {room}");
+}
+
+/// Questions to every reactor, from as many as may ask at once: players go on, and others still join.
+#[test]
+fn operators_in_a_loop_cost_players_nothing() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let mut pair = canaries(&relay);
+    let paths = [
+        "/v1/rooms",
+        "/v1/rooms?from=1.0",
+        "/v1/rooms/canary/players",
+        "/v1/ends",
+    ];
+    std::thread::scope(|scope| {
+        let operators: Vec<_> = (0..32)
+            .map(|n| {
+                let place = &place;
+                scope.spawn(move || {
+                    for turn in 0..20 {
+                        let (status, text) = ask_as_operator(place, paths[(n + turn) % 4], None);
+                        assert_eq!(status, 200, "{text}");
+                    }
+                })
+            })
+            .collect();
+        while !operators.iter().all(|operator| operator.is_finished()) {
+            exchange(&mut pair, b"meanwhile");
+            let _newcomer = Wire::join(relay.addr(), "/rooms/other");
+        }
+    });
 }

@@ -119,6 +119,7 @@ fn what_is_answered_is_what_it_says() {
     let document = document();
     let (relay, _folder, place) = start_with_socket(&[]);
     let _players = [(); 2].map(|()| Wire::join(relay.addr(), "/rooms/lobby"));
+    Wire::join(relay.addr(), "/rooms/lobby").reset();
     let commands: Vec<Value> = vec![
         json!({"id": "a", "do": "say", "room": "lobby", "text": "hello"}),
         json!({"id": "b", "do": "notice", "text": "hello"}),
@@ -133,6 +134,7 @@ fn what_is_answered_is_what_it_says() {
     let known = command["oneOf"].as_array().expect("commands").len();
     assert_eq!(known, commands.len(), "each is tried");
     let mut asked: Vec<(&str, &str, Option<Value>, u16)> = vec![
+        ("/v1/ends", "/v1/ends", None, 200),
         ("/v1/status", "/v1/status", None, 200),
         ("/v1/rooms", "/v1/rooms", None, 200),
         ("/v1/rooms", "/v1/rooms?from=1.0", None, 200),

@@ -1,6 +1,7 @@
 //! Starting: what the relay says, and what it says when it cannot.
 
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -247,4 +248,81 @@ fn logs_in_json_are_one_object_a_line() {
     let stopped = said("stopped");
     assert_eq!(stopped["connections"], 2);
     assert_eq!(stopped["ends"]["answered"], 1);
+}
+
+#[test]
+fn a_configuration_can_be_checked_without_a_start() {
+    // Somebody else has the port: nothing is opened.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = format!("--listen={}", taken.local_addr().expect("its address"));
+    let check = |flags: &[&str]| {
+        let mut command = roomcast();
+        command.arg(&listen).args(flags).arg("check-config");
+        command
+    };
+    let output = check(&["--max-connections", "7"])
+        .stdout(std::process::Stdio::piped())
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        said.starts_with("usable: ") && said.contains("max_connections=7"),
+        "{said}"
+    );
+    let missing = "/nowhere/file";
+    for (flags, code, names) in [
+        (&["--max-message", "0"][..], USAGE, "--max-message"),
+        (&["--listen-tls", "127.0.0.1:1"], USAGE, "--listen-tls"),
+        (
+            &["--tls-cert", missing, "--tls-key", missing],
+            START_FAILED,
+            missing,
+        ),
+        (&["--ticket-key", missing], START_FAILED, missing),
+        (&["--admin", "0.0.0.0:1"], USAGE, "--metrics-token-file"),
+        (
+            &["--admin", "unix:a", "--admin-token-file", missing],
+            START_FAILED,
+            missing,
+        ),
+    ] {
+        let line = failure(check(flags), code);
+        assert!(line.contains(names), "{flags:?}: {line}");
+    }
+    let mut by_environment = check(&[]);
+    by_environment.env("ROOMCAST_MAX_MESSAGE", "lots");
+    assert!(failure(by_environment, USAGE).contains("ROOMCAST_MAX_MESSAGE"));
+}
+
+/// Every reactor goes on: the watchdog is told so, again and again, also while nobody gets through to the control plane.
+#[test]
+fn systemds_watchdog_is_fed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).expect("a socket");
+    systemd
+        .set_read_timeout(Some(crate::DEADLINE))
+        .expect("a timeout");
+    let mut command = roomcast();
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--reactors",
+        "2",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "4000000");
+    let relay = Relay::spawn(command);
+    let door = crate::admin::door(&relay);
+    let silent: Vec<Wire> = (0..40).map(|_| Wire::connect(door)).collect();
+    let mut bytes = [0; 64];
+    for _ in 0..4 {
+        let len = systemd.recv(&mut bytes).expect("it is fed");
+        assert_eq!(&bytes[..len], b"WATCHDOG=1");
+    }
+    drop(silent);
 }

@@ -74,6 +74,13 @@ impl Certificates {
         Self(RwLock::new(Arc::new(table)))
     }
 
+    /// When the first of the certificates that are served now ends (Unix time in seconds).
+    pub fn end(&self) -> i64 {
+        let table = self.current();
+        let ends = table.pairs().iter().map(|pair| pair.leaf.not_after);
+        ends.min().unwrap_or_default()
+    }
+
     /// The table that is served now.
     pub fn current(&self) -> Arc<Table> {
         Arc::clone(&self.0.read())
