@@ -19,6 +19,7 @@ mod http;
 mod limits;
 mod lingering;
 mod logs;
+mod observability;
 mod openapi;
 mod players;
 mod proxies;
