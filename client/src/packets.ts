@@ -1,7 +1,7 @@
 // The packets of roomcast.v1 as values: their names and fields are those of docs/PROTOCOL.md.
 //
-// Must not know: sockets, time, what a session allows when. What only a host says is in hosts; what belongs to ticks, and
-// round-trip times, is UNKNOWN as a kind down, which every client skips.
+// Must not know: sockets, time, what a session allows when. What only a host says is in hosts; what belongs to ticks (see ticks),
+// and round-trip times, is UNKNOWN as a kind down, which every client skips.
 
 /** What players send each other: text, or bytes. Bytes that were received are a view of the message they came in. */
 export type Payload = string | Uint8Array;

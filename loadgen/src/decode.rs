@@ -252,9 +252,26 @@ fn of_down(packet: &down::Packet<'_>) -> (&'static str, String) {
         down::Packet::Unknown { kind, body } => {
             format!("kind 0x{kind:02x}, {}", payload(Payload::Bytes(body)))
         }
-        _ => String::new(),
+        _ => about_ticks(packet),
     };
     (packet.name(), fields)
+}
+
+fn about_ticks(packet: &down::Packet<'_>) -> String {
+    match *packet {
+        down::Packet::PongTicks {
+            echo,
+            time,
+            superseded,
+            slack,
+        } => format!(
+            "echo {echo} us, time {time} us, superseded {superseded}, {} us ahead of the tick",
+            slack.ahead()
+        ),
+        down::Packet::Tick { tick, time } => format!("tick {tick}, time {time} us"),
+        down::Packet::Aged { ms } => format!("{ms} ms"),
+        _ => String::new(),
+    }
 }
 
 fn of_up(packet: &up::Packet<'_>) -> (&'static str, String) {
@@ -301,7 +318,10 @@ fn of_up(packet: &up::Packet<'_>) -> (&'static str, String) {
             }
             words.trim_end_matches(';').to_owned()
         }
-        up::Packet::Ping { echo, trip } => format!("echo {echo} us, round trip {trip} us"),
+        up::Packet::Ping { echo, trip, ticks } => {
+            let ticks = if ticks { ", asks for ticks" } else { "" };
+            format!("echo {echo} us, round trip {trip} us{ticks}")
+        }
         up::Packet::Impair(to) => format!(
             "delay {} ms, jitter {} ms, rate {} B/s, cut after {} ms",
             to.delay, to.jitter, to.rate, to.cut

@@ -6,7 +6,7 @@
 //! Invariant: no bytes make anything in here panic; what is decoded borrows from the message and allocates nothing;
 //! there is one encoding of everything, and decoding refuses every other.
 //!
-//! Of the second part of the protocol states, groups and hosts are here. The rest of `docs/PROTOCOL.md` is to a client a kind that it
+//! Of the second part of the protocol states, groups, hosts and ticks are here. The rest of `docs/PROTOCOL.md` is to a client a kind that it
 //! skips, and to a relay a kind that it refuses.
 
 mod act;
@@ -54,6 +54,9 @@ pub const GROUPS_MAX: usize = 256;
 
 /// Bytes of a bundle that has more than one packet, at most.
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024;
+
+/// Ticks of a room in a second, at most.
+pub const TICK_HZ_MAX: u64 = 128;
 
 /// The number of a host in the life of its room: it grows whenever the host changes.
 pub type Term = u64;

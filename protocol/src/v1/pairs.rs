@@ -49,6 +49,8 @@ pub mod setting {
     pub const RAW: u64 = 8;
     /// Milliseconds after which a host that has lost its connection has lost the role.
     pub const HOST_GRACE_MS: u64 = 10;
+    /// Ticks a second, up to [`TICK_HZ_MAX`](super::super::TICK_HZ_MAX); 0: there are none.
+    pub const TICK_HZ: u64 = 12;
     /// What the host may do: bits of [`power`](super::power).
     pub const POWERS: u64 = 14;
     /// Whether all may write keys of the room (1), or its host alone (0).

@@ -56,6 +56,8 @@ mod kind {
     /// Of a join.
     pub(super) const TOKEN: u8 = 1;
     pub(super) const CURSOR: u8 = 2;
+    /// Of a ping: what ticks need is asked for.
+    pub(super) const TICKS: u8 = 1;
     /// Of groups: there are no others.
     pub(super) const ONLY: u8 = 1;
     /// Of an audience, in its body: who it is, and the rest.
@@ -130,6 +132,8 @@ pub enum Packet<'a> {
         echo: u64,
         /// The round-trip time that the client has come to, in microseconds; 0: none yet.
         trip: u64,
+        /// Whether the answer is to say what ticks need.
+        ticks: bool,
     },
     /// Asks for a bad network.
     Impair(Impairment),
@@ -394,10 +398,13 @@ impl<'a> Packet<'a> {
                 write_owner(out, owner);
                 changes.write(out);
             }),
-            Self::Ping { echo, trip } => write_packet(out, kind::PING, |out| {
-                write_varint(out, echo);
-                write_varint(out, trip);
-            }),
+            Self::Ping { echo, trip, ticks } => {
+                let ticks = if ticks { kind::TICKS } else { 0 };
+                write_packet(out, kind::PING | ticks, |out| {
+                    write_varint(out, echo);
+                    write_varint(out, trip);
+                });
+            }
             Self::Impair(to) => write_packet(out, kind::IMPAIR, |out| {
                 for number in [to.delay, to.jitter, to.rate, to.cut] {
                     write_varint(out, number);
@@ -456,6 +463,7 @@ impl<'a> Packet<'a> {
             kind::PING => Self::Ping {
                 echo: body.varint("the echo")?,
                 trip: body.varint("the trip")?,
+                ticks: kind & kind::TICKS != 0,
             },
             kind::IMPAIR => Self::Impair(Impairment {
                 delay: body.bounded(DELAY_MS_MAX, "the delay")?,
@@ -510,7 +518,7 @@ const fn name_of(kind: u8) -> Option<&'static str> {
         (kind::JOIN, 0..4) => "JOIN",
         (kind::LEAVE, 0) => "LEAVE",
         (kind::PROPERTIES, 0 | kind::AS_HOST) => "PROPERTIES",
-        (kind::PING, 0) => "PING",
+        (kind::PING, 0..2) => "PING",
         (kind::IMPAIR, 0) => "IMPAIR",
         (kind::WILLING, 0) => "WILLING",
         (act::HAND_OVER, 0) => "HAND_OVER",

@@ -1,4 +1,4 @@
-"""The codec of roomcast.v1, first part, states, groups and hosts, written from docs/PROTOCOL.md and nothing else.
+"""The codec of roomcast.v1, first part, states, groups, hosts and ticks, written from docs/PROTOCOL.md and nothing else.
 
 A message is bytes; what it means is a list of dicts (up), or a dict of `covered` and such a list (down). Payloads and
 values are {"text": "…"} or {"hex": "…"}; a deleted value is None.
@@ -180,6 +180,7 @@ FLAGS_DOWN = {"EVENT": 7, "STATE": 3, "REMOVED": 1, "WELCOME": 1, "PLAYER": 1, "
     "HOST": 1,
     "LOCKED": 1,
     "SNAPSHOT": 1,
+    "PONG": 1,
 }
 FAMILIES_DOWN = {
     0x08: "EVENT",
@@ -204,16 +205,19 @@ FAMILIES_DOWN = {
     0xA0: "LOCKED",
     0xA8: "SNAPSHOT",
     0xB0: "SNAPSHOT_WANTED",
+    0xB8: "TICK",
+    0xC0: "AGED",
     0xC8: "TRIPS",
 }
-KINDS_DOWN = {name: kind for kind, name in FAMILIES_DOWN.items()} | {"REMOVED_ALL": 0x19, "REFUSED_STATE": 0x79}
+VARIANTS_DOWN = {0x19: "REMOVED_ALL", 0x79: "REFUSED_STATE", 0x89: "PONG_TICKS"}
+KINDS_DOWN = {name: kind for kind, name in (FAMILIES_DOWN | VARIANTS_DOWN).items()}
 
 
 def read_down(kind, body):
     name = FAMILIES_DOWN.get(kind & ~7)
     if name is None or kind & 7 & ~FLAGS_DOWN.get(name, 0):
         return {"packet": "UNKNOWN", "kind": kind, "body": body.hex()}
-    name = {0x19: "REMOVED_ALL", 0x79: "REFUSED_STATE"}.get(kind, name)
+    name = VARIANTS_DOWN.get(kind, name)
     r = Reader(body)
     p = {"packet": name}
     if name == "STATE":
@@ -276,9 +280,17 @@ def read_down(kind, body):
         p["detail"] = utf8(r.rest())
     elif name == "ACK":
         p["applied"] = r.varint()
-    elif name == "PONG":
+    elif name in ("PONG", "PONG_TICKS"):
         p["echo"] = r.varint()
         p["time"] = r.varint()
+        if name == "PONG_TICKS":
+            p["superseded"] = r.varint()
+            p["slack"] = r.varint()
+    elif name == "TICK":
+        p["tick"] = r.varint()
+        p["time"] = r.varint()
+    elif name == "AGED":
+        p["age"] = r.varint()
     elif name == "KEEPALIVE":
         p["time"] = r.varint()
     elif name == "HOST":
@@ -349,6 +361,12 @@ def write_down(p):
         body = varint(p["applied"])
     elif name == "PONG":
         body = varint(p["echo"]) + varint(p["time"])
+    elif name == "PONG_TICKS":
+        body = varint(p["echo"]) + varint(p["time"]) + varint(p["superseded"]) + varint(p["slack"])
+    elif name == "TICK":
+        body = varint(p["tick"]) + varint(p["time"])
+    elif name == "AGED":
+        body = varint(p["age"])
     elif name == "KEEPALIVE":
         body = varint(p["time"])
     elif name == "HOST":
@@ -376,6 +394,7 @@ FLAGS_UP = dict.fromkeys(EVENTS_UP, 7) | {
     "DELETE": 6,
     "PROPERTIES": 4,
     "GROUPS": 1,
+    "PING": 1,
 }
 AS_HOST = EVENTS_UP + ("STATE", "DELETE", "PROPERTIES")
 ACTS = ("HAND_OVER", "KICK", "LOCK", "CLOSE", "SNAPSHOT", "TRIPS")
@@ -476,6 +495,7 @@ def read_up(kind, body):
     elif name == "PING":
         p["echo"] = r.varint()
         p["trip"] = r.varint()
+        p["ticks"] = bool(kind & 1)
     elif name == "IMPAIR":
         p["delay"] = r.varint(10_000)
         p["jitter"] = r.varint(10_000)
@@ -543,6 +563,7 @@ def write_up(p):
     elif name == "PROPERTIES":
         body += varint(p["owner"]) + encode_changes(p["changes"], "guard")
     elif name == "PING":
+        kind += p["ticks"]
         body = varint(p["echo"]) + varint(p["trip"])
     elif name == "IMPAIR":
         body = varint(p["delay"]) + varint(p["jitter"]) + varint(p["rate"]) + varint(p["cut"])

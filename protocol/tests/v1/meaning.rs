@@ -155,7 +155,9 @@ pub(crate) fn of_up(packet: &up::Packet<'_>) -> Value {
         } => {
             json!({ "owner": owner(whose), "changes": changes.iter().map(change).collect::<Value>() })
         }
-        up::Packet::Ping { echo, trip } => json!({ "echo": echo, "trip": trip }),
+        up::Packet::Ping { echo, trip, ticks } => {
+            json!({ "echo": echo, "trip": trip, "ticks": ticks })
+        }
         up::Packet::Impair(to) => {
             json!({ "delay": to.delay, "jitter": to.jitter, "rate": to.rate, "cut": to.cut })
         }
@@ -243,6 +245,19 @@ pub(crate) fn of_down(packet: &down::Packet<'_>) -> Value {
         } => json!({ "number": number, "reason": reason, "detail": detail }),
         down::Packet::Ack { applied } => json!({ "applied": applied }),
         down::Packet::Pong { echo, time } => json!({ "echo": echo, "time": time }),
+        down::Packet::PongTicks {
+            echo,
+            time,
+            superseded,
+            slack,
+        } => json!({
+            "echo": echo,
+            "time": time,
+            "superseded": superseded,
+            "slack": 2 * slack.micros + u64::from(slack.late),
+        }),
+        down::Packet::Tick { tick, time } => json!({ "tick": tick, "time": time }),
+        down::Packet::Aged { ms } => json!({ "age": ms }),
         down::Packet::KeepAlive { time } => json!({ "time": time }),
         down::Packet::Host { term, id, given } => {
             json!({ "term": term, "id": owner(id), "given": given })

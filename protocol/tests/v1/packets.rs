@@ -100,8 +100,10 @@ pub(crate) fn each_up(with: &mut dyn FnMut(&str, &up::Packet<'_>)) {
             },
         );
     }
-    for (echo, trip) in [(0, 0), (127, 128), (MOST, MOST)] {
-        with("ping", &up::Packet::Ping { echo, trip });
+    for (what, ticks) in [("ping", false), ("ping that asks for ticks", true)] {
+        for (echo, trip) in [(0, 0), (127, 128), (MOST, MOST)] {
+            with(what, &up::Packet::Ping { echo, trip, ticks });
+        }
     }
     for impairment in [
         Impairment::default(),
@@ -586,17 +588,45 @@ pub(crate) fn each_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
     );
     with("keep-alive", &down::Packet::KeepAlive { time: 50_000_000 });
     each_host_down(with);
+    each_ticks_down(with);
     for (kind, body) in [
         (0x00, &[][..]),
         (0x9a, b"of a host"),
         (0x39, b""),
-        (0x89, &[0; 4]),
+        (0x8a, &[0; 4]),
+        (0xb9, &[0; 2]),
+        (0xc1, b""),
         (0xff, &long),
     ] {
         with(
             "a kind to be skipped",
             &down::Packet::Unknown { kind, body },
         );
+    }
+}
+
+fn each_ticks_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
+    for (what, echo, superseded, late, micros) in [
+        ("pong where there are no ticks", 0, 0, false, 0),
+        ("pong, ahead of the tick", 128, 300, false, 3_000),
+        ("pong, behind the tick", MOST, MOST, true, MOST / 2),
+    ] {
+        let slack = down::Slack { late, micros };
+        with(
+            what,
+            &down::Packet::PongTicks {
+                echo,
+                time: MOST,
+                superseded,
+                slack,
+            },
+        );
+    }
+    for (tick, time) in [(0, 0), (MOST, MOST)] {
+        with("tick", &down::Packet::Tick { tick, time });
+    }
+    for ms in [0, MOST] {
+        with("aged", &down::Packet::Aged { ms });
     }
 }
 

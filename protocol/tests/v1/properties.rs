@@ -91,7 +91,7 @@ proptest! {
                 properties: with,
                 wishes,
             }),
-            up::Packet::Ping { echo: numbers[2], trip: numbers[3] },
+            up::Packet::Ping { echo: numbers[2], trip: numbers[3], ticks: numbers[3] % 2 == 1 },
         ];
         let mut message = Vec::new();
         for packet in &up_packets {

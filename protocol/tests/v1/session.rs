@@ -4,7 +4,7 @@ use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::v1::client::{
     Client, DEAD_AFTER, Event, HEARTBEAT, KEPT, Kept, Link, Next, Unsendable, Violation,
 };
-use roomcast_protocol::v1::down::{self, Packet, Welcome, refused, reset};
+use roomcast_protocol::v1::down::{self, Packet, Slack, Welcome, refused, reset};
 use roomcast_protocol::v1::up::{self, Audience, Back, Impairment, Join};
 use roomcast_protocol::v1::{
     Change, Changed, Guard, Life, List, PairValue, Pairs, Payload, limit, write_varint,
@@ -257,6 +257,7 @@ fn joins_and_speaks() -> Script {
     let ping = encoded(&[up::Packet::Ping {
         echo: SECOND,
         trip: 0,
+        ticks: false,
     }]);
     assert_eq!(script.transmits(), [ping]);
     script.now += 20_000;
@@ -277,7 +278,7 @@ fn joins_and_speaks() -> Script {
     script.transmits();
     assert_eq!(script.client.unacknowledged(), 3);
     let unknown = Packet::Unknown {
-        kind: 0xb8,
+        kind: 0xf0,
         body: &[1, 2, 3],
     };
     let gone = Packet::Refused {
@@ -593,6 +594,17 @@ fn every_packet_in_every_state() {
         ),
         (Packet::Ack { applied: 0 }, "...."),
         (Packet::Pong { echo: 0, time: 0 }, "...."),
+        (
+            Packet::PongTicks {
+                echo: 0,
+                time: 0,
+                superseded: 0,
+                slack: Slack::default(),
+            },
+            "....",
+        ),
+        (Packet::Tick { tick: 1, time: 0 }, "..t."),
+        (Packet::Aged { ms: 1 }, "..t."),
         (Packet::KeepAlive { time: 0 }, "...."),
         (
             Packet::Unknown {

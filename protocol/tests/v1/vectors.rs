@@ -279,6 +279,8 @@ const MALFORMED: &[(&str, &str, &str)] = &[
         "58 07 00 01 01 61 00 00 00",
     ),
     ("up", "a ping that ends too early", "60 01 00"),
+    ("up", "a ping for ticks that ends too early", "61 01 00"),
+    ("up", "a ping with a flag that nobody has", "62 02 00 00"),
     (
         "up",
         "a number above 2^53 - 1",
@@ -332,6 +334,14 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("down", "refused in bad UTF-8", "00 78 03 00 01 ff"),
     ("down", "an acknowledgement with more", "00 80 02 01 01"),
     ("down", "a host without an id", "00 98 01 01"),
+    (
+        "down",
+        "a pong for ticks without slack",
+        "00 89 03 00 00 00",
+    ),
+    ("down", "a tick without a time", "00 b8 01 01"),
+    ("down", "a tick with more", "00 b8 03 01 01 00"),
+    ("down", "aged by nothing", "00 c0 00"),
     ("down", "a host with more", "00 99 03 01 01 00"),
     ("down", "locked with a body", "00 a1 01 01"),
     ("down", "a snapshot without a seq", "00 a8 00"),

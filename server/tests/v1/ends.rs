@@ -56,7 +56,11 @@ fn a_room_that_is_not_there_that_is_or_that_speaks_otherwise() {
 fn what_no_honest_client_sends_ends_with_4006_and_says_why() {
     let join = join("Ada");
     let first = encoded(&[Packet::Join(join)]);
-    let ping = encoded(&[Packet::Ping { echo: 1, trip: 0 }]);
+    let ping = encoded(&[Packet::Ping {
+        echo: 1,
+        trip: 0,
+        ticks: false,
+    }]);
     type Row<'a> = (&'a [(Opcode, &'a [u8])], &'a str);
     let rows: &[Row<'_>] = &[
         (&[(Opcode::Text, b"hi")], "text"),
@@ -516,7 +520,11 @@ fn too_many_packets_wait_and_far_too_many_end_it() {
         ..Limits::default()
     });
     let ada = Actor::join(&mut stage, "lobby", "Ada");
-    let ping = encoded(&[Packet::Ping { echo: 1, trip: 0 }]);
+    let ping = encoded(&[Packet::Ping {
+        echo: 1,
+        trip: 0,
+        ticks: false,
+    }]);
     // Twenty at once, and twenty that are lent.
     for _ in 0..30 {
         stage.send(ada.wire, Opcode::Binary, &ping);
@@ -606,7 +614,11 @@ fn a_stay_begins_with_the_seat_and_a_new_ticket_goes_on_with_it() {
         assert_eq!(stage.wires[ada.wire].closed, None);
         for actor in [&mut ada, &mut bob] {
             actor.play(&mut stage);
-            let ping = encoded(&[Packet::Ping { echo: 1, trip: 0 }]);
+            let ping = encoded(&[Packet::Ping {
+                echo: 1,
+                trip: 0,
+                ticks: false,
+            }]);
             stage.send(actor.wire, Opcode::Binary, &ping);
         }
         stage.pass(1_000, 100);
@@ -636,7 +648,11 @@ fn a_stay_begins_with_the_seat_and_a_new_ticket_goes_on_with_it() {
 fn a_spectator_may_ping_and_nothing_else() {
     let mut stage = Stage::with(Common::new(Limits::default(), 1).with_tickets(Arc::new(Judge)));
     let spectator = Actor::join(&mut stage, "lobby?ticket=spectator", "Eve");
-    let ping = encoded(&[Packet::Ping { echo: 1, trip: 0 }]);
+    let ping = encoded(&[Packet::Ping {
+        echo: 1,
+        trip: 0,
+        ticks: false,
+    }]);
     stage.send(spectator.wire, Opcode::Binary, &ping);
     stage.settle();
     assert_eq!(stage.wires[spectator.wire].closed, None);

@@ -339,7 +339,11 @@ impl<'c> Table<'c> {
                 to: up::StateAudience::Group(2),
                 stays: !room,
             }),
-            6 => up::Packet::Ping { echo: 7, trip: 0 },
+            6 => up::Packet::Ping {
+                echo: 7,
+                trip: 0,
+                ticks: false,
+            },
             7 => up::Packet::Leave,
             8 => up::Packet::Willing {
                 willing: room,

@@ -165,7 +165,11 @@ fn the_host_is_told_everybodys_round_trip_time() {
     assert_eq!(bob.news(&mut stage), ["trips"]);
     for (actor, trip) in [(&ada, 20_000), (&cy, u64::from(u32::MAX) + 9)] {
         let mut ping = Vec::new();
-        let packet = roomcast_protocol::v1::up::Packet::Ping { echo: 1, trip };
+        let packet = roomcast_protocol::v1::up::Packet::Ping {
+            echo: 1,
+            trip,
+            ticks: false,
+        };
         packet.encode(&mut ping);
         stage.send(actor.wire, roomcast_protocol::frame::Opcode::Binary, &ping);
     }

@@ -49,7 +49,12 @@ impl Client {
             match packet {
                 Packet::Unknown { .. } => continue,
                 Packet::KeepAlive { time } => self.clock.stated(time),
-                Packet::Pong { echo, time } => {
+                Packet::Tick { .. } | Packet::Aged { .. } => {
+                    if self.state == State::Live {
+                        tell(Event::Packet(packet));
+                    }
+                }
+                Packet::Pong { echo, time } | Packet::PongTicks { echo, time, .. } => {
                     self.clock.answered(echo, time, now);
                     self.states.arrived(echo);
                 }

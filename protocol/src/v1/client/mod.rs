@@ -343,7 +343,13 @@ impl Client {
         self.pinged_at = now;
         self.spoke_at = now;
         let trip = self.clock.trip().unwrap_or(0);
-        up::Packet::Ping { echo: now, trip }.encode(&mut self.urgent);
+        let ticks = false;
+        up::Packet::Ping {
+            echo: now,
+            trip,
+            ticks,
+        }
+        .encode(&mut self.urgent);
     }
 
     /// Appends the next message that is to be written; false if there is none now.

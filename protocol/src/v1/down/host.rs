@@ -1,10 +1,10 @@
-//! Packets about the host of a room, and whatever this does not know.
+//! Packets about the host of a room.
 //!
 //! Owns: their kinds, both ways.
 //! Must not know: who is the host.
 //! Invariant: as for every packet, one encoding.
 
-use super::{Packet, Trips, number, numbers, write_payload};
+use super::{Packet, Trips, number, numbers, ticks, write_payload};
 use crate::v1::bytes::{Reader, write_head, write_packet};
 use crate::v1::{Fault, Payload};
 
@@ -45,7 +45,7 @@ pub(super) fn encode(packet: &Packet<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// One of these packets, or one to be skipped.
+/// One of these packets, or another.
 pub(super) fn read<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Packet<'a>, Fault> {
     Ok(match (kind & !7, kind & 7) {
         (kind::HOST, 0..2) => Packet::Host {
@@ -63,10 +63,7 @@ pub(super) fn read<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Packet<'a>, Fa
             term: body.varint("the term")?,
         },
         (kind::TRIPS, 0) => Packet::Trips(Trips::read(body)?),
-        _ => Packet::Unknown {
-            kind,
-            body: body.rest(),
-        },
+        _ => ticks::read(kind, body)?,
     })
 }
 
@@ -78,6 +75,6 @@ pub(super) const fn name_of(kind: u8) -> &'static str {
         kind::SNAPSHOT => "SNAPSHOT",
         kind::SNAPSHOT_WANTED => "SNAPSHOT_WANTED",
         kind::TRIPS => "TRIPS",
-        _ => "a packet",
+        _ => ticks::name_of(kind),
     }
 }

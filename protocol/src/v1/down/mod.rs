@@ -31,10 +31,12 @@ use super::{Fault, Key, Malformed, Name, Owner, Pairs, Payload, PlayerId, Term, 
 
 mod host;
 mod reasons;
+mod ticks;
 mod trips;
 mod welcome;
 
 pub use reasons::{capability, left, refused, reset};
+pub use ticks::Slack;
 pub use trips::Trips;
 pub use welcome::Welcome;
 
@@ -193,6 +195,17 @@ pub enum Packet<'a> {
         /// The relay's time, in microseconds.
         time: u64,
     },
+    /// The answer to a ping that asked for what ticks need.
+    PongTicks {
+        /// As for a pong.
+        echo: u64,
+        /// As for a pong.
+        time: u64,
+        /// Values that this client was not sent on this connection, because a newer one took their place.
+        superseded: u64,
+        /// How near to a tick its last packets came; nothing where there are no ticks.
+        slack: Slack,
+    },
     /// The relay is there.
     KeepAlive {
         /// Its time, in microseconds.
@@ -225,6 +238,18 @@ pub enum Packet<'a> {
     },
     /// Round-trip times, for the host.
     Trips(Trips<'a>),
+    /// What follows in this bundle is of this tick.
+    Tick {
+        /// Its number in the life of the room.
+        tick: u64,
+        /// The relay's time that it stands for, in microseconds.
+        time: u64,
+    },
+    /// The states that follow in this bundle have waited for this client, which did not keep up.
+    Aged {
+        /// So many milliseconds.
+        ms: u64,
+    },
     /// A kind of a newer relay, to be skipped.
     Unknown {
         /// Its kind.
@@ -312,12 +337,15 @@ impl<'a> Packet<'a> {
             Self::RefusedState { .. } => "REFUSED_STATE",
             Self::Ack { .. } => "ACK",
             Self::Pong { .. } => "PONG",
+            Self::PongTicks { .. } => "PONG_TICKS",
             Self::KeepAlive { .. } => "KEEPALIVE",
             Self::Host { .. } => "HOST",
             Self::Locked(_) => "LOCKED",
             Self::Snapshot { .. } => "SNAPSHOT",
             Self::SnapshotWanted { .. } => "SNAPSHOT_WANTED",
             Self::Trips(_) => "TRIPS",
+            Self::Tick { .. } => "TICK",
+            Self::Aged { .. } => "AGED",
             Self::Unknown { .. } => "UNKNOWN",
         }
     }
@@ -369,9 +397,7 @@ impl<'a> Packet<'a> {
                 name.write(out);
                 properties.write(out);
             }),
-            Self::Left { id, reason } => {
-                numbers(out, kind::LEFT, &[u64::from(id.get()), reason]);
-            }
+            Self::Left { id, reason } => numbers(out, kind::LEFT, &[id.get().into(), reason]),
             Self::Away(id) => numbers(out, kind::AWAY, &[u64::from(id.get())]),
             Self::Back(id) => numbers(out, kind::BACK, &[u64::from(id.get())]),
             Self::Properties {
@@ -406,6 +432,9 @@ impl<'a> Packet<'a> {
             | Self::Snapshot { .. }
             | Self::SnapshotWanted { .. }
             | Self::Trips(_) => host::encode(self, out),
+            Self::PongTicks { .. } | Self::Tick { .. } | Self::Aged { .. } => {
+                ticks::encode(self, out);
+            }
             Self::Unknown { kind, body } => {
                 write_head(out, kind, body.len());
                 out.extend_from_slice(body);
@@ -525,7 +554,7 @@ const fn name_of(kind: u8) -> &'static str {
         kind::RESET => "RESET",
         kind::REFUSED => "REFUSED",
         kind::ACK => "ACK",
-        kind::PONG => "PONG",
+        kind::PONG if kind & 7 == 0 => "PONG",
         kind::KEEPALIVE => "KEEPALIVE",
         _ => host::name_of(kind),
     }

@@ -50,4 +50,6 @@ pub mod capability {
     pub const GROUPS: u64 = 4;
     /// Hosts: the same.
     pub const HOSTS: u64 = 8;
+    /// Ticks: the same.
+    pub const TICKS: u64 = 16;
 }
