@@ -11,4 +11,5 @@ mod python;
 mod relay;
 mod session;
 mod states;
+mod ticks;
 mod vectors;

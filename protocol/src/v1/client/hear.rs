@@ -7,8 +7,8 @@
 use super::{
     Client, Clock, Event, FIRST_PINGS, FIRST_PINGS_APART, Given, Link, Player, State, Violation,
 };
-use crate::v1::down::{Bundle, Packet, Welcome};
-use crate::v1::{NUMBER_MAX, limit};
+use crate::v1::down::{Bundle, Packet, Welcome, capability};
+use crate::v1::{NUMBER_MAX, TICK_HZ_MAX, limit, setting};
 
 impl Client {
     /// A message has come; what it says is told in order.
@@ -54,9 +54,16 @@ impl Client {
                         tell(Event::Packet(packet));
                     }
                 }
-                Packet::Pong { echo, time } | Packet::PongTicks { echo, time, .. } => {
-                    self.clock.answered(echo, time, now);
-                    self.states.arrived(echo);
+                Packet::Pong { echo, time } => self.answered(echo, time, now),
+                Packet::PongTicks {
+                    echo,
+                    time,
+                    superseded,
+                    slack,
+                } => {
+                    self.answered(echo, time, now);
+                    self.superseded = superseded;
+                    self.align.told(echo, slack.ahead(), now);
                 }
                 Packet::Ack { applied } if self.state != State::Joining => {
                     self.acknowledged(applied)?;
@@ -139,13 +146,15 @@ impl Client {
                 };
                 tell(Event::Packet(packet));
             }
+            (State::Welcomed | State::Live, Packet::Settings(settings)) => {
+                let hz = settings.number(setting::TICK_HZ).unwrap_or(0);
+                self.align.ticks(hz.min(TICK_HZ_MAX));
+                tell(Event::Packet(packet));
+            }
             (State::Welcomed, Packet::Player { .. } | Packet::Host { .. })
             | (
                 State::Welcomed | State::Live,
-                Packet::Settings(_)
-                | Packet::Properties { .. }
-                | Packet::State { .. }
-                | Packet::Locked(_),
+                Packet::Properties { .. } | Packet::State { .. } | Packet::Locked(_),
             )
             | (
                 State::Live,
@@ -221,6 +230,7 @@ impl Client {
             self.clock = Clock::default();
         }
         self.clock.stated(welcome.time);
+        self.offers_ticks = welcome.capabilities & capability::TICKS != 0;
         self.player = Some(player);
         self.token = Some(welcome.token);
         self.cursor = None;
@@ -236,6 +246,12 @@ impl Client {
         );
         self.state = State::Welcomed;
         Ok(dropped)
+    }
+
+    /// The answer to a ping.
+    fn answered(&mut self, echo: u64, time: u64, now: u64) {
+        self.clock.answered(echo, time, now);
+        self.states.arrived(echo);
     }
 
     fn live(&mut self, now: u64) {

@@ -48,6 +48,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod align;
 mod backlog;
 mod clock;
 mod ends;
@@ -62,6 +63,7 @@ use super::down::{Packet, Welcome};
 use super::up::{self, Act, Audience, Back, Cursor, Impairment, Join, KeyAudience, Mode};
 use super::{Change, Groups, Key, Life, List, Malformed, Owner, Payload, PlayerId, Term, Token};
 use crate::close::CloseCode;
+use align::Align;
 use backlog::Backlog;
 use clock::Clock;
 use pace::Pace;
@@ -188,6 +190,10 @@ pub struct Client {
     urgent: Vec<u8>,
     pace: Pace,
     clock: Clock,
+    align: Align,
+    /// The relay knows of ticks, and values that it has not sent because newer ones took their place.
+    offers_ticks: bool,
+    superseded: u64,
     message_max: usize,
     leaving: bool,
     heard_at: u64,
@@ -217,6 +223,9 @@ impl Client {
             urgent: Vec::new(),
             pace: Pace::default(),
             clock: Clock::default(),
+            align: Align::default(),
+            offers_ticks: false,
+            superseded: 0,
             message_max: usize::MAX,
             leaving: false,
             heard_at: 0,
@@ -237,6 +246,8 @@ impl Client {
         self.pace.refill();
         self.backlog.hold();
         self.states.lost();
+        self.align.lost();
+        self.superseded = 0;
         self.heard_at = now;
         self.spoke_at = now;
         if let Some(Ok(up::Packet::Join(mut join))) = up::decode(&self.wanted)
@@ -312,7 +323,7 @@ impl Client {
         if self.is_answered() {
             due = due.min(self.ping_due());
             if self.backlog.has_unsent() || self.states.are_waiting() {
-                due = due.min(self.pace.next());
+                due = due.min(self.pace.next().max(self.sends_at()));
             }
         }
         Some(due)
@@ -331,7 +342,11 @@ impl Client {
         if self.first_pings > 0 {
             self.pinged_at + FIRST_PINGS_APART
         } else {
-            (self.spoke_at + HEARTBEAT).min(self.pinged_at + PING_AT_LEAST)
+            let at_least = match self.align.is_on() {
+                true => HEARTBEAT,
+                false => PING_AT_LEAST,
+            };
+            (self.spoke_at + HEARTBEAT).min(self.pinged_at + at_least)
         }
     }
 
@@ -343,7 +358,7 @@ impl Client {
         self.pinged_at = now;
         self.spoke_at = now;
         let trip = self.clock.trip().unwrap_or(0);
-        let ticks = false;
+        let ticks = self.offers_ticks && self.align.is_wanted();
         up::Packet::Ping {
             echo: now,
             trip,
@@ -359,7 +374,7 @@ impl Client {
             self.pace.spend(now, usize::from(!self.urgent.is_empty()));
             message.append(&mut self.urgent);
         }
-        if self.is_answered() {
+        if self.is_answered() && (self.leaving || self.align.allows(now)) {
             let packets = self.pace.allowed(now);
             let room = self.message_max.min(super::BUNDLE_BYTES_MAX);
             let sent = self.backlog.send(
@@ -376,6 +391,9 @@ impl Client {
                 message,
             );
             self.pace.spend(now, sent + stated);
+            if sent + stated > 0 {
+                self.align.sent(now);
+            }
         }
         let any = message.len() > before;
         if any {
@@ -426,7 +444,29 @@ impl Client {
     /// # Errors
     /// As for [`event`](Self::event).
     pub fn willing(&mut self, willing: bool, visible: bool) -> Result<u64, Unsendable> {
+        self.align.hide(!visible);
         self.keep(&up::Packet::Willing { willing, visible })
+    }
+
+    /// Whether to ask the relay, with each ping, for what ticks need, and to send in a room that has some once in each, little
+    /// before it: so what the game says is as new as it can be when it leaves. What was said before the moment waits for it.
+    /// Not while the page is hidden.
+    pub fn align(&mut self, align: bool) {
+        self.align.want(align);
+    }
+
+    /// When what the game has said is sent, if it waits for the moment before a tick; 0: at once. A game that tells its states just
+    /// then tells the newest.
+    #[must_use]
+    pub fn sends_at(&self) -> u64 {
+        self.align.next()
+    }
+
+    /// Values that the relay has not sent on this connection because newer ones took their place, as it has said last to who
+    /// [aligns](Self::align).
+    #[must_use]
+    pub fn superseded(&self) -> u64 {
+        self.superseded
     }
 
     /// Does what only the host of this term may do; refused by the relay if the client is not.
