@@ -5,9 +5,6 @@
 //! Must not know: WebSocket frames, sockets, clocks, rooms.
 //! Invariant: no bytes make anything in here panic; what is decoded borrows from the message and allocates nothing;
 //! there is one encoding of everything, and decoding refuses every other.
-//!
-//! Of the second part of the protocol states, groups, hosts and ticks are here. The rest of `docs/PROTOCOL.md` is to a client a kind that it
-//! skips, and to a relay a kind that it refuses.
 
 mod act;
 mod bytes;

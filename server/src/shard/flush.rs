@@ -158,10 +158,11 @@ impl Shard {
     pub fn freeze(&mut self) {
         let interval = u64::from(self.common.limits.flush_interval_ms);
         self.v1.restart();
+        self.v1.heed_ticks(self.now);
         let waiting = !self.dirty.is_empty() || self.v1.has_dirty();
         if waiting && self.now >= self.frozen_at + interval {
             self.frozen_at = self.now;
-            let now = self.now32();
+            let now = self.now;
             let Self {
                 dirty,
                 rooms,
@@ -184,7 +185,7 @@ impl Shard {
                 if room.freeze() {
                     counters.batches += 1;
                     counters.batched += room.batch().map_or(0, |batch| u64::from(batch.len()));
-                    strains.say(RoomRef::Batches(id), said, now);
+                    strains.say(RoomRef::Batches(id), said, now as u32);
                     flush.fanouts.push(id);
                 }
                 room.has_open()

@@ -394,6 +394,11 @@ impl Common {
     }
 }
 
+/// Bytes that a room gathers at most before its senders are read no further.
+fn gathered_max(limits: &Limits) -> usize {
+    (limits.outbox_bytes_max / BATCH_SHARE_OF_OUTBOX).max(BATCH_BYTES_MIN)
+}
+
 /// Counts one more, unless there are as many as there may be.
 fn take_one(counted: &AtomicUsize, limit: usize) -> bool {
     let one_more = |n| (n < limit).then_some(n + 1);
@@ -498,7 +503,7 @@ impl Shard {
                 role: Role::Server,
                 max_message: limits.max_message,
             },
-            batch_bytes: (limits.outbox_bytes_max / BATCH_SHARE_OF_OUTBOX).max(BATCH_BYTES_MIN),
+            batch_bytes: gathered_max(limits),
             now,
             real: now,
             connections: Slab::with_capacity(FIRST_SLOTS),
@@ -623,6 +628,7 @@ impl Shard {
             self.strains.look_at(),
             self.v1.impairments.next(),
             self.listed.due(),
+            self.v1.next_tick(),
         ];
         let timer = timer.chain(others.into_iter().flatten()).min();
         if self.dirty.is_empty() && !self.v1.has_dirty() {

@@ -22,3 +22,4 @@ mod resume;
 mod snapshots;
 mod stage;
 mod states;
+mod ticks;

@@ -8,6 +8,7 @@ use roomcast_protocol::v1::up::Audience;
 use roomcast_protocol::v1::{List, Payload, PlayerId};
 
 use crate::stage::{Actor, Stage};
+use crate::ticks::{ticking, wish};
 
 /// What happens next.
 #[derive(Debug, Clone)]
@@ -70,10 +71,11 @@ fn text(line: &str) -> Option<&str> {
 
 proptest! {
     #[test]
-    fn every_event_once_and_in_order(steps in prop::collection::vec(step(), 1..120)) {
+    fn every_event_once_and_in_order(steps in prop::collection::vec(step(), 1..120), hz in wish()) {
         let mut stage = Stage::new(Limits { packets_per_second: 10_000, grace_ms: 600_000, ..Limits::default() });
         // The witness hears everything, over a connection that holds.
-        let mut witness = Actor::join(&mut stage, "lobby", "witness");
+        let mut wishes = Vec::new();
+        let mut witness = Actor::join_as(&mut stage, "lobby", &ticking("witness", hz, &mut wishes));
         let mut actors: Vec<Actor> = ["a", "b", "c", "d"].iter()
             .map(|name| Actor::join(&mut stage, "lobby", name)).collect();
         let mut connected = [true; 4];

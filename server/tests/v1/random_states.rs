@@ -6,6 +6,7 @@ use roomcast::limits::Limits;
 
 use crate::model::{Deed, Model, View};
 use crate::stage::{Actor, Stage, WIDE};
+use crate::ticks::{ticking, wish};
 
 const PLAYERS: usize = 4;
 
@@ -75,11 +76,12 @@ fn heal(stage: &mut Stage, actors: &mut [Actor], connected: &[bool]) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
-    fn everybody_has_the_newest_in_the_end(steps in prop::collection::vec(step(), 1..150)) {
+    fn everybody_has_the_newest_in_the_end(steps in prop::collection::vec(step(), 1..150), hz in wish()) {
         let limits = Limits { packets_per_second: 10_000, grace_ms: 600_000, ..Limits::default() };
         let mut stage = Stage::new(limits);
+        let mut wishes = Vec::new();
         let mut actors: Vec<Actor> = ["a", "b", "c", "d"].iter()
-            .map(|name| Actor::join(&mut stage, "lobby", name)).collect();
+            .map(|name| Actor::join_as(&mut stage, "lobby", &ticking(name, hz, &mut wishes))).collect();
         let mut connected = [true; PLAYERS];
         let mut model = Model::default();
         for step in steps {

@@ -72,6 +72,8 @@ pub(crate) struct Actor {
     link: Link,
     path: String,
     pub(crate) heard: Vec<String>,
+    /// The ticks that it was told, with the times that they stood for, and its place among what it heard.
+    pub(crate) ticks: Vec<(u64, u64, usize)>,
     /// What the last welcome said the relay can do.
     pub(crate) capabilities: u64,
     /// A snapshot has come, and the end of its tail has not.
@@ -371,6 +373,7 @@ impl Actor {
             wire,
             path,
             heard: Vec::new(),
+            ticks: Vec::new(),
             capabilities: 0,
             given: false,
         }
@@ -424,7 +427,7 @@ impl Actor {
     pub(crate) fn hear_these(&mut self, now: u64, messages: &[Vec<u8>]) {
         for message in messages {
             let (heard, capabilities) = (&mut self.heard, &mut self.capabilities);
-            let (given, client) = (&mut self.given, &mut self.client);
+            let (given, client, ticks) = (&mut self.given, &mut self.client, &mut self.ticks);
             let heard = client.receive(self.link, now, message, &mut |event| {
                 if let Event::Welcome { welcome, .. } = event {
                     *capabilities = welcome.capabilities;
@@ -433,6 +436,9 @@ impl Actor {
                 // In a welcome that a snapshot is not in, its end says nothing about the game.
                 if matches!(event, Event::Packet(Packet::Ready)) && std::mem::take(given) {
                     heard.push("ready".to_owned());
+                }
+                if let Event::Packet(Packet::Tick { tick, time }) = event {
+                    ticks.push((tick, time, heard.len()));
                 }
                 heard.extend(line(event));
             });

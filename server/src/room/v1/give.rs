@@ -71,21 +71,22 @@ impl Room {
     /// longer reaches back to where it is.
     pub(super) fn give(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
         self.settle(seat);
+        let end = self.end();
         let in_order = match &mut self.states {
             Some(states) => states.in_order(seat).map(Some),
             None => Some(None),
         };
         let given = match in_order {
             Some(None) => {
-                let portion = self.give_entries(seat, u64::MAX, (0, most), body)?;
+                let portion = self.give_entries(seat, end, (0, most), body)?;
                 Some(Given {
                     seq: portion.seq,
                     len: portion.len,
                     entries: portion.len > 0,
                 })
             }
-            Some(Some(at)) => self.give_in_order(seat, at, most, body),
-            None => self.give_marked(seat, most, body),
+            Some(Some(at)) => self.give_in_order(seat, at, (end, most), body),
+            None => self.give_marked(seat, (end, most), body),
         };
         self.watch(seat);
         given
@@ -114,16 +115,15 @@ impl Room {
         &mut self,
         seat: Seat,
         mut at: u64,
-        most: usize,
+        (end, most): (u64, usize),
         body: &mut Body,
     ) -> Option<Given> {
         let mut position = self.players[seat as usize].position;
         let mut given = Given {
-            seq: self.log.seq(),
+            seq: self.log.seq_at(position),
             ..Given::default()
         };
         loop {
-            let end = self.log.position();
             if position < end {
                 let next = self.states.as_ref().and_then(|states| states.after(at));
                 let until = next.unwrap_or(u64::MAX).min(end);
@@ -156,21 +156,26 @@ impl Room {
     }
 
     /// Entries, and the newest of the keys that are marked.
-    fn give_marked(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
+    fn give_marked(
+        &mut self,
+        seat: Seat,
+        (end, most): (u64, usize),
+        body: &mut Body,
+    ) -> Option<Given> {
         let candidates = self.candidates(seat, most);
         let waiting: usize = candidates.iter().map(|candidate| candidate.len).sum();
         let (lane, _) = self.states.as_mut()?.lane(seat)?;
         // Their quarter, unless they were passed over: then entries wait for once.
         let alone = std::mem::take(&mut lane.passed_over) && waiting > 0;
         let share = waiting.min(most / 4);
-        let until = if alone { 0 } else { u64::MAX };
+        let until = if alone { 0 } else { end };
         let portion = self.give_entries(seat, until, (0, most - share), body)?;
         let mut given = Given {
             seq: portion.seq,
             len: portion.len,
             entries: portion.len > 0,
         };
-        let caught_up = portion.position >= self.log.position();
+        let caught_up = portion.position >= end;
         let (lane, table) = self.states.as_mut()?.lane(seat)?;
         let lost = lane.take_lost();
         if std::mem::take(&mut lane.void) {
@@ -219,6 +224,7 @@ impl Room {
             return Vec::new();
         };
         states.mark_new(seat);
+        let end = states.end();
         let Some((lane, table)) = states.lane(seat) else {
             return Vec::new();
         };
@@ -240,7 +246,7 @@ impl Room {
             };
             if telling == Telling::Nothing {
                 void.push(slot);
-            } else if may_leave(key) || planted::is(Fault::HastyState) {
+            } else if key.changed < end && (may_leave(key) || planted::is(Fault::HastyState)) {
                 let len = key.packet.len();
                 found.push(Candidate { slot, telling, len });
                 bytes += len;

@@ -215,6 +215,11 @@ impl Log {
         entry.end.wrapping_sub(self.base as u32) as usize
     }
 
+    /// The number of the last entry before a position; of the last one that is gone if that is gone too.
+    pub fn seq_at(&self, position: u64) -> u64 {
+        self.seq_before(position.saturating_sub(self.first) as usize)
+    }
+
     /// Bytes that were said since a position, to whomever; None if the log does not reach back so far.
     pub fn bytes_since(&self, position: u64) -> Option<u64> {
         let index = position.checked_sub(self.first)? as usize;

@@ -26,6 +26,7 @@ mod snapshot;
 mod speak;
 mod state;
 mod states;
+mod ticks;
 mod welcome;
 
 use std::collections::BTreeMap;
@@ -33,7 +34,9 @@ use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roomcast_protocol::v1::{Life, List, Name, Pairs, PlayerId, Property, Token, down, power, up};
+use roomcast_protocol::v1::{
+    Life, List, Name, Pairs, PlayerId, Property, TICK_HZ_MAX, Token, down, power, up,
+};
 use slab::Slab;
 
 pub use self::budget::{Budget, Rate, Spent};
@@ -52,6 +55,7 @@ pub use self::share::Share;
 use self::snapshot::Keeping;
 pub use self::speak::Effect;
 use self::states::States;
+use self::ticks::Ticks;
 pub use self::welcome::Occasion;
 pub use super::table::RoomId;
 use super::table::{self, Named};
@@ -129,6 +133,8 @@ pub struct Settings {
     /// Everybody writes the room's properties, and its keys, and not its host alone.
     properties_by_all: bool,
     keys_by_all: bool,
+    /// Ticks in a second; 0: what is said leaves at once.
+    tick_hz: u8,
     /// What the host may do.
     powers: u8,
 }
@@ -166,6 +172,8 @@ pub struct Room {
     /// Bytes of all properties, those of players too.
     property_bytes: usize,
     log: Log,
+    /// None where what is said leaves at once.
+    ticks: Option<Box<Ticks>>,
     /// None until somebody says one.
     states: Option<Box<States>>,
     /// None until somebody joins one.
@@ -177,7 +185,7 @@ pub struct Room {
     rounds: Rounds,
     /// Connections at the door: their join has not come yet.
     pub at_door: u32,
-    /// Listed for the next round.
+    /// Listed for the next round, or waiting for a tick.
     pub dirty: bool,
     /// Its timer is armed.
     pub timed: bool,
@@ -197,6 +205,7 @@ impl Room {
                 raw: false,
                 properties_by_all: true,
                 keys_by_all: true,
+                tick_hz: 0,
                 powers: 0,
             },
             tag: None,
@@ -211,6 +220,7 @@ impl Room {
             properties: Properties::default(),
             property_bytes: 0,
             log: Log::default(),
+            ticks: None,
             states: None,
             groups: None,
             log_counted: 0,
@@ -258,8 +268,14 @@ impl Room {
         &self.name
     }
 
-    /// Begins a new life, with what its first player wishes for.
-    pub fn create(&mut self, life: Life, wishes: roomcast_protocol::v1::Pairs<'_>, rules: &Rules) {
+    /// Begins a new life of the room in place `id`, now (ms), with what its first player wishes for.
+    pub fn create(
+        &mut self,
+        life: Life,
+        wishes: roomcast_protocol::v1::Pairs<'_>,
+        (id, now): (RoomId, u64),
+        rules: &Rules,
+    ) {
         debug_assert!(self.order.is_empty(), "the last life is over");
         let most = rules.players_max as u32;
         let wished = |key| {
@@ -280,6 +296,9 @@ impl Room {
                 properties_by_all: wished(roomcast_protocol::v1::setting::PROPERTIES_BY_ALL)
                     != Some(0),
                 keys_by_all: wished(roomcast_protocol::v1::setting::KEYS_BY_ALL) != Some(0),
+                tick_hz: wished(roomcast_protocol::v1::setting::TICK_HZ)
+                    .map_or(0, |wish| u64::from(wish).min(TICK_HZ_MAX))
+                    as u8,
                 powers: wished(roomcast_protocol::v1::setting::POWERS)
                     .map_or(power::ALL, |wish| u64::from(wish) & power::ALL)
                     as u8,
@@ -292,6 +311,7 @@ impl Room {
             dirty: self.dirty,
             ..Self::new(Rc::clone(&self.name))
         };
+        self.set_ticks(u32::from(self.settings.tick_hz), id, now);
     }
 
     /// Ends the life of a room whose last player is gone. True if it had one.
@@ -339,6 +359,7 @@ impl Room {
         }
         let seat = self.players.insert(player) as Seat;
         self.order.push((id, seat));
+        self.forget_slack(seat);
         if let Some(states) = &mut self.states {
             states.welcome(seat);
         }

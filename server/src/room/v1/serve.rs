@@ -12,6 +12,9 @@ const COVERED_MAX: usize = v1::VARINT_BYTES_MAX;
 /// Bytes of an ACK that rides along, at most.
 const ACK_MAX: usize = 2 + v1::VARINT_BYTES_MAX;
 
+/// Bytes of a TICK, at most.
+const TICK_MAX: usize = 2 + 2 * v1::VARINT_BYTES_MAX;
+
 /// How far behind somebody is who can't be given anything now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behind {
@@ -59,13 +62,14 @@ impl Room {
         self.rounds.is_running()
     }
 
-    /// Begins a round over all for whom something was said. False if one is running already, or there is nobody.
-    pub fn begin_round(&mut self) -> bool {
+    /// Begins a round over all for whom something was said, now (ms). False if one is running already, or there is nobody.
+    pub fn begin_round(&mut self, now: u64) -> bool {
         self.watch_tail();
         if !self.begin_turns() {
             return false;
         }
         self.frozen = self.log.end();
+        self.tick(now);
         if let Some(states) = &mut self.states {
             states.begin_round();
         }
@@ -75,7 +79,7 @@ impl Room {
     /// Whether a player has something to get.
     pub fn owes(&self, seat: Seat) -> bool {
         let player = &self.players[seat as usize];
-        self.position(seat) < self.log.position()
+        self.position(seat) < self.end()
             || player.owed != Default::default()
             || self
                 .states
@@ -88,9 +92,7 @@ impl Room {
     /// Whether events wait for a player, in the log or in its connection: only those make somebody behind.
     pub fn presses(&self, seat: Seat) -> bool {
         let player = &self.players[seat as usize];
-        player.begun
-            || player.raw
-            || self.is_called(seat) && self.position(seat) < self.log.position()
+        player.begun || player.raw || self.is_called(seat) && self.position(seat) < self.end()
     }
 
     /// Makes the next bundle of a player, with the relay's time (µs). It is empty if there is nothing for it. False if the
@@ -105,7 +107,8 @@ impl Room {
         if self.is_asked(seat) {
             self.say_asked(&mut bundle.own);
         }
-        let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - ACK_MAX - bundle.own.len();
+        let tick = if self.ticks.is_some() { TICK_MAX } else { 0 };
+        let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - ACK_MAX - tick - bundle.own.len();
         let Some(given) = self.give(seat, most, &mut bundle.body) else {
             return false;
         };
@@ -116,6 +119,9 @@ impl Room {
             player.say_ack_along((time / 1_000) as u32, &mut bundle.own);
             player.begun |= given.entries;
             bundle.covered = player.tell(given.seq + u64::from(too_new));
+            if bundle.len > 0 {
+                self.say_tick(&mut bundle.own);
+            }
         }
         true
     }

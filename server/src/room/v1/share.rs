@@ -72,7 +72,7 @@ impl Room {
     /// Gives a player all that the log has for it, if that is just what `share` holds or can be made to hold: how many more
     /// entries that covers. `now` is the time, ms.
     pub fn give_shared(&mut self, seat: Seat, now: u32, share: &mut Share) -> Option<u32> {
-        if self.states.is_some() || self.awaits_host(seat) {
+        if self.states.is_some() || self.ticks.is_some() || self.awaits_host(seat) {
             return None;
         }
         self.settle(seat);

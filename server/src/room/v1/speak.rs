@@ -14,8 +14,13 @@ pub enum Effect {
     None,
     /// Something was appended to the log.
     Said,
-    /// A ping with this echo is to be answered.
-    Pong(u64),
+    /// A ping is to be answered.
+    Pong {
+        /// Its echo.
+        echo: u64,
+        /// With what ticks need.
+        ticks: bool,
+    },
     /// A state under this key was not taken, for one of the reasons of [`down::refused`].
     RefusedState(Key, u64),
     /// The player wants a bad network; if it does not get one, this packet is to be refused.
@@ -69,9 +74,9 @@ impl Room {
             up::Packet::Properties { owner, changes, .. } => {
                 self.write((seat, by_host), number, owner, changes, now, rules)
             }
-            up::Packet::Ping { echo, trip } => {
+            up::Packet::Ping { echo, trip, ticks } => {
                 self.note_trip(seat, trip);
-                Effect::Pong(echo)
+                Effect::Pong { echo, ticks }
             }
             up::Packet::Impair(to) if rules.impairment => Effect::Impair(number, to),
             up::Packet::Leave => Effect::Leave,
@@ -233,6 +238,19 @@ impl Room {
             self.say(id, Audience::All, packet, now);
         }
         Effect::Said
+    }
+
+    /// The answer to a ping, at the relay's time (µs).
+    pub fn pong(&self, seat: Seat, (echo, ticks): (u64, bool), time: u64) -> down::Packet<'static> {
+        if !ticks {
+            return down::Packet::Pong { echo, time };
+        }
+        down::Packet::PongTicks {
+            echo,
+            time,
+            superseded: 0,
+            slack: self.slack(seat),
+        }
     }
 
     /// Refuses a packet of the player on `seat` that whoever carries it could not do.

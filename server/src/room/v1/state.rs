@@ -40,7 +40,10 @@ impl Room {
     ) -> Effect {
         let (name, writer) = self.names(named);
         let after = self.log.position();
-        let states = self.states.get_or_insert_default();
+        let ticks = self.ticks.is_some();
+        let states = self
+            .states
+            .get_or_insert_with(|| Box::new(States::new(ticks)));
         let before = states.table().value(name).map(|(_, len)| len);
         let len = payload.bytes().len();
         // Who stays as large as it was needs no look at the bounds: that is what is said twenty times a second.
@@ -107,7 +110,10 @@ impl Room {
             return self.refuse(writer, number, down::refused::NOT_ALLOWED, now);
         }
         let after = self.log.position();
-        let states = self.states.get_or_insert_default();
+        let ticks = self.ticks.is_some();
+        let states = self
+            .states
+            .get_or_insert_with(|| Box::new(States::new(ticks)));
         let is_new = !states.table().counts(name);
         if is_new && states.table().held(name.0).0 >= rules.states.of(room).count {
             return self.refuse(writer, number, down::refused::LIMIT, now);

@@ -145,7 +145,11 @@ impl Rules {
         } else {
             0
         };
-        impairment | down::capability::STATES | down::capability::GROUPS | down::capability::HOSTS
+        impairment
+            | down::capability::STATES
+            | down::capability::GROUPS
+            | down::capability::HOSTS
+            | down::capability::TICKS
     }
 
     fn limits<'a>(&self, buffer: &'a mut Vec<u8>) -> Pairs<'a> {
@@ -179,11 +183,16 @@ impl super::Settings {
             ),
             (setting::RAW, 1),
             (setting::HOST_GRACE_MS, u64::from(self.host_grace_ms)),
+            (setting::TICK_HZ, u64::from(self.tick_hz)),
             (setting::POWERS, u64::from(self.powers)),
             (setting::KEYS_BY_ALL, u64::from(self.keys_by_all)),
         ];
-        // Left out: that nobody else is let in.
-        let told = |(key, _): &(u64, u64)| self.raw || *key != setting::RAW;
+        // Left out: that nobody else is let in, and no ticks.
+        let told = |&(key, _): &(u64, u64)| match key {
+            setting::RAW => self.raw,
+            setting::TICK_HZ => self.tick_hz > 0,
+            _ => true,
+        };
         let settings = settings.into_iter().filter(told);
         let settings = settings.map(|(key, number)| (key, PairValue::Number(number)));
         Pairs::encode(tag.into_iter().chain(settings), buffer).unwrap_or(Pairs::EMPTY)

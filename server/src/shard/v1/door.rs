@@ -109,7 +109,7 @@ impl Shard {
                 let maker = self.bearers.source(slot, connection, &common.sources);
                 self.makers.make(id, maker, common)?;
                 let life = Life(self.v1.secrets.bytes());
-                room.create(life, join.wishes, &self.v1.rules);
+                room.create(life, join.wishes, (id, self.now), &self.v1.rules);
             } else if room.is_locked() {
                 return Err(CloseReason::RoomLocked.into());
             } else if room.is_full() {

@@ -9,6 +9,7 @@ mod parting;
 mod rounds;
 mod secrets;
 
+use std::collections::BTreeSet;
 use std::hash::RandomState;
 use std::mem;
 use std::rc::Rc;
@@ -21,7 +22,7 @@ pub(super) use self::secrets::Secrets;
 use super::connection::Phase;
 use super::player::{Place, RoomRef};
 use super::pressure::Strains;
-use super::{CloseReason, Shard};
+use super::{CloseReason, Shard, gathered_max};
 use crate::delivery::Outbox;
 use crate::limits::{LOG_BYTES_MIN, Limits, PROPERTY_BYTES, ROOM_KEYS, ROOM_PROPERTY_BYTES};
 use crate::room::v1::{
@@ -85,6 +86,8 @@ pub(super) struct V1 {
     rules: Rules,
     /// Rooms in which something was said.
     dirty: Vec<RoomId>,
+    /// The same, of those that wait for a tick: until when. Each once.
+    waiting: BTreeSet<(u64, RoomId)>,
     /// Rooms whose players have their turn, one room after the other.
     rounds: Vec<RoomId>,
     /// Which of them, and how many players were served since.
@@ -96,6 +99,8 @@ pub(super) struct V1 {
     log_bytes: usize,
     /// Bytes of all snapshots.
     snapshot_bytes: usize,
+    /// Bytes that a room gathers for a tick.
+    tick_bytes: usize,
     /// Players, by their places, who were put out of their rooms, and still have their connections.
     put_out: Vec<u32>,
     bundle: Bundle,
@@ -150,6 +155,7 @@ impl V1 {
             rooms: Rooms::new(RandomState::new()),
             rules,
             dirty: Vec::new(),
+            waiting: BTreeSet::new(),
             rounds: Vec::new(),
             at: 0,
             served: 0,
@@ -159,6 +165,8 @@ impl V1 {
             impairments: Impairments::default(),
             log_bytes: 0,
             snapshot_bytes: 0,
+            // Half: so few that its senders are never read no further while it waits.
+            tick_bytes: gathered_max(limits) / 2,
             put_out: Vec::new(),
             assembled: Vec::new(),
             share: Share::default(),
@@ -171,10 +179,11 @@ impl V1 {
     }
 
     /// Begins a round in each room in which something was said.
-    pub(super) fn begin_rounds(&mut self, strains: &mut Strains, now: u32) {
+    pub(super) fn begin_rounds(&mut self, strains: &mut Strains, now: u64) {
         let Self {
             rooms,
             dirty,
+            waiting,
             rounds,
             ..
         } = self;
@@ -182,12 +191,22 @@ impl V1 {
             let Some(room) = rooms.get_mut(id) else {
                 return false;
             };
+            if room.woken_at().is_some() {
+                // Another had its place, and was listed.
+                return false;
+            }
             let said = room.unserved();
-            if room.begin_round() {
-                strains.say(RoomRef::V1(id), said, now);
+            if room.begin_round(now) {
+                strains.say(RoomRef::V1(id), said, now as u32);
                 rounds.push(id);
             }
             room.dirty = room.unserved() > 0 && room.is_serving();
+            if room.dirty
+                && let Some(tick) = room.wait_for_tick(now)
+            {
+                waiting.insert((tick, id));
+                return false;
+            }
             room.dirty
         });
         self.restart();
@@ -204,6 +223,35 @@ impl V1 {
     pub(super) fn restart(&mut self) {
         self.at = 0;
         self.served = 0;
+    }
+
+    /// The rooms whose ticks are due wait no longer.
+    pub(super) fn heed_ticks(&mut self, now: u64) {
+        while let Some(&(due, id)) = self.waiting.first()
+            && due <= now
+        {
+            self.waiting.pop_first();
+            self.rooms[id].wake();
+            self.dirty.push(id);
+        }
+    }
+
+    /// When the next tick is that a room waits for.
+    pub(super) fn next_tick(&self) -> Option<u64> {
+        self.waiting.first().map(|(due, _)| *due)
+    }
+
+    /// A room has nothing to say any more, or not on a tick. True if it waited for one.
+    fn wait_no_longer(&mut self, id: RoomId) -> bool {
+        let due = self.rooms[id].wake();
+        due.is_some_and(|due| self.waiting.remove(&(due, id)))
+    }
+
+    /// A room has nobody any more to whom it could say something.
+    pub(super) fn end_ticks(&mut self, id: RoomId) {
+        if self.wait_no_longer(id) {
+            self.rooms[id].dirty = false;
+        }
     }
 
     /// Whether a round is to begin.
@@ -298,7 +346,9 @@ impl V1 {
 
     /// Whether its lists and its timer remember what goes on in a room.
     pub(super) fn will_look_at(&self, id: RoomId, room: &v1::Room) -> bool {
-        (!room.dirty || self.dirty.contains(&id))
+        let waits = room.woken_at().map(|due| (due, id));
+        (waits.is_none_or(|waits| self.waiting.contains(&waits)))
+            && (!room.dirty || waits.is_some() || self.dirty.contains(&id))
             && (!room.is_serving() || self.rounds.contains(&id))
             && room.timed == self.wheel.is_armed(id)
     }
@@ -322,7 +372,16 @@ impl V1 {
 
     /// Something was said in a room.
     fn touch(&mut self, id: RoomId, now: u64) {
-        if !mem::replace(&mut self.rooms[id].dirty, true) {
+        let room = &mut self.rooms[id];
+        let was_dirty = mem::replace(&mut room.dirty, true);
+        if room.unserved() < self.tick_bytes {
+            if !was_dirty {
+                match room.wait_for_tick(now) {
+                    Some(tick) => drop(self.waiting.insert((tick, id))),
+                    None => self.dirty.push(id),
+                }
+            }
+        } else if self.wait_no_longer(id) || !was_dirty {
             self.dirty.push(id);
         }
         if !self.rooms[id].timed || self.rooms[id].has_shaky_host() {
@@ -356,7 +415,7 @@ impl V1 {
             return Err(BadPacket::Text.into());
         }
         let room = &mut self.rooms[id];
-        let mut said = false;
+        let (mut said, mut spoke) = (false, false);
         let mut ended = Ok(());
         for packet in up::decode(message)? {
             let packet = match packet {
@@ -370,12 +429,12 @@ impl V1 {
                 ended = Err(CloseReason::TooManyPackets.into());
                 break;
             }
+            spoke |= !matches!(packet, up::Packet::Ping { .. });
             match room.hear(seat, packet, now as u32, &self.rules) {
                 Effect::None => {}
                 Effect::Said => said = true,
-                Effect::Pong(echo) => {
-                    let time = now * 1_000;
-                    answer(outbox, down::Packet::Pong { echo, time });
+                Effect::Pong { echo, ticks } => {
+                    answer(outbox, room.pong(seat, (echo, ticks), now * 1_000));
                 }
                 Effect::RefusedState(key, reason) => refuse_state(outbox, key, reason),
                 Effect::Impair(number, to) => {
@@ -409,6 +468,9 @@ impl V1 {
                     break;
                 }
             }
+        }
+        if spoke {
+            room.note_slack(seat, now);
         }
         if said {
             self.touch(id, now);

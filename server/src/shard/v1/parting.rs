@@ -106,6 +106,7 @@ impl Shard {
         rooms[id].leave(seat, reason, self.now as u32, rules);
         self.v1.touch(id, self.now);
         if self.v1.rooms[id].end_life() {
+            self.v1.end_ticks(id);
             self.makers.unmake(id, &self.common, self.real);
             self.unlist_room(id);
             self.v1.snapshot_bytes -= self.v1.rooms[id].forget_snapshot();

@@ -95,11 +95,29 @@ pub struct States {
     round: u64,
     /// Bytes of the stream then.
     frozen: u64,
+    /// The room ticks: what is said between two rounds waits for the next, and of a key only the newest is told.
+    conflates: bool,
 }
 
 impl States {
+    /// Of a room with ticks, or without.
+    pub fn new(ticks: bool) -> Self {
+        Self {
+            conflates: ticks,
+            ..Self::default()
+        }
+    }
+
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Where that ends which may leave: what is said between two ticks waits for the next.
+    pub fn end(&self) -> u64 {
+        match self.conflates {
+            true => self.round,
+            false => self.stream.position(),
+        }
     }
 
     /// Bytes said since the last round began.
@@ -152,12 +170,13 @@ impl States {
     /// Whether something waits for who sits here, for it or not. Who does not `lag` has had what the last round had.
     pub fn owe(&self, seat: Seat, lags: bool) -> bool {
         let had = if lags { 0 } else { self.stream.first() };
+        let end = self.end();
         match self.receivers.get(seat as usize) {
             Some(receiver) => {
-                receiver.at.max(had) < self.stream.position()
+                receiver.at.max(had) < end
                     || receiver.lane.as_ref().is_some_and(|lane| !lane.is_empty())
             }
-            None => had < self.stream.position(),
+            None => had < end,
         }
     }
 
@@ -206,7 +225,7 @@ impl States {
         most: Most,
         run: &mut impl FnMut(Range<usize>),
     ) -> Portion {
-        self.stream.next(at, ears, most, run)
+        self.stream.next((at, self.end()), ears, most, run)
     }
 
     /// Where the log was when that was said which comes next at this position.
@@ -272,6 +291,9 @@ impl States {
         let Some(key) = self.table.get(slot) else {
             return To::Others;
         };
+        if self.conflates && key.changed >= self.round {
+            self.stream.outdate(key.changed, key.to, &key.packet);
+        }
         let (author, to) = (key.name.0, key.to);
         let whom = Whom {
             author,
@@ -299,6 +321,8 @@ impl States {
     ) -> Option<To> {
         let key = self.table.get(slot)?;
         let (author, before) = (key.name.0, key.to);
+        // Where nothing is told, it changed with what was told last.
+        when.changed = self.stream.position().saturating_sub(1);
         if key.value == Value::Here && before != to {
             let (gains, loses) = ((to, Some(before)), (before, Some(to)));
             for ((to, but), packet) in [(gains, &key.packet[..]), (loses, removed)] {

@@ -20,6 +20,8 @@ struct Said {
     to: To,
     /// Those who get nothing of it all the same.
     but: Option<To>,
+    /// The same have got something newer of its key since, before this was to leave.
+    stale: bool,
 }
 
 /// For whom a packet is.
@@ -93,8 +95,21 @@ impl Stream {
             author: whom.author,
             to: whom.to,
             but: whom.but,
+            stale: false,
         });
         &self.bytes[start..]
+    }
+
+    /// Something newer takes the place of this packet, which went to these and was said at `position` if it is there.
+    pub fn outdate(&mut self, position: u64, to: To, packet: &[u8]) {
+        let Some(index) = position.checked_sub(self.first) else {
+            return;
+        };
+        let start = self.start(index as usize) - self.base;
+        if let Some(said) = self.said.get_mut(index as usize) {
+            let bytes = &self.bytes[start as usize..(said.end - self.base) as usize];
+            said.stale |= said.to == to && bytes == packet;
+        }
     }
 
     /// Where the log was when the packet at `position` was said.
@@ -103,10 +118,10 @@ impl Stream {
         self.said.get(index).map(|said| said.after)
     }
 
-    /// What comes next for a receiver, from a position that is still here; `run` is told ranges of [`Stream::slice`].
+    /// What comes next for a receiver, from a position that is still here, before the position `until`; `run` is told ranges of [`Stream::slice`].
     pub fn next(
         &self,
-        position: u64,
+        (position, until): (u64, u64),
         ears: Ears<'_>,
         most: Most,
         run: &mut impl FnMut(Range<usize>),
@@ -120,11 +135,11 @@ impl Stream {
         let mut start = (self.start(index) - self.base) as usize;
         let mut open: Option<Range<usize>> = None;
         for said in self.said.range(index..) {
-            if said.after > most.log {
+            if said.after > most.log || portion.position >= until {
                 break;
             }
             let end = (said.end - self.base) as usize;
-            let heard = ears.hears(said.author, said.to);
+            let heard = !said.stale && ears.hears(said.author, said.to);
             if heard && !said.but.is_some_and(|but| ears.hears(said.author, but)) {
                 let len = most.begun + portion.len;
                 if len > 0 && len + end - start > most.bytes {

@@ -229,7 +229,7 @@ impl Table {
             if key.former.len() > FORMER_AUDIENCES {
                 key.former.remove(0);
                 // Who is so far behind is told all keys anew.
-                self.unremembered = self.unremembered.max(when.changed);
+                self.unremembered = self.unremembered.max(when.changed + 1);
             }
         }
         self.changed(slot, was_forgettable, when);
