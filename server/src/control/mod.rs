@@ -50,6 +50,8 @@ impl Control {
         let router = routes::router(Arc::new(process), Arc::new(rights));
         let run = move || {
             supervision::supervise(&ends, || door::serve(&doors, &router, ends.clone()));
+            // Before it is heard that this has ended: another process may open them anew at once.
+            drop(doors);
             drop(alive);
         };
         thread::Builder::new()

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -81,7 +82,9 @@ impl Herd {
 fn nobody_is_refused_while_one_process_takes_over_from_another() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("roomcast.sock");
-    let mut relay = Relay::spawn(heir(&path, 2, &[]));
+    let operators = folder.path().join("admin.sock");
+    let admin = format!("--admin=unix:{}", operators.display());
+    let mut relay = Relay::spawn(heir(&path, 2, &[&admin]));
     let addr = relay.addr();
     let herd = Herd::begin(addr);
     for reactors in [4, 1, 3, 2] {
@@ -92,8 +95,10 @@ fn nobody_is_refused_while_one_process_takes_over_from_another() {
             .mode();
         assert_eq!(mode & 0o777, 0o600);
         let mut player = Wire::join(addr, "/rooms/a");
-        let next = Relay::spawn(heir(&path, reactors, &[]));
+        let next = Relay::spawn(heir(&path, reactors, &[&admin]));
         assert_eq!(next.addr(), addr);
+        next.logged("operators are served", 1);
+        assert!(UnixStream::connect(&operators).is_ok());
         assert_eq!(player.read_to_close(), Some(1012));
         assert_eq!(relay.exit().code(), Some(0));
         relay = next;
@@ -104,7 +109,7 @@ fn nobody_is_refused_while_one_process_takes_over_from_another() {
     herd.grows(20);
     herd.end();
     let left = fs::read_dir(folder.path()).expect("the folder").count();
-    assert_eq!(left, 1, "nothing but the socket is left");
+    assert_eq!(left, 2, "nothing but the two sockets is left");
 }
 
 /// Who was accepted by the process before, and has not yet said what it wants, still gets its seat.
