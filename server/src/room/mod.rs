@@ -118,7 +118,7 @@ impl Room {
         let joined_at = self.open.as_ref().map_or(0, |open| open.len());
         if self.seats.len() == self.seats.capacity() {
             // Twice as many would be memory of idle players.
-            self.seats.reserve_exact((self.seats.len() / 4).max(4));
+            self.seats.reserve_exact((self.seats.len() / 4).max(2));
         }
         self.seats.push(Seat {
             player,
@@ -325,7 +325,7 @@ mod tests {
         for members in 1..2_000 {
             room.join(members, Dialect::Raw);
             let spare = room.seats.capacity() - members as usize;
-            assert!(spare <= (members as usize / 4).max(4), "{spare}");
+            assert!(spare <= (members as usize / 4).max(2), "{spare}");
         }
     }
 
