@@ -1,4 +1,4 @@
-"""Every packet of roomcast.v1's first part, of states, groups and hosts, exchanged with the relay whose /rooms/… is the URL given.
+"""Every packet of roomcast.v1 exchanged with the relay whose /rooms/… is the URL given.
 
 The codec is the second implementation (protocol/tests/python, from docs/PROTOCOL.md alone), the WebSocket is PyPI's
 `websockets`. Prints the names of the packets that went each way, in order of the alphabet. The relay has to be started
@@ -166,17 +166,17 @@ async def groups(ada, bob, a):
 
 
 async def times(ada, bob):
-    await ada.send({"packet": "PING", "echo": 123_456, "trip": 0})
+    await ada.send({"packet": "PING", "echo": 123_456, "trip": 0, "ticks": False})
     assert (await ada.until("PONG"))[-1]["echo"] == 123_456
     acknowledged = (await ada.until("ACK"))[-1]
     assert acknowledged["applied"] == 12, acknowledged
     await ada.until("KEEPALIVE")
     # Bob would be taken for lost by and by.
-    await bob.send({"packet": "PING", "echo": 2, "trip": 0})
+    await bob.send({"packet": "PING", "echo": 2, "trip": 0, "ticks": False})
     # A bad network delays what the relay says.
     await ada.send({"packet": "IMPAIR", "delay": 200, "jitter": 0, "rate": 0, "cut": 0})
     asked = time.monotonic()
-    await ada.send({"packet": "PING", "echo": 1, "trip": 0})
+    await ada.send({"packet": "PING", "echo": 1, "trip": 0, "ticks": False})
     await ada.until("PONG")
     # The relay's clock stands within an iteration, which may have begun a while before on a busy machine.
     assert time.monotonic() - asked >= 0.1, "nothing was delayed"
@@ -261,6 +261,20 @@ async def hosts(url):
     await dan.hears({"packet": "SNAPSHOT_WANTED", "term": 1})
 
 
+async def ticks(url):
+    """What Gus says comes on a tick of the room that he made, and he is told how near to one he said it."""
+    gus = await Player.join(url, "Gus", wishes=[[12, 20]])
+    came = await gus.until("READY")
+    assert named(came, "WELCOME")[0]["capabilities"] & 16, came
+    assert [12, 20] in named(came, "SETTINGS")[0]["settings"], came
+    await gus.send(said("on a tick", "EVENT_ALL"))
+    came = await gus.until("EVENT")
+    assert [packet["packet"] for packet in came[-2:]] == ["TICK", "EVENT"], came
+    await gus.send({"packet": "PING", "echo": 9, "trip": 0, "ticks": True})
+    answer = (await gus.until("PONG_TICKS"))[-1]
+    assert answer["echo"] == 9 and 0 < answer["slack"] <= 2 * 50_000 + 1, answer
+
+
 async def closed(player, code):
     try:
         await player.until("CLOSED")
@@ -281,6 +295,7 @@ async def main():
     await times(ada, bob)
     await returns(url, ada, bob, a, second)
     await hosts(url + "-hosts")
+    await ticks(url + "-ticks")
     for way, names in SEEN.items():
         print(way, *sorted(names))
 
