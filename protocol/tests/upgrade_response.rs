@@ -90,7 +90,7 @@ fn the_status_of_every_refusal() {
             | Refusal::TicketRole
             | Refusal::TicketStay
             | Refusal::TicketRevoked => 401,
-            Refusal::OriginNotAllowed | Refusal::HostNotAllowed => 403,
+            Refusal::OriginNotAllowed | Refusal::HostNotAllowed | Refusal::Banned => 403,
             Refusal::NotFound | Refusal::BadRoomName => 404,
             Refusal::MethodNotAllowed | Refusal::UpgradeNeedsGet => 405,
             Refusal::HeadTimeout => 408,
@@ -142,8 +142,9 @@ fn a_refusal_is_a_whole_response_and_the_last() {
         );
         assert_eq!(answer.field("Cache-Control"), Some("no-store"));
         assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"));
-        // Pages that may not connect may not read either.
-        let readers = (answer.code != 403).then_some("*");
+        // Pages that may not connect may not read either; whose player is banned may say so.
+        let is_foreign = matches!(refusal, Refusal::OriginNotAllowed | Refusal::HostNotAllowed);
+        let readers = (!is_foreign).then_some("*");
         assert_eq!(answer.field("Access-Control-Allow-Origin"), readers);
         let connection = answer.field("Connection").unwrap();
         assert!(
