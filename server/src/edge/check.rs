@@ -5,24 +5,19 @@
 
 use std::io::{self, Write};
 
-use super::descriptors::{self, Others};
-use super::{Config, Failure, caution, memory, ticket_keys, tls};
+use super::{Config, Failure, Prospect};
 
-/// Reads everything that the flags name, holds the flags against each other and the system, and prints what would hold.
+/// Reads everything that a start reads, and prints what would hold.
 pub fn check(config: &Config) -> Result<(), Failure> {
-    let reactors = config.reactors();
-    let descriptors = descriptors::raise();
-    let others = Others {
+    let Prospect {
         reactors,
-        control: config.admin.is_on(),
-    };
-    let allowed = others.players(descriptors);
-    let limits = config.limits(allowed, memory::allowed());
-    let limits = limits.map_err(Failure::Flags)?;
-    let (_, wanted) = config.listeners().map_err(Failure::Flags)?;
-    caution(config, &limits, allowed, descriptors, others);
-    let tls = wanted.as_ref().map(tls::setup).transpose()?;
-    let tickets = ticket_keys(config)?;
+        descriptors,
+        others,
+        limits,
+        tls,
+        tickets,
+        ..
+    } = Prospect::of(config)?;
     config.admin.rights()?;
     // A closed standard output wants nothing.
     let _ = writeln!(

@@ -46,7 +46,7 @@ use self::minute::Minute;
 use self::signals::{Goodbye, Reload};
 use self::takeover::{Post, Predecessor};
 use self::tickets::Keys;
-use self::tls::{Certificates, NoTls};
+use self::tls::{Certificates, NoTls, Tls, Wanted};
 use self::watchdog::Watchdog;
 use crate::control::{Control, Process};
 use crate::limits::Limits;
@@ -177,19 +177,69 @@ fn ticket_keys(config: &Config) -> Result<Option<Arc<Keys>>, Failure> {
     Ok(keys.transpose()?.map(Arc::new))
 }
 
+/// What a start has found out when nothing is opened yet that others could notice.
+struct Prospect {
+    reactors: usize,
+    /// Files that the process may have open.
+    descriptors: u64,
+    others: Others,
+    /// Players that these files allow.
+    allowed: usize,
+    /// Bytes of memory that there are, if that is known.
+    memory: Option<u64>,
+    limits: Limits,
+    /// Where ws is asked for.
+    plain: Vec<SocketAddr>,
+    /// Where wss is, and with what.
+    wanted: Option<Wanted>,
+    tls: Option<Tls>,
+    tickets: Option<Arc<Keys>>,
+}
+
+impl Prospect {
+    /// Reads everything that the flags name, and holds the flags against each other and the system.
+    fn of(config: &Config) -> Result<Self, Failure> {
+        let reactors = config.reactors();
+        let descriptors = descriptors::raise();
+        let others = Others {
+            reactors,
+            control: config.admin.is_on(),
+        };
+        let allowed = others.players(descriptors);
+        let memory = memory::allowed();
+        let limits = config.limits(allowed, memory).map_err(Failure::Flags)?;
+        let (plain, wanted) = config.listeners().map_err(Failure::Flags)?;
+        caution(config, &limits, allowed, descriptors, others);
+        let tls = wanted.as_ref().map(tls::setup).transpose()?;
+        let tickets = ticket_keys(config)?;
+        Ok(Self {
+            reactors,
+            descriptors,
+            others,
+            allowed,
+            memory,
+            limits,
+            plain,
+            wanted,
+            tls,
+            tickets,
+        })
+    }
+}
+
 fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
-    let reactors = config.reactors();
-    let descriptors = descriptors::raise();
-    let others = Others {
+    let Prospect {
         reactors,
-        control: config.admin.is_on(),
-    };
-    let allowed = others.players(descriptors);
-    let memory = memory::allowed();
-    let limits = config.limits(allowed, memory).map_err(Failure::Flags)?;
-    let (plain, wanted) = config.listeners().map_err(Failure::Flags)?;
-    caution(config, &limits, allowed, descriptors, others);
-    let tls = wanted.as_ref().map(tls::setup).transpose()?;
+        descriptors,
+        others,
+        allowed,
+        memory,
+        limits,
+        plain,
+        wanted,
+        tls,
+        tickets,
+    } = Prospect::of(config)?;
     let mut common = Common::new(limits, reactors)
         .with_connections_max(others.connections(descriptors))
         .with_operators(others.control)
@@ -199,7 +249,6 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
     if let Some(tls) = &tls {
         common = common.with_tls(tls.acceptor.clone().into());
     }
-    let tickets = ticket_keys(config)?;
     if let Some(keys) = &tickets {
         common = common.with_tickets(Arc::<Keys>::clone(keys));
     }
