@@ -29,6 +29,11 @@ pub(super) fn ears_of<'r>(
     }
 }
 
+/// The states of a room, which has none until somebody speaks of a key. No method of the room, for the same reason.
+fn states_of(states: &mut Option<Box<States>>, ticks: bool) -> &mut States {
+    states.get_or_insert_with(|| Box::new(States::new(ticks)))
+}
+
 impl Room {
     /// A key has a value.
     pub(super) fn set_state(
@@ -40,10 +45,7 @@ impl Room {
     ) -> Effect {
         let (name, writer) = self.names(named);
         let after = self.log.position();
-        let ticks = self.ticks.is_some();
-        let states = self
-            .states
-            .get_or_insert_with(|| Box::new(States::new(ticks)));
+        let states = states_of(&mut self.states, self.ticks.is_some());
         let before = states.table().value(name).map(|(_, len)| len);
         let len = payload.bytes().len();
         // Who stays as large as it was needs no look at the bounds: that is what is said twenty times a second.
@@ -110,10 +112,7 @@ impl Room {
             return self.refuse(writer, number, down::refused::NOT_ALLOWED, now);
         }
         let after = self.log.position();
-        let ticks = self.ticks.is_some();
-        let states = self
-            .states
-            .get_or_insert_with(|| Box::new(States::new(ticks)));
+        let states = states_of(&mut self.states, self.ticks.is_some());
         let is_new = !states.table().counts(name);
         if is_new && states.table().held(name.0).0 >= rules.states.of(room).count {
             return self.refuse(writer, number, down::refused::LIMIT, now);
