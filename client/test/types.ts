@@ -4,6 +4,7 @@ import { join, type Payload, type Player, RoomError } from "roomcast";
 import { Client, decode } from "roomcast/core";
 import { type ListedRoom, listRooms, quickMatch } from "roomcast/find";
 import { Hosting, type Saved } from "roomcast/host";
+import { json, numbers } from "roomcast/schema";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const holds = <_ extends true>() => {};
@@ -58,6 +59,21 @@ export async function hosted(): Promise<void> {
   const { rooms, after } = await listRooms("wss://host", { tag: "duel" });
   holds<Same<typeof rooms, readonly ListedRoom[]>>();
   holds<Same<typeof after, string | null>>();
+}
+
+export async function values(): Promise<void> {
+  const Ship = numbers({ x: "f32", y: "f32", hp: "u8" });
+  const room = await join("wss://host/rooms/abc", { name: "Ada" });
+  room.state(0, Ship.encode({ x: 1, y: 2, hp: 3 }));
+  const ship = Ship.decode(room.me.states.get(0));
+  holds<Same<typeof ship, Record<"x" | "y" | "hp", number> | null>>();
+  // @ts-expect-error that is no kind of number
+  numbers({ x: "u7" });
+  // @ts-expect-error there is no such number in it
+  Ship.encode({ x: 1, y: 2, z: 3 });
+  const Move = json<{ from: string; to: string }>();
+  const move = Move.decode("{}");
+  holds<Same<typeof move, { from: string; to: string } | null>>();
 }
 
 export function core(message: Uint8Array): void {
