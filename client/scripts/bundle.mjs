@@ -12,12 +12,19 @@ const OWN = [
   // Of bytes and codec.
   ["u8", "varint", "part", "rest", "finish", "list", "value", "pairs", "done", "take", "append", "bytes", "packets", "covered"],
   // Of packets and news.
-  ["packet", "payload", "body", "kind", "only", "flags", "guard", "said", "given", "created"],
+  ["packet", "payload", "body", "kind", "only", "flags", "guard", "said", "given", "created", "minor", "capabilities", "life", "seq", "applied", "limits", "changes", "echo", "written"],
   // Of the core.
   ["transmit", "receive", "opened", "closed", "wake", "probe", "due", "packetMax", "messageMax", "clock", "cursor"],
   ["sample", "reset", "offset", "trip", "waiting", "next", "unknown", "goes", "arrived", "restart", "audiences", "after"],
   // Of link and room.
   ["flush", "apply", "news", "lost", "ended"],
+];
+
+// Texts that are compared and never shown.
+const TOKENS = [
+  ...["EVENT_OTHERS", "EVENT_ALL", "EVENT_ONE", "EVENT_LIST", "EVENT_GROUP", "EVENT_HOST", "DELETE", "AUDIENCE", "GROUPS", "PING", "IMPAIR", "JOIN", "LEAVE"],
+  ...["Idle", "Joining", "Welcomed", "Live", "Resetting", "Lost", "Ended"],
+  ...["resume later", "resume", "stop", "promised", "tail", "kept", "full"],
 ];
 
 let mangleCache = {};
@@ -34,7 +41,8 @@ for (const [entry, name] of [["index", "roomcast"], ["host", "roomcast-host"]]) 
   });
   mangleCache = bundle.mangleCache;
   // Squeezed once more: esbuild does not look at an expression twice.
-  const { code } = await minify(bundle.outputFiles[0].text, {
+  const source = TOKENS.reduce((text, token, i) => text.replaceAll(`"${token}"`, `"${i}"`), bundle.outputFiles[0].text);
+  const { code } = await minify(source, {
     ecma: 2022,
     module: true,
     compress: { passes: 3, ecma: 2022, pure_getters: true, keep_fargs: false },

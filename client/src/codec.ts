@@ -19,48 +19,63 @@ export function decode(message: Uint8Array): Bundle {
   return bundle;
 }
 
-/** The packets whose body is just fields, one after the other: their names and those of the fields. */
-const DOWN: Record<number, string> = {
-  0x18: "REMOVED author key",
-  0x19: "REMOVED_ALL",
-  0x20: "WELCOME minor capabilities life id token seq applied time limits",
-  0x28: "SETTINGS settings",
-  0x30: "PLAYER id name",
-  0x38: "READY",
-  0x40: "JOINED id name properties",
-  0x48: "LEFT id reason",
-  0x50: "AWAY id",
-  0x58: "BACK id",
-  0x60: "PROPERTIES owner author changes",
-  0x68: "RESUMED applied time",
-  0x70: "RESET reason",
-  0x78: "REFUSED number reason detail",
-  0x79: "REFUSED_STATE key reason detail",
-  0x80: "ACK applied",
-  0x88: "PONG echo time",
-  0x90: "KEEPALIVE time",
-  0xa0: "LOCKED",
-  0xb0: "SNAPSHOT_WANTED term",
+type Field = (body: Reader, flag: boolean) => unknown;
+const number: Field = (body) => body.varint();
+const flag: Field = (_, flag) => flag;
+const id: Field = (body) => body.id();
+const owner: Field = (body) => body.owner();
+const key: Field = (body) => body.varint(ID_MAX);
+const name: Field = (body) => body.name(true);
+const pairs: Field = (body) => body.pairs();
+const detail: Field = (body) => utf8(body.rest());
+
+/** The packets whose body is just fields, one after the other: their names, and how the fields are read. A `flag` is that of the kind. */
+const DOWN: Record<number, [name: string, fields: Record<string, Field>]> = {
+  0x18: ["REMOVED", { author: owner, key }],
+  0x19: ["REMOVED_ALL", {}],
+  0x20: [
+    "WELCOME",
+    {
+      created: flag,
+      minor: number,
+      capabilities: number,
+      life: (body) => body.bytes(8),
+      id,
+      token: (body) => body.bytes(16),
+      seq: number,
+      applied: number,
+      time: number,
+      limits: pairs,
+    },
+  ],
+  0x28: ["SETTINGS", { settings: pairs }],
+  0x30: ["PLAYER", { away: flag, id, name }],
+  0x38: ["READY", {}],
+  0x40: ["JOINED", { id, name, properties: (body) => properties(body, 0) }],
+  0x48: ["LEFT", { id, reason: number }],
+  0x50: ["AWAY", { id }],
+  0x58: ["BACK", { id }],
+  0x60: ["PROPERTIES", { owner, author: owner, changes: (body) => properties(body, 1) }],
+  0x68: ["RESUMED", { applied: number, time: number }],
+  0x70: ["RESET", { reason: number }],
+  0x78: ["REFUSED", { number, reason: number, detail }],
+  0x79: ["REFUSED_STATE", { key, reason: number, detail }],
+  0x80: ["ACK", { applied: number }],
+  0x88: ["PONG", { echo: number, time: number }],
+  0x90: ["KEEPALIVE", { time: number }],
+  0x98: ["HOST", { given: flag, term: number, id: owner }],
+  0xa0: ["LOCKED", { locked: flag }],
+  0xa8: ["SNAPSHOT", { cut: flag, seq: number, state: (body) => body.rest() }],
+  0xb0: ["SNAPSHOT_WANTED", { term: number }],
+  0xc8: ["TRIPS", { trips: (body) => body.rest() }],
 };
-/** A field is the same in all packets; what is not named here is a varint. */
-const FIELDS: Record<string, (body: Reader) => unknown> = {
-  id: (body) => body.id(),
-  author: (body) => body.owner(),
-  owner: (body) => body.owner(),
-  key: (body) => body.varint(ID_MAX),
-  name: (body) => body.name(true),
-  life: (body) => body.bytes(8),
-  token: (body) => body.bytes(16),
-  limits: (body) => body.pairs(),
-  settings: (body) => body.pairs(),
-  properties: (body) => properties(body, 0),
-  changes: (body) => properties(body, 1),
-  detail: (body) => utf8(body.rest()),
-};
+/** Of these the kind has a flag. */
+const FLAGGED = [0x21, 0x31, 0x99, 0xa1, 0xa9];
 
 function packet(kind: number, body: Reader): Down {
   const text = (kind & 1) !== 0;
   const host = (kind & 2) !== 0;
+  // These are most of what comes.
   if (kind >> 3 === 0x08 >> 3) {
     const author = body.id();
     return { packet: "EVENT", author, host, addressed: (kind & 4) !== 0, payload: payload(body, text) };
@@ -69,17 +84,10 @@ function packet(kind: number, body: Reader): Down {
     const author = body.owner();
     return { packet: "STATE", author, key: body.varint(ID_MAX), host, payload: payload(body, text) };
   }
-  if (kind >> 1 === 0x98 >> 1) return { packet: "HOST", term: body.varint(), id: body.owner(), given: text };
-  if (kind >> 1 === 0xa8 >> 1) return { packet: "SNAPSHOT", seq: body.varint(), state: body.rest(), cut: text };
-  // These have a flag.
-  const flagged = [0x21, 0x31, 0xa1].includes(kind);
-  const [name, ...fields] = DOWN[flagged ? kind - 1 : kind]?.split(" ") ?? [];
-  if (!name) return { packet: "UNKNOWN", kind, body: body.rest() };
-  const read: Record<string, unknown> = { packet: name };
-  if (name === "WELCOME") read.created = text;
-  if (name === "PLAYER") read.away = text;
-  if (name === "LOCKED") read.locked = text;
-  for (const field of fields) read[field] = FIELDS[field]?.(body) ?? body.varint();
+  const known = DOWN[FLAGGED.includes(kind) ? kind - 1 : kind];
+  if (!known) return { packet: "UNKNOWN", kind, body: body.rest() };
+  const read: Record<string, unknown> = { packet: known[0] };
+  for (const field in known[1]) read[field] = known[1][field]!(body, text);
   return read as unknown as Down;
 }
 

@@ -4,7 +4,9 @@
 // sockets, what is played. Invariant: what is sent as the host is sent in the term in which this player believes that it is.
 
 import type { News } from "./client.js";
-import { type Act, encode } from "./hosts.js";
+import { Malformed } from "./bytes.js";
+import { guarded } from "./guarded.js";
+import { type Act, encode, times } from "./hosts.js";
 import type { Data, Hears, Player, Room } from "./room.js";
 import type { Payload } from "./packets.js";
 
@@ -31,6 +33,8 @@ export interface HostingOptions {
   restore?: (saved: Saved) => void;
   /** The game as it is now: asked for while this player is the host and much was said since the last time. */
   save?: () => Data;
+  /** What `askTrips` asked for, in ms by player; several times, if they are many. */
+  trips?: (trips: ReadonlyMap<Player, number>) => void;
 }
 
 /** Pass it to `join(url, { hosting })`: then this player may be the host. For one room. */
@@ -81,6 +85,14 @@ export class Hosting implements Hears {
     return this.#act((term) => ({ packet: "HAND_OVER", term, id: id(player) }));
   }
 
+  /**
+   * Asks for everybody's round-trip time: `trips` is told. Players say theirs every few seconds from the first time on, so the first
+   * answer may have none.
+   */
+  askTrips(): number | null {
+    return this.#act((term) => ({ packet: "TRIPS", term }));
+  }
+
   /** Whether this player would be the host. It would, unless it says otherwise; a page that is hidden says so by itself. */
   willing(willing: boolean): number | null {
     this.#willing = willing;
@@ -115,11 +127,14 @@ export class Hosting implements Hears {
         const saved = this.#coming;
         this.#coming = null;
         if (!this.#willing || hidden()) this.#say();
-        if (saved) this.#options.restore?.(saved);
+        if (saved) guarded(() => this.#options.restore?.(saved));
         return;
       }
+      case "TRIPS":
+        guarded(() => this.#options.trips?.(trips(room, news.trips)));
+        return;
       case "SNAPSHOT_WANTED":
-        if (this.#options.save) this.snapshot(this.#options.save());
+        guarded(() => this.#options.save && this.snapshot(this.#options.save()));
         return;
     }
   }
@@ -136,6 +151,20 @@ export class Hosting implements Hears {
       }) ?? null
     );
   }
+}
+
+/** In ms, of those who are in the room. What is malformed says nothing: of the session it is no part. */
+function trips(room: Room, bytes: Uint8Array): Map<Player, number> {
+  const known = new Map<Player, number>();
+  try {
+    for (const [id, micros] of times(bytes)) {
+      const player = room.players.get(id);
+      if (player) known.set(player, micros / 1000);
+    }
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+  }
+  return known;
 }
 
 const id = (player: Player | number): number => (typeof player === "number" ? player : player.id);

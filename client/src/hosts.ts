@@ -7,7 +7,7 @@ import { Malformed, Reader, Writer } from "./bytes.js";
 import { decode as decodePlain, encode as encodePlain } from "./codec.js";
 import type { Bundle, Down, Up } from "./packets.js";
 
-/** Round-trip times of players, which only a host asks for. */
+/** Round-trip times of players, read. */
 export type Trips = { packet: "TRIPS"; trips: [id: number, micros: number][] };
 
 /** What only the host does, in the `term` in which it believes that it is, and whether somebody would be it. */
@@ -22,19 +22,24 @@ export type Act =
 /** A packet to the relay; `term`: it is sent as the host of this term. */
 export type HostUp = Act | (Up & { term?: number });
 
-/** As `decode` of the codec, but that round-trip times are not UNKNOWN. */
-export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets: (Down | Trips)[] } {
+/** A packet from the relay, round-trip times read. */
+export type HostDown = Exclude<Down, { packet: "TRIPS" }> | Trips;
+
+/** As `decode` of the codec, with round-trip times read. */
+export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets: HostDown[] } {
   const { covered, packets } = decodePlain(message);
-  return { covered, packets: packets.map((packet) => (packet.packet === "UNKNOWN" && packet.kind === 0xc8 ? times(new Reader(packet.body)) : packet)) };
+  return { covered, packets: packets.map((packet) => (packet.packet === "TRIPS" ? { packet: "TRIPS", trips: times(packet.trips) } : packet)) };
 }
 
-function times(body: Reader): Trips {
-  const trips: [number, number][] = [];
+/** Throws Malformed. */
+export function times(bytes: Uint8Array): Trips["trips"] {
+  const body = new Reader(bytes);
+  const trips: Trips["trips"] = [];
   for (let last = 0; !body.done; last = trips.at(-1)![0]) {
     trips.push([body.id(), body.varint()]);
     if (trips.at(-1)![0] <= last) throw new Malformed("the ids do not ascend");
   }
-  return { packet: "TRIPS", trips };
+  return trips;
 }
 
 const KINDS = {

@@ -1,7 +1,7 @@
 // The packets of roomcast.v1 as values: their names and fields are those of docs/PROTOCOL.md.
 //
-// Must not know: sockets, time, what a session allows when. What only a host says is in hosts; what belongs to ticks (see ticks),
-// and round-trip times, is UNKNOWN as a kind down, which every client skips.
+// Must not know: sockets, time, what a session allows when. What only a host says is in hosts; what belongs to ticks (see ticks)
+// is UNKNOWN as a kind down, which every client skips.
 
 /** What players send each other: text, or bytes. Bytes that were received are a view of the message they came in. */
 export type Payload = string | Uint8Array;
@@ -66,6 +66,8 @@ export type Down =
   /** `cut`: what was said since is not all there. */
   | { packet: "SNAPSHOT"; seq: number; state: Uint8Array; cut: boolean }
   | { packet: "SNAPSHOT_WANTED"; term: number }
+  /** Round-trip times, which only a host asks for: as bytes, which `times` of hosts reads. */
+  | { packet: "TRIPS"; trips: Uint8Array }
   | { packet: "UNKNOWN"; kind: number; body: Uint8Array };
 
 /** A message from the relay. */

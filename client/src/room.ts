@@ -49,6 +49,7 @@ export interface Message {
 
 /** What being the host takes: `Hosting` of `roomcast/host`. */
 export interface Hears {
+  snapshot(data: Data): number | null;
   /** @internal */
   hear(room: Room, news: News): void;
 }
@@ -360,6 +361,11 @@ export class Room {
   audience(key: number, to: Audience, { stays = false, room = false }: { stays?: boolean; room?: boolean } = {}): number | null {
     const flags = (to === "others" ? 0 : to === "all" ? 1 : to === "host" ? 3 : 2) + (stays ? 4 : 0) + (room ? 8 : 0);
     return this.#send({ packet: "AUDIENCE", key, flags, ...(typeof to === "object" && to) });
+  }
+
+  /** What `snapshot` of the `hosting` does that was given to `join`; null without. */
+  snapshot(data: Data): number | null {
+    return this.#hosting?.snapshot(data) ?? null;
   }
 
   /** Bad network for this player alone, to try a game with; all 0: back to normal. In ms and bytes a second. */

@@ -4,8 +4,8 @@
 // Must not know: when a room ticks. Invariant: as for all packets, one encoding.
 
 import { Reader } from "./bytes.js";
-import { decode as decodeOthers, encode as encodeOthers, type HostUp, type Trips } from "./hosts.js";
-import type { Bundle, Down } from "./packets.js";
+import { decode as decodeOthers, encode as encodeOthers, type HostDown, type HostUp } from "./hosts.js";
+import type { Bundle } from "./packets.js";
 
 /** A packet down about ticks. */
 export type AboutTicks =
@@ -19,7 +19,7 @@ export type AboutTicks =
 export type TicksUp = HostUp & { ticks?: boolean };
 
 /** As `decode` of the codec, but that neither what is about ticks nor round-trip times are UNKNOWN. */
-export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets: (Down | Trips | AboutTicks)[] } {
+export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets: (HostDown | AboutTicks)[] } {
   const { covered, packets } = decodeOthers(message);
   return {
     covered,

@@ -110,6 +110,49 @@ test("a host puts out, locks and closes", limits, async (t) => {
   assert.equal((await closed).code, 4003);
 });
 
+test("a host is told how far everybody is; who is none is refused", limits, async (t) => {
+  const address = await relay(t);
+  let told;
+  const hosting = new Hosting({ trips: (trips) => told?.(trips) });
+  const ada = await enter(t, address, "Ada", { hosting });
+  const bob = await enter(t, address, "Bob");
+  const ask = () =>
+    new Promise((resolve) => {
+      told = resolve;
+      assert.equal(typeof hosting.askTrips(), "number");
+    });
+  let trips;
+  // Bob says it with his next ping.
+  do trips = await ask();
+  while (!(trips.get(ada.players.get(2)) > 0));
+  assert.ok(trips.get(ada.players.get(2)) < 10_000);
+  assert.deepEqual([...trips.keys()].filter((player) => !ada.players.has(player.id)), []);
+  const cy = await willing(t, address, "Cy");
+  const refused = happens(cy.room, "refused");
+  cy.hosting.askTrips();
+  assert.equal((await refused).reason, "not host");
+  assert.equal(bob.snapshot("mine"), null);
+  assert.equal(typeof ada.snapshot("ours"), "number");
+});
+
+test("what a game throws when it saves or restores is its own", limits, async (t) => {
+  const { mock } = t.mock.method(globalThis, "queueMicrotask");
+  const address = await relay(t);
+  const hosting = new Hosting({
+    restore: () => {
+      throw new Error("the game's");
+    },
+  });
+  const ada = await willing(t, address, "Ada");
+  const heard = happens(ada.room, "message");
+  ada.room.send("x", { to: "all" });
+  await heard;
+  ada.room.snapshot("all of it");
+  mock.mockImplementation((task) => Promise.resolve().then(task).catch(() => {}));
+  const bob = await enter(t, address, "Bob", { hosting });
+  assert.equal(bob.players.size, 2);
+});
+
 test("strangers who want to play the same meet; who looks for rooms is told of them", limits, async (t) => {
   const address = await relay(t, "--reactors", "2");
   const url = `ws://${address}`;
