@@ -8,6 +8,7 @@ const ENTRIES = [
   ["roomcast", "index", "Joining a room, and what one does there."],
   ["roomcast/host", "host", "For players who may be the host."],
   ["roomcast/find", "find", "Rooms to play in."],
+  ["roomcast/ticks", "align", "For rooms with ticks."],
   ["roomcast/schema", "schema", "Values of a game as bytes."],
 ];
 

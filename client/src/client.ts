@@ -45,6 +45,24 @@ export type News =
 /** The relay broke the protocol: the session is over. Close the socket with 4006 and the message as the reason. */
 export class Violation extends Malformed {}
 
+/** When to send, in a room with ticks: `Ticks` of `roomcast/ticks`. */
+export interface Aligns {
+  /** Asks with each ping what is to be known for that. */
+  readonly asks: boolean;
+  readonly superseded: number;
+  readonly age: number;
+  /** A new connection. */
+  lost(): void;
+  /** Sees each packet first; returns it, or the one that this client knows instead. */
+  hear(packet: Down, now: number, clock: Clock): Down;
+  /** Whether what waits may be sent now. Before it says so the game may say more. */
+  allows(now: number): boolean;
+  /** Something was sent that waited. */
+  sent(now: number): void;
+  /** When `allows` is to be asked again; `waits`: there is something to send. */
+  due(waits: boolean): number;
+}
+
 export interface ClientOptions extends Pick<Join, "name"> {
   /** 0: this player is never the host. Default: 1. */
   minor?: number;
@@ -53,6 +71,7 @@ export interface ClientOptions extends Pick<Join, "name"> {
   token?: Uint8Array;
   properties?: Join["properties"];
   wishes?: Pairs;
+  ticks?: Aligns | undefined;
   /** What may wait for its acknowledgement, in bytes; each packet counts 64 more. And so much may be kept of states. */
   bufferMax?: number;
 }
@@ -60,6 +79,7 @@ export interface ClientOptions extends Pick<Join, "name"> {
 export class Client {
   readonly clock = new Clock();
   #join: Join;
+  #ticks: Aligns | undefined;
   #bufferMax: number;
   #state: State = "Idle";
   #joined = false;
@@ -101,9 +121,10 @@ export class Client {
   #spoke = 0;
 
   /** Throws RangeError if the name or a property is none. */
-  constructor({ name, minor = MINOR, mode = 0, token, properties = [], wishes = [], bufferMax = 1024 * 1024 }: ClientOptions) {
+  constructor({ name, minor = MINOR, mode = 0, token, properties = [], wishes = [], ticks, bufferMax = 1024 * 1024 }: ClientOptions) {
     this.#join = { packet: "JOIN", minor, mode, token, name, properties, wishes };
     this.#bufferMax = bufferMax;
+    this.#ticks = ticks;
     encode(this.#join);
   }
 
@@ -145,6 +166,7 @@ export class Client {
     this.#joined = false;
     this.#out = 0;
     this.#states.lost();
+    this.#ticks?.lost();
     this.#pings = [];
     this.#pingsLeft = 0;
     this.#heard = this.#spoke = this.#pinged = now;
@@ -159,7 +181,8 @@ export class Client {
     try {
       const { covered, packets } = decode(message);
       let [welcome, done] = [this.#welcoming, false];
-      for (const packet of packets) {
+      for (const come of packets) {
+        const packet = this.#ticks?.hear(come, now, this.clock) ?? come;
         if (!this.#take(packet, now, news)) continue;
         if (done) throw misplaced(packet.packet);
         done = packet.packet === "READY";
@@ -200,9 +223,10 @@ export class Client {
     if (!this.#open) return Infinity;
     let due = this.#heard + SILENCE_MAX;
     if (this.#answered) {
-      due = Math.min(due, this.#spoke + QUIET_MAX, this.#pinged + PING_EVERY);
+      const waits = this.#out < this.#kept.length || this.#states.waiting;
+      due = Math.min(due, this.#spoke + QUIET_MAX, this.#pinged + this.#pingEvery, this.#ticks?.due(waits) ?? Infinity);
       if (this.#pingsLeft > 0) due = Math.min(due, this.#pinged + BURST_EVERY);
-      if ((this.#out < this.#kept.length || this.#states.waiting) && this.#tokens < 1) {
+      if (waits && this.#tokens < 1) {
         due = Math.min(due, this.#refilled + Math.ceil(((1 - this.#tokens) / this.#rate) * 1e6));
       }
     }
@@ -216,13 +240,16 @@ export class Client {
       const cursor = this.cursor === null ? {} : { life: this.#life!, seq: this.cursor };
       return encode({ ...this.#join, ...cursor });
     }
+    // The game may say something just then, and leave too.
+    const allowed = this.#ticks?.allows(now) ?? true;
     if (!this.#answered) return null;
     const packets = this.#pings;
     this.#pings = [];
+    const pings = packets.length;
     let bytes = packets.reduce((sum, packet) => sum + packet.length, 0);
     this.#refill(now);
-    this.#tokens -= packets.length;
-    for (; this.#tokens >= 1; this.#tokens--) {
+    this.#tokens -= pings;
+    for (; allowed && this.#tokens >= 1; this.#tokens--) {
       const room = packets.length > 0 ? this.#messageMax - bytes : Infinity;
       let packet = this.#kept[this.#out];
       if (packet && packet.length <= room) this.#out++;
@@ -232,6 +259,7 @@ export class Client {
       bytes += packet.length;
     }
     if (packets.length === 0) return null;
+    if (packets.length > pings) this.#ticks?.sent(now);
     this.#sent = Math.max(this.#sent, this.#out);
     this.#spoke = now;
     return packets.length === 1 ? packets[0]! : concat(packets, bytes);
@@ -275,6 +303,7 @@ export class Client {
     if (this.#answered) {
       this.send({ packet: "LEAVE" });
       this.#tokens = Infinity;
+      this.#ticks = undefined;
       for (let message; (message = this.transmit(now)); ) messages.push(message);
     }
     this.#end();
@@ -457,11 +486,15 @@ export class Client {
 
   #pingIfQuiet(now: number): void {
     if (!this.#answered) return;
-    if (now - this.#spoke >= QUIET_MAX || now - this.#pinged >= PING_EVERY) this.#ping(now);
+    if (now - this.#spoke >= QUIET_MAX || now - this.#pinged >= this.#pingEvery) this.#ping(now);
+  }
+
+  get #pingEvery(): number {
+    return this.#ticks?.asks ? QUIET_MAX : PING_EVERY;
   }
 
   #ping(now: number): void {
-    this.#pings.push(encode({ packet: "PING", echo: now, trip: this.clock.trip }));
+    this.#pings.push(encode({ packet: "PING", echo: now, trip: this.clock.trip, ticks: this.#ticks?.asks }));
     if (this.#pingsLeft > 0) this.#pingsLeft--;
     this.#pinged = this.#spoke = now;
   }

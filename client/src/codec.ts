@@ -193,7 +193,7 @@ function write(packet: Up): number {
     case "PING":
       body.varint(packet.echo);
       body.varint(packet.trip);
-      return 0x60;
+      return packet.ticks ? 0x61 : 0x60;
     case "IMPAIR":
       body.varint(packet.delay, 10_000);
       body.varint(packet.jitter, 10_000);

@@ -2,7 +2,7 @@
 
 export { Malformed } from "./bytes.js";
 export { Client, Violation, type ClientOptions, type News } from "./client.js";
-export type { Act, HostUp, Trips } from "./hosts.js";
-export { decode, encode, type AboutTicks, type TicksUp } from "./ticks.js";
+export { encode, type Act, type HostUp, type Trips } from "./hosts.js";
+export { decode, type AboutTicks } from "./ticks.js";
 export { next, type Next } from "./ends.js";
 export type * from "./packets.js";

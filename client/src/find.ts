@@ -2,8 +2,7 @@
 //
 // Must not know: what a room is beside its address. Invariant: nothing is asked for twice without need.
 
-import { RoomError } from "./ends.js";
-import { join } from "./index.js";
+import { join, RoomError } from "./index.js";
 import type { JoinOptions, Room } from "./room.js";
 
 /** How often another room is asked for, because the one before was full or locked when this player came. */

@@ -274,7 +274,7 @@ export class Link {
   /** One timer, moved only if something is due sooner: it may come for nothing, but is not set anew with each message. */
   #arm(): void {
     if (this.#done) return;
-    const at = Math.min(this.#deadline, this.#held, this.#client.due());
+    const at = Math.min(this.#deadline, this.#held < Infinity ? this.#held : this.#client.due());
     if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;

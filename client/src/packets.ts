@@ -118,4 +118,4 @@ export type Stated =
   | { packet: "DELETE"; key: number; room: boolean };
 
 /** A packet to the relay. */
-export type Up = Numbered | Join | Stated | { packet: "PING"; echo: number; trip: number };
+export type Up = Numbered | Join | Stated | { packet: "PING"; echo: number; trip: number; ticks?: boolean | undefined };

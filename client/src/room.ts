@@ -4,7 +4,7 @@
 // Must not know: sockets, timers, bytes. Invariant: listeners hear of a change when the room already shows it.
 
 import { utf8 } from "./bytes.js";
-import { Client, type News } from "./client.js";
+import { type Aligns, Client, type News } from "./client.js";
 import { RoomError } from "./ends.js";
 import { Link, now, type SocketConstructor } from "./link.js";
 import type { Change, Numbered, Pairs, Payload, Property, Value } from "./packets.js";
@@ -94,6 +94,8 @@ export interface Settings {
   roomStates?: "host" | "all";
   /** Raw players are let in too. */
   raw?: boolean;
+  /** Ticks a second, 1 to 128: what is said leaves for everybody on the next one. 0 or undefined: at once. */
+  ticks?: number;
   /** Under what the room is listed: 1 to 64 bytes. */
   tag?: string;
 }
@@ -104,6 +106,8 @@ export interface JoinOptions {
   mode?: "join" | "make";
   /** With it this player may be the host of the room: `new Hosting(…)` of `roomcast/host`. */
   hosting?: Hears;
+  /** With it this player sends just ahead of the ticks of the room: `new Ticks(…)` of `roomcast/ticks`. */
+  ticks?: Aligns;
   /** This player's first properties. */
   properties?: Record<string, Payload>;
   /** Settings, if this makes the room. The relay brings them within its bounds. */
@@ -127,6 +131,10 @@ export interface Stats {
   bytesOut: number;
   /** Bytes that wait to be acknowledged, with 64 for each packet. */
   buffered: number;
+  /** Values that this player was not sent on this connection, because newer ones took their place. With `ticks`, else 0. */
+  superseded: number;
+  /** How old, in ms, the states that came last were when they came: since their tick. With `ticks`, else 0. */
+  age: number;
   resumes: number;
   resets: number;
 }
@@ -225,15 +233,17 @@ export class Room {
   #host = 0;
   #term = 0;
   #hosting: Hears | undefined;
+  #ticks: Aligns | undefined;
 
   /** @internal */
   constructor(url: string, options: JoinOptions, resolve: (room: Room) => void, reject: (why: Error) => void) {
-    const { name, mode, hosting, properties = {}, wishes = {}, token, timeout = 10_000, bufferMax } = options;
+    const { name, mode, hosting, ticks, properties = {}, wishes = {}, token, timeout = 10_000, bufferMax } = options;
     const WebSocket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
     if (!WebSocket) {
       throw new RoomError("no WebSocket here: with Node before 22, pass that of the package ws", 0);
     }
     this.#hosting = hosting;
+    this.#ticks = ticks;
     this.#client = new Client({
       name,
       minor: hosting ? 1 : 0,
@@ -241,6 +251,7 @@ export class Room {
       properties: Object.entries(properties).map(([key, value]) => ({ key, value })),
       wishes: pairs(wishes),
       ...(token && { token: fromText(token) }),
+      ticks,
       ...(bufferMax && { bufferMax }),
     });
     const settled = <T>(then: (value: T) => void) => (value: T) => {
@@ -308,6 +319,8 @@ export class Room {
       bytesIn: this.#link.bytesIn,
       bytesOut: this.#link.bytesOut,
       buffered,
+      superseded: this.#ticks?.superseded ?? 0,
+      age: this.#ticks?.age ?? 0,
       resumes: this.#resumes,
       resets: this.#resets,
     };
@@ -575,6 +588,7 @@ const SETTINGS: [key: number, name: keyof Settings, values?: unknown[]][] = [
   [4, "grace"],
   [6, "roomProperties", ["host", "all"]],
   [8, "raw", [false, true]],
+  [12, "ticks"],
   [16, "roomStates", ["host", "all"]],
 ];
 

@@ -1,10 +1,10 @@
-// What packets about the ticks of a room look like as bytes (docs/PROTOCOL.md, sections 4 and 5), beside all others. Pages that
+// What packets about the ticks of a room look like as bytes (docs/PROTOCOL.md, section 4), beside all others. Pages that
 // know no ticks do without it: to them these are packets to be skipped.
 //
 // Must not know: when a room ticks. Invariant: as for all packets, one encoding.
 
 import { Reader } from "./bytes.js";
-import { decode as decodeOthers, encode as encodeOthers, type HostDown, type HostUp } from "./hosts.js";
+import { decode as decodeOthers, type HostDown } from "./hosts.js";
 import type { Bundle } from "./packets.js";
 
 /** A packet down about ticks. */
@@ -15,10 +15,7 @@ export type AboutTicks =
   /** In milliseconds. */
   | { packet: "AGED"; age: number };
 
-/** A packet to the relay; of a PING, whether its answer is to be PONG_TICKS. */
-export type TicksUp = HostUp & { ticks?: boolean };
-
-/** As `decode` of the codec, but that neither what is about ticks nor round-trip times are UNKNOWN. */
+/** As `decode` of the codec, but that what is about ticks is not UNKNOWN. */
 export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets: (HostDown | AboutTicks)[] } {
   const { covered, packets } = decodeOthers(message);
   return {
@@ -33,7 +30,7 @@ export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets
   };
 }
 
-function about(kind: number, body: Reader): AboutTicks | undefined {
+export function about(kind: number, body: Reader): AboutTicks | undefined {
   switch (kind) {
     case 0x89:
       return {
@@ -49,11 +46,4 @@ function about(kind: number, body: Reader): AboutTicks | undefined {
       return { packet: "AGED", age: body.varint() };
   }
   return undefined;
-}
-
-/** A packet as bytes of its own. Throws RangeError, in words, for what the protocol has no place for. */
-export function encode(packet: TicksUp): Uint8Array {
-  const bytes = encodeOthers(packet);
-  if (packet.packet === "PING" && packet.ticks) bytes[0]! += 1;
-  return bytes;
 }

@@ -15,8 +15,8 @@ export const TOKEN = Array.from({ length: 16 }, (_, i) => i);
 
 export const bundle = (covered, ...packets) => new Uint8Array([...varint(covered), ...packets.flat()]);
 
-export const welcome = ({ id = 1, life = LIFE, seq = 0, applied = 0, time = 0, limits = [] } = {}) =>
-  packet(0x20, 0, 0, life, varint(id), TOKEN, varint(seq), varint(applied), varint(time), limits.flat().flatMap(varint));
+export const welcome = ({ id = 1, life = LIFE, seq = 0, applied = 0, time = 0, capabilities = 0, limits = [] } = {}) =>
+  packet(0x20, 0, varint(capabilities), life, varint(id), TOKEN, varint(seq), varint(applied), varint(time), limits.flat().flatMap(varint));
 export const event = (author, string) => packet(0x09, varint(author), [...Buffer.from(string)]);
 export const settings = (...pairs) => packet(0x28, pairs.flat().flatMap(varint));
 export const player = (id, name) => packet(0x30, varint(id), text(name));
@@ -31,3 +31,6 @@ export const refused = (number, reason, detail = "") => packet(0x78, varint(numb
 export const ack = (applied) => packet(0x80, varint(applied));
 export const pong = (echo, time) => packet(0x88, varint(echo), varint(time));
 export const keepalive = (time) => packet(0x90, varint(time));
+export const pongTicks = (echo, time, superseded, slack) => packet(0x89, varint(echo), varint(time), varint(superseded), varint(slack));
+export const tick = (number, time) => packet(0xb8, varint(number), varint(time));
+export const aged = (ms) => packet(0xc0, varint(ms));

@@ -5,6 +5,7 @@ import { Client, decode } from "roomcast/core";
 import { type ListedRoom, listRooms, quickMatch } from "roomcast/find";
 import { Hosting, type Saved } from "roomcast/host";
 import { json, numbers } from "roomcast/schema";
+import { Ticks } from "roomcast/ticks";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const holds = <_ extends true>() => {};
@@ -63,8 +64,9 @@ export async function hosted(): Promise<void> {
 
 export async function values(): Promise<void> {
   const Ship = numbers({ x: "f32", y: "f32", hp: "u8" });
-  const room = await join("wss://host/rooms/abc", { name: "Ada" });
-  room.state(0, Ship.encode({ x: 1, y: 2, hp: 3 }));
+  const ticks = new Ticks();
+  const room = await join("wss://host/rooms/abc", { name: "Ada", ticks, wishes: { ticks: 20 } });
+  ticks.tell = () => room.state(0, Ship.encode({ x: 1, y: 2, hp: 3 }));
   const ship = Ship.decode(room.me.states.get(0));
   holds<Same<typeof ship, Record<"x" | "y" | "hp", number> | null>>();
   // @ts-expect-error that is no kind of number
@@ -74,6 +76,7 @@ export async function values(): Promise<void> {
   const Move = json<{ from: string; to: string }>();
   const move = Move.decode("{}");
   holds<Same<typeof move, { from: string; to: string } | null>>();
+  holds<Same<ReturnType<typeof room.stats>["age"], number>>();
 }
 
 export function core(message: Uint8Array): void {
