@@ -2,14 +2,12 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { extname, join as path } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join as path } from "node:path";
 
-const client = fileURLToPath(new URL("../..", import.meta.url));
-const TYPES = { ".js": "text/javascript", ".html": "text/html" };
+import { give } from "./serve.js";
 
 const found = (...programs) => programs.find((program) => existsSync(program));
 const miniBrowser = () => found("/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser", "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.0/MiniBrowser");
@@ -70,9 +68,7 @@ export async function launch(t, name, ca) {
       answers.get(searchParams.get("id"))?.(JSON.parse(body));
       response.end();
     } else {
-      const file = pathname.startsWith("/dist/") ? path(client, pathname) : path(client, "test", pathname);
-      if (!/^\/(dist|browser)\/[\w.]+$/.test(pathname) || !existsSync(file)) return response.writeHead(404).end();
-      response.setHeader("content-type", TYPES[extname(file)]).end(readFileSync(file));
+      give(pathname, response);
     }
   });
   // A connection is never idle for too long: one that closes while a page posts its answer loses it.

@@ -1,0 +1,164 @@
+// What the client costs a page, and how fresh states are in rooms with ticks, in headless Chromium: prints figures, and fails if one is
+// beyond its bound. Needs a quiet machine; `npm run build` comes before.
+//
+//     node scripts/figures.mjs [ticks] [profile]          (default: all; ROOMCAST names another relay than target/debug/roomcast)
+
+import assert from "node:assert/strict";
+
+import WebSocket from "ws";
+
+import { join } from "../dist/index.js";
+import { browser } from "../test/browser/chromium.js";
+import { serve } from "../test/browser/serve.js";
+import { relay } from "../test/relay.js";
+
+const HZ = 20;
+const PLAYERS = 50;
+const STATE_BYTES = 16;
+const SECONDS = 8;
+const ROUNDS = 5;
+
+const say = (what, figures) => console.log(`${what.padEnd(44)} ${figures}`);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const middle = (numbers) => numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+const held = (what, figure, bound) => {
+  say(what, `${figure.toFixed(2)} (bound ${bound})`);
+  return figure <= bound;
+};
+
+/** States are told just ahead of each tick of a room; how old they are when they come, and how many ticks have none. */
+async function ticks(t) {
+  const url = `ws://${await relay(t)}/rooms/ticks`;
+  const page = await (await browser(t))(`${await serve(t)}/browser/blank.html`);
+  const { ages, missed, visible } = await page.evaluate(
+    async ([url, hz, seconds]) => {
+      const { join } = await import("/dist/index.js");
+      const { Ticks } = await import("/dist/align.js");
+      let n = 0;
+      const ticks = new Ticks();
+      const ada = await join(url, { name: "Ada", ticks, wishes: { ticks: hz } });
+      ticks.tell = () => ada.state(0, Float64Array.of(++n, performance.now()));
+      const bob = await join(url, { name: "Bob", ticks: new Ticks() });
+      // Until the moments are found.
+      await new Promise((resolve) => setTimeout(resolve, 25_000));
+      const ages = [];
+      const off = bob.on("state", ({ data }) => ages.push(performance.now() - new Float64Array(data.buffer)[1]));
+      const before = bob.time();
+      await new Promise((resolve) => setTimeout(resolve, 1_000 * seconds));
+      off();
+      const ticked = Math.round(((bob.time() - before) / 1_000) * hz);
+      await Promise.all([ada.leave(), bob.leave()]);
+      return { ages, missed: Math.max(0, 1 - ages.length / ticked), visible: document.visibilityState };
+    },
+    [url, HZ, 3 * SECONDS],
+  );
+  assert.equal(visible, "visible");
+  const p99 = ages.sort((a, b) => a - b)[Math.floor(ages.length * 0.99)];
+  say("states that came in rooms with ticks", `${ages.length}, p99 of their age ${p99.toFixed(1)} ms`);
+  return [held("p50 of the age of states, ms", middle(ages), 10), held("ticks without a state, %", 100 * missed, 2)].every(Boolean);
+}
+
+/** The others of a room: each sets a state so often. */
+async function crowd(url, options) {
+  const rooms = [];
+  for (let i = 1; i < PLAYERS; i++) rooms.push(await join(url, { name: `P${i}`, WebSocket, ...options }));
+  const timers = rooms.map((room) => setInterval(() => room.state(0, crypto.getRandomValues(new Uint8Array(STATE_BYTES))), 1_000 / HZ));
+  return async () => {
+    timers.forEach(clearInterval);
+    await Promise.all(rooms.map((room) => room.leave()));
+  };
+}
+
+/** Run in a page: a player of this room, by the client or by nothing but what keeps it there. */
+async function plays(url, client) {
+  globalThis.messages = 0;
+  if (client) {
+    const { join } = await import("/dist/index.js");
+    class Counted extends WebSocket {
+      constructor(...args) {
+        super(...args);
+        super.addEventListener("message", () => globalThis.messages++);
+      }
+    }
+    const room = await join(url, { name: "Ada", WebSocket: Counted });
+    globalThis.states = 0;
+    room.on("state", () => globalThis.states++);
+    globalThis.leave = () => room.leave();
+  } else {
+    const { encode } = await import("/dist/core.js");
+    const socket = new WebSocket(url, ["roomcast.v1"]);
+    socket.binaryType = "arraybuffer";
+    await new Promise((resolve) => (socket.onopen = resolve));
+    socket.onmessage = () => globalThis.messages++;
+    socket.send(encode({ packet: "JOIN", minor: 0, mode: 0, name: "Ada", properties: [], wishes: [] }));
+    const timer = setInterval(() => socket.send(encode({ packet: "PING", echo: 0, trip: 0 })), 2_000);
+    globalThis.leave = () => (clearInterval(timer), socket.close(1000));
+  }
+}
+
+/** 50 players at 20 Hz, in a room with and without ticks: main-thread time beside an empty `onmessage` that gets the same. */
+async function profile(t) {
+  const address = await relay(t);
+  const open = await browser(t);
+  const site = await serve(t);
+  const good = [];
+  for (const hz of [HZ, 0]) {
+    const url = `ws://${address}/rooms/profile-${hz}`;
+    const end = await crowd(url, { wishes: { ticks: hz } });
+    const ratios = [];
+    const times = { client: [], empty: [] };
+    let events = 0;
+    let perBundle = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const who of round % 2 ? ["client", "empty"] : ["empty", "client"]) {
+        const page = await open(`${site}/browser/blank.html`);
+        const cdp = await page.context().newCDPSession(page);
+        await page.evaluate(plays.toString().replace(/^/, "globalThis.plays = "));
+        await page.evaluate(([url, client]) => plays(url, client), [url, who === "client"]);
+        await sleep(1_500);
+        await cdp.send("Performance.enable", { timeDomain: "threadTicks" });
+        const spent = async () => (await cdp.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value;
+        const [before, messages] = [await spent(), await page.evaluate(() => globalThis.messages)];
+        await sleep((1_000 * SECONDS) / 2);
+        const [after, then] = [await spent(), await page.evaluate(() => globalThis.messages)];
+        times[who].push((1e6 * (after - before)) / (then - messages));
+        events = Math.max(events, (then - messages) / (SECONDS / 2));
+        if (who === "client" && round === ROUNDS - 1) {
+          await cdp.send("HeapProfiler.startSampling", { samplingInterval: 1_024, includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true });
+          const from = await page.evaluate(() => globalThis.messages);
+          await sleep(2_000);
+          const to = await page.evaluate(() => globalThis.messages);
+          const { profile } = await cdp.send("HeapProfiler.stopSampling");
+          perBundle = profile.samples.reduce((sum, { size }) => sum + size, 0) / (to - from);
+        }
+        await page.evaluate(() => globalThis.leave());
+        await page.context().close();
+      }
+      ratios.push(times.client.at(-1) / times.empty.at(-1));
+    }
+    await end();
+    const where = hz ? `with ${hz} ticks a second` : "without ticks";
+    say(`main thread for each message, ${where}`, `client ${middle(times.client).toFixed(0)} us, empty onmessage ${middle(times.empty).toFixed(0)} us`);
+    good.push(held(`their ratio, ${where}`, middle(ratios), 2));
+    say(`allocated for each message, ${where}`, `${Math.round(perBundle)} B`);
+    // Beside those of the ticks there are keep-alives and pongs: each 2.5 and 2 s.
+    if (hz) good.push(held("messages a second, but two in five of heartbeat", events - 0.9, hz));
+    else say("messages a second", events.toFixed(0));
+  }
+  return good.every(Boolean);
+}
+
+const ALL = { ticks, profile };
+const wanted = process.argv.slice(2);
+assert.ok(wanted.every((name) => name in ALL), `there are: ${Object.keys(ALL)}`);
+let good = true;
+for (const [name, figure] of Object.entries(ALL)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const ends = [];
+  try {
+    good = (await figure({ after: (end) => ends.push(end) })) && good;
+  } finally {
+    for (const end of ends.reverse()) await end();
+  }
+}
+process.exit(good ? 0 : 1);
