@@ -1,4 +1,4 @@
-// Makes the bundles: dist/roomcast.min.js, and dist/roomcast-host.min.js for pages whose players may be hosts.
+// Makes the bundles, for pages without a build of their own: dist/roomcast.min.js, and one for each further entry.
 //
 // What only this package names is called by a letter in them, the same letter in both. What games name, and browsers, is not in
 // the list: a name that is both stays as it is.
@@ -28,18 +28,33 @@ const TOKENS = [
 ];
 
 let mangleCache = {};
-for (const [entry, name] of [["index", "roomcast"], ["host", "roomcast-host"]]) {
+/** The last two say nothing to the first but by names that games know, and have names of their own. */
+const ENTRIES = [
+  ["index", "roomcast", true],
+  ["host", "roomcast-host", true],
+  ["align", "roomcast-ticks", true],
+  ["find", "roomcast-find", false],
+  ["schema", "roomcast-schema", false],
+];
+
+/** What joins rooms is loaded once, from beside. */
+const beside = {
+  name: "beside",
+  setup: ({ onResolve }) => onResolve({ filter: /^\.\/index\.js$/ }, () => ({ path: "./roomcast.js", external: true })),
+};
+
+for (const [entry, name, mangled] of ENTRIES) {
   const bundle = await build({
     entryPoints: [`dist/${entry}.js`],
     bundle: true,
     minify: true,
     format: "esm",
     target: "es2022",
-    mangleProps: new RegExp(`^(${OWN.flat().join("|")})$`),
-    mangleCache,
+    ...(mangled && { mangleProps: new RegExp(`^(${OWN.flat().join("|")})$`), mangleCache }),
     write: false,
+    plugins: [beside],
   });
-  mangleCache = bundle.mangleCache;
+  mangleCache = bundle.mangleCache ?? mangleCache;
   // Squeezed once more: esbuild does not look at an expression twice.
   const source = TOKENS.reduce((text, token, i) => text.replaceAll(`"${token}"`, `"${i}"`), bundle.outputFiles[0].text);
   const { code } = await minify(source, {
