@@ -13,8 +13,8 @@ use roomcast_protocol::frame::{
 use roomcast_protocol::mask::{Isa, unmask_in_place_with, unmask_to_vec_with};
 use roomcast_protocol::proxy_header;
 use roomcast_protocol::upgrade::{
-    ClientKey, HopField, Refusal, RequestKind, find_head_end, parse_client_response, parse_request,
-    room_name, write_accept, write_refusal,
+    Body, ClientKey, Framing, HopField, Refusal, RequestKind, find_head_end, parse_client_response,
+    parse_request, room_name, write_accept, write_refusal,
 };
 use roomcast_protocol::utf8;
 
@@ -22,12 +22,13 @@ use roomcast_protocol::utf8;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this module by its name, which is also that of its corpus.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("frame_server", frame_server),
     ("frame_client", frame_client),
     ("utf8_stream", utf8_stream),
     ("mask", mask),
     ("upgrade_request", upgrade_request),
+    ("upgrade_body", upgrade_body),
     ("upgrade_response", upgrade_response),
     ("proxy_header", proxy_header),
     ("v1_up", v1_up),
@@ -244,6 +245,44 @@ pub fn upgrade_request(data: &[u8]) {
         // One that spoke TLS could not read an answer.
         let answered = answer.starts_with(b"HTTP/1.1 ") && answer.len() > 100;
         assert!(answered || refusal == Refusal::TlsOnPlainPort && answer.is_empty());
+    }
+}
+
+/// The content of a request in pieces and whole. `data`: its length, or that it comes in chunks; three lengths of pieces,
+/// the bytes.
+pub fn upgrade_body(data: &[u8]) {
+    let Some((&[length, lens @ ..], bytes)) = data.split_first_chunk::<4>() else {
+        return;
+    };
+    const MOST: usize = 200;
+    let framing = match length {
+        255 => Framing::Chunked,
+        length => Framing::Length(length.into()),
+    };
+    let read = |pieces: &[&[u8]]| {
+        let mut body = Body::new(framing, MOST)?;
+        let (mut content, mut taken) = (Vec::new(), 0);
+        for mut piece in pieces.iter().copied() {
+            let len = piece.len();
+            let whole = body.next(&mut piece, &mut content)?;
+            assert!(content.len() <= MOST);
+            taken += len - piece.len();
+            if whole {
+                return Ok(Some((content, taken)));
+            }
+            assert!(piece.is_empty());
+        }
+        Ok::<_, Refusal>(None)
+    };
+    let whole = read(&[bytes]);
+    assert_eq!(read(&pieces(bytes, &lens)), whole, "in pieces");
+    assert_eq!(read(&pieces(bytes, &[1])), whole, "byte by byte");
+    if let Ok(Some((content, taken))) = whole {
+        let announced = usize::from(length);
+        match framing {
+            Framing::Length(_) => assert_eq!((content.len(), taken), (announced, announced)),
+            Framing::Chunked => assert!(taken >= content.len() + 5),
+        }
     }
 }
 

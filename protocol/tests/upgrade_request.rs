@@ -3,7 +3,7 @@
 
 mod upgrade_fixture;
 
-use roomcast_protocol::upgrade::Refusal;
+use roomcast_protocol::upgrade::{Framing, Refusal, parse_request};
 use upgrade_fixture::{
     CONNECTION, GOOD, HOST, KEY, LINE, Seen, UPGRADE, VERSION, head, instead, judge, page, with,
 };
@@ -299,5 +299,30 @@ fn pages() {
             ..plain.clone()
         };
         assert_eq!(judge(bytes, "HTTP/1.0"), Ok(expected));
+    }
+}
+
+#[test]
+fn what_a_request_says_of_its_content_and_of_what_follows() {
+    type Said = (Framing, bool, bool);
+    let none = Framing::Length(0);
+    #[rustfmt::skip]
+    let rows: &[(&str, &[&str], Said)] = &[
+        ("GET / HTTP/1.1", &[], (none, false, true)),
+        ("GET / HTTP/1.1", &["Connection: Close"], (none, false, false)),
+        ("GET / HTTP/1.0", &["Connection: keep-alive"], (none, false, false)),
+        ("GET / HTTP/1.1", &["Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings"], (none, false, true)),
+        ("OPTIONS / HTTP/1.1", &["Content-Length: 0"], (none, false, true)),
+        ("POST / HTTP/1.1", &[], (none, false, true)),
+        ("POST / HTTP/1.1", &["Content-Length: 012"], (Framing::Length(12), false, true)),
+        ("POST / HTTP/1.1", &["Transfer-Encoding: Chunked"], (Framing::Chunked, false, true)),
+        ("POST / HTTP/1.1", &["Content-Length: 5", "Expect: 100-Continue"], (Framing::Length(5), true, true)),
+        ("POST / HTTP/1.0", &["Content-Length: 5", "Expect: 100-continue"], (Framing::Length(5), false, false)),
+    ];
+    for (line, fields, said) in rows {
+        let bytes = page(line, fields);
+        let request = parse_request(&bytes).expect("a good request");
+        let found = (request.framing, request.expects_continue, request.keeps);
+        assert_eq!(found, *said, "{line} {fields:?}");
     }
 }

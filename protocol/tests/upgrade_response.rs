@@ -94,6 +94,7 @@ fn the_status_of_every_refusal() {
             Refusal::NotFound | Refusal::BadRoomName => 404,
             Refusal::MethodNotAllowed | Refusal::UpgradeNeedsGet => 405,
             Refusal::HeadTimeout => 408,
+            Refusal::BodyTooLarge => 413,
             Refusal::UpgradeRequired | Refusal::HalfUpgrade | Refusal::WebSocketVersion => 426,
             Refusal::AddressConnections | Refusal::AddressJoins => 429,
             Refusal::HeadTooLarge | Refusal::TooManyFields => 431,

@@ -9,6 +9,7 @@
 //!
 //! A server calls [`find_head_end`] whenever bytes came, [`parse_request`] once when that found the end, and then
 //! one of [`write_accept`], [`write_response`], [`write_refusal`]; every answer but the 101 ends the connection.
+//! The content of a POST is taken by a [`Body`].
 //!
 //! ```
 //! use roomcast_protocol::upgrade::{self, RequestKind};
@@ -24,6 +25,7 @@
 //! # Ok::<(), upgrade::Refusal>(())
 //! ```
 
+mod body;
 mod client;
 mod fields;
 mod forwarded;
@@ -36,6 +38,7 @@ mod room_name;
 mod status;
 mod target;
 
+pub use body::{Body, Framing, MAX_ASIDE};
 pub use client::{ClientError, parse_client_response, redirect_location, write_client_request};
 pub use fields::Protocols;
 pub use forwarded::{Forwarded, HopField};

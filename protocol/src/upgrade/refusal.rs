@@ -44,15 +44,21 @@ pub enum Refusal {
     RepeatedHost,
     /// A Host that is not `host[:port]` (RFC 9110 section 7.2).
     BadHost,
-    /// Any Transfer-Encoding (RFC 9112 section 6.1): no request here has content.
+    /// Transfer-Encoding with anything but a POST of HTTP/1.1, other than chunked, or beside Content-Length (RFC 9112
+    /// sections 6.1 and 6.3).
     TransferEncoding,
     /// Content-Length repeated, a list, or not digits (RFC 9112 section 6.3).
     BadContentLength,
-    /// A Content-Length above zero.
+    /// A Content-Length above zero with anything but a POST.
     RequestBody,
+    /// More content than is taken, of [`Body`](super::Body).
+    BodyTooLarge,
+    /// Chunks that are not as RFC 9112 section 7.1 has them, or whose extensions and trailers have over
+    /// [`MAX_ASIDE`](super::MAX_ASIDE) bytes; of [`Body`](super::Body).
+    BadChunk,
     /// Origin repeated or not ASCII (RFC 6454 section 7.3).
     BadOrigin,
-    /// A method other than GET and HEAD.
+    /// A method that nothing, or not this path, is asked for with.
     MethodNotAllowed,
     /// A WebSocket handshake with a method other than GET (RFC 6455 section 4.2.1, item 1).
     UpgradeNeedsGet,
@@ -144,6 +150,8 @@ impl Refusal {
         Self::TransferEncoding,
         Self::BadContentLength,
         Self::RequestBody,
+        Self::BodyTooLarge,
+        Self::BadChunk,
         Self::BadOrigin,
         Self::MethodNotAllowed,
         Self::UpgradeNeedsGet,
@@ -199,6 +207,7 @@ impl Refusal {
             | Self::TransferEncoding
             | Self::BadContentLength
             | Self::RequestBody
+            | Self::BadChunk
             | Self::BadOrigin
             | Self::RepeatedVersion
             | Self::NoKey
@@ -207,6 +216,7 @@ impl Refusal {
             | Self::BadProtocol
             | Self::BadSearch
             | Self::ForwardedTwice => Status::BadRequest400,
+            Self::BodyTooLarge => Status::ContentTooLarge413,
             Self::HeadTooLarge | Self::TooManyFields => Status::HeadTooLarge431,
             Self::HttpVersion | Self::UpgradeNeedsHttp11 => Status::VersionNotSupported505,
             Self::MethodNotAllowed | Self::UpgradeNeedsGet => Status::MethodNotAllowed405,
@@ -266,11 +276,13 @@ impl Refusal {
                 "The Host header or the host of the target is not 'name[:port]': correct it."
             }
             Self::TransferEncoding => {
-                "This server takes no request content: remove Transfer-Encoding."
+                "Transfer-Encoding is not read here: remove it, or of a POST send chunked alone, without Content-Length."
             }
             Self::BadContentLength => "Content-Length is repeated or not a number: remove it.",
-            Self::RequestBody => {
-                "This server takes no request content: send the request without a body."
+            Self::RequestBody => "Only a POST has content here: send the request without a body.",
+            Self::BodyTooLarge => "The request has more content than is taken here: send less.",
+            Self::BadChunk => {
+                "The chunks of the request are malformed: send them as RFC 9112 has them, or with Content-Length."
             }
             Self::BadOrigin => "The Origin header is repeated or not ASCII: send it once.",
             Self::MethodNotAllowed => "This server answers only GET and HEAD: use GET.",

@@ -3,10 +3,10 @@
 //! Owns what a head says and the order in which it is judged: request line, HTTP version, field lines, Host,
 //! framing, method, target, handshake. Must not know paths, rooms or whether the server has a place left.
 //!
-//! Invariant: a request that gets through is read the same by every implementation of RFC 9112, and has no content.
+//! Invariant: a request that gets through is read the same by every implementation of RFC 9112; only a POST has content.
 
 use super::{
-    AcceptKey, Forwarded, MAX_FIELDS, Protocols, Refusal,
+    AcceptKey, Forwarded, Framing, MAX_FIELDS, Protocols, Refusal,
     fields::{PROTOCOL_FIELD, cut, elements, is_token, list_contains},
     head::find_head_end,
     target::{RequestLine, Target, Version, is_authority},
@@ -15,7 +15,7 @@ use super::{
 /// A request that this server may answer; borrows from the head.
 #[derive(Debug, Clone)]
 pub struct Request<'h> {
-    /// `GET` or `HEAD`; `GET` if `kind` is an upgrade.
+    /// `GET`, `HEAD`, `POST` or `OPTIONS`; `GET` if `kind` is an upgrade.
     pub method: &'h str,
     /// Starts with `/`, without query; not decoded.
     pub path: &'h str,
@@ -30,6 +30,12 @@ pub struct Request<'h> {
     pub bearer: Option<&'h str>,
     /// What proxies say about who it is from. Anybody may have written it: whose word counts is for the server to know.
     pub forwarded: Forwarded<'h>,
+    /// Where its content ends; that of all but a POST has no bytes.
+    pub framing: Framing,
+    /// Its content waits for a 100 (RFC 9110 section 10.1.1).
+    pub expects_continue: bool,
+    /// Another request may follow on this connection (RFC 9112 section 9.3). Never in HTTP/1.0.
+    pub keeps: bool,
     /// Whether a WebSocket is asked for.
     pub kind: RequestKind<'h>,
 }
@@ -87,7 +93,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
                 .ok_or(Refusal::BadHost)?,
         ),
     };
-    known.refuse_content()?;
+    let framing = known.framing(&line)?;
 
     let asks = known.upgrade_websocket || known.key.first.is_some();
     if asks && line.version == Version::Http10 {
@@ -96,7 +102,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
     match line.method {
         "GET" => {}
         _ if asks => return Err(Refusal::UpgradeNeedsGet),
-        "HEAD" => {}
+        "HEAD" | "POST" | "OPTIONS" => {}
         _ => return Err(Refusal::MethodNotAllowed),
     }
     let target = Target::parse(line.target)?;
@@ -116,6 +122,9 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
         origin: known.origin()?,
         bearer: known.bearer(),
         forwarded: Forwarded::new(fields),
+        framing,
+        expects_continue: known.expects_continue && line.version == Version::Http11,
+        keeps: !known.connection_close && line.version == Version::Http11,
         kind,
     })
 }
@@ -141,7 +150,9 @@ struct Known<'h> {
     origin: Once<'h>,
     authorization: Once<'h>,
     content_length: Once<'h>,
-    transfer_encoding: bool,
+    transfer_encoding: Once<'h>,
+    expects_continue: bool,
+    connection_close: bool,
     connection_upgrade: bool,
     upgrade_websocket: bool,
     key: Once<'h>,
@@ -166,6 +177,7 @@ impl<'h> Known<'h> {
                 known.host.put(value);
             } else if is("Connection") {
                 known.connection_upgrade |= list_contains(value, "upgrade");
+                known.connection_close |= list_contains(value, "close");
             } else if is("Upgrade") {
                 known.upgrade_websocket |= list_contains(value, "websocket");
             } else if is("Sec-WebSocket-Key") {
@@ -181,28 +193,40 @@ impl<'h> Known<'h> {
             } else if is("Content-Length") {
                 known.content_length.put(value);
             } else if is("Transfer-Encoding") {
-                known.transfer_encoding = true;
+                known.transfer_encoding.put(value);
+            } else if is("Expect") {
+                known.expects_continue |= list_contains(value, "100-continue");
             }
         }
         Ok(known)
     }
 
-    /// No content, and no two opinions about whether there is some (RFC 9112 section 6.3).
-    fn refuse_content(&self) -> Result<(), Refusal> {
-        if self.transfer_encoding {
-            return Err(Refusal::TransferEncoding);
+    /// Where the content ends, without two opinions about that (RFC 9112 section 6.3). Only a POST has any.
+    fn framing(&self, line: &RequestLine<'h>) -> Result<Framing, Refusal> {
+        let has_content = line.method == "POST";
+        let length = &self.content_length;
+        if let Some(coding) = self.transfer_encoding.first {
+            let is_chunked = coding.eq_ignore_ascii_case(b"chunked")
+                && !self.transfer_encoding.repeated
+                && line.version == Version::Http11;
+            return match has_content && is_chunked && length.first.is_none() {
+                true => Ok(Framing::Chunked),
+                false => Err(Refusal::TransferEncoding),
+            };
         }
-        match (self.content_length.first, self.content_length.repeated) {
-            (None, _) => Ok(()),
-            (_, true) => Err(Refusal::BadContentLength),
-            (Some(digits), _) if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) => {
-                Err(Refusal::BadContentLength)
-            }
-            (Some(digits), _) if digits.iter().any(|&digit| digit != b'0') => {
-                Err(Refusal::RequestBody)
-            }
-            _ => Ok(()),
+        let digits = match (length.first, length.repeated) {
+            (None, _) => return Ok(Framing::Length(0)),
+            (Some(digits), false) => digits,
+            (_, true) => return Err(Refusal::BadContentLength),
+        };
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(Refusal::BadContentLength);
         }
+        if !has_content && digits.iter().any(|&digit| digit != b'0') {
+            return Err(Refusal::RequestBody);
+        }
+        let length = str::from_utf8(digits).ok().and_then(|it| it.parse().ok());
+        length.map(Framing::Length).ok_or(Refusal::BodyTooLarge)
     }
 
     fn origin(&self) -> Result<Option<&'h str>, Refusal> {

@@ -331,6 +331,9 @@ impl Shard {
     }
 
     fn route(&self, request: &Request<'_>) -> Route {
+        if matches!(request.method, "POST" | "OPTIONS") {
+            return Route::Refuse(Refusal::MethodNotAllowed);
+        }
         let room = request.path.strip_prefix("/rooms/");
         match (room.map(upgrade::room_name), request.path, &request.kind) {
             (Some(Some(name)), _, RequestKind::Upgrade(upgrade)) => {
