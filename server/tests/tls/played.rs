@@ -19,6 +19,9 @@ const SERVER_FLIGHT: usize = 1_900;
 const FINISHED: usize = 50;
 const TICKET: usize = 100;
 
+/// Kind, version and length before the text of a record.
+const HEADER: usize = 5;
+
 /// Number and sum behind the text of a record.
 const TAG: usize = 8;
 
@@ -109,7 +112,9 @@ impl End {
                     return false;
                 }
                 self.opened += 1;
-                plain.extend(text.iter().map(|byte| byte ^ 0xa5));
+                let start = plain.len();
+                plain.extend_from_slice(text);
+                conceal(&mut plain[start..]);
             }
             (ALERT, Stage::Open) if *body == [1, 0] => self.heard = Heard::Closed,
             _ => return false,
@@ -143,7 +148,9 @@ impl Played for End {
         if rest.len() > RECORD_MAX || header.any(|byte| *byte != 3) {
             self.breach(answers);
         } else {
-            self.input = rest.to_vec();
+            let opened = input.len() - rest.len();
+            input.drain(..opened);
+            self.input = input;
         }
         self.heard
     }
@@ -154,12 +161,14 @@ impl Played for End {
         }
         let mut len = 0;
         for text in plain.chunks(RECORD_PLAINTEXT) {
-            let mut body: Vec<u8> = text.iter().map(|byte| byte ^ 0xa5).collect();
-            body.extend(tag(self.sealed, &body));
+            let behind = out[len..].split_at_mut(HEADER).1;
+            let (body, behind) = behind.split_at_mut(text.len());
+            body.copy_from_slice(text);
+            conceal(body);
+            behind[..TAG].copy_from_slice(&tag(self.sealed, body));
             self.sealed += 1;
-            let record = record(DATA, &body);
-            out[len..len + record.len()].copy_from_slice(&record);
-            len += record.len();
+            out[len..len + HEADER].copy_from_slice(&header(DATA, text.len() + TAG));
+            len += HEADER + text.len() + TAG;
         }
         Some(len)
     }
@@ -182,17 +191,41 @@ impl Played for End {
     }
 }
 
-fn record(kind: u8, body: &[u8]) -> Vec<u8> {
-    let [high, low] = (body.len() as u16).to_be_bytes();
-    [&[kind, 3, 3, high, low], body].concat()
+fn header(kind: u8, len: usize) -> [u8; HEADER] {
+    let [high, low] = (len as u16).to_be_bytes();
+    [kind, 3, 3, high, low]
 }
 
+fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&header(kind, body.len()), body].concat()
+}
+
+/// Makes text into what it is on the wire, and back.
+fn conceal(text: &mut [u8]) {
+    let (words, rest) = text.as_chunks_mut::<8>();
+    for word in words {
+        *word = (!u64::from_ne_bytes(*word)).to_ne_bytes();
+    }
+    rest.iter_mut().for_each(|byte| *byte = !*byte);
+}
+
+/// What must be behind a text. By words, because a run seals and opens megabytes.
 fn tag(number: u32, text: &[u8]) -> [u8; TAG] {
-    let sum = text.iter().fold(number, |sum, byte| {
-        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
+    let (words, rest) = text.as_chunks::<8>();
+    let mut sum = u64::from(number);
+    let mut add = |part: u64| {
+        sum = (sum ^ part)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29);
+    };
+    for word in words {
+        add(u64::from_le_bytes(*word));
+    }
+    for byte in rest {
+        add(u64::from(*byte));
+    }
     let mut tag = [0; TAG];
     tag[..4].copy_from_slice(&number.to_be_bytes());
-    tag[4..].copy_from_slice(&sum.to_be_bytes());
+    tag[4..].copy_from_slice(&((sum >> 32) as u32 ^ sum as u32).to_be_bytes());
     tag
 }

@@ -183,11 +183,13 @@ impl Script {
         // The specification's own loop (RFC 6455 section 5.3), so that no mask is checked against itself.
         let start = self.bytes.len();
         self.bytes.extend_from_slice(payload);
-        for four in self.bytes[start..].chunks_mut(4) {
-            four.iter_mut()
-                .zip(key)
-                .for_each(|(byte, key)| *byte ^= key);
+        let (fours, rest) = self.bytes[start..].as_chunks_mut::<4>();
+        for four in fours {
+            let masked = u32::from_ne_bytes(*four) ^ u32::from_ne_bytes(key);
+            *four = masked.to_ne_bytes();
         }
+        let last = rest.iter_mut().zip(key);
+        last.for_each(|(byte, key)| *byte ^= key);
     }
 }
 

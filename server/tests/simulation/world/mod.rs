@@ -346,8 +346,8 @@ impl World<'_> {
         }
     }
 
-    /// A client reads at most so many bytes, and reacts.
-    fn read(&mut self, wire: WireId, most: usize) -> Verdict {
+    /// What a client makes of at most so many bytes.
+    fn hear(&mut self, wire: WireId, most: usize) -> Verdict {
         let mut bytes = self.net().wires[wire].take(most);
         let player = &mut self.players[wire];
         if let Some(tls) = &mut player.tls {
@@ -363,10 +363,10 @@ impl World<'_> {
         if steady && is_raw && player.is_open() && self.oracle.is_seated(wire) {
             self.planted.corrupt(&mut bytes);
         }
-        for heard in player
-            .read(bytes)
-            .map_err(|wrong| format!("connection {wire}: {wrong}"))?
-        {
+        let heard = player.read(&mut bytes);
+        let heard = heard.map_err(|wrong| format!("connection {wire}: {wrong}"))?;
+        self.net().wires[wire].reuse(bytes);
+        for heard in heard {
             self.react(wire, &heard)?;
             if let Some(guest) = self.players[wire].guest {
                 if matches!(heard, Heard::Message(_)) {
@@ -385,6 +385,15 @@ impl World<'_> {
                 self.oracle.heard(wire, &heard)?;
             }
         }
+        Ok(())
+    }
+
+    /// A client reads at most so many bytes, if there are any, and reacts; and it notices the end.
+    fn read(&mut self, wire: WireId, most: usize) -> Verdict {
+        if self.net().wires[wire].readable() > 0 {
+            self.hear(wire, most)?;
+        }
+        let steady = self.players[wire].habit == Habit::Steady;
         let (at_end, cut) = {
             let wire = &self.net().wires[wire];
             (wire.is_at_end(), wire.is_cut())

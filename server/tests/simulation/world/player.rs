@@ -116,14 +116,14 @@ impl Player {
     /// # Errors
     ///
     /// When a client would fail the connection.
-    pub(crate) fn read(&mut self, mut bytes: Vec<u8>) -> Result<Vec<Heard>, String> {
+    pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> Result<Vec<Heard>, String> {
         let mut heard = Vec::new();
         if let Stage::Answer(answer) = &mut self.stage {
-            answer.append(&mut bytes);
+            answer.append(bytes);
             match parse_client_response(answer, &self.key, self.guest.map(|_| SUBPROTOCOL)) {
                 Ok(None) => return Ok(heard),
                 Ok(Some(len)) => {
-                    bytes = answer.split_off(len);
+                    bytes.extend(answer.drain(len..));
                     heard.push(Heard::Welcome);
                     self.stage = Stage::Frames(Decoder::default());
                 }

@@ -70,6 +70,15 @@ impl Pipe {
         result
     }
 
+    /// Takes at most `most` bytes; all of them without a copy.
+    fn take(&mut self, most: usize) -> Vec<u8> {
+        if self.taken == 0 && most >= self.bytes.len() {
+            std::mem::take(&mut self.bytes)
+        } else {
+            self.pull(most, <[u8]>::to_vec)
+        }
+    }
+
     /// Loses what is behind the first so many bytes.
     fn cut(&mut self, at: usize) {
         self.bytes.truncate(self.taken + at);
@@ -185,9 +194,18 @@ impl Wire {
 
     /// The client reads at most `most` bytes.
     pub(crate) fn take(&mut self, most: usize) -> Vec<u8> {
-        let bytes = self.sent.pull(most, <[u8]>::to_vec);
+        let bytes = self.sent.take(most);
         self.offer_space();
         bytes
+    }
+
+    /// What was taken is done with: what comes next goes where it was.
+    pub(crate) fn reuse(&mut self, mut space: Vec<u8>) {
+        if self.sent.bytes.capacity() < space.capacity() && self.sent.is_empty() {
+            space.clear();
+            self.sent.bytes = space;
+            self.sent.taken = 0;
+        }
     }
 
     /// Raises the writable edge once a third of the buffer is free, as Linux does.
