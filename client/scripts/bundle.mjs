@@ -23,6 +23,7 @@ const OWN = [
 // Texts that are compared and never shown.
 const TOKENS = [
   ...["EVENT_OTHERS", "EVENT_ALL", "EVENT_ONE", "EVENT_LIST", "EVENT_GROUP", "EVENT_HOST", "DELETE", "AUDIENCE", "GROUPS", "PING", "IMPAIR", "JOIN", "LEAVE"],
+  ...["ACK", "PONG", "KEEPALIVE", "UNKNOWN", "TAIL"],
   ...["Idle", "Joining", "Welcomed", "Live", "Resetting", "Lost", "Ended"],
   ...["resume later", "resume", "stop", "promised", "tail", "kept", "full"],
 ];
@@ -56,7 +57,7 @@ for (const [entry, name, mangled] of ENTRIES) {
   });
   mangleCache = bundle.mangleCache ?? mangleCache;
   // Squeezed once more: esbuild does not look at an expression twice.
-  const source = TOKENS.reduce((text, token, i) => text.replaceAll(`"${token}"`, `"${i}"`), bundle.outputFiles[0].text);
+  const source = TOKENS.reduce((text, token, i) => text.replaceAll(`"${token}"`, `"${i.toString(36)}"`), bundle.outputFiles[0].text);
   const { code } = await minify(source, {
     ecma: 2022,
     module: true,

@@ -46,14 +46,9 @@ export class Ticks implements Aligns {
   #come = 0;
   #age = 0;
 
-  /** Values that this player was not sent because newer ones took their place, on this connection. */
-  get superseded(): number {
-    return this.#superseded;
-  }
-
-  /** How old, in ms, the states that came last were when they came: since their tick, and what they waited for this player. */
-  get age(): number {
-    return this.#age / 1000;
+  /** @internal */
+  get stats(): { superseded: number; age: number } {
+    return { superseded: this.#superseded, age: this.#age / 1000 };
   }
 
   /** @internal */

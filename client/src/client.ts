@@ -49,8 +49,8 @@ export class Violation extends Malformed {}
 export interface Aligns {
   /** Asks with each ping what is to be known for that. */
   readonly asks: boolean;
-  readonly superseded: number;
-  readonly age: number;
+  /** A part of what `room.stats()` says. */
+  readonly stats: { superseded: number; age: number };
   /** A new connection. */
   lost(): void;
   /** Sees each packet first; returns it, or the one that this client knows instead. */

@@ -131,10 +131,10 @@ export interface Stats {
   bytesOut: number;
   /** Bytes that wait to be acknowledged, with 64 for each packet. */
   buffered: number;
-  /** Values that this player was not sent on this connection, because newer ones took their place. With `ticks`, else 0. */
-  superseded: number;
-  /** How old, in ms, the states that came last were when they came: since their tick. With `ticks`, else 0. */
-  age: number;
+  /** With `ticks`: values that this player was not sent on this connection, because newer ones took their place. */
+  superseded?: number;
+  /** With `ticks`: how old, in ms, the states that came last were when they came, since their tick. */
+  age?: number;
   resumes: number;
   resets: number;
 }
@@ -319,8 +319,7 @@ export class Room {
       bytesIn: this.#link.bytesIn,
       bytesOut: this.#link.bytesOut,
       buffered,
-      superseded: this.#ticks?.superseded ?? 0,
-      age: this.#ticks?.age ?? 0,
+      ...this.#ticks?.stats,
       resumes: this.#resumes,
       resets: this.#resets,
     };

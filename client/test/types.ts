@@ -76,7 +76,7 @@ export async function values(): Promise<void> {
   const Move = json<{ from: string; to: string }>();
   const move = Move.decode("{}");
   holds<Same<typeof move, { from: string; to: string } | null>>();
-  holds<Same<ReturnType<typeof room.stats>["age"], number>>();
+  holds<Same<ReturnType<typeof room.stats>["age"], number | undefined>>();
 }
 
 export function core(message: Uint8Array): void {
