@@ -51,6 +51,8 @@ export interface LinkEvents {
   ended(why: RoomError): void;
 }
 
+const hidden = (): boolean | undefined => globalThis.document?.hidden;
+
 /** The caller's clock: microseconds that never go backwards. */
 export const now = (): number => Math.floor(performance.now() * 1000);
 
@@ -166,6 +168,8 @@ export class Link {
     }
     if (this.#client.state === "Live") this.#tries = 0;
     if (news.length > 0) this.#events.news(news);
+    // Of hidden pages browsers fire timers that were set by timers, one after the other, once a minute: here begins another chain.
+    if (hidden()) this.#timerAt = Infinity;
     this.#transmit();
     this.#arm();
   }
@@ -217,7 +221,7 @@ export class Link {
 
   /** The network is back, or the page is looked at again: timers may have slept, and connections died. */
   #hurry(): void {
-    if (this.#done || globalThis.document?.visibilityState === "hidden") return;
+    if (this.#done || hidden()) return;
     this.#client.probe(now());
     this.#wake();
     if (this.#socket) return;

@@ -64,6 +64,22 @@ for (const name of Object.keys(BROWSERS)) {
         assert.deepEqual(await talking, numbers(100));
       });
 
+      await t.test("1,000 states a second", async () => {
+        const [newest, closed] = await run(async () => {
+          let n = 0;
+          await new Promise((resolve) => {
+            const timer = setInterval(() => {
+              for (let i = 0; i < 10; i++) ada.state(1, `${++n}`);
+              if (n >= 2_000) resolve(clearInterval(timer));
+            }, 10);
+          });
+          const value = () => bob.players.get(ada.me.id).states.get(1);
+          await until(() => value() === "2000");
+          return [value(), news.some(([event]) => event === "closed")];
+        });
+        assert.deepEqual([newest, closed], ["2000", false]);
+      });
+
       await t.test("silence", async () => {
         await run(() => void (news.length = 0));
         wire.silence();

@@ -1,6 +1,7 @@
 // Reconnecting, under virtual time and with sockets that do as they are told: what no real relay does on demand.
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { mock, test } from "node:test";
 
 import { join } from "../dist/index.js";
@@ -61,7 +62,9 @@ function world(t, { random = 0.999_999 } = {}) {
       mock.timers.tick(Math.min(left, 10));
     }
   };
-  return { sockets, Socket, pass, at: () => now, asked, ready };
+  /** The clock goes on, and nothing else does. */
+  const sleep = (ms) => (now += ms);
+  return { sockets, Socket, pass, sleep, at: () => now, asked, ready };
 }
 
 async function joined(world, options) {
@@ -258,6 +261,79 @@ test("the network comes back: no waiting any more; and a connection that stands 
   page.dispatchEvent(new Event("online"));
   await w.pass(20_000);
   assert.equal(w.sockets.length, length + 1);
+});
+
+test("after sleep, in which the clock went on alone, the connection is given up as soon as the page is back", async (t) => {
+  const page = new EventTarget();
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  globalThis.removeEventListener = page.removeEventListener.bind(page);
+  t.after(() => {
+    delete globalThis.addEventListener;
+    delete globalThis.removeEventListener;
+  });
+  const w = world(t);
+  w.ready.ok = true;
+  const { room, names } = await joined(w);
+  const before = room.time();
+  w.sleep(3_600_000);
+  page.dispatchEvent(new Event("visibilitychange"));
+  await w.pass(110);
+  assert.equal(w.sockets.length, 2);
+  const [, socket] = w.sockets;
+  socket.opens();
+  socket.says(0, down.resumed(0));
+  assert.deepEqual(names(), ["lost", "resumed"]);
+  assert.ok(room.time() >= before);
+  // Where the clock stood still too, the connection is asked, and given up if it does not answer.
+  const sent = socket.sent.length;
+  page.dispatchEvent(new Event("pageshow"));
+  assert.equal(socket.sent.length, sent + 1);
+  await w.pass(6_300);
+  assert.equal(w.sockets.length, 3);
+});
+
+test("the time of day is asked nowhere: whoever sets it changes nothing", () => {
+  const folder = new globalThis.URL("../src/", import.meta.url);
+  for (const file of readdirSync(folder)) assert.doesNotMatch(readFileSync(new globalThis.URL(file, folder), "utf8"), /\bDate\b/, file);
+});
+
+/** Timers of a page that has been hidden for long: those that timers set, one after the other, come once a minute, all others once a second. */
+function throttle(t) {
+  const plain = globalThis.setTimeout;
+  let chain = 0;
+  globalThis.document = { hidden: true, visibilityState: "hidden" };
+  globalThis.setTimeout = (task, ms) => {
+    const mine = chain + 1;
+    const run = () => {
+      chain = mine;
+      try {
+        task();
+      } finally {
+        chain = 0;
+      }
+    };
+    return plain(run, mine > 5 ? Math.max(60_000, ms) : Math.max(1_000, ms));
+  };
+  t.after(() => {
+    globalThis.setTimeout = plain;
+    delete globalThis.document;
+  });
+}
+
+test("a page that was hidden for long finds within seconds that its connection is dead, and comes back", async (t) => {
+  const w = world(t);
+  throttle(t);
+  w.ready.ok = true;
+  await joined(w);
+  const [socket] = w.sockets;
+  for (let i = 0; i < 24; i++) {
+    await w.pass(2_500);
+    socket.says(0, down.keepalive(1));
+  }
+  // It has answered all the time.
+  assert.ok(socket.sent.length >= 24, `${socket.sent.length}`);
+  await w.pass(8_000);
+  assert.equal(w.sockets.length, 2);
 });
 
 test("what is sent in one turn of the event loop goes in one message", async (t) => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setInterval } from "node:timers/promises";
 
 import WebSocket from "ws";
 
@@ -156,6 +157,26 @@ test("a key that stays when its author leaves; a value that the relay does not t
   await ada.leave();
   const { from, data } = await stays;
   assert.deepEqual([from, data, bob.states.get(0)], [null, "flag", "flag"]);
+});
+
+test("1,000 states a second: the pace of the relay is kept, the newest arrive, and nothing piles up", limits, async (t) => {
+  const address = await relay(t);
+  const [ada, bob] = [await enter(t, address, "Ada"), await enter(t, address, "Bob")];
+  let came = 0;
+  bob.on("state", () => came++);
+  const ended = [];
+  for (const room of [ada, bob]) for (const event of ["closed", "refused", "reset"]) room.on(event, () => ended.push(event));
+  let n = 0;
+  for await (const _ of setInterval(10)) {
+    for (let i = 0; i < 10; i++) assert.ok(ada.state(n % 8, `${++n}`));
+    assert.ok(ada.stats().buffered < 1_000);
+    if (n >= 2_000) break;
+  }
+  const newest = () => [...bob.players.get(1).states.values()].map(Number).sort((a, b) => a - b);
+  while (newest().at(-1) < 2_000 || newest()[0] < 1_993) await happens(bob, "state");
+  assert.deepEqual(newest(), [1_993, 1_994, 1_995, 1_996, 1_997, 1_998, 1_999, 2_000]);
+  assert.ok(came < 2_000, `${came} of 2,000: those between were left out`);
+  assert.deepEqual(ended, []);
 });
 
 const S = 1_000_000;
