@@ -29,6 +29,8 @@ pub(super) enum Current {
     Waiting(u32),
     /// What was assembled for a player that speaks roomcast.v1.
     Bundles(u32),
+    /// What several such players get, one after the other.
+    Shared(u32),
     /// What was held back until now for a player that asked for a bad network.
     HeldBack(u32),
     /// What the sealer holds; it has been taken out of wherever it was.
@@ -332,6 +334,7 @@ impl Shard {
                 }
             }
             Current::Bundles(_) => Pending::One(self.v1.assembled()),
+            Current::Shared(_) => Pending::One(self.v1.shared()),
             Current::Waiting(slot) => self.waiting(slot),
             Current::HeldBack(slot) => Pending::One(self.v1.impairments.due(slot, self.now)),
             Current::Sealed(_) => Pending::One(self.flush.sealer.sealed()),
@@ -342,17 +345,16 @@ impl Shard {
     #[inline]
     pub fn wrote(&mut self, written: Written) {
         self.counters.writes += 1;
-        if let (Current::Batch(direct), Written::Bytes(n)) = (&self.flush.current, written)
-            && n == direct.bytes
-        {
-            let slot = direct.slot;
-            self.flush.current = Current::Nothing;
-            return self.took(slot, n);
-        }
-        self.wrote_other(written);
+        let (slot, n) = match (&self.flush.current, written) {
+            (Current::Batch(direct), Written::Bytes(n)) if n == direct.bytes => (direct.slot, n),
+            (Current::Shared(slot), Written::Bytes(n)) if n == self.v1.shared().len() => (*slot, n),
+            _ => return self.wrote_other(written),
+        };
+        self.flush.current = Current::Nothing;
+        self.took(slot, n);
     }
 
-    /// The same for what is not all of a member's part of a batch.
+    /// The same for what is not all of a player's part of what several get.
     #[inline(never)]
     fn wrote_other(&mut self, written: Written) {
         let (current, count) = (
@@ -364,6 +366,7 @@ impl Shard {
             (
                 Current::Batch(Direct { slot, .. })
                 | Current::Bundles(slot)
+                | Current::Shared(slot)
                 | Current::Waiting(slot)
                 | Current::HeldBack(slot)
                 | Current::Sealed(slot),
@@ -381,6 +384,11 @@ impl Shard {
                 self.bundles_written(slot, n);
             }
             (Current::Bundles(slot), Written::Blocked) => self.bundles_written(slot, 0),
+            (Current::Shared(slot), Written::Bytes(n)) => {
+                self.took(slot, n);
+                self.shared_written(slot, n);
+            }
+            (Current::Shared(slot), Written::Blocked) => self.shared_written(slot, 0),
             (Current::Waiting(slot), Written::Bytes(n)) => {
                 self.took(slot, n);
                 self.waiting_written(slot, n);

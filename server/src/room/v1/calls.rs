@@ -25,24 +25,60 @@ pub(super) struct Rounds {
     rotation: u32,
     /// Where the log was when the last round began, and when the last one did that is over.
     began: u64,
-    settled: u64,
+    pub settled: u64,
 }
 
 /// A round that is running.
 #[derive(Debug, Clone, Copy)]
 enum Turn {
-    /// Over all players, by their ids, so that nobody is left out whoever comes or goes meanwhile.
-    All {
-        /// Where it began; it rotates, so that nobody is always last.
-        start: u32,
-        /// The last one whose turn it was, and where the next one was to be found then.
-        last: u32,
-        index: u32,
-        /// It has come to the end of the ids and gone on from the first.
-        wrapped: bool,
-    },
+    All(Lap),
     /// Over so many of those who are called.
-    Called { left: u32 },
+    Called {
+        left: u32,
+    },
+}
+
+/// Once over all players, in the order of their ids, whoever comes or goes meanwhile.
+#[derive(Debug, Clone, Copy)]
+struct Lap {
+    /// Where in that order it began.
+    start: u32,
+    /// Where the next one is.
+    next: u32,
+    /// It has come to the end and gone on from the first.
+    wrapped: bool,
+}
+
+impl Lap {
+    fn new(start: usize) -> Self {
+        Self {
+            start: start as u32,
+            next: start as u32,
+            wrapped: false,
+        }
+    }
+
+    /// Where the next one is, of so many.
+    #[inline]
+    fn next(&mut self, count: usize) -> Option<usize> {
+        // Beyond the end, if nearly all were put out at once.
+        if self.next as usize >= count && !self.wrapped {
+            (self.next, self.wrapped) = (0, true);
+        }
+        let at = self.next as usize;
+        let end = match self.wrapped {
+            true => count.min(self.start as usize),
+            false => count,
+        };
+        self.next += 1;
+        (at < end).then_some(at)
+    }
+
+    /// Who was at this place is gone, and those behind it come up.
+    fn close_gap(&mut self, index: usize) {
+        self.start -= u32::from(index < self.start as usize);
+        self.next -= u32::from(index < self.next as usize);
+    }
 }
 
 /// Whose turn it is.
@@ -62,13 +98,20 @@ impl Rounds {
 
     /// Everybody has a turn, in the running round or in the next one.
     pub fn is_for_all(&self) -> bool {
-        self.all || matches!(self.turn, Some(Turn::All { .. }))
+        self.all || matches!(self.turn, Some(Turn::All(_)))
     }
 
     /// Whether the player with this id will have a turn, of whom it is said that it has.
     pub fn has(&self, id: u32) -> bool {
         let mut called = self.called.iter().flat_map(|called| called.iter());
         self.is_for_all() || called.any(|(other, _)| *other == id)
+    }
+
+    /// Who was at this place in the order of ids is gone.
+    pub fn close_gap(&mut self, index: usize) {
+        if let Some(Turn::All(lap)) = &mut self.turn {
+            lap.close_gap(index);
+        }
     }
 
     /// Nobody is called: lets go of the list.
@@ -92,13 +135,7 @@ impl Room {
         rounds.turn = Some(if std::mem::take(&mut rounds.all) {
             // Who was called besides has its turn among all.
             rounds.called = None;
-            let (id, _) = self.order[rotation % self.order.len()];
-            Turn::All {
-                start: id,
-                last: id - 1,
-                index: u32::MAX,
-                wrapped: false,
-            }
+            Turn::All(Lap::new(rotation % self.order.len()))
         } else {
             let left = rounds.called.as_mut().map_or(0, |called| {
                 let left = called.len();
@@ -111,35 +148,11 @@ impl Room {
     }
 
     /// Who is next in the running round, of those who have a connection; None when all had their turn.
+    #[inline]
     pub fn next_turn(&mut self) -> Option<Served> {
         loop {
-            let turn = self.rounds.turn.as_mut()?;
-            let next = match turn {
-                Turn::All {
-                    start,
-                    last,
-                    index,
-                    wrapped,
-                } => {
-                    let mut at = *index as usize;
-                    let is_here =
-                        |at: usize| self.order.get(at).is_some_and(|&(id, _)| id == *last);
-                    if at == 0 || !is_here(at - 1) {
-                        at = self.order.partition_point(|&(id, _)| id <= *last);
-                    }
-                    if at == self.order.len() && !*wrapped {
-                        *wrapped = true;
-                        *last = 0;
-                        at = 0;
-                    }
-                    let next = self.order.get(at).copied();
-                    let next = next.filter(|(id, _)| !*wrapped || id < start);
-                    if let Some((id, _)) = next {
-                        *last = id;
-                        *index = at as u32 + 1;
-                    }
-                    next
-                }
+            let next = match self.rounds.turn.as_mut()? {
+                Turn::All(lap) => lap.next(self.order.len()).map(|at| self.order[at]),
                 Turn::Called { left: 0 } => None,
                 Turn::Called { left } => {
                     *left -= 1;
@@ -152,18 +165,21 @@ impl Room {
                 return None;
             };
             // Who was called may be gone, and somebody else on its seat.
-            let Some(player) = self.players.get_mut(seat as usize) else {
+            let player = self.players.get_mut(seat as usize);
+            let Some(player) = player.filter(|player| player.id == id) else {
                 continue;
             };
-            if player.id != id {
-                continue;
-            }
             if player.has_its_turn() || planted::is(Fault::AwayGrows) {
-                let player = player.player;
-                self.settle(seat);
-                let lags = self.is_short(seat);
-                self.players[seat as usize].set_lags(lags);
-                return Some(Served { player, seat });
+                let served = Served {
+                    player: player.player,
+                    seat,
+                };
+                player.settle(self.rounds.settled);
+                if self.states.is_some() {
+                    self.settle(seat);
+                }
+                self.note_lag(seat);
+                return Some(served);
             }
         }
     }
@@ -182,27 +198,33 @@ impl Room {
     /// Notes how far somebody is.
     #[inline]
     pub(super) fn settle(&mut self, seat: Seat) {
-        let position = self.position(seat);
         let player = &mut self.players[seat as usize];
-        if !player.lags() {
-            player.got_to(position);
-            if let Some(states) = &mut self.states {
-                states.settle(seat);
-            }
+        player.settle(self.rounds.settled);
+        if let Some(states) = &mut self.states
+            && !player.lags()
+        {
+            states.settle(seat);
         }
     }
 
     /// Somebody was given something, or could not be: notes whether it has all there is. If not, it has another turn.
     #[inline]
     pub fn watch(&mut self, seat: Seat) {
-        let lags = self.is_short(seat);
-        self.players[seat as usize].set_lags(lags);
-        if lags {
+        if self.note_lag(seat) {
             self.call(seat);
         }
     }
 
+    /// Notes whether somebody has all there is, and answers whether it lags.
+    #[inline]
+    fn note_lag(&mut self, seat: Seat) -> bool {
+        let lags = self.is_short(seat);
+        self.players[seat as usize].set_lags(lags);
+        lags
+    }
+
     /// Whether there is more than what somebody has been given, for it or not.
+    #[inline]
     fn is_short(&self, seat: Seat) -> bool {
         let states = self.states.as_ref();
         self.players[seat as usize].position < self.log.position()
@@ -243,6 +265,54 @@ impl Room {
                     .iter()
                     .for_each(|&(_, seat)| self.call(seat));
                 self.groups = Some(groups);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Of those who leave, only who leaves before its turn has none.
+        #[test]
+        fn everybody_has_one_turn_whoever_comes_or_goes(
+            count in 1usize..20,
+            start in 0usize..20,
+            meanwhile in prop::collection::vec(prop::option::of((any::<bool>(), 0usize..20)), 0..40),
+        ) {
+            let mut order: Vec<usize> = (0..count).collect();
+            let (mut lap, mut had) = (Lap::new(start % count), Vec::new());
+            let (mut gone, mut came) = (Vec::new(), count);
+            let mut meanwhile = meanwhile.into_iter();
+            loop {
+                match meanwhile.next().flatten() {
+                    Some((true, _)) => {
+                        order.push(came);
+                        came += 1;
+                    }
+                    Some((false, who)) if !order.is_empty() => {
+                        let index = who % order.len();
+                        gone.push(order.remove(index));
+                        lap.close_gap(index);
+                    }
+                    Some(_) | None => {}
+                }
+                match lap.next(order.len()) {
+                    Some(at) => had.push(order[at]),
+                    None => break,
+                }
+            }
+            let mut once = had.clone();
+            once.sort_unstable();
+            once.dedup();
+            prop_assert_eq!(once.len(), had.len(), "nobody has two: {:?}", had);
+            let stays = (0..count).filter(|who| !gone.contains(who));
+            for who in stays {
+                prop_assert!(had.contains(&who), "{} had none: {:?}", who, had);
             }
         }
     }

@@ -123,6 +123,12 @@ pub struct Reader {
     pub lossy_until: u64,
 }
 
+/// The bit of an id among those that [`Log::lacked_by`] answers.
+#[inline]
+pub fn residue(id: u32) -> u64 {
+    1 << (id % u64::BITS)
+}
+
 /// The last entries of a room. A position is the number of entries and droppable events that were ever appended before
 /// it.
 #[derive(Debug, Default)]
@@ -143,6 +149,7 @@ pub struct Log {
 
 impl Log {
     /// The position behind the last entry.
+    #[inline]
     pub fn position(&self) -> u64 {
         self.first + self.entries.len() as u64
     }
@@ -312,18 +319,33 @@ impl Log {
             return None;
         }
         let mut start = self.start(index);
-        let (mut which, mut bit) = (0, 1_u64);
-        for (entry, position) in self.entries.range(index..).zip(reader.position..) {
-            if self.heard(entry, start, reader, position).is_some() {
-                which |= bit;
-            }
-            bit = bit.wrapping_shl(1);
+        let mut which = 0;
+        for nth in 0..count {
+            let entry = &self.entries[index + nth];
+            let heard = self.heard(entry, start, reader, reader.position + nth as u64);
+            which |= u64::from(heard.is_some()) << nth;
             start = self.end_of(entry);
         }
         Some(which)
     }
 
+    /// Who may lack one of the entries from a position on, of those who get droppable events: a bit for the ids that leave
+    /// the same when divided by their number.
+    pub fn lacked_by(&self, position: u64) -> u64 {
+        let from = position.saturating_sub(self.first) as usize;
+        let entries = self.entries.range(from.min(self.entries.len())..);
+        entries.fold(0, |lacked, entry| {
+            lacked
+                | match entry.audience {
+                    Kept::All => 0,
+                    Kept::Others => residue(entry.author),
+                    Kept::One | Kept::List => u64::MAX,
+                }
+        })
+    }
+
     /// Whether the entry that begins at `start` is for a receiver: then, bytes before its packet.
+    #[inline]
     fn heard(&self, entry: &Entry, start: usize, reader: Reader, position: u64) -> Option<usize> {
         let is_again = position < reader.lossy_until;
         let (head, mine) = match entry.audience {

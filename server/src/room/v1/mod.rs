@@ -51,7 +51,7 @@ pub use self::player::Player;
 pub use self::properties::Bounds;
 use self::properties::Properties;
 pub use self::serve::{Behind, Bundle};
-pub use self::share::Share;
+pub use self::share::{Share, Shared};
 use self::snapshot::Keeping;
 pub use self::speak::Effect;
 use self::states::States;
@@ -479,6 +479,7 @@ impl Room {
         self.property_bytes -= player.properties.bytes();
         if let Ok(index) = self.order.binary_search_by_key(&player.id, |(id, _)| *id) {
             self.order.remove(index);
+            self.rounds.close_gap(index);
         }
         if let Some(id) = PlayerId::new(player.id) {
             self.tell_others(id.get(), down::Packet::Left { id, reason }, now);

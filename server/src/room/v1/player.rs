@@ -198,7 +198,16 @@ impl Player {
         }
     }
 
+    /// Nothing of the log before this position is for it, if it has been given all there was: it is there.
+    #[inline]
+    pub(super) fn settle(&mut self, position: u64) {
+        if self.position < position && !self.lags() {
+            self.got_to(position);
+        }
+    }
+
     /// It was given what of the log is before this position.
+    #[inline]
     pub(super) fn got_to(&mut self, position: u64) {
         let further = position.saturating_sub(self.position);
         self.lossy = u64::from(self.lossy).saturating_sub(further) as u32;

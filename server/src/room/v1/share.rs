@@ -6,6 +6,7 @@
 
 use roomcast_protocol::v1::{self, Life};
 
+use super::log::{Log, Reader, residue};
 use super::{Room, Seat};
 
 /// Bytes before the packets for what each message begins with: the header of one that is no larger than a bundle, and how
@@ -22,11 +23,32 @@ pub struct Share {
     seq: u64,
     /// Which entries: the first is the lowest bit.
     which: u64,
+    /// Who may have others, as [`Log::lacked_by`] says it.
+    not_for: u64,
     bytes: Vec<u8>,
     /// How many entries the head that stands there covers, and where it begins.
     head: Option<(u32, usize)>,
     /// Where it is made.
     making: Vec<u8>,
+}
+
+/// What somebody got of what several do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// All of it, which covers so many more entries.
+    All(u32),
+    /// Nothing that was said is for it.
+    Nothing,
+    /// Nothing: it gets something else.
+    Else,
+}
+
+/// What of a share is for a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    Nothing,
+    Else,
 }
 
 impl Default for Share {
@@ -37,6 +59,7 @@ impl Default for Share {
             to: 0,
             seq: 0,
             which: 0,
+            not_for: u64::MAX,
             bytes: vec![0; HEADROOM],
             head: None,
             making: Vec::new(),
@@ -62,53 +85,87 @@ impl Share {
     }
 
     /// The message that it was made.
+    #[inline]
     pub fn message(&self) -> &[u8] {
         let start = self.head.map_or(HEADROOM, |(_, start)| start);
         &self.bytes[start..]
     }
+
+    /// What of it is for a receiver who is to get everything up to the end of this log. Most get all of what the one before
+    /// them got.
+    #[inline]
+    fn part_of(&mut self, life: Life, log: &Log, reader: Reader) -> Part {
+        let is_of_here =
+            (self.from, self.to) == (reader.position, log.position()) && self.life == life;
+        let is_lossy = reader.lossy_until > reader.position;
+        if is_of_here && !is_lossy && self.not_for & residue(reader.player) == 0 {
+            return Part::All;
+        }
+        self.part_of_other(life, log, reader, is_of_here)
+    }
+
+    /// The same, of whom that can't be said without a look at the entries. It is made anew if it is of another place, or has
+    /// less than is to be had.
+    #[inline(never)]
+    fn part_of_other(&mut self, life: Life, log: &Log, reader: Reader, is_of_here: bool) -> Part {
+        let which = match log.heard_by(reader) {
+            Some(0) => return Part::Nothing,
+            Some(which) => which,
+            None => return Part::Else,
+        };
+        if is_of_here && self.which & which == which {
+            // Who lacks one, an author most often, takes nothing from the others.
+            return match self.which == which {
+                true => Part::All,
+                false => Part::Else,
+            };
+        }
+        // Of no use until all of it is there.
+        self.to = self.from;
+        self.not_for = u64::MAX;
+        self.bytes.truncate(HEADROOM);
+        self.head = None;
+        let (from, to) = (reader.position, log.position());
+        let most = v1::BUNDLE_BYTES_MAX - v1::VARINT_BYTES_MAX;
+        let bytes = &mut self.bytes;
+        let portion = log.next(reader, to, (0, most), &mut |run| {
+            bytes.extend_from_slice(log.slice(run));
+        });
+        let Some(portion) = portion.filter(|it| it.position == to && it.len <= most) else {
+            return Part::Else;
+        };
+        (self.life, self.from, self.to) = (life, from, to);
+        (self.seq, self.which) = (portion.seq, which);
+        if u64::from(which.count_ones()) == to - from {
+            self.not_for = log.lacked_by(from);
+        }
+        Part::All
+    }
 }
 
 impl Room {
-    /// Gives a player all that the log has for it, if that is just what `share` holds or can be made to hold: how many more
-    /// entries that covers. `now` is the time, ms.
-    pub fn give_shared(&mut self, seat: Seat, now: u32, share: &mut Share) -> Option<u32> {
+    /// Gives a player all that the log has for it, if that is just what `share` holds or can be made to hold. `now` is the time,
+    /// ms.
+    #[inline]
+    pub fn give_shared(&mut self, seat: Seat, now: u32, share: &mut Share) -> Shared {
         if self.states.is_some() || self.ticks.is_some() || self.awaits_host(seat) {
-            return None;
+            return Shared::Else;
         }
-        self.settle(seat);
         let player = &mut self.players[seat as usize];
         if player.raw || player.is_told_more(now) {
-            return None;
+            return Shared::Else;
         }
-        let (reader, to) = (player.reader(), self.log.position());
-        let from = reader.position;
-        let which = self.log.heard_by(reader).filter(|which| *which != 0)?;
-        let is_of_here = (share.from, share.to) == (from, to) && share.life == self.life;
-        if !is_of_here || share.which != which {
-            // Who lacks one, an author most often, takes nothing from the others.
-            if is_of_here && share.which & which == which {
-                return None;
-            }
-            // Of no use until all of it is there.
-            share.to = share.from;
-            share.bytes.truncate(HEADROOM);
-            share.head = None;
-            let (log, bytes) = (&self.log, &mut share.bytes);
-            let most = v1::BUNDLE_BYTES_MAX - v1::VARINT_BYTES_MAX;
-            let portion = log.next(reader, to, (0, most), &mut |run| {
-                bytes.extend_from_slice(log.slice(run));
-            })?;
-            if portion.position < to || portion.len > most {
-                return None;
-            }
-            share.seq = portion.seq;
-            (share.life, share.from, share.to, share.which) = (self.life, from, to, which);
+        player.settle(self.rounds.settled);
+        let part = share.part_of(self.life, &self.log, player.reader());
+        if part == Part::Else {
+            return Shared::Else;
         }
-        player.got_to(to);
-        player.begun = true;
-        let covered = player.tell(share.seq);
-        self.watch(seat);
-        Some(covered)
+        player.got_to(self.log.position());
+        player.set_lags(false);
+        match part {
+            Part::Nothing => Shared::Nothing,
+            _ => Shared::All(player.tell(share.seq)),
+        }
     }
 }
 

@@ -94,11 +94,14 @@ impl Impairments {
 impl Shard {
     /// Holds the current write of this connection back, if it has a bad network. True if there is none of it for the
     /// socket now.
+    #[inline]
     pub(in crate::shard) fn hold_back(&mut self, slot: u32) -> bool {
         // Most relays have none at all.
-        if self.v1.impairments.by_slot.is_empty() {
-            return false;
-        }
+        !self.v1.impairments.by_slot.is_empty() && self.impair(slot)
+    }
+
+    #[cold]
+    fn impair(&mut self, slot: u32) -> bool {
         let Some((mut impaired, at)) = self.v1.impairments.by_slot.remove(&slot) else {
             return false;
         };

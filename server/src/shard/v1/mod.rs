@@ -111,8 +111,6 @@ pub(super) struct V1 {
     assembled: Vec<u8>,
     /// What several players get, one after the other.
     share: Share,
-    /// That is what the current write is.
-    is_shared: bool,
 }
 
 impl V1 {
@@ -170,7 +168,6 @@ impl V1 {
             put_out: Vec::new(),
             assembled: Vec::new(),
             share: Share::default(),
-            is_shared: false,
         }
     }
 
@@ -283,11 +280,13 @@ impl V1 {
 
     /// What was assembled for the current write.
     pub(super) fn assembled(&self) -> &[u8] {
-        if self.is_shared {
-            self.share.message()
-        } else {
-            &self.assembled
-        }
+        &self.assembled
+    }
+
+    /// What several players get, as it is for the one of the current write.
+    #[inline]
+    pub(super) fn shared(&self) -> &[u8] {
+        self.share.message()
     }
 
     /// When a player is to be told how many of its packets were applied.

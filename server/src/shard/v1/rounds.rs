@@ -7,7 +7,7 @@ use super::V1;
 use crate::delivery::Dialect;
 use crate::limits::{BUNDLES_PER_WRITE, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION};
 use crate::planted::{self, Fault};
-use crate::room::v1::{self, Behind, RoomId, Seat};
+use crate::room::v1::{self, Behind, RoomId, Seat, Shared};
 use crate::shard::flush::Current;
 use crate::shard::player::{Link, RoomRef};
 use crate::shard::pressure::Pressure;
@@ -15,36 +15,70 @@ use crate::shard::{CloseReason, EndReason, Shard};
 use crate::transport::{self, Security};
 
 impl Shard {
-    /// The next connection of a round with something to write; None when this iteration's rounds are done.
+    /// The next connection of a round with something to write; None when this iteration's rounds are done. Who has taken
+    /// everything so far is given what the others get, most often.
     #[inline(never)]
     pub(in crate::shard) fn next_in_rounds(&mut self) -> Option<u32> {
-        while let Some(&id) = self.v1.rounds.get(self.v1.at) {
-            if self.v1.served >= FANOUT_BUDGET {
-                self.v1.at += 1;
-                self.v1.served = 0;
+        loop {
+            let Self {
+                v1,
+                players,
+                connections,
+                flush,
+                ..
+            } = self;
+            let id = *v1.rounds.get(v1.at)?;
+            if v1.served >= FANOUT_BUDGET {
+                v1.at += 1;
+                v1.served = 0;
                 continue;
             }
-            let served = self.v1.rooms.get_mut(id).and_then(v1::Room::next_turn);
-            let Some(served) = served else {
-                self.v1.rounds.swap_remove(self.v1.at);
-                self.v1.served = 0;
-                if self.v1.rooms.get_mut(id).is_some() {
-                    self.unpause_room(RoomRef::V1(id));
-                }
+            let room = v1.rooms.get_mut(id);
+            let turn = room.and_then(|room| room.next_turn().map(|served| (room, served)));
+            let Some((room, served)) = turn else {
+                self.finish_round(id);
                 continue;
             };
-            self.v1.served += 1;
-            let player = &mut self.players[served.player as usize];
+            v1.served += 1;
+            let player = &mut players[served.player as usize];
             if planted::is(Fault::AwayGrows) && matches!(player.link, Link::Away { .. }) {
                 player.lanes.push_event(&Default::default(), 0..0);
             }
-            if let Link::Here(slot) = player.link
-                && self.offer_bundles(slot, id, served.seat)
+            let Link::Here(slot) = player.link else {
+                continue;
+            };
+            let connection = &connections[slot as usize];
+            if matches!(player.pressure, Pressure::Clear)
+                && connection.writable
+                && connection.outbox.is_clear()
+                && matches!(connection.security, Security::Plain)
             {
+                let share = &mut v1.share;
+                match room.give_shared(served.seat, self.now as u32, share) {
+                    Shared::All(covered) => {
+                        share.cover(covered, transport::encode_binary_head);
+                        v1.served += (share.message().len() / FANOUT_PORTION) as u32;
+                        flush.current = Current::Shared(slot);
+                        return Some(slot);
+                    }
+                    Shared::Nothing => continue,
+                    Shared::Else => {}
+                }
+            }
+            if self.offer_bundles(slot, id, served.seat) {
                 return Some(slot);
             }
         }
-        None
+    }
+
+    /// All players of a room have had their turn.
+    #[inline(never)]
+    fn finish_round(&mut self, id: RoomId) {
+        self.v1.rounds.swap_remove(self.v1.at);
+        self.v1.served = 0;
+        if self.v1.rooms.get(id).is_some() {
+            self.unpause_room(RoomRef::V1(id));
+        }
     }
 
     /// Offers a player what it has not had. True if it is to be written now.
@@ -55,7 +89,6 @@ impl Shard {
             bundle,
             assembled,
             share,
-            is_shared,
             served,
             ..
         } = &mut self.v1;
@@ -78,17 +111,21 @@ impl Shard {
             self.write_on(slot);
             return false;
         }
-        let shared = room.give_shared(seat, self.now as u32, share);
-        *is_shared = shared.is_some();
-        let assembled = if let Some(covered) = shared {
-            share.cover(covered, transport::encode_binary_head);
-            share.message()
-        } else if assemble((room, seat), self.now * 1_000, bundle, assembled) {
-            &assembled[..]
-        } else {
-            self.reset(slot, id, seat);
-            return false;
-        };
+        match room.give_shared(seat, self.now as u32, share) {
+            Shared::All(covered) => {
+                room[seat].begun = true;
+                share.cover(covered, transport::encode_binary_head);
+                assembled.clear();
+                assembled.extend_from_slice(share.message());
+            }
+            Shared::Nothing => assembled.clear(),
+            Shared::Else => {
+                if !assemble((room, seat), self.now * 1_000, bundle, assembled) {
+                    self.reset(slot, id, seat);
+                    return false;
+                }
+            }
+        }
         *served += (assembled.len() / FANOUT_PORTION) as u32;
         match &mut connection.security {
             _ if assembled.is_empty() => {
@@ -107,7 +144,7 @@ impl Shard {
                 false
             }
             Security::Tls(tls) if assembled.len() <= SEAL_PORTION => {
-                let part = std::iter::once(assembled);
+                let part = std::iter::once(&assembled[..]);
                 if self.flush.sealer.seal_parts(tls, part) {
                     self.flush.current = Current::Sealed(slot);
                     return true;
@@ -136,6 +173,19 @@ impl Shard {
             connection.writable = false;
             self.fell_behind(slot, written > 0);
         }
+    }
+
+    /// The socket took only this much of what several players get.
+    #[cold]
+    pub(in crate::shard) fn shared_written(&mut self, slot: u32, written: usize) {
+        if let Some((room, seat)) = self.seat_of(slot) {
+            self.v1.rooms[room][seat].begun = true;
+        }
+        let rest = &self.v1.shared()[written..];
+        let connection = &mut self.connections[slot as usize];
+        connection.outbox.push_begun(rest);
+        connection.writable = false;
+        self.fell_behind(slot, written > 0);
     }
 
     /// A player is too far behind: it is told so and welcomed anew, once in a while.
