@@ -1,10 +1,10 @@
 //! The rooms of one shard that speak in one way, by name. An empty room leaves no memory behind.
 
-use std::collections::HashMap;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 
+use hashbrown::HashTable;
 use slab::Slab;
 
 /// What a table asks of its rooms.
@@ -25,27 +25,32 @@ pub type RoomId = u32;
 /// Rooms by name and by id.
 #[derive(Debug)]
 pub struct Rooms<R> {
-    by_name: HashMap<Rc<str>, RoomId>,
+    /// Keyed, because peers choose the names.
+    hasher: RandomState,
+    /// Places, by the names of the rooms there: a name beside each would be most of what this takes.
+    by_name: HashTable<RoomId>,
     rooms: Slab<R>,
 }
 
 impl<R: Named> Rooms<R> {
-    /// No rooms yet. `names` hashes them, keyed, because peers choose the names.
+    /// No rooms yet. `names` hashes them.
     pub fn new(names: RandomState) -> Self {
         Self {
-            by_name: HashMap::with_hasher(names),
+            hasher: names,
+            by_name: HashTable::new(),
             rooms: Slab::new(),
         }
     }
 
     /// The room of that name; opened, and empty, if there was none.
     pub fn open(&mut self, name: &str) -> RoomId {
-        if let Some(&id) = self.by_name.get(name) {
+        if let Some(id) = self.place(name) {
             return id;
         }
-        let name: Rc<str> = Rc::from(name);
-        let id = self.rooms.insert(R::named(Rc::clone(&name))) as RoomId;
-        self.by_name.insert(name, id);
+        let id = self.rooms.insert(R::named(Rc::from(name))) as RoomId;
+        let (hasher, rooms) = (&self.hasher, &self.rooms);
+        let hash = |id: &RoomId| hasher.hash_one(name_of(rooms, *id));
+        self.by_name.insert_unique(hash(&id), id, hash);
         id
     }
 
@@ -56,7 +61,10 @@ impl<R: Named> Rooms<R> {
 
     /// Its place.
     pub fn place(&self, name: &str) -> Option<RoomId> {
-        self.by_name.get(name).copied()
+        let is_it = |id: &RoomId| name_of(&self.rooms, *id) == name;
+        self.by_name
+            .find(self.hasher.hash_one(name), is_it)
+            .copied()
     }
 
     /// Forgets a room that is empty; true if it is gone. Tables that have become much too large shrink.
@@ -64,11 +72,15 @@ impl<R: Named> Rooms<R> {
         if !self.rooms[id as usize].is_empty() {
             return false;
         }
-        let room = self.rooms.remove(id as usize);
-        self.by_name.remove(room.name());
-        if self.by_name.capacity() > 1024 && self.by_name.len() < self.by_name.capacity() / 8 {
-            self.by_name.shrink_to(self.by_name.len() * 2);
+        let (hasher, rooms) = (&self.hasher, &self.rooms);
+        let hash = |id: &RoomId| hasher.hash_one(name_of(rooms, *id));
+        if let Ok(place) = self.by_name.find_entry(hash(&id), |other| *other == id) {
+            place.remove();
         }
+        if self.by_name.capacity() > 1024 && self.by_name.len() < self.by_name.capacity() / 8 {
+            self.by_name.shrink_to(self.by_name.len() * 2, hash);
+        }
+        self.rooms.remove(id as usize);
         if self.rooms.is_empty() {
             self.rooms.shrink_to_fit();
         }
@@ -104,6 +116,11 @@ impl<R: Named> Rooms<R> {
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
+}
+
+/// The name of the room in this place.
+fn name_of<R: Named>(rooms: &Slab<R>, id: RoomId) -> &str {
+    rooms[id as usize].name()
 }
 
 impl<R> Index<RoomId> for Rooms<R> {

@@ -23,10 +23,7 @@ impl Room {
     /// Whether its players are found by their ids, and the bytes of its log and of all properties are as they were counted.
     pub fn is_accounted(&self) -> bool {
         let order = self.order.iter();
-        let ids = order.map(|&(id, seat)| {
-            let player = self.players.get(seat as usize);
-            player.filter(|player| player.id == id).map(|_| id)
-        });
+        let ids = order.map(|&seat| Some(self.players.get(seat as usize)?.id));
         let ids: Option<Vec<u32>> = ids.collect();
         let in_order = ids.is_some_and(|ids| ids.is_sorted_by(|one, next| one < next));
         let own = self.players.iter().map(|(_, player)| &player.properties);

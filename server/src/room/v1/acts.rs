@@ -1,12 +1,40 @@
 //! What a host may do to its room and to those in it.
 
+use std::collections::BTreeMap;
+
 use roomcast_protocol::v1::down::{self, left, refused};
-use roomcast_protocol::v1::{PlayerId, power, up};
+use roomcast_protocol::v1::{PlayerId, Token, power, up};
 
 use super::log::Audience;
 use super::speak::Effect;
 use super::{Room, Rules, Seat};
 use crate::limits::{BARRED_MAX, TRIPS_PER_PACKET};
+
+/// What hosts have done in a room that is remembered.
+#[derive(Debug, Default)]
+pub(super) struct Acted {
+    /// The tokens of those who were put out.
+    barred: Vec<Token>,
+    /// Round-trip times by the ids of players, µs; None until the host asks.
+    trips: Option<BTreeMap<u32, u32>>,
+}
+
+impl Acted {
+    /// Who has this token was put out.
+    fn bar(&mut self, token: Token) {
+        if self.barred.len() >= BARRED_MAX {
+            self.barred.remove(0);
+        }
+        self.barred.push(token);
+    }
+
+    /// The player with this id is gone.
+    pub(super) fn forget(&mut self, id: u32) {
+        if let Some(trips) = &mut self.trips {
+            trips.remove(&id);
+        }
+    }
+}
 
 impl Room {
     /// Does what the host on `seat` asks for.
@@ -48,10 +76,7 @@ impl Room {
         }
         let player = &self.players[whom as usize];
         let (place, token) = (player.player, player.token());
-        if self.barred.len() >= BARRED_MAX {
-            self.barred.remove(0);
-        }
-        self.barred.push(token);
+        self.acted.get_or_insert_default().bar(token);
         self.leave(whom, left::KICKED, now, rules);
         Ok(Effect::PutOut(place))
     }
@@ -71,8 +96,9 @@ impl Room {
     }
 
     /// Whether who has this token was put out.
-    pub fn bars(&self, token: &roomcast_protocol::v1::Token) -> bool {
-        self.barred.contains(token)
+    pub fn bars(&self, token: &Token) -> bool {
+        let acted = self.acted.as_ref();
+        acted.is_some_and(|acted| acted.barred.contains(token))
     }
 
     /// Puts out everybody but who sits here, with all that was said; answers who that is, by their places in the shard.
@@ -81,7 +107,7 @@ impl Room {
         let others = others.filter(|(index, _)| *index != seat as usize);
         let others = others.map(|(_, player)| player.player).collect();
         self.players.retain(|index, _| index == seat as usize);
-        self.order.retain(|(_, other)| *other == seat);
+        self.order.retain(|other| *other == seat);
         self.states = None;
         self.groups = None;
         others
@@ -90,7 +116,8 @@ impl Room {
     /// Somebody says its round-trip time, µs; 0: it has none yet.
     #[inline]
     pub(super) fn note_trip(&mut self, seat: Seat, trip: u64) {
-        if let Some(trips) = &mut self.trips {
+        let acted = self.acted.as_mut();
+        if let Some(trips) = acted.and_then(|acted| acted.trips.as_mut()) {
             let id = self.players[seat as usize].id;
             trips.insert(id, trip.min(u64::from(u32::MAX)) as u32);
         }
@@ -99,7 +126,8 @@ impl Room {
     /// Tells everybody's round-trip time, in as many packets as it takes: of those who have said one since that was asked for
     /// first. Rooms in which nobody asks keep none.
     pub fn trips(&mut self, tell: &mut dyn FnMut(down::Packet<'_>)) {
-        let trips = self.trips.get_or_insert_default();
+        let acted = self.acted.get_or_insert_default();
+        let trips = acted.trips.get_or_insert_default();
         let known: Vec<(PlayerId, u64)> = trips
             .iter()
             .filter(|(_, trip)| **trip > 0)

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::states::To;
-use super::{Room, Seat};
+use super::{Player, Room, Seat};
 use crate::planted::{self, Fault};
 
 /// Players with their ids, each once, of whom some may be gone.
@@ -152,11 +152,12 @@ impl Room {
     pub fn next_turn(&mut self) -> Option<Served> {
         loop {
             let next = match self.rounds.turn.as_mut()? {
-                Turn::All(lap) => lap.next(self.order.len()).map(|at| self.order[at]),
+                Turn::All(lap) => lap.next(self.order.len()).map(|at| (None, self.order[at])),
                 Turn::Called { left: 0 } => None,
                 Turn::Called { left } => {
                     *left -= 1;
-                    self.rounds.called.as_mut()?.pop_front()
+                    let called = self.rounds.called.as_mut()?.pop_front();
+                    called.map(|(id, seat)| (Some(id), seat))
                 }
             };
             let Some((id, seat)) = next else {
@@ -166,7 +167,8 @@ impl Room {
             };
             // Who was called may be gone, and somebody else on its seat.
             let player = self.players.get_mut(seat as usize);
-            let Some(player) = player.filter(|player| player.id == id) else {
+            let is_it = |player: &&mut Player| id.is_none_or(|id| player.id == id);
+            let Some(player) = player.filter(is_it) else {
                 continue;
             };
             if player.has_its_turn() || planted::is(Fault::AwayGrows) {

@@ -145,7 +145,7 @@ impl Room {
 
     /// Who would be the host, at least as well as this: of the best the one who has been here for longest.
     fn best(&self, least: Candidacy) -> Option<Seat> {
-        let seats = self.order.iter().rev().map(|(_, seat)| *seat);
+        let seats = self.order.iter().rev().copied();
         let willing = seats.filter(|seat| {
             let player = &self.players[*seat as usize];
             player.away_since().is_none() && player.candidacy >= least && !self.host.is_at(*seat)

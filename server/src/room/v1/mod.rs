@@ -29,7 +29,6 @@ mod states;
 mod ticks;
 mod welcome;
 
-use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,6 +38,7 @@ use roomcast_protocol::v1::{
 };
 use slab::Slab;
 
+use self::acts::Acted;
 pub use self::budget::{Budget, Rate, Spent};
 use self::calls::Rounds;
 pub use self::calls::Served;
@@ -157,17 +157,15 @@ pub struct Room {
     /// Under what it is listed.
     tag: Option<Arc<str>>,
     players: Slab<Player>,
-    /// Who sits where, ids ascending.
-    order: Vec<(u32, Seat)>,
+    /// Where they sit, ids ascending.
+    order: Vec<Seat>,
     last_id: u32,
     host: Host,
     keeping: Keeping,
     /// Nobody new is let in.
     is_locked: bool,
-    /// The tokens of those who were put out.
-    barred: Vec<Token>,
-    /// Round-trip times by the ids of players, µs; None until the host asks.
-    trips: Option<BTreeMap<u32, u32>>,
+    /// What its hosts have done. None in most rooms.
+    acted: Option<Box<Acted>>,
     properties: Properties,
     /// Bytes of all properties, those of players too.
     property_bytes: usize,
@@ -215,8 +213,7 @@ impl Room {
             host: Host::NOBODY,
             keeping: Keeping::default(),
             is_locked: false,
-            barred: Vec::new(),
-            trips: None,
+            acted: None,
             properties: Properties::default(),
             property_bytes: 0,
             log: Log::default(),
@@ -358,7 +355,7 @@ impl Room {
             self.order.reserve_exact(more);
         }
         let seat = self.players.insert(player) as Seat;
-        self.order.push((id, seat));
+        self.order.push(seat);
         self.forget_slack(seat);
         if let Some(states) = &mut self.states {
             states.welcome(seat);
@@ -468,19 +465,19 @@ impl Room {
 
     /// A player is gone, for one of the reasons of [`down::left`].
     pub fn leave(&mut self, seat: Seat, reason: u64, now: u32, rules: &Rules) {
+        if let Some(index) = self.place_of(self.players[seat as usize].id) {
+            self.order.remove(index);
+            self.rounds.close_gap(index);
+        }
         let player = self.players.remove(seat as usize);
         if let Some(groups) = &mut self.groups {
             groups.leave_all(seat, player.id);
         }
-        if let Some(trips) = &mut self.trips {
-            trips.remove(&player.id);
+        if let Some(acted) = &mut self.acted {
+            acted.forget(player.id);
         }
         let staying = self.forget_states(player.id);
         self.property_bytes -= player.properties.bytes();
-        if let Ok(index) = self.order.binary_search_by_key(&player.id, |(id, _)| *id) {
-            self.order.remove(index);
-            self.rounds.close_gap(index);
-        }
         if let Some(id) = PlayerId::new(player.id) {
             self.tell_others(id.get(), down::Packet::Left { id, reason }, now);
         }

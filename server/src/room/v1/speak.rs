@@ -287,7 +287,12 @@ impl Room {
     }
 
     pub(super) fn seat_of(&self, id: u32) -> Option<Seat> {
-        let index = self.order.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some(self.order[index].1)
+        self.place_of(id).map(|index| self.order[index])
+    }
+
+    /// Where in the order of ids a player is.
+    pub(super) fn place_of(&self, id: u32) -> Option<usize> {
+        let id_of = |seat: &Seat| self.players[*seat as usize].id;
+        self.order.binary_search_by_key(&id, id_of).ok()
     }
 }

@@ -95,17 +95,17 @@ impl Room {
         }));
         let settings = self.settings.pairs(self.tag(), &mut settings);
         bundles.add(down::Packet::Settings(settings));
-        for &(id, seat) in &self.order {
+        for &seat in &self.order {
             let player = &self.players[seat as usize];
-            if let Some(id) = PlayerId::new(id) {
+            if let Some(id) = PlayerId::new(player.id) {
                 let (name, away) = (player.name(), player.away_since().is_some());
                 bundles.add(down::Packet::Player { id, name, away });
             }
         }
         bundles.add_properties(None, &self.properties);
-        for &(id, seat) in &self.order {
-            let properties = &self.players[seat as usize].properties;
-            bundles.add_properties(PlayerId::new(id), properties);
+        for &seat in &self.order {
+            let player = &self.players[seat as usize];
+            bundles.add_properties(PlayerId::new(player.id), &player.properties);
         }
         for value in self.values_for(seat) {
             bundles.add_with(|message| message.extend_from_slice(value));
