@@ -92,7 +92,7 @@ impl Shard {
     /// Milliseconds within which somebody in this place has to be heard.
     fn silence(&self, place: Place) -> u32 {
         match place {
-            Place::V1 { room, seat } if !self.v1.rooms[room][seat].raw => HEARD_WITHIN_MS,
+            Place::V1 { room, seat } if !self.v1.rooms[room][seat].is_raw() => HEARD_WITHIN_MS,
             _ => self.common.limits.idle_ms,
         }
     }
@@ -214,7 +214,7 @@ impl Shard {
             let player = &mut self.v1.rooms[room][seat];
             match due {
                 Due::KeepAlive => player.keep_alive(now),
-                _ => player.owed.ack = true,
+                _ => player.owe_ack(),
             }
         }
     }

@@ -126,7 +126,7 @@ impl Shard {
         } = self;
         let connection = &mut connections[slot as usize];
         let mut guard = guards.over(slot, connection);
-        let is_raw = matches!(place, Place::V1 { room, seat } if v1.rooms[room][seat].raw);
+        let is_raw = matches!(place, Place::V1 { room, seat } if v1.rooms[room][seat].is_raw());
         let unacked = v1.ack_at(place);
         let mut input = bytes;
         let ended = frames(connection, rules, &mut input, |outbox, kind, payload| {

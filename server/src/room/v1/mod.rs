@@ -378,7 +378,7 @@ impl Room {
         };
         let candidacy = Candidacy::Unknowing;
         let seat = self.join(player, &join, (token, candidacy), now, rules);
-        self.players[seat as usize].raw = true;
+        self.players[seat as usize].set_raw();
         seat
     }
 
@@ -419,7 +419,7 @@ impl Room {
         let player = &mut self.players[seat as usize];
         let was_away = player.comes(now);
         player.budget = Budget::default();
-        player.owed = Default::default();
+        player.forget_owed();
         let id = player.id;
         if was_away && let Some(id) = PlayerId::new(id) {
             self.tell_others(id.get(), down::Packet::Back(id), now);
@@ -437,7 +437,7 @@ impl Room {
                 player.position = position;
                 player.told(seq);
                 player.lossy = self.log.distance(position);
-                player.owed.resumed = true;
+                player.owe_resumed();
                 if self.host.is_at(seat) {
                     self.keeping.host_returns(seq >= self.host.seq());
                 }
@@ -456,7 +456,7 @@ impl Room {
     pub fn detach(&mut self, seat: Seat, now: u32, rules: &Rules) {
         let player = &mut self.players[seat as usize];
         player.goes(now);
-        player.owed = Default::default();
+        player.forget_owed();
         if let Some(id) = PlayerId::new(player.id) {
             self.tell_others(id.get(), down::Packet::Away(id), now);
         }

@@ -3,6 +3,7 @@
 //! Invariant: whoever is away costs nothing but this, and whoever is idle nothing but this and its connection: there may
 //! be many thousands of either.
 
+use bitflags::bitflags;
 use roomcast_protocol::v1::{Name, Token, down};
 
 use super::budget::Budget;
@@ -13,31 +14,31 @@ use super::properties::Properties;
 use crate::limits::{ACK_AFTER_MS, ACK_PACKETS, KEEP_ALIVE_MS};
 use crate::planted::{self, Fault};
 
-/// What a player alone is to be told, with its next bundle.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Owed {
-    /// That it goes on where it was.
-    pub resumed: bool,
-    /// That the relay is there.
-    pub keep_alive: bool,
-    /// How many of its packets were applied.
-    pub ack: bool,
-}
-
-/// How it is reached. Times are the shard's, ms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    /// By a connection.
-    Here {
-        /// When it was last to be told that the relay is there.
-        kept_alive_at: u32,
-        /// It has not been given all there is for it, see `calls`.
-        lags: bool,
-        /// It has a turn in the running round, or in the next one.
-        has_turn: bool,
-    },
-    /// Not at all, since then.
-    Away { since: u32 },
+bitflags! {
+    /// What is so of a player or is not, a bit each: there may be many thousands.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct Flags: u8 {
+        /// It is reached by a connection.
+        const HERE = 1;
+        /// It is here and has not been given all there is for it, see `calls`.
+        const LAGS = 1 << 1;
+        /// It is here and has a turn in the running round, or in the next one.
+        const HAS_TURN = 1 << 2;
+        /// Its connection has not taken all of a write that had events.
+        const BEGUN = 1 << 3;
+        /// It speaks no roomcast.v1: it gets events for everybody as messages, and can't come back.
+        const RAW = 1 << 4;
+        /// It is to be told, with its next bundle, that it goes on where it was.
+        const OWED_RESUMED = 1 << 5;
+        /// That the relay is there.
+        const OWED_KEEP_ALIVE = 1 << 6;
+        /// How many of its packets were applied.
+        const OWED_ACK = 1 << 7;
+        /// What it alone is to be told.
+        const OWED = Self::OWED_RESUMED.bits()
+            | Self::OWED_KEEP_ALIVE.bits()
+            | Self::OWED_ACK.bits();
+    }
 }
 
 /// Whether it was too far behind.
@@ -57,14 +58,15 @@ pub struct Player {
     pub id: u32,
     /// Its place in its shard.
     pub player: u32,
-    presence: Presence,
+    flags: Flags,
+    /// Times are the shard's, ms. Of who is here: when it was last to be told that the relay is there; else, since when it is
+    /// away.
+    since: u32,
     called: Called,
     /// What it says about itself.
     pub properties: Properties,
     /// How many packets it may still send.
     pub budget: Budget,
-    /// What it is to be told.
-    pub owed: Owed,
     token: Token,
     /// It was given everything of the log before this position.
     pub(super) position: u64,
@@ -82,10 +84,6 @@ pub struct Player {
     resets: Resets,
     /// Whether it would be the room's host.
     pub(super) candidacy: Candidacy,
-    /// Its connection has not taken all of a write that had events.
-    pub begun: bool,
-    /// It speaks no roomcast.v1: it gets events for everybody as messages, and can't come back.
-    pub raw: bool,
 }
 
 impl Player {
@@ -93,15 +91,11 @@ impl Player {
         Self {
             id,
             player,
-            presence: Presence::Here {
-                kept_alive_at: 0,
-                lags: false,
-                has_turn: false,
-            },
+            flags: Flags::HERE,
+            since: 0,
             called: Called::new(name),
             properties: Properties::default(),
             budget: Budget::default(),
-            owed: Owed::default(),
             token,
             position: 0,
             told: 0,
@@ -112,8 +106,6 @@ impl Player {
             reset_at: 0,
             resets: Resets::Never,
             candidacy: Candidacy::Unknowing,
-            begun: false,
-            raw: false,
         }
     }
 
@@ -124,69 +116,107 @@ impl Player {
 
     /// Since when it is away, ms; None: it has a connection.
     pub(super) fn away_since(&self) -> Option<u32> {
-        match self.presence {
-            Presence::Away { since } => Some(since),
-            Presence::Here { .. } => None,
-        }
+        (!self.is_here()).then_some(self.since)
+    }
+
+    #[inline]
+    fn is_here(&self) -> bool {
+        self.flags.contains(Flags::HERE)
     }
 
     /// It has a connection. True if it was away.
     pub(super) fn comes(&mut self, now: u32) -> bool {
-        match &mut self.presence {
-            Presence::Here { kept_alive_at, .. } => {
-                *kept_alive_at = now;
-                false
-            }
-            Presence::Away { .. } => {
-                self.presence = Presence::Here {
-                    kept_alive_at: now,
-                    lags: false,
-                    has_turn: false,
-                };
-                true
-            }
+        let was_here = self.is_here();
+        if !was_here {
+            self.flags.remove(Flags::LAGS | Flags::HAS_TURN);
+            self.flags.insert(Flags::HERE);
         }
-    }
-
-    /// Whether it is here and has not been given all there is for it.
-    pub(super) fn lags(&self) -> bool {
-        matches!(self.presence, Presence::Here { lags: true, .. })
-    }
-
-    /// Notes whether it lags.
-    pub(super) fn set_lags(&mut self, now: bool) {
-        if let Presence::Here { lags, .. } = &mut self.presence {
-            *lags = now;
-        }
-    }
-
-    /// It is to have a turn. True if it is here and had none before it.
-    pub(super) fn is_new_to_turn(&mut self) -> bool {
-        match &mut self.presence {
-            Presence::Here { has_turn, .. } => !std::mem::replace(has_turn, true),
-            Presence::Away { .. } => false,
-        }
-    }
-
-    /// It has its turn. False if it is away.
-    pub(super) fn has_its_turn(&mut self) -> bool {
-        match &mut self.presence {
-            Presence::Here { has_turn, .. } => {
-                *has_turn = false;
-                true
-            }
-            Presence::Away { .. } => false,
-        }
-    }
-
-    /// Whether it will have a turn.
-    pub(super) fn will_have_turn(&self) -> bool {
-        matches!(self.presence, Presence::Here { has_turn: true, .. })
+        self.since = now;
+        !was_here
     }
 
     /// It has none any more.
     pub(super) fn goes(&mut self, now: u32) {
-        self.presence = Presence::Away { since: now };
+        self.flags
+            .remove(Flags::HERE | Flags::LAGS | Flags::HAS_TURN);
+        self.since = now;
+    }
+
+    /// Whether it is here and has not been given all there is for it.
+    #[inline]
+    pub(super) fn lags(&self) -> bool {
+        self.flags.contains(Flags::LAGS)
+    }
+
+    /// Notes whether it lags.
+    #[inline]
+    pub(super) fn set_lags(&mut self, now: bool) {
+        self.flags.set(Flags::LAGS, now && self.is_here());
+    }
+
+    /// It is to have a turn. True if it is here and had none before it.
+    #[inline]
+    pub(super) fn is_new_to_turn(&mut self) -> bool {
+        let is_new = self.is_here() && !self.will_have_turn();
+        self.flags.set(Flags::HAS_TURN, self.is_here());
+        is_new
+    }
+
+    /// It has its turn. False if it is away.
+    #[inline]
+    pub(super) fn has_its_turn(&mut self) -> bool {
+        self.flags.remove(Flags::HAS_TURN);
+        self.is_here()
+    }
+
+    /// Whether it will have a turn.
+    #[inline]
+    pub(super) fn will_have_turn(&self) -> bool {
+        self.flags.contains(Flags::HAS_TURN)
+    }
+
+    /// Whether its connection has not taken all of a write that had events.
+    #[inline]
+    pub fn has_begun(&self) -> bool {
+        self.flags.contains(Flags::BEGUN)
+    }
+
+    /// Notes whether that is so.
+    #[inline]
+    pub fn set_begun(&mut self, begun: bool) {
+        self.flags.set(Flags::BEGUN, begun);
+    }
+
+    /// Whether it speaks no roomcast.v1.
+    #[inline]
+    pub fn is_raw(&self) -> bool {
+        self.flags.contains(Flags::RAW)
+    }
+
+    /// It speaks none.
+    pub(super) fn set_raw(&mut self) {
+        self.flags.insert(Flags::RAW);
+    }
+
+    /// Whether it alone is to be told something.
+    #[inline]
+    pub(super) fn is_owed(&self) -> bool {
+        self.flags.intersects(Flags::OWED)
+    }
+
+    /// It is to be told nothing of that.
+    pub(super) fn forget_owed(&mut self) {
+        self.flags.remove(Flags::OWED);
+    }
+
+    /// It is to be told that it goes on where it was.
+    pub(super) fn owe_resumed(&mut self) {
+        self.flags.insert(Flags::OWED_RESUMED);
+    }
+
+    /// It is to be told how many of its packets were applied.
+    pub fn owe_ack(&mut self) {
+        self.flags.insert(Flags::OWED_ACK);
     }
 
     /// How far it is in the log.
@@ -249,14 +279,16 @@ impl Player {
         if self.unacked == 1 {
             self.unacked_since = now;
         }
-        self.owed.ack |= self.unacked >= ACK_PACKETS;
+        if self.unacked >= ACK_PACKETS {
+            self.owe_ack();
+        }
         number
     }
 
     /// It is told the count.
     pub(super) fn acknowledge(&mut self) -> u64 {
         self.unacked = 0;
-        self.owed.ack = false;
+        self.flags.remove(Flags::OWED_ACK);
         self.applied
     }
 
@@ -267,7 +299,7 @@ impl Player {
 
     /// Whether a bundle that leaves now has packets for it alone.
     pub(super) fn is_told_more(&self, now: u32) -> bool {
-        self.owed != Owed::default() || self.acks_along(now)
+        self.is_owed() || self.acks_along(now)
     }
 
     /// Whether it is to be told the count with a bundle that leaves anyway: it would soon be due, and that saves a write of
@@ -292,10 +324,8 @@ impl Player {
 
     /// When its connection is to be told that the relay is there, ms; None if it has none.
     pub fn keep_alive_at(&self) -> Option<u32> {
-        match self.presence {
-            Presence::Here { kept_alive_at, .. } => Some(kept_alive_at.wrapping_add(KEEP_ALIVE_MS)),
-            Presence::Away { .. } => None,
-        }
+        self.is_here()
+            .then(|| self.since.wrapping_add(KEEP_ALIVE_MS))
     }
 
     /// It is to be told by now, if that is due.
@@ -305,13 +335,11 @@ impl Player {
             return;
         };
         // Late by a tick of the timer, but not by ever more of them.
-        if let Presence::Here { kept_alive_at, .. } = &mut self.presence {
-            *kept_alive_at = match is_due(at.wrapping_add(KEEP_ALIVE_MS)) {
-                true => now,
-                false => at,
-            };
-        }
-        self.owed.keep_alive = true;
+        self.since = match is_due(at.wrapping_add(KEEP_ALIVE_MS)) {
+            true => now,
+            false => at,
+        };
+        self.flags.insert(Flags::OWED_KEEP_ALIVE);
     }
 
     /// It is too far behind. False if it was so a moment ago.
@@ -333,14 +361,15 @@ impl Player {
 
     /// Appends what it alone is told to a bundle.
     pub(super) fn say_owed(&mut self, time: u64, out: &mut Vec<u8>) {
-        let owed = std::mem::take(&mut self.owed);
-        if owed.resumed {
+        let owed = self.flags;
+        self.forget_owed();
+        if owed.contains(Flags::OWED_RESUMED) {
             let applied = self.acknowledge();
             down::Packet::Resumed { applied, time }.encode(out);
-        } else if owed.ack {
+        } else if owed.contains(Flags::OWED_ACK) {
             self.say_ack(out);
         }
-        if owed.keep_alive {
+        if owed.contains(Flags::OWED_KEEP_ALIVE) {
             down::Packet::KeepAlive { time }.encode(out);
         }
     }
@@ -356,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_player_is_small() {
-        assert!(size_of::<Player>() <= 104, "{} bytes", size_of::<Player>());
+        assert!(size_of::<Player>() <= 96, "{} bytes", size_of::<Player>());
     }
 
     #[test]
@@ -378,13 +407,13 @@ mod tests {
             assert_eq!(player.count(500 + number as u32), number);
         }
         assert_eq!(player.ack_at(), Some(1_500), "counted from the first");
-        assert!(!player.owed.ack);
+        assert!(!player.is_owed());
         player.count(700);
-        assert!(player.owed.ack);
+        assert!(player.is_owed());
         let mut out = Vec::new();
         player.say_owed(1, &mut out);
         assert_eq!(out, [0x80, 1, 64]);
-        assert_eq!((player.ack_at(), player.owed), (None, Owed::default()));
+        assert_eq!((player.ack_at(), player.is_owed()), (None, false));
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Room {
     pub fn owes(&self, seat: Seat) -> bool {
         let player = &self.players[seat as usize];
         self.position(seat) < self.end()
-            || player.owed != Default::default()
+            || player.is_owed()
             || self
                 .states
                 .as_ref()
@@ -92,7 +92,9 @@ impl Room {
     /// Whether events wait for a player, in the log or in its connection: only those make somebody behind.
     pub fn presses(&self, seat: Seat) -> bool {
         let player = &self.players[seat as usize];
-        player.begun || player.raw || self.is_called(seat) && self.position(seat) < self.end()
+        player.has_begun()
+            || player.is_raw()
+            || self.is_called(seat) && self.position(seat) < self.end()
     }
 
     /// Makes the next bundle of a player, with the relay's time (µs). It is empty if there is nothing for it. False if the
@@ -101,7 +103,7 @@ impl Room {
         bundle.own.clear();
         bundle.body.clear();
         let player = &mut self.players[seat as usize];
-        if player.owed != Default::default() {
+        if player.is_owed() {
             player.say_owed(time, &mut bundle.own);
         }
         if self.is_asked(seat) {
@@ -117,7 +119,7 @@ impl Room {
             let too_new = planted::is(Fault::SeqTooNew) && given.seq < self.log.seq();
             let player = &mut self.players[seat as usize];
             player.say_ack_along((time / 1_000) as u32, &mut bundle.own);
-            player.begun |= given.entries;
+            player.set_begun(given.entries || player.has_begun());
             bundle.covered = player.tell(given.seq + u64::from(too_new));
             if bundle.len > 0 {
                 self.say_tick(&mut bundle.own);

@@ -152,7 +152,7 @@ impl Room {
             return Shared::Else;
         }
         let player = &mut self.players[seat as usize];
-        if player.raw || player.is_told_more(now) {
+        if player.is_raw() || player.is_told_more(now) {
             return Shared::Else;
         }
         player.settle(self.rounds.settled);

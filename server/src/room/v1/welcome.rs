@@ -67,8 +67,8 @@ impl Room {
         let player = &mut self.players[seat as usize];
         player.got_to(self.log.position());
         player.told(self.log.seq());
-        player.owed = Default::default();
-        player.begun = true;
+        player.forget_owed();
+        player.set_begun(true);
         player.set_lags(false);
         if let Some(states) = &mut self.states {
             states.welcome(seat);

@@ -274,7 +274,7 @@ impl V1 {
     /// The connection of a player has taken everything that was written for it. Whether its room has more.
     pub(super) fn took_all(&mut self, id: RoomId, seat: v1::Seat) -> bool {
         let room = &mut self.rooms[id];
-        room[seat].begun = false;
+        room[seat].set_begun(false);
         room.owes(seat)
     }
 
@@ -300,7 +300,7 @@ impl V1 {
     /// When a player is to be told that the relay is there; `None` if it does not speak roomcast.v1.
     pub(super) fn keep_alive_at(&self, place: Place) -> Option<u32> {
         match place {
-            Place::V1 { room, seat } if !self.rooms[room][seat].raw => {
+            Place::V1 { room, seat } if !self.rooms[room][seat].is_raw() => {
                 self.rooms[room][seat].keep_alive_at()
             }
             Place::Room { .. } | Place::V1 { .. } | Place::Door { .. } | Place::Echo => None,
@@ -407,7 +407,7 @@ impl V1 {
         now: u64,
         outbox: &mut Outbox,
     ) -> Result<(), Ending> {
-        if self.rooms[id][seat].raw {
+        if self.rooms[id][seat].is_raw() {
             return self.hear_raw((id, seat), kind, message, now);
         }
         if kind == MessageKind::Text {

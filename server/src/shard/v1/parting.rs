@@ -72,7 +72,7 @@ impl Shard {
     ) -> Result<u32, u64> {
         let room = &self.v1.rooms[id];
         match parting(reason, said) {
-            _ if room[seat].raw => Err(down::left::LEFT),
+            _ if room[seat].is_raw() => Err(down::left::LEFT),
             Parting::Leaves => Err(down::left::LEFT),
             Parting::Detaches(_) if planted::is(Fault::DetachLeaves) => Err(down::left::GRACE_OVER),
             Parting::Detaches(most) if !self.draining && self.common.take_away() => {

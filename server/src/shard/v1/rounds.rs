@@ -113,7 +113,7 @@ impl Shard {
         }
         match room.give_shared(seat, self.now as u32, share) {
             Shared::All(covered) => {
-                room[seat].begun = true;
+                room[seat].set_begun(true);
                 share.cover(covered, transport::encode_binary_head);
                 assembled.clear();
                 assembled.extend_from_slice(share.message());
@@ -179,7 +179,7 @@ impl Shard {
     #[cold]
     pub(in crate::shard) fn shared_written(&mut self, slot: u32, written: usize) {
         if let Some((room, seat)) = self.seat_of(slot) {
-            self.v1.rooms[room][seat].begun = true;
+            self.v1.rooms[room][seat].set_begun(true);
         }
         let rest = &self.v1.shared()[written..];
         let connection = &mut self.connections[slot as usize];
@@ -191,7 +191,7 @@ impl Shard {
     /// A player is too far behind: it is told so and welcomed anew, once in a while.
     pub(in crate::shard) fn reset(&mut self, slot: u32, id: RoomId, seat: v1::Seat) {
         let now = self.now32();
-        if self.v1.rooms[id][seat].raw || !self.v1.rooms[id].may_be_reset(seat, now) {
+        if self.v1.rooms[id][seat].is_raw() || !self.v1.rooms[id].may_be_reset(seat, now) {
             return self.close(slot, CloseReason::SlowConsumer);
         }
         let outbox = &mut self.connections[slot as usize].outbox;
@@ -225,7 +225,7 @@ fn assemble(
                 transport::encode_binary_head(assembled, message.len());
                 assembled.extend_from_slice(message);
             });
-            room[seat].begun = true;
+            room[seat].set_begun(true);
         }
         if !room.next_bundle(seat, time, bundle) {
             return false;
@@ -233,7 +233,7 @@ fn assemble(
         if bundle.is_empty() {
             break;
         }
-        if room[seat].raw {
+        if room[seat].is_raw() {
             for payload in room.messages(bundle) {
                 let kind = match payload {
                     Payload::Text(_) => MessageKind::Text,
