@@ -20,6 +20,7 @@ pub mod merge;
 pub mod outcome;
 pub mod paired;
 pub mod payload;
+pub mod play;
 pub mod progress;
 pub mod report;
 pub mod runs;

@@ -237,6 +237,7 @@ fn add_histograms(whole: &mut Histograms, part: &Histograms) -> Result<(), Strin
         (&mut whole.join, &part.join),
         (&mut whole.rejoin, &part.rejoin),
         (&mut whole.resume, &part.resume),
+        (&mut whole.state_age, &part.state_age),
         (&mut whole.send_lag, &part.send_lag),
         (&mut whole.receive_wait, &part.receive_wait),
     ] {

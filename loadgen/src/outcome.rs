@@ -2,7 +2,7 @@
 //!
 //! Owns the shape of a result. Must not know how it is measured, printed or judged by checks;
 //! only whether the run itself can be trusted is said here ([`Outcome::validity`]).
-//! Invariant: for the healthy, `delivered + lost == expected`, and every histogram holds all of
+//! Invariant: for the healthy, `delivered + superseded + lost == expected`, and every histogram holds all of
 //! its values (those outside its range are counted in [`Outcome::overflow`], never clamped).
 
 use std::collections::BTreeMap;
@@ -56,6 +56,9 @@ pub struct Outcome {
     pub rejoin: Histogram<u64>,
     /// `connect` called to RESUMED read, for players whose connection was lost.
     pub resume: Histogram<u64>,
+    /// How old the newest value of each sender is at each receiver, both healthy, from when it was to be set; looked at in
+    /// moments that are evenly spread over the measured time.
+    pub state_age: Histogram<u64>,
     /// Intended send time to read by the receiver; healthy sender, healthy receiver. The latency.
     pub latency: Histogram<u64>,
     /// The same deliveries from the time the message was really written: what a closed schedule
@@ -176,10 +179,11 @@ pub struct Counts {
     /// Deliveries that happened before the measured time ended (what a rate may be computed
     /// from, because a backlog that is delivered afterwards was not delivered at that rate).
     pub delivered_in_time: u64,
-    /// Deliveries that did not happen: `expected - delivered`, summed over every (receiver,
+    /// Deliveries that did not happen: `expected - delivered - superseded`, summed over every (receiver,
     /// sender) pair. One that arrived only corrupted is lost too.
     pub lost: u64,
-    /// Deliveries replaced by a newer one on purpose (conflation); always 0 in raw mode.
+    /// Values that a newer one took the place of before they were sent to a receiver, as the relay says, as far as some are
+    /// missing; always 0 in raw mode.
     pub superseded: u64,
     /// Deliveries that had happened before.
     pub duplicates: u64,
@@ -195,6 +199,13 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Deliveries that have not happened, and that nothing else took the place of.
+    pub fn missing(&self) -> u64 {
+        self.expected
+            .saturating_sub(self.delivered)
+            .saturating_sub(self.superseded)
+    }
+
     /// Adds another part of the same run.
     pub fn add(&mut self, other: &Counts) {
         self.offered += other.offered;

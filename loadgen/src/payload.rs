@@ -63,6 +63,11 @@ impl Room {
     pub const fn new(run: u32, room: u32) -> Self {
         Self(((run as u64 & 0xff_ffff) << 24) | (room as u64 & 0xff_ffff))
     }
+
+    /// The same for values of keys: a message that is taken for one, or the other way round, is of another run.
+    pub const fn of_states(run: u32, room: u32) -> Self {
+        Self::new(run ^ 1 << 23, room)
+    }
 }
 
 /// Who sent a message, which one it is, and when.
@@ -405,6 +410,7 @@ mod tests {
     fn rooms_differ_by_run_and_number() {
         assert_ne!(Room::new(1, 2), Room::new(2, 1));
         assert_ne!(Room::new(1, 2), Room::new(1, 3));
+        assert_ne!(Room::new(1, 2), Room::of_states(1, 2));
         assert_eq!(Room::new(1 << 24, 1 << 24), Room::new(0, 0));
     }
 }

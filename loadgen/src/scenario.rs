@@ -14,6 +14,7 @@ use roomcast_protocol::v1;
 
 pub use crate::payload::MessageKind;
 use crate::payload::min_size;
+use crate::play::Play;
 use crate::target::Target;
 
 /// The largest room: a member's index travels in 16 bits of the payload.
@@ -123,8 +124,10 @@ pub struct Scenario {
     pub room_size: usize,
     /// How many members of each room send (`<= room_size`); the others only receive.
     pub senders_per_room: usize,
-    /// Messages per second of each sender.
+    /// Messages per second of each sender; 0 for none, if there are states.
     pub rate_hz: f64,
+    /// What players do beside.
+    pub play: Play,
     /// Bytes of payload of each message, at least [`min_size`] of its kind.
     pub size: usize,
     /// When senders send.
@@ -187,6 +190,7 @@ impl Scenario {
             room_size: 10,
             senders_per_room: 10,
             rate_hz: 1.0,
+            play: Play::default(),
             size: 64,
             schedule: Schedule::Even,
             kind: MessageKind::Binary,
@@ -289,6 +293,14 @@ impl Scenario {
             .saturating_add(self.churners())
     }
 
+    /// The rate of whatever a sender sends that its phase is a part of: its messages, or if there are none its values.
+    pub(crate) fn phase_hz(&self) -> f64 {
+        match self.rate_hz > 0.0 {
+            true => self.rate_hz,
+            false => self.play.states_hz,
+        }
+    }
+
     /// Deliveries per second that the healthy and misbehaving members together should receive.
     pub fn deliveries_per_second(&self) -> f64 {
         let pairs = |members: usize| {
@@ -296,7 +308,7 @@ impl Scenario {
         };
         let full = self.clients / self.room_size.max(1);
         let rest = self.clients % self.room_size.max(1);
-        (full as f64 * pairs(self.room_size) + pairs(rest)) * self.rate_hz
+        (full as f64 * pairs(self.room_size) + pairs(rest)) * (self.rate_hz + self.play.states_hz)
     }
 
     /// Whether this can be run.
@@ -342,12 +354,22 @@ impl Scenario {
                 "{pairs} pairs of receiver and sender are more than {PAIRS_MAX}: use smaller rooms or fewer senders per room"
             ));
         }
-        Ok(())
+        self.play.check(pairs, self.size).map_err(ScenarioError)
     }
 
     /// What is sent how often, and how fast connections are opened.
     fn check_rates(&self) -> Result<(), ScenarioError> {
-        if !(self.rate_hz > 0.0 && self.rate_hz <= RATE_MAX) {
+        let states_hz = self.play.states_hz;
+        if !(0.0..=RATE_MAX).contains(&states_hz) {
+            return fail(format!(
+                "states must be 0 to {RATE_MAX} per second, not {states_hz}"
+            ));
+        }
+        if self.play.has_states() && self.dialect == Dialect::Raw {
+            return fail("states need --dialect v1: in the raw dialect there are messages only");
+        }
+        let has_some = self.rate_hz > 0.0 || self.rate_hz == 0.0 && self.play.has_states();
+        if !(has_some && self.rate_hz <= RATE_MAX) {
             return fail(format!(
                 "the rate must be above 0 and at most {RATE_MAX} messages per second, not {}",
                 self.rate_hz
@@ -400,7 +422,8 @@ impl Scenario {
                 "the time line would have more than {INTERVALS_MAX} intervals: make them longer"
             ));
         }
-        let messages = (self.warmup + self.duration).as_secs_f64() * self.rate_hz;
+        let messages =
+            (self.warmup + self.duration).as_secs_f64() * self.rate_hz.max(self.play.states_hz);
         if messages > MESSAGES_MAX {
             return fail(format!(
                 "one sender would send more than {MESSAGES_MAX} messages: lower the rate or the duration"
@@ -496,7 +519,10 @@ mod tests {
     #[test]
     fn what_cannot_be_run_says_why() {
         type Change = fn(&mut Scenario);
-        let changes: [(&str, Change); 30] = [
+        let changes: [(&str, Change); 33] = [
+            ("states", |s| s.play.states_hz = f64::NAN),
+            ("dialect", |s| s.play.states_hz = 1.0),
+            ("keys", |s| s.play.keys = 0),
             ("client", |s| s.clients = 0),
             ("room size", |s| s.room_size = 0),
             ("room size", |s| s.room_size = ROOM_SIZE_MAX + 1),

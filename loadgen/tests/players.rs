@@ -12,6 +12,7 @@ use std::time::Duration;
 use real::Relay;
 use roomcast_loadgen::engine::{self, EngineError, Silent};
 use roomcast_loadgen::outcome::{Counts, Outcome};
+use roomcast_loadgen::play::Play;
 use roomcast_loadgen::scenario::{Dialect, MessageKind, Scenario};
 use roomcast_loadgen::target::Target;
 use sessions::Fault;
@@ -83,6 +84,72 @@ fn every_event_is_heard_by_all_others() {
             assert_eq!((outcome.join.len(), outcome.connect.len()), (24, 24));
         }
     }
+}
+
+/// Each says something 4 times, and sets three keys in turn, 24 times in all.
+fn mixed(relay: &Relay) -> Scenario {
+    Scenario {
+        rate_hz: 10.0,
+        play: Play {
+            states_hz: 60.0,
+            keys: 3,
+        },
+        ..scenario(relay)
+    }
+}
+
+/// Nothing is wrong with these, and whatever did not come a newer value took the place of.
+fn assert_explained(counts: &Counts) {
+    let wrong = [
+        counts.lost,
+        counts.duplicates,
+        counts.reordered,
+        counts.corrupted,
+        counts.leaked,
+        counts.own_echoed,
+    ];
+    assert_eq!(wrong, [0; 6], "{counts:?}");
+    assert_eq!(counts.delivered + counts.superseded, counts.expected);
+}
+
+#[test]
+fn of_each_key_everybody_has_the_newest() {
+    let relay = Relay::start(&[]);
+    for kind in [MessageKind::Binary, MessageKind::Text] {
+        let outcome = run(&Scenario {
+            kind,
+            ..mixed(&relay)
+        });
+        let counts = &outcome.healthy;
+        assert_explained(counts);
+        assert_eq!((counts.offered, counts.sent), (24 * 28, 24 * 28));
+        assert_eq!(counts.expected, 28 * (4 * 5 * 4 + 4 * 3));
+        assert_eq!(outcome.latency.len(), counts.delivered);
+        assert!(outcome.state_age.len() > 100);
+    }
+    // States alone, as many as there are ticks in each period.
+    let outcome = run(&Scenario {
+        rate_hz: 0.0,
+        ..mixed(&relay)
+    });
+    assert_explained(&outcome.healthy);
+    assert_eq!(outcome.healthy.offered, 24 * 24);
+}
+
+#[test]
+fn values_survive_that_connections_are_lost() {
+    let relay = Relay::start(&[]);
+    let outcome = run(&Scenario {
+        drops: 60.0,
+        duration: Duration::from_secs(1),
+        ..mixed(&relay)
+    });
+    let counts = &outcome.healthy;
+    assert_explained(counts);
+    assert!(outcome.connections.drops > 10, "{:?}", outcome.connections);
+    assert_eq!(outcome.connections.resumes, outcome.connections.drops);
+    // While nobody is there who sets them, newer ones take the place of values.
+    assert!(counts.sent < counts.offered && counts.delivered > 0);
 }
 
 #[test]

@@ -13,10 +13,11 @@ use clap::{ArgAction, Args, ValueEnum};
 use super::request::RequestArgs;
 use super::tls::TlsArgs;
 use super::values::{
-    Addresses, SEED_MAX, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_interval,
-    parse_number, parse_per_second, parse_seed, parse_size, parse_whole,
+    Addresses, SEED_MAX, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_hertz,
+    parse_interval, parse_number, parse_per_second, parse_seed, parse_size, parse_whole,
 };
 use crate::exit::Failure;
+use crate::play::Play;
 use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule};
 use crate::target::Target;
 
@@ -85,15 +86,32 @@ pub struct LoadArgs {
         value_name = "CLIENTS",
         help_heading = "Load", value_parser = parse_whole::<usize>)]
     pub senders_per_room: Option<usize>,
-    /// Messages per second of each sender
+    /// Messages per second of each sender, which are events with --dialect v1 [default: 1, or none with --states]
     #[arg(
         long,
         short = 'r',
+        visible_alias = "events",
         env = "LOADGEN_RATE",
         value_name = "HZ",
-        default_value_t = 1.0,
-        help_heading = "Load", value_parser = parse_number)]
-    pub rate: f64,
+        help_heading = "Load", value_parser = parse_hertz)]
+    pub rate: Option<f64>,
+    /// Values of its keys that each sender sets per second beside, one key after the other: of each only the newest has to
+    /// arrive, and what a newer one took the place of is missing only as far as the relay says so. Needs --dialect v1
+    #[arg(
+        long,
+        env = "LOADGEN_STATES",
+        value_name = "HZ",
+        default_value_t = 0.0,
+        help_heading = "Load", value_parser = parse_hertz)]
+    pub states: f64,
+    /// Keys of each sender
+    #[arg(
+        long,
+        env = "LOADGEN_KEYS",
+        value_name = "KEYS",
+        default_value_t = 1,
+        help_heading = "Load", value_parser = parse_whole::<u32>)]
+    pub keys: u32,
     /// Payload of a message, in bytes or with a unit such as 4KiB (4096) or 4kB (4000)
     #[arg(long, short = 's', env = "LOADGEN_SIZE", value_name = "BYTES", default_value = "64", value_parser = parse_size, help_heading = "Load")]
     pub size: usize,
@@ -214,7 +232,12 @@ impl LoadArgs {
         scenario.clients = self.clients;
         scenario.room_size = room_size;
         scenario.senders_per_room = self.senders_per_room.unwrap_or(room_size);
-        scenario.rate_hz = self.rate;
+        scenario.play = Play {
+            states_hz: self.states,
+            keys: self.keys,
+        };
+        let unsaid = if scenario.play.has_states() { 0.0 } else { 1.0 };
+        scenario.rate_hz = self.rate.unwrap_or(unsaid);
         scenario.size = self.size;
         scenario.schedule = if self.burst {
             Schedule::Burst

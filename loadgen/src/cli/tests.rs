@@ -97,7 +97,9 @@ fn every_flag_arrives() {
         "--clients=120",
         "--rooms=6",
         "--senders-per-room=2",
-        "--rate=20",
+        "--events=20Hz",
+        "--states=60",
+        "--keys=3",
         "--size=1KiB",
         "--burst",
         "--text",
@@ -134,6 +136,7 @@ fn every_flag_arrives() {
         (120, 20, 2)
     );
     assert_eq!((scenario.rate_hz, scenario.size), (20.0, 1024));
+    assert_eq!((scenario.play.states_hz, scenario.play.keys), (60.0, 3));
     assert_eq!(
         (scenario.schedule, scenario.kind),
         (Schedule::Burst, MessageKind::Text)
@@ -210,6 +213,9 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         (&["--dialect", "v9"], "raw"),
         (&["--dialect=v1", "--subprotocol=x"], "subprotocol"),
         (&["--drops", "5"], "--dialect v1"),
+        (&["--states", "20Hz"], "--dialect v1"),
+        (&["--dialect=v1", "--states=20Hz", "--keys=0"], "keys"),
+        (&["--dialect=v1", "--states=20Hz/s"], "20Hz/s"),
         (&["--drops", "5/m"], "5/m"),
         (&["--slow-readers", "1000"], "no healthy one"),
         (&["compare", "a.json"], "<NEW>"),

@@ -371,7 +371,7 @@ impl<'a> Conductor<'a> {
         let overflow = sum.overflow(&latency);
         let tally = &mut sum.tally;
         for counts in [&mut tally.healthy, &mut tally.warmup] {
-            counts.lost = counts.expected.saturating_sub(counts.delivered);
+            counts.lost = counts.missing();
         }
         tally.warmup.delivered_in_time = tally.warmup.delivered;
         tally.misbehaving.delivered_in_time = tally.misbehaving.delivered;
@@ -388,6 +388,7 @@ impl<'a> Conductor<'a> {
             join: sum.join.to_histogram(),
             rejoin: sum.rejoin.to_histogram(),
             resume: sum.resume.to_histogram(),
+            state_age: sum.state_age.to_histogram(),
             latency: latency.to_histogram(),
             latency_uncorrected: sum.uncorrected.to_histogram(),
             latency_misbehaving: sum.misbehaving.to_histogram(),

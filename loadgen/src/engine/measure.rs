@@ -9,6 +9,7 @@ use roomcast_protocol::frame;
 use super::clock::Nanos;
 use super::ledger::{Row, Verdict};
 use super::recorder::Recorder;
+use super::states::{self, Values};
 use crate::outcome::Counts;
 use crate::payload::{Codec, Stamp};
 
@@ -48,8 +49,10 @@ impl Tally {
     /// Deliveries between healthy clients that have not happened yet.
     #[inline]
     pub(crate) fn outstanding(&self) -> u64 {
-        (self.healthy.expected + self.warmup.expected)
-            .saturating_sub(self.healthy.delivered + self.warmup.delivered)
+        [&self.healthy, &self.warmup]
+            .iter()
+            .map(|counts| counts.missing())
+            .sum()
     }
 
     /// Everything that should not have come, or not like this.
@@ -75,6 +78,14 @@ pub(crate) struct Heard<'a> {
     pub(crate) kind: frame::MessageKind,
     /// It says of itself that it was for all others, and of nobody in particular.
     pub(crate) is_plain: bool,
+}
+
+/// A value of a key as a relay tells it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stated<'a> {
+    pub(crate) payload: &'a [u8],
+    pub(crate) kind: frame::MessageKind,
+    pub(crate) key: u32,
 }
 
 /// Everything that one thread measures about messages.
@@ -156,19 +167,74 @@ impl Measure {
         }
     }
 
+    /// A value was read at `now`; `since` is as for an event.
+    #[inline]
+    pub(crate) fn state(
+        &mut self,
+        row: &mut states::Row<'_>,
+        stated: &Stated<'_>,
+        since: impl FnOnce(u16) -> Option<Nanos>,
+        now: Nanos,
+    ) {
+        let stamp = self.codec.read(stated.payload);
+        let stamp = stamp.filter(|_| stated.kind == self.kind);
+        let since = stamp.and_then(|stamp| match row.is_of_room(&stamp) {
+            true if row.key_of(&stamp) != stated.key => None,
+            true => since(stamp.sender),
+            false => Some(0),
+        });
+        let Some((stamp, since)) = stamp.zip(since) else {
+            self.of_member(row.is_healthy()).corrupted += 1;
+            return;
+        };
+        let (verdict, excused) = row.check(&stamp, since);
+        self.excuse_values(excused);
+        let healthy = row.is_healthy_pair(stamp.sender);
+        let measured = stamp.intended_ns >= self.window.from;
+        let counts = self.of_pair(healthy, measured);
+        match verdict {
+            states::Verdict::Fresh => {
+                counts.delivered += 1;
+                self.time(&stamp, (healthy, measured), since, now);
+            }
+            states::Verdict::Again => {}
+            states::Verdict::Duplicate => counts.duplicates += 1,
+            states::Verdict::Stale => counts.reordered += 1,
+            states::Verdict::Leaked => self.of_member(row.is_healthy()).leaked += 1,
+            states::Verdict::Echo => self.of_member(row.is_healthy()).own_echoed += 1,
+        }
+    }
+
+    /// The relay has said that newer values took the place of these.
+    #[inline]
+    pub(crate) fn superseded(&mut self, values: Values) {
+        if values != Values::NONE {
+            self.tally.misbehaving.superseded += values.apart;
+            self.tally.warmup.superseded += values.warmup;
+            self.tally.healthy.superseded += values.measured;
+        }
+    }
+
+    /// These values need not have come.
+    #[inline]
+    pub(crate) fn excuse_values(&mut self, values: Values) {
+        if values != Values::NONE {
+            for (counts, values) in [
+                (&mut self.tally.warmup, values.warmup),
+                (&mut self.tally.healthy, values.measured),
+            ] {
+                counts.expected = counts.expected.saturating_sub(values);
+            }
+        }
+    }
+
     /// A message of this run was read at `now`. What was due before `since` waited for a connection.
     #[inline(always)]
     fn judge(&mut self, row: &mut Row<'_>, stamp: &Stamp, since: Nanos, now: Nanos) {
         let verdict = row.check(stamp);
         let healthy = row.is_healthy_pair(stamp.sender);
         let measured = stamp.intended_ns >= self.window.from;
-        let counts = if !healthy {
-            &mut self.tally.misbehaving
-        } else if measured {
-            &mut self.tally.healthy
-        } else {
-            &mut self.tally.warmup
-        };
+        let counts = self.of_pair(healthy, measured);
         match verdict {
             Verdict::Fresh => {}
             Verdict::Late => counts.reordered += 1,
@@ -186,6 +252,12 @@ impl Measure {
             }
         }
         counts.delivered += 1;
+        self.time(stamp, (healthy, measured), since, now);
+    }
+
+    /// Times a delivery.
+    #[inline(always)]
+    fn time(&mut self, stamp: &Stamp, (healthy, measured): (bool, bool), since: Nanos, now: Nanos) {
         if measured {
             let latency = now.saturating_sub(stamp.intended_ns);
             if healthy && stamp.intended_ns >= since {
@@ -244,9 +316,14 @@ impl Measure {
 
     #[inline]
     fn of_sender(&mut self, healthy: bool, due: Nanos) -> &mut Counts {
+        self.of_pair(healthy, due >= self.window.from)
+    }
+
+    #[inline(always)]
+    fn of_pair(&mut self, healthy: bool, measured: bool) -> &mut Counts {
         if !healthy {
             &mut self.tally.misbehaving
-        } else if due >= self.window.from {
+        } else if measured {
             &mut self.tally.healthy
         } else {
             &mut self.tally.warmup
@@ -256,11 +333,12 @@ impl Measure {
     /// For what cannot be charged to a pair or a stage.
     #[cold]
     fn of_receiver(&mut self, row: &Row<'_>) -> &mut Counts {
-        if row.is_healthy() {
-            &mut self.tally.healthy
-        } else {
-            &mut self.tally.misbehaving
-        }
+        self.of_member(row.is_healthy())
+    }
+
+    #[cold]
+    fn of_member(&mut self, healthy: bool) -> &mut Counts {
+        self.of_pair(healthy, true)
     }
 }
 
@@ -375,6 +453,65 @@ mod tests {
         assert_eq!(hear(addressed, 1), (2, 0));
         assert_eq!(hear(good, 2), (3, 0));
         assert_eq!(hear(good, 1), (3, 1));
+    }
+
+    #[test]
+    fn a_value_is_what_was_set_under_its_key() {
+        let (mut measure, _) = measure();
+        let room = Room::of_states(9, 0);
+        let mut states = states::States::new(2);
+        states.add_room(room, 3, 3, 2);
+        states.measured(1, 0);
+        let payload = |measure: &Measure, sequence, intended_ns| {
+            let mut out = Vec::new();
+            let stamp = Stamp {
+                room,
+                sender: 1,
+                sequence,
+                intended_ns,
+                delay_ns: 320,
+            };
+            measure.codec().write(&stamp, &mut out);
+            out
+        };
+        for (sequence, key, kind, author) in [
+            (0, 0, Binary, 1),
+            (0, 0, Binary, 1), // again
+            (1, 0, Binary, 1), // under another key
+            (1, 1, Text, 1),
+            (1, 1, Binary, 2), // of somebody else
+            (4, 0, Binary, 1), // 2 was passed over
+            (1, 1, Binary, 1),
+        ] {
+            let payload = payload(&measure, sequence, 1_000_000);
+            let stated = Stated {
+                payload: &payload,
+                kind,
+                key,
+            };
+            let since = |sender| (sender == author).then_some(0);
+            measure.state(&mut states.row(0, 0), &stated, since, 1_500_000);
+        }
+        // An event in its place is of another run.
+        let event = self::payload(&measure, 1, 0, 1_000_000);
+        let stated = Stated {
+            payload: &event,
+            kind: Binary,
+            key: 0,
+        };
+        measure.state(&mut states.row(0, 0), &stated, |_| Some(0), 1_500_000);
+        measure.sent(true, 1_000_000, 1_100_000, 5);
+        measure.superseded(states.row(0, 0).told(1));
+        measure.excuse_values(Values {
+            measured: 1,
+            ..Values::NONE
+        });
+        let counts = measure.tally.healthy;
+        assert_eq!((counts.delivered, counts.duplicates), (3, 1));
+        assert_eq!((counts.corrupted, counts.leaked), (3, 1));
+        assert_eq!((counts.expected, counts.superseded), (4, 1));
+        assert_eq!(measure.tally.outstanding(), 0);
+        assert_eq!(measure.latency.to_histogram().len(), 3);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //!      ├ client, socket      one connection; opening one
 //!      ├ tls                 its records, if it is wss
 //!      ├ session           its side of roomcast.v1, if it speaks that
-//!      └ measure ─ ledger, recorder   judging, counting and timing one delivery
+//!      └ measure ─ ledger, states, recorder   judging, counting and timing one delivery
 //! storm     handshakes and nothing else, as fast as they go or at a rate
 //! plan      who is who      link   what conductor and workers say to each other
 //! usage     /proc           validity  whether the run can be trusted
@@ -38,6 +38,7 @@ mod recorder;
 mod schedule;
 mod session;
 mod socket;
+mod states;
 mod storm;
 mod tickets;
 mod tls;

@@ -71,7 +71,7 @@ pub(crate) struct Share {
 pub(crate) fn shares(scenario: &Scenario, sources: &[IpAddr]) -> Vec<Share> {
     let rooms = scenario.rooms();
     let threads = scenario.threads.min(rooms);
-    let period = Period::of_rate(scenario.rate_hz);
+    let period = Period::of_rate(scenario.phase_hz());
     let phases = phases(scenario.schedule, period, scenario.senders(), scenario.seed);
     let mut next_phase = phases.into_iter();
     let mut next_source = sources.iter().copied().cycle();

@@ -27,6 +27,11 @@ impl Period {
         (k as f64 * self.ns) as Nanos
     }
 
+    /// The phase that has the place in the period `to` that `phase` has in this one.
+    pub(crate) fn scaled(self, phase: Nanos, to: Self) -> Nanos {
+        (phase as f64 / self.ns * to.ns) as Nanos
+    }
+
     /// A share of the period: `part / of`.
     fn share(self, part: usize, of: usize) -> Nanos {
         (self.ns * part as f64 / of as f64) as Nanos

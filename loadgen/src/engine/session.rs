@@ -8,10 +8,10 @@
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::v1::client::{Client, Event, KEPT, Kept, Link, Next, Violation, after};
 use roomcast_protocol::v1::up::{Audience, Join, Mode};
-use roomcast_protocol::v1::{List, MINOR, Name, Pairs, Payload, PlayerId};
+use roomcast_protocol::v1::{Key, List, MINOR, Name, Pairs, Payload, PlayerId};
 
 use super::clock::Nanos;
-use crate::scenario::{Dialect, MessageKind};
+use crate::scenario::Dialect;
 
 /// Bytes that a packet has over its payload, at most: kind, length, and in a relay's the author.
 pub(crate) const PACKET_HEAD_MAX: usize = 1 + 2 * roomcast_protocol::v1::VARINT_BYTES_MAX;
@@ -103,6 +103,8 @@ impl Session {
             bytes: KEPT.packets * (size + PACKET_HEAD_MAX),
         };
         let mut machine = Client::new(&join, kept);
+        // So that the relay says how many values it has passed over.
+        machine.align(true);
         Self {
             link: machine.open(micros(now)),
             machine,
@@ -169,15 +171,20 @@ impl Session {
 
     /// Says something to the others. Tells whether that was taken.
     #[inline]
-    pub(crate) fn say(&mut self, kind: MessageKind, payload: &[u8]) -> bool {
-        let payload = match kind {
-            MessageKind::Binary => Payload::Bytes(payload),
-            MessageKind::Text => match std::str::from_utf8(payload) {
-                Ok(text) => Payload::Text(text),
-                Err(_) => return false,
-            },
-        };
+    pub(crate) fn say(&mut self, payload: Payload<'_>) -> bool {
         self.machine.event(Audience::Others, payload, false).is_ok()
+    }
+
+    /// Sets a key of its own. Tells whether that was taken.
+    #[inline]
+    pub(crate) fn set(&mut self, key: Key, payload: Payload<'_>) -> bool {
+        self.machine.state(key, false, payload).is_ok()
+    }
+
+    /// Values that the relay has not sent on this connection because newer ones took their place, as it has said last.
+    #[inline]
+    pub(crate) fn superseded(&self) -> u64 {
+        self.machine.superseded()
     }
 
     /// How many messages can be said now.

@@ -37,9 +37,10 @@ pub fn prepare(directory: &Path) -> Result<(), Failure> {
 }
 
 /// What only some runs have: an earlier run's must not stay beside the files of one that has none.
-const OF_SOME: [&str; 2] = [TLS, RESUME];
+const OF_SOME: [&str; 3] = [TLS, RESUME, STATE_AGE];
 const TLS: &str = "tls.hgrm";
 const RESUME: &str = "resume.hgrm";
+const STATE_AGE: &str = "state_age.hgrm";
 
 /// Writes every file of a report into `directory`, removes what an earlier run had beyond that, and
 /// returns the paths.
@@ -59,11 +60,12 @@ pub fn write_all(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, Fail
         ("summary.md", summary::render(report)),
         ("junit.xml", junit::render(report)),
     ];
-    if !report.histograms.tls.is_empty() {
-        files.push((TLS, hgrm::render(&report.histograms.tls)));
-    }
-    if !report.histograms.resume.is_empty() {
-        files.push((RESUME, hgrm::render(&report.histograms.resume)));
+    let histograms = &report.histograms;
+    let of_some = [&histograms.tls, &histograms.resume, &histograms.state_age];
+    for (name, histogram) in OF_SOME.into_iter().zip(of_some) {
+        if !histogram.is_empty() {
+            files.push((name, hgrm::render(histogram)));
+        }
     }
     for name in OF_SOME {
         if !files.iter().any(|(written, _)| *written == name) {
@@ -162,6 +164,7 @@ mod tests {
         let mut report = sample::report();
         report.histograms.tls = sample::ladder(200_000, 1_000, 20);
         report.histograms.resume = sample::ladder(300_000, 1_000, 20);
+        report.histograms.state_age = sample::ladder(400_000, 1_000, 20);
         report.metrics = crate::report::metrics::all(&report);
         write_all(&report, scratch.path()).unwrap();
         for name in OF_SOME {

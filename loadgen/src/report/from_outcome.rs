@@ -50,6 +50,7 @@ impl From<&Outcome> for Report {
                 join: outcome.join.clone(),
                 rejoin: outcome.rejoin.clone(),
                 resume: outcome.resume.clone(),
+                state_age: outcome.state_age.clone(),
                 send_lag: outcome.send_lag.clone(),
                 receive_wait: outcome.receive_wait.clone(),
             },
@@ -91,6 +92,11 @@ impl From<&Scenario> for ScenarioReport {
             room_size: scenario.room_size as u64,
             senders_per_room: scenario.senders_per_room as u64,
             rate_hz: scenario.rate_hz,
+            states_hz: scenario.play.states_hz,
+            keys: match scenario.play.has_states() {
+                true => scenario.play.keys.into(),
+                false => 0,
+            },
             size_bytes: scenario.size as u64,
             schedule: match scenario.schedule {
                 Schedule::Even => "even",

@@ -83,10 +83,10 @@ impl Metric {
                 of: Source::Number(index),
             });
         }
-        let (family, statistic) = name.split_once('.')?;
-        let index = DISTRIBUTIONS
-            .iter()
-            .position(|distribution| distribution.name == family)?;
+        // Names and percentiles have dots of their own.
+        let (index, statistic) = { DISTRIBUTIONS.iter().enumerate() }.find_map(|(index, it)| {
+            Some((index, name.strip_prefix(it.name)?.strip_prefix('.')?))
+        })?;
         Some(Self {
             name: name.to_owned(),
             of: Source::Distribution(index, parse_statistic(statistic)?),

@@ -100,6 +100,12 @@ pub struct ScenarioReport {
     pub senders_per_room: u64,
     /// Messages per second of each sender.
     pub rate_hz: f64,
+    /// Values that each sender sets per second.
+    #[serde(default)]
+    pub states_hz: f64,
+    /// Keys of each sender, which it sets in turn.
+    #[serde(default)]
+    pub keys: u64,
     /// Payload of a message.
     pub size_bytes: u64,
     /// `even` (senders spread over the period) or `burst` (all at the same instant).
@@ -231,7 +237,7 @@ pub struct Counts {
     pub delivered_in_time: Option<u64>,
     /// Expected and never seen.
     pub lost: u64,
-    /// State that a newer value replaced before it left the server.
+    /// Missing values of which the server says that a newer one took their place.
     pub superseded: u64,
     /// Deliveries that arrived again.
     pub duplicates: u64,
@@ -359,6 +365,14 @@ pub struct Histograms {
         skip_serializing_if = "Histogram::is_empty"
     )]
     pub resume: Histogram<u64>,
+    /// How old the newest value of each sender was at each receiver, in moments that are evenly spread over the measured
+    /// stage; absent without states.
+    #[serde(
+        with = "histogram",
+        default = "empty_histogram",
+        skip_serializing_if = "Histogram::is_empty"
+    )]
+    pub state_age: Histogram<u64>,
     /// From the intended to the actual send: the generator's own lag.
     #[serde(with = "histogram")]
     pub send_lag: Histogram<u64>,
@@ -378,6 +392,7 @@ impl Default for Histograms {
             join: empty_histogram(),
             rejoin: empty_histogram(),
             resume: empty_histogram(),
+            state_age: empty_histogram(),
             send_lag: empty_histogram(),
             receive_wait: empty_histogram(),
         }
@@ -616,7 +631,8 @@ impl ScenarioReport {
             self.senders_per_room.to_string(),
             other.senders_per_room.to_string(),
         );
-        compare("rate", self.rate_hz.to_string(), other.rate_hz.to_string());
+        let said = |scenario: &Self| (scenario.rate_hz + scenario.states_hz).to_string();
+        compare("rate", said(self), said(other));
         compare(
             "size",
             self.size_bytes.to_string(),

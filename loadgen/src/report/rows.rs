@@ -29,8 +29,16 @@ pub(super) fn load(report: &Report) -> String {
         "v1" => "players of roomcast.v1",
         _ => "clients",
     };
+    let states = match scenario.states_hz > 0.0 {
+        true => format!(
+            " and {} values of {} keys in turn",
+            significant(scenario.states_hz),
+            count(scenario.keys)
+        ),
+        false => String::new(),
+    };
     format!(
-        "{} {clients} in {} {} of {}, {senders} {} {} at {} Hz{burst}, measured for {} s",
+        "{} {clients} in {} {} of {}, {senders} {} {} at {} Hz{states}{burst}, measured for {} s",
         count(scenario.clients),
         count(scenario.rooms),
         if scenario.rooms == 1 { "room" } else { "rooms" },
@@ -94,6 +102,7 @@ pub(super) fn latencies(report: &Report) -> Vec<(&'static str, Vec<String>)> {
         ("join", Times::of(&histograms.join)),
         ("rejoin", Times::of(&histograms.rejoin)),
         ("resume", Times::of(&histograms.resume)),
+        ("state age", Times::of(&histograms.state_age)),
         ("own send lag", Times::of(&histograms.send_lag)),
         ("own receive wait", Times::of(&histograms.receive_wait)),
     ];

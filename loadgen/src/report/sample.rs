@@ -113,6 +113,8 @@ fn scenario() -> ScenarioReport {
         room_size: 10,
         senders_per_room: 10,
         rate_hz: 1.0,
+        states_hz: 0.0,
+        keys: 0,
         size_bytes: 64,
         schedule: "even".to_owned(),
         kind: "binary".to_owned(),

@@ -104,6 +104,7 @@ pub fn outcome(latencies: &[u64]) -> Outcome {
         join: empty_histogram(),
         rejoin: empty_histogram(),
         resume: empty_histogram(),
+        state_age: empty_histogram(),
         latency_uncorrected: latency.clone(),
         latency,
         latency_misbehaving: empty_histogram(),

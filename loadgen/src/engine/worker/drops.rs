@@ -5,6 +5,7 @@ use roomcast_protocol::v1::client::{Next, after};
 
 use super::hear::News;
 use super::leave::NO_CLOSE;
+use super::traffic::Traffic;
 use super::{Stage, Worker};
 use crate::engine::client::Phase;
 use crate::engine::clock::Nanos;
@@ -48,6 +49,11 @@ impl Worker {
         if let Some(session) = client.speech.session() {
             session.lose();
         }
+        let (room, member) = (client.plan.room, client.plan.member);
+        let Traffic {
+            values, measure, ..
+        } = &mut self.traffic;
+        measure.excuse_values(values.ledger.row(room, member).begin_anew());
         self.come_back_later(index);
     }
 

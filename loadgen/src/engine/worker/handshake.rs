@@ -255,6 +255,7 @@ impl Worker {
             // A player's welcome has said so, and what came behind it is judged already.
             if plays.is_none() {
                 self.traffic.ledger.rejoined(room, member);
+                self.traffic.values.ledger.rejoined(room, member);
             }
         }
     }

@@ -6,12 +6,13 @@
 use roomcast_protocol::frame;
 use roomcast_protocol::v1::client::{Event, Violation};
 use roomcast_protocol::v1::down::Packet;
-use roomcast_protocol::v1::{Payload, PlayerId};
+use roomcast_protocol::v1::{Key, Payload, PlayerId};
 
 use crate::engine::clock::Nanos;
 use crate::engine::ledger::Row;
-use crate::engine::measure::{Heard, Measure};
+use crate::engine::measure::{Heard, Measure, Stated};
 use crate::engine::session::{Seats, Session, Welcomed};
+use crate::engine::states;
 
 /// What a player has heard about itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +29,7 @@ pub(super) struct News {
 pub(super) struct Ear<'a, 'r> {
     pub(super) measure: &'a mut Measure,
     pub(super) row: &'a mut Row<'r>,
+    pub(super) keys: &'a mut states::Row<'r>,
     pub(super) seats: &'a mut Seats,
     /// Its client, and the first one of its room.
     pub(super) index: u32,
@@ -53,6 +55,8 @@ impl Ear<'_, '_> {
         if self.news.resumed {
             session.resumed();
         }
+        self.measure
+            .superseded(self.keys.told(session.superseded()));
         heard
     }
 
@@ -64,6 +68,13 @@ impl Ear<'_, '_> {
                 by_host,
                 addressed,
             }) => self.event(author, payload, !by_host && !addressed),
+            // Values of the room are nobody's here.
+            Event::Packet(Packet::State {
+                author: Some(author),
+                key,
+                payload,
+                ..
+            }) => self.state(author, key, payload),
             Event::Resumed => {
                 self.news.resumed = true;
                 self.seats.back(self.index, self.now);
@@ -73,6 +84,7 @@ impl Ear<'_, '_> {
                     self.row.reset(self.first, self.now);
                 }
                 if !is_new {
+                    self.measure.excuse_values(self.keys.begin_anew());
                     self.news.resets += 1;
                     self.news.dropped += dropped;
                     self.seats.back(self.index, self.now);
@@ -85,10 +97,7 @@ impl Ear<'_, '_> {
 
     #[inline]
     fn event(&mut self, author: PlayerId, payload: Payload<'_>, is_plain: bool) {
-        let (kind, payload) = match payload {
-            Payload::Bytes(bytes) => (frame::MessageKind::Binary, bytes),
-            Payload::Text(text) => (frame::MessageKind::Text, text.as_bytes()),
-        };
+        let (kind, payload) = parts(payload);
         let event = Heard {
             payload,
             kind,
@@ -103,5 +112,26 @@ impl Ear<'_, '_> {
             is_author.then(|| seats.since(self.index, sender))
         };
         self.measure.event(self.row, &event, since, self.now);
+    }
+
+    #[inline]
+    fn state(&mut self, author: PlayerId, key: Key, payload: Payload<'_>) {
+        let (kind, payload) = parts(payload);
+        let stated = Stated { payload, kind, key };
+        let seats = &*self.seats;
+        let sender = |member: u16| self.first + u32::from(member);
+        let since = |member| {
+            let sender = sender(member);
+            let is_author = seats.is_author(sender, author);
+            is_author.then(|| seats.since(self.index, sender))
+        };
+        self.measure.state(self.keys, &stated, since, self.now);
+    }
+}
+
+fn parts(payload: Payload<'_>) -> (frame::MessageKind, &[u8]) {
+    match payload {
+        Payload::Bytes(bytes) => (frame::MessageKind::Binary, bytes),
+        Payload::Text(text) => (frame::MessageKind::Text, text.as_bytes()),
     }
 }

@@ -55,7 +55,7 @@ impl Worker {
             return;
         }
         let counted = self.stage != Stage::Close;
-        self.traffic.give_up(client, client.begun, counted);
+        self.traffic.give_up((index, client), client.begun, counted);
         client.skip_pending();
         client.phase = Phase::Leaving { answered };
         client.attempt = client.attempt.wrapping_add(1);
@@ -107,7 +107,7 @@ impl Worker {
             _ => {}
         }
         let counted = self.stage != Stage::Close;
-        self.traffic.give_up(client, 0, counted);
+        self.traffic.give_up((index, client), 0, counted);
         client.reset();
     }
 

@@ -5,6 +5,7 @@
 //! Invariant: nothing in the loop blocks but the poll, and that not beyond the next thing that
 //! is due; between two reads, messages that have fallen due are written.
 
+mod ages;
 mod deadlines;
 mod drops;
 mod endings;
@@ -20,6 +21,7 @@ mod secure;
 mod send;
 mod timeline;
 mod traffic;
+mod values;
 mod wakes;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use mio::{Events, Poll, Token};
 
+use self::ages::Ages;
 use self::endings::Endings;
 use self::io::{Io, Waited};
 use self::misbehaviour::Misbehaviour;
@@ -146,6 +149,7 @@ pub(crate) struct Worker {
     endings: Endings,
     wakes: Wakes,
     timeline: Timeline,
+    ages: Ages,
 }
 
 impl Worker {
@@ -172,6 +176,7 @@ impl Worker {
             endings: Endings::new(),
             wakes: Wakes::default(),
             timeline: Timeline::default(),
+            ages: Ages::new(),
             clients: clients
                 .map(|plan| Client::new(plan, Speech::new(dialect)))
                 .collect(),
@@ -228,6 +233,7 @@ impl Worker {
         }
         self.timeline_due();
         if self.stage.is_traffic() {
+            self.look_at_ages();
             self.send_due(SENDS_PER_ITERATION);
             self.misbehave();
             self.cut_connections();
@@ -235,7 +241,8 @@ impl Worker {
                 self.stage = Stage::Deserted;
                 self.tell(Event::Deserted);
             }
-            if self.traffic.due() == Nanos::MAX && self.io.now() >= self.traffic.measure.window.to {
+            let next = self.traffic.due().min(self.traffic.value_due());
+            if next == Nanos::MAX && self.io.now() >= self.traffic.measure.window.to {
                 self.end_traffic();
             }
         }
@@ -254,7 +261,8 @@ impl Worker {
         next = next.min(self.endings.deadlines.due());
         next = next.min(self.wakes.due());
         if self.stage.is_traffic() {
-            next = next.min(self.traffic.due());
+            next = next.min(self.traffic.due()).min(self.traffic.value_due());
+            next = next.min(self.ages.due());
             next = next.min(self.traffic.measure.window.to);
             next = next.min(self.misbehaviour.due());
         }
@@ -286,6 +294,9 @@ impl Worker {
         self.stage = Stage::Traffic;
         self.traffic.begin(start, window, &self.clients);
         self.misbehaviour.begin(start, scenario, &mut self.clients);
+        if scenario.play.has_states() {
+            self.ages.begin(window.from);
+        }
         let interval = super::clock::nanos(scenario.interval);
         self.timeline.begin(window.from, interval);
     }
@@ -329,6 +340,7 @@ impl Worker {
             join: self.ramp.join,
             rejoin: self.ramp.rejoin,
             resume: self.ramp.resume,
+            state_age: self.ages.recorder,
             uncorrected: self.traffic.measure.uncorrected,
             misbehaving: self.traffic.measure.misbehaving,
             send_lag: self.traffic.measure.send_lag,

@@ -75,7 +75,10 @@ impl Worker {
             _ => self.io.stamp(),
         };
         let room = self.rooms[client.plan.room as usize].number;
-        let Some(batch) = self.traffic.say(client, room, &mut self.random, now) else {
+        let Some(batch) = self
+            .traffic
+            .say((index, client), room, &mut self.random, now)
+        else {
             self.rewake(index);
             return Ok(false);
         };
@@ -109,7 +112,8 @@ impl Worker {
     pub(super) fn rewake(&mut self, index: u32) {
         let now = self.io.now();
         let client = &mut self.clients[index as usize];
-        let waiting = client.is_joined() && client.pending() > 0;
+        let is_pending = client.pending() > 0 || self.traffic.values.are_pending(index);
+        let waiting = client.is_joined() && is_pending;
         let Some(session) = client.speech.session() else {
             return;
         };

@@ -128,9 +128,11 @@ impl Worker {
             ledger,
             measure,
             seats,
+            values,
             ..
         } = &mut self.traffic;
         let mut row = ledger.row(client.plan.room, client.plan.member);
+        let mut keys = values.ledger.row(client.plan.room, client.plan.member);
         let mut input = input;
         let mut asked = Asked::Nothing;
         let mut news = News::default();
@@ -142,6 +144,7 @@ impl Worker {
                         let ear = Ear {
                             measure,
                             row: &mut row,
+                            keys: &mut keys,
                             seats,
                             index,
                             first,

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Worker;
+use super::traffic::Traffic;
 use crate::engine::session::Speech;
 use crate::engine::tls::Security;
 use crate::engine::wire::{seal_and_write, write};
@@ -11,10 +12,38 @@ impl Worker {
     /// Tries to write up to `budget` messages that have fallen due.
     #[inline]
     pub(super) fn send_due(&mut self, budget: usize) {
-        let mut budget = budget;
-        while budget > 0 && self.traffic.due() <= self.io.now() {
-            budget -= 1;
-            self.send_next();
+        for _ in 0..budget {
+            let now = self.io.now();
+            let (message, value) = (self.traffic.due(), self.traffic.value_due());
+            if message.min(value) > now {
+                break;
+            }
+            if message <= value {
+                self.send_next();
+            } else {
+                self.set_next();
+            }
+        }
+    }
+
+    /// Takes the next value that is due, and tries to set it.
+    fn set_next(&mut self) {
+        let now = self.io.tick();
+        let Some((due, index)) = self.traffic.values.pop() else {
+            return;
+        };
+        let client = &self.clients[index as usize];
+        let blocked = client.blocked;
+        let Traffic {
+            values, measure, ..
+        } = &mut self.traffic;
+        if values.fell_due((index, client), due, now, measure) {
+            let lag = now.saturating_sub(due);
+            let measured = due >= measure.window.from;
+            self.timeline.lag(lag, measured, &self.ends.gauges);
+            if !blocked {
+                self.flush(index);
+            }
         }
     }
 

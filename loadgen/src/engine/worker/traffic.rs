@@ -4,8 +4,9 @@
 //! Invariant: `unsent` is how many messages of connected healthy senders are due and not wholly written.
 
 use roomcast_protocol::frame;
-use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, VARINT_BYTES_MAX};
+use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, Payload, VARINT_BYTES_MAX};
 
+use super::values::Values;
 use crate::engine::client::Client;
 use crate::engine::clock::Nanos;
 use crate::engine::ledger::{Excuse, Ledger};
@@ -26,6 +27,9 @@ const BUNDLE_HEAD_MAX: usize = VARINT_BYTES_MAX + PACKET_HEAD_MAX;
 pub(super) struct Traffic {
     start: Nanos,
     period: Period,
+    /// What phases are parts of.
+    phase_period: Period,
+    has_messages: bool,
     ring: Ring,
     unsent: u64,
     /// Healthy members of each room when traffic began.
@@ -34,6 +38,7 @@ pub(super) struct Traffic {
     pub(super) rules: frame::Rules,
     pub(super) ledger: Ledger,
     pub(super) seats: Seats,
+    pub(super) values: Values,
     pub(super) measure: Measure,
     pub(super) writing: Writing,
 }
@@ -62,6 +67,17 @@ impl Writing {
         };
         (whole as u32, &self.out[written..end])
     }
+
+    /// Makes the payload of a message.
+    #[inline]
+    pub(super) fn payload_of(&mut self, stamp: &Stamp, measure: &Measure) -> Payload<'_> {
+        self.payload.clear();
+        measure.codec().write(stamp, &mut self.payload);
+        match (self.kind, std::str::from_utf8(&self.payload)) {
+            (MessageKind::Text, Ok(text)) => Payload::Text(text),
+            _ => Payload::Bytes(&self.payload),
+        }
+    }
 }
 
 impl Traffic {
@@ -84,6 +100,8 @@ impl Traffic {
         Self {
             start: 0,
             period,
+            phase_period: Period::of_rate(scenario.phase_hz()),
+            has_messages: scenario.rate_hz > 0.0,
             ring: Ring::new(Vec::new(), period, 0),
             unsent: 0,
             receivers: vec![0; rooms.len()],
@@ -99,6 +117,7 @@ impl Traffic {
                 Dialect::Raw => Seats::default(),
                 Dialect::V1 => Seats::new(members as usize),
             },
+            values: Values::new(run, scenario, rooms),
             measure: Measure::new(codec, kind),
             writing: Writing {
                 run,
@@ -121,6 +140,10 @@ impl Traffic {
                 self.receivers[client.plan.room as usize] += 1;
             }
         }
+        self.values.begin(start, self.phase_period, clients);
+        if !self.has_messages {
+            return;
+        }
         let slots = clients.iter().zip(0..);
         let slots = slots.filter_map(|(client, index)| Some((client.plan.phase?, index)));
         self.ring = Ring::new(slots.collect(), self.period, start);
@@ -137,7 +160,17 @@ impl Traffic {
     /// When the next message is due; `Nanos::MAX`: no further one.
     #[inline]
     pub(super) fn due(&self) -> Nanos {
-        let due = self.ring.due();
+        self.within(self.ring.due())
+    }
+
+    /// When the next value is due; `Nanos::MAX`: no further one.
+    #[inline]
+    pub(super) fn value_due(&self) -> Nanos {
+        self.within(self.values.due())
+    }
+
+    #[inline]
+    fn within(&self, due: Nanos) -> Nanos {
         if due < self.measure.window.to {
             due
         } else {
@@ -163,6 +196,7 @@ impl Traffic {
     /// Whether everything that is due has been written and has arrived, and who lost its connection is back.
     pub(super) fn is_over(&self, clients: &[Client]) -> bool {
         self.unsent == 0
+            && self.values.are_said()
             && {
                 let excused = self.ledger.excuses().flat_map(|e| self.dues(clients, e));
                 self.measure.tally.outstanding() <= excused.count() as u64
@@ -194,8 +228,7 @@ impl Traffic {
         if count == 0 || !client.is_healthy() {
             return;
         }
-        let receivers = u64::from(self.receivers[client.plan.room as usize]);
-        let others = receivers.saturating_sub(1);
+        let others = self.others(client);
         let first = client.sequence.saturating_sub(count as u32);
         for sequence in first..client.sequence {
             let due = self.due_of(client, sequence, client.skipped);
@@ -235,8 +268,10 @@ impl Traffic {
         let batch = pending.min((BATCH_BYTES / self.writing.frame_len).max(1)) as u32;
         self.writing.out.clear();
         for ahead in 0..batch {
-            self.stamp(client, room, ahead, now);
+            let stamp = self.stamp(client, room, ahead, now);
             let writing = &mut self.writing;
+            writing.payload.clear();
+            self.measure.codec().write(&stamp, &mut writing.payload);
             let key = random.u32(..).to_le_bytes();
             frame::encode_masked(&mut writing.out, writing.opcode, &writing.payload, key);
         }
@@ -247,7 +282,7 @@ impl Traffic {
     /// relay is written down. Tells how many it got; `None`: it has nothing to say.
     pub(super) fn say(
         &mut self,
-        client: &mut Client,
+        (index, client): (u32, &mut Client),
         room: u32,
         random: &mut fastrand::Rng,
         now: Nanos,
@@ -261,12 +296,24 @@ impl Traffic {
             let room_for = (BATCH_BYTES / self.writing.frame_len).max(1);
             let most = room_for.min(session.allowance(now)) as u32;
             while batch < most.min(client.pending()) {
-                self.stamp(client, room, batch, now);
-                if !session.say(self.writing.kind, &self.writing.payload) {
+                let stamp = self.stamp(client, room, batch, now);
+                if !session.say(self.writing.payload_of(&stamp, &self.measure)) {
                     break;
                 }
                 batch += 1;
             }
+        }
+        // In a message of its own if there are events: these may take all the room that there is.
+        if batch == 0 && client.is_joined() && self.values.are_pending(index) {
+            let name = Room::of_states(self.writing.run, room);
+            let others = self.others(client);
+            self.values.say(
+                (index, client),
+                &mut session,
+                (&mut self.measure, &mut self.writing),
+                (name, others),
+                now,
+            );
         }
         let Writing { message, out, .. } = &mut self.writing;
         message.clear();
@@ -281,21 +328,26 @@ impl Traffic {
         Some(batch)
     }
 
-    /// Makes the payload of the client's message that is so many behind the next, stamped with `now`.
+    /// What the client's message that is so many behind the next says of itself, at `now`.
     #[inline]
-    fn stamp(&mut self, client: &Client, room: u32, ahead: u32, now: Nanos) {
+    fn stamp(&self, client: &Client, room: u32, ahead: u32, now: Nanos) -> Stamp {
         let sequence = client.sequence + ahead;
         let intended_ns = self.due_of(client, sequence, client.skipped);
-        let writing = &mut self.writing;
-        writing.payload.clear();
-        let stamp = Stamp {
-            room: Room::new(writing.run, room),
+        Stamp {
+            room: Room::new(self.writing.run, room),
             sender: client.plan.member as u16,
             sequence,
             intended_ns,
             delay_ns: now.saturating_sub(intended_ns),
-        };
-        self.measure.codec().write(&stamp, &mut writing.payload);
+        }
+    }
+
+    /// Healthy clients who must get what this one says.
+    #[inline]
+    fn others(&self, client: &Client) -> u64 {
+        // A healthy sender is one of the receivers itself.
+        let receivers = u64::from(self.receivers[client.plan.room as usize]);
+        receivers.saturating_sub(u64::from(client.is_healthy()))
     }
 
     /// When the message with this sequence number was due, before which `skipped` were given up.
@@ -307,8 +359,10 @@ impl Traffic {
 
     /// The client's connection is ending: what it still has to send is never to be sent, but for
     /// the first `kept` that are begun. `counted`: it is not the generator that gives them up.
-    pub(super) fn give_up(&mut self, client: &Client, kept: u32, counted: bool) {
+    pub(super) fn give_up(&mut self, (index, client): (u32, &Client), kept: u32, counted: bool) {
         let healthy = client.is_healthy();
+        self.values
+            .give_up((index, client), counted, &mut self.measure);
         let pending = client.pending();
         if healthy {
             self.unsent -= u64::from(pending.saturating_sub(kept));
@@ -337,9 +391,7 @@ impl Traffic {
     #[inline]
     pub(super) fn count_sent(&mut self, client: &mut Client, count: u32, skipped: u32, now: Nanos) {
         let healthy = client.is_healthy();
-        // A healthy sender is one of the receivers itself.
-        let receivers = u64::from(self.receivers[client.plan.room as usize]);
-        let others = receivers.saturating_sub(u64::from(healthy));
+        let others = self.others(client);
         for _ in 0..count {
             let due = self.due_of(client, client.sequence, skipped);
             client.sequence += 1;

@@ -67,6 +67,11 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = &[
         of: |report| Times::of(&report.histograms.resume),
     },
     Distribution {
+        name: "state.age",
+        about: "of the newest value of each sender at each receiver",
+        of: |report| Times::of(&report.histograms.state_age),
+    },
+    Distribution {
         name: "send_lag",
         about: "intended to actual send: the generator's own lag",
         of: |report| Times::of(&report.histograms.send_lag),

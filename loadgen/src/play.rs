@@ -1,0 +1,107 @@
+//! What players of `roomcast.v1` do beside saying events.
+//!
+//! Owns the description and its bounds. Must not know how any of it is done.
+//! Invariant: [`Play::default`] is a run of events alone, which says no more of itself than one in the raw dialect.
+
+use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, VARINT_BYTES_MAX};
+
+/// The most keys that a sender may have.
+pub const KEYS_MAX: u32 = 1_000;
+/// The most (receiver, sender, key) that are followed; each costs 16 bytes (so this is 256 MiB).
+pub const VALUES_MAX: usize = 1 << 24;
+/// Bytes that a value has over its payload, at most: kind, length and key.
+const VALUE_HEAD_MAX: usize = 1 + 2 * VARINT_BYTES_MAX;
+
+/// What players do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Play {
+    /// Values of its keys that each sender sets per second, one key after the other; 0 for none.
+    pub states_hz: f64,
+    /// Keys of each sender.
+    pub keys: u32,
+}
+
+impl Default for Play {
+    fn default() -> Self {
+        Self {
+            states_hz: 0.0,
+            keys: 1,
+        }
+    }
+}
+
+impl Play {
+    /// Whether there are states.
+    #[must_use]
+    pub fn has_states(&self) -> bool {
+        self.states_hz > 0.0
+    }
+
+    /// Whether `pairs` of receiver and sender can do this with payloads of `size` bytes.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in words that say what to change.
+    pub fn check(&self, pairs: usize, size: usize) -> Result<(), String> {
+        if !(1..=KEYS_MAX).contains(&self.keys) {
+            return Err(format!("keys must be 1 to {KEYS_MAX}, not {}", self.keys));
+        }
+        if !self.has_states() {
+            return Ok(());
+        }
+        let values = pairs.saturating_mul(self.keys as usize);
+        if values > VALUES_MAX {
+            return Err(format!(
+                "{values} keys over all pairs of receiver and sender are more than {VALUES_MAX}: use fewer keys or smaller rooms"
+            ));
+        }
+        let bytes = (self.keys as usize).saturating_mul(size.saturating_add(VALUE_HEAD_MAX));
+        if bytes > BUNDLE_BYTES_MAX {
+            return Err(format!(
+                "the values of all keys of a sender must find room in one message of {BUNDLE_BYTES_MAX} bytes: use fewer keys or a smaller size"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_bounded() {
+        let states = Play {
+            states_hz: 20.0,
+            keys: 3,
+        };
+        assert_eq!(states.check(10_000, 64), Ok(()));
+        for (play, pairs, size, word) in [
+            (Play { keys: 0, ..states }, 1, 64, "keys"),
+            (
+                Play {
+                    keys: 1_001,
+                    ..states
+                },
+                1,
+                64,
+                "keys",
+            ),
+            (states, VALUES_MAX / 2, 64, "fewer keys"),
+            (states, 1, 6_000, "smaller size"),
+            (
+                Play {
+                    keys: 300,
+                    ..states
+                },
+                1,
+                64,
+                "fewer keys",
+            ),
+        ] {
+            let error = play.check(pairs, size).expect_err(word);
+            assert!(error.contains(word), "{error}");
+        }
+        // Who has none of them need not fit.
+        assert_eq!(Play::default().check(VALUES_MAX * 2, 1 << 20), Ok(()));
+    }
+}
