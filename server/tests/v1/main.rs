@@ -22,4 +22,5 @@ mod resume;
 mod snapshots;
 mod stage;
 mod states;
+mod superseded;
 mod ticks;

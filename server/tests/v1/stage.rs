@@ -74,6 +74,8 @@ pub(crate) struct Actor {
     pub(crate) heard: Vec<String>,
     /// The ticks that it was told, with the times that they stood for, and its place among what it heard.
     pub(crate) ticks: Vec<(u64, u64, usize)>,
+    /// How long values had waited, ms, as far as it was told, each with the place of those among what it heard.
+    pub(crate) ages: Vec<(u64, usize)>,
     /// What the last welcome said the relay can do.
     pub(crate) capabilities: u64,
     /// A snapshot has come, and the end of its tail has not.
@@ -374,6 +376,7 @@ impl Actor {
             path,
             heard: Vec::new(),
             ticks: Vec::new(),
+            ages: Vec::new(),
             capabilities: 0,
             given: false,
         }
@@ -427,7 +430,8 @@ impl Actor {
     pub(crate) fn hear_these(&mut self, now: u64, messages: &[Vec<u8>]) {
         for message in messages {
             let (heard, capabilities) = (&mut self.heard, &mut self.capabilities);
-            let (given, client, ticks) = (&mut self.given, &mut self.client, &mut self.ticks);
+            let (given, client) = (&mut self.given, &mut self.client);
+            let (ticks, ages) = (&mut self.ticks, &mut self.ages);
             let heard = client.receive(self.link, now, message, &mut |event| {
                 if let Event::Welcome { welcome, .. } = event {
                     *capabilities = welcome.capabilities;
@@ -439,6 +443,9 @@ impl Actor {
                 }
                 if let Event::Packet(Packet::Tick { tick, time }) = event {
                     ticks.push((tick, time, heard.len()));
+                }
+                if let Event::Packet(Packet::Aged { ms }) = event {
+                    ages.push((ms, heard.len()));
                 }
                 heard.extend(line(event));
             });

@@ -59,7 +59,7 @@ fn set_now(stage: &mut Stage, actor: &mut Actor, key: u32, value: &str) {
 }
 
 /// Sends a ping for ticks and answers how near to one the player spoke, and how many values it was not sent.
-fn pinged(stage: &mut Stage, wire: WireId) -> (Slack, u64) {
+pub(crate) fn pinged(stage: &mut Stage, wire: WireId) -> (Slack, u64) {
     let ticks = true;
     let mut ping = Vec::new();
     let (echo, trip) = (7, 0);

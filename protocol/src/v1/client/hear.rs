@@ -230,6 +230,7 @@ impl Client {
             self.clock = Clock::default();
         }
         self.clock.stated(welcome.time);
+        self.superseded = 0;
         self.offers_ticks = welcome.capabilities & capability::TICKS != 0;
         self.player = Some(player);
         self.token = Some(welcome.token);

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use roomcast_protocol::v1::down;
+use roomcast_protocol::v1::{VARINT_BYTES_MAX, down};
 
 use super::log::Portion;
 use super::state::{ears_of, removed};
@@ -58,18 +58,29 @@ impl Body {
     }
 }
 
+/// Bytes that say how long a value has waited, at most.
+const AGED_MAX: usize = 2 + VARINT_BYTES_MAX;
+
 /// A key that may be told now.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     slot: Slot,
     telling: Telling,
+    /// Bytes of its packet, and of what may have to be said of its age.
     len: usize,
+    /// How long it has waited, ms.
+    age: u32,
 }
 
 impl Room {
-    /// Puts what comes next for a player into `body`, at most `most` bytes unless one packet has more. None if the log no
-    /// longer reaches back to where it is.
-    pub(super) fn give(&mut self, seat: Seat, most: usize, body: &mut Body) -> Option<Given> {
+    /// Puts what comes next for a player into `body`, now (ms), at most `most` bytes unless one packet has more. None if the
+    /// log no longer reaches back to where it is.
+    pub(super) fn give(
+        &mut self,
+        seat: Seat,
+        (most, now): (usize, u32),
+        body: &mut Body,
+    ) -> Option<Given> {
         self.settle(seat);
         let end = self.end();
         let in_order = match &mut self.states {
@@ -86,7 +97,7 @@ impl Room {
                 })
             }
             Some(Some(at)) => self.give_in_order(seat, at, (end, most), body),
-            None => self.give_marked(seat, (end, most), body),
+            None => self.give_marked(seat, (end, most), now, body),
         };
         self.watch(seat);
         given
@@ -123,6 +134,7 @@ impl Room {
             seq: self.log.seq_at(position),
             ..Given::default()
         };
+        let mut superseded = 0;
         loop {
             if position < end {
                 let next = self.states.as_ref().and_then(|states| states.after(at));
@@ -147,11 +159,12 @@ impl Room {
             let said = states.next(at, ears, most, &mut |run| runs.push(Run::Stream(run)));
             at = said.position;
             given.len += said.len;
+            superseded += said.superseded;
             if said.full || position >= end {
                 break;
             }
         }
-        self.states.as_mut()?.gave(seat, at);
+        self.states.as_mut()?.gave(seat, at, superseded);
         Some(given)
     }
 
@@ -160,9 +173,10 @@ impl Room {
         &mut self,
         seat: Seat,
         (end, most): (u64, usize),
+        now: u32,
         body: &mut Body,
     ) -> Option<Given> {
-        let candidates = self.candidates(seat, most);
+        let candidates = self.candidates(seat, most, now);
         let waiting: usize = candidates.iter().map(|candidate| candidate.len).sum();
         let (lane, _) = self.states.as_mut()?.lane(seat)?;
         // Their quarter, unless they were passed over: then entries wait for once.
@@ -191,10 +205,16 @@ impl Room {
                 given.len += body.write(removed(name));
             }
         }
+        let mut aged = 0;
         for (before, candidate) in candidates.iter().enumerate() {
             if given.len > 0 && given.len + candidate.len > most {
                 lane.passed_over = before == 0;
                 break;
+            }
+            if candidate.age != aged && candidate.telling == Telling::Packet {
+                aged = candidate.age;
+                let ms = u64::from(aged);
+                given.len += body.write(down::Packet::Aged { ms });
             }
             let Some(key) = table.get(candidate.slot) else {
                 continue;
@@ -203,7 +223,7 @@ impl Room {
                 Telling::Removed => body.write(removed(key.name)),
                 Telling::Packet | Telling::Nothing => {
                     body.runs.push(Run::Key(candidate.slot));
-                    candidate.len
+                    key.packet.len()
                 }
             };
             lane.unmark(candidate.slot);
@@ -217,13 +237,14 @@ impl Room {
 
     /// The marked keys that may be told to a player now, whose turn it is first, until they are `most` bytes. Marks that
     /// mean nothing to it are gone after this.
-    fn candidates(&mut self, seat: Seat, most: usize) -> Vec<Candidate> {
+    fn candidates(&mut self, seat: Seat, most: usize, now: u32) -> Vec<Candidate> {
+        let leaves = self.leaves_with(now);
         let reader = self.players[seat as usize].reader();
         let ears = ears_of(&self.players, &self.groups, &self.host, seat);
         let Some(states) = &mut self.states else {
             return Vec::new();
         };
-        states.mark_new(seat);
+        states.mark_new(seat, ears);
         let end = states.end();
         let Some((lane, table)) = states.lane(seat) else {
             return Vec::new();
@@ -247,8 +268,15 @@ impl Room {
             if telling == Telling::Nothing {
                 void.push(slot);
             } else if key.changed < end && (may_leave(key) || planted::is(Fault::HastyState)) {
-                let len = key.packet.len();
-                found.push(Candidate { slot, telling, len });
+                let len = key.packet.len() + AGED_MAX;
+                // What was to leave a little later leaves now.
+                let age = leaves.wrapping_sub(key.left) as i32;
+                found.push(Candidate {
+                    slot,
+                    telling,
+                    len,
+                    age: age.max(0) as u32,
+                });
                 bytes += len;
                 if bytes >= most {
                     break;

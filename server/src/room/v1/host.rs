@@ -259,11 +259,15 @@ impl Room {
             seq: self.log.seq() + 1,
             since: self.log.position() + 1,
         };
-        let before = std::mem::replace(&mut self.host, host);
+        let former = self.seat_of(self.host.id);
+        former
+            .into_iter()
+            .chain(seat)
+            .for_each(|seat| self.keep_ears(seat));
+        self.host = host;
         let given = self.keeping.promise(self.host.id());
         let packet = self.host_packet(given);
         self.say(0, Audience::All, packet, now);
-        let former = self.seat_of(before.id);
         if let Some(former) = former {
             self.change_ears(former, |states, ears| states.exit(former, ears, To::Host));
         }

@@ -481,7 +481,7 @@ impl Room {
         if let Some(id) = PlayerId::new(player.id) {
             self.tell_others(id.get(), down::Packet::Left { id, reason }, now);
         }
-        self.inherit(player.id, staying, rules);
+        self.inherit(player.id, staying, now, rules);
         self.host_left(player.id, now, rules);
         if self.players.is_empty() {
             self.players = Slab::new();

@@ -3,6 +3,7 @@
 use roomcast_protocol::v1::{self, Payload, down};
 
 use super::give::Body;
+use super::state::ears_of;
 use super::{Room, Rules, Seat};
 use crate::planted::{self, Fault};
 
@@ -111,14 +112,15 @@ impl Room {
         }
         let tick = if self.ticks.is_some() { TICK_MAX } else { 0 };
         let most = v1::BUNDLE_BYTES_MAX - COVERED_MAX - ACK_MAX - tick - bundle.own.len();
-        let Some(given) = self.give(seat, most, &mut bundle.body) else {
+        let now = (time / 1_000) as u32;
+        let Some(given) = self.give(seat, (most, now), &mut bundle.body) else {
             return false;
         };
         bundle.len = given.len;
         if !bundle.is_empty() {
             let too_new = planted::is(Fault::SeqTooNew) && given.seq < self.log.seq();
             let player = &mut self.players[seat as usize];
-            player.say_ack_along((time / 1_000) as u32, &mut bundle.own);
+            player.say_ack_along(now, &mut bundle.own);
             player.set_begun(given.entries || player.has_begun());
             bundle.covered = player.tell(given.seq + u64::from(too_new));
             if bundle.len > 0 {
@@ -158,13 +160,16 @@ impl Room {
     /// A player can't be given anything now: droppable events are not for it.
     pub fn falls_behind(&mut self, seat: Seat, rules: &Rules) -> Behind {
         self.settle(seat);
+        let ears = ears_of(&self.players, &self.groups, &self.host, seat);
+        if let Some(states) = &mut self.states {
+            states.falls_behind(seat);
+            // What is not sent now may be forgotten before there is another look.
+            states.mark_new(seat, ears);
+        }
         let player = &mut self.players[seat as usize];
         player.lossy = self.log.distance(player.position);
         let position = self.log.skip(player.reader());
         player.got_to(position);
-        if let Some(states) = &mut self.states {
-            states.falls_behind(seat);
-        }
         self.watch(seat);
         match self.log.bytes_since(position) {
             Some(0) => Behind::States,

@@ -88,8 +88,10 @@ impl Room {
             }
             up::Packet::State {
                 key, room, payload, ..
-            } => self.set_state(Named { seat, key, room }, payload, by_host, rules),
-            up::Packet::Delete { key, room, .. } => self.delete_state(Named { seat, key, room }),
+            } => self.set_state(Named { seat, key, room }, (payload, by_host), now, rules),
+            up::Packet::Delete { key, room, .. } => {
+                self.delete_state(Named { seat, key, room }, now)
+            }
             up::Packet::Willing { willing, visible } => {
                 match self.declare(seat, (willing, visible), now, rules) {
                     true => Effect::Said,
@@ -248,7 +250,7 @@ impl Room {
         down::Packet::PongTicks {
             echo,
             time,
-            superseded: 0,
+            superseded: { self.states.as_ref() }.map_or(0, |states| states.superseded(seat)),
             slack: self.slack(seat),
         }
     }

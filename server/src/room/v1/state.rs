@@ -39,12 +39,12 @@ impl Room {
     pub(super) fn set_state(
         &mut self,
         named: Named,
-        payload: Payload<'_>,
-        by_host: bool,
+        (payload, by_host): (Payload<'_>, bool),
+        now: u32,
         rules: &Rules,
     ) -> Effect {
         let (name, writer) = self.names(named);
-        let after = self.log.position();
+        let (after, leaves) = (self.log.position(), self.leaves_at(now));
         let states = states_of(&mut self.states, self.ticks.is_some());
         let before = states.table().value(name).map(|(_, len)| len);
         let len = payload.bytes().len();
@@ -66,7 +66,7 @@ impl Room {
             payload,
             by_host,
         };
-        let when = states.now(writer, after);
+        let when = states.now(writer, after, leaves);
         let slot = states.slot_of(name, when);
         let to = states.say(slot, Value::Here, len, when, |out| packet.encode(out));
         self.call_to(to);
@@ -74,16 +74,16 @@ impl Room {
     }
 
     /// A key has no value any more.
-    pub(super) fn delete_state(&mut self, named: Named) -> Effect {
+    pub(super) fn delete_state(&mut self, named: Named, now: u32) -> Effect {
         let (name, writer) = self.names(named);
-        let after = self.log.position();
+        let (after, leaves) = (self.log.position(), self.leaves_at(now));
         let Some(states) = &mut self.states else {
             return Effect::None;
         };
         let Some((slot, _)) = states.table().value(name) else {
             return Effect::None;
         };
-        let when = states.now(writer, after);
+        let when = states.now(writer, after, leaves);
         let to = states.say(slot, Value::Gone, 0, when, |out| removed(name).encode(out));
         self.call_to(to);
         Effect::Said
@@ -111,13 +111,13 @@ impl Room {
         if room && !self.settings.keys_by_all && !self.host.is_at(seat) {
             return self.refuse(writer, number, down::refused::NOT_ALLOWED, now);
         }
-        let after = self.log.position();
+        let (after, leaves) = (self.log.position(), self.leaves_at(now));
         let states = states_of(&mut self.states, self.ticks.is_some());
         let is_new = !states.table().counts(name);
         if is_new && states.table().held(name.0).0 >= rules.states.of(room).count {
             return self.refuse(writer, number, down::refused::LIMIT, now);
         }
-        let when = states.now(writer, after);
+        let when = states.now(writer, after, leaves);
         let slot = states.slot_of(name, when);
         let before = states.readdress(slot, to, stays, &encoded(removed(name)), when);
         before
@@ -153,9 +153,10 @@ impl Room {
         &mut self,
         left: u32,
         staying: Vec<(v1::Key, Box<[u8]>, To)>,
+        now: u32,
         rules: &Rules,
     ) {
-        let after = self.log.position();
+        let (after, leaves) = (self.log.position(), self.leaves_at(now));
         let Some(states) = &mut self.states else {
             return;
         };
@@ -180,10 +181,10 @@ impl Room {
                 payload,
                 by_host: false,
             };
-            let when = states.now(left, after);
+            let when = states.now(left, after, leaves);
             let slot = states.slot_of(name, when);
             states.readdress(slot, to, false, &encoded(removed(name)), when);
-            let when = states.now(left, after);
+            let when = states.now(left, after, leaves);
             states.say(slot, Value::Here, len, when, |out| packet.encode(out));
         }
         // That somebody left is for everybody.
@@ -211,9 +212,17 @@ impl Room {
         ears_of(&self.players, &self.groups, &self.host, seat)
     }
 
-    /// Keys that go to who sits here go to others from now on, or the other way about.
-    pub(super) fn change_ears(&mut self, seat: Seat, change: impl FnOnce(&mut States, Ears<'_>)) {
+    /// Who sits here is about to get other keys than it does.
+    pub(super) fn keep_ears(&mut self, seat: Seat) {
         self.settle(seat);
+        let ears = ears_of(&self.players, &self.groups, &self.host, seat);
+        if let Some(states) = &mut self.states {
+            states.will_hear_others(seat, ears);
+        }
+    }
+
+    /// Keys that go to who sits here go to others from now on, or the other way about. Its ears were kept before.
+    pub(super) fn change_ears(&mut self, seat: Seat, change: impl FnOnce(&mut States, Ears<'_>)) {
         let ears = ears_of(&self.players, &self.groups, &self.host, seat);
         if let Some(states) = &mut self.states {
             change(states, ears);
@@ -252,6 +261,7 @@ impl Room {
         if left.is_empty() && after.is_empty() {
             return Effect::None;
         }
+        self.keep_ears(seat);
         let own = self.groups.get_or_insert_default();
         left.iter().for_each(|group| {
             own.leave(seat, id, *group);

@@ -115,6 +115,18 @@ impl Room {
         }
     }
 
+    /// When that leaves, ms, for who keeps up, which is said now.
+    pub(super) fn leaves_at(&self, now: u32) -> u32 {
+        let ticks = self.ticks.as_ref();
+        ticks.map_or(now, |ticks| ticks.time(ticks.next(now.into())) as u32)
+    }
+
+    /// The same of what is sent now.
+    pub(super) fn leaves_with(&self, now: u32) -> u32 {
+        let ticks = self.ticks.as_ref();
+        ticks.map_or(now, |ticks| ticks.time(ticks.last) as u32)
+    }
+
     /// Appends which tick that is of which follows.
     pub(super) fn say_tick(&self, out: &mut Vec<u8>) {
         if let Some(ticks) = &self.ticks {

@@ -67,6 +67,11 @@ impl Lane {
         self.marks[word] |= bit;
     }
 
+    pub fn is_marked(&self, slot: Slot) -> bool {
+        let word = self.marks.get((slot / WORD) as usize);
+        word.is_some_and(|word| word & 1 << (slot % WORD) != 0)
+    }
+
     pub fn unmark(&mut self, slot: Slot) {
         let bit = 1 << (slot % WORD);
         if let Some(word) = self.marks.get_mut((slot / WORD) as usize) {

@@ -70,6 +70,8 @@ struct Receiver {
     at: u64,
     /// Where the stream was when it was last told everything at once.
     welcomed: u64,
+    /// What it was not sent since then because something newer was said of the key, or since it came back.
+    superseded: u64,
     lane: Option<Box<Lane>>,
 }
 
@@ -155,6 +157,7 @@ impl States {
         *self.receiver(seat) = Receiver {
             at: position,
             welcomed: position,
+            superseded: 0,
             lane: None,
         };
     }
@@ -163,6 +166,7 @@ impl States {
     pub fn resume(&mut self, seat: Seat) {
         let receiver = self.receiver(seat);
         let since = receiver.welcomed;
+        receiver.superseded = 0;
         receiver.lane = Some(Box::new(Lane::new(since)));
         self.mark_all(seat);
     }
@@ -233,23 +237,44 @@ impl States {
         self.stream.after(at)
     }
 
-    /// Who sits here was given everything before this position.
-    pub fn gave(&mut self, seat: Seat, at: u64) {
-        self.receiver(seat).at = at;
+    /// Who sits here was given everything before this position, but for so many that were superseded.
+    pub fn gave(&mut self, seat: Seat, at: u64, superseded: u32) {
+        let receiver = self.receiver(seat);
+        receiver.at = at;
+        receiver.superseded += u64::from(superseded);
     }
 
-    /// Marks what was said since who sits here was last looked at.
-    pub fn mark_new(&mut self, seat: Seat) {
+    /// How often who sits here was not sent what was said of a key, on its connection, because something newer was.
+    pub fn superseded(&self, seat: Seat) -> u64 {
+        let receiver = self.receivers.get(seat as usize);
+        receiver.map_or(0, |receiver| receiver.superseded)
+    }
+
+    /// Marks what was said since who sits here, with these ears, was last looked at.
+    pub fn mark_new(&mut self, seat: Seat, ears: Ears<'_>) {
         let at = self.receiver(seat).at;
         let unremembered = self.table.unremembered();
         let Self {
-            table, receivers, ..
+            table,
+            receivers,
+            stream,
+            ..
         } = self;
         let receiver = &mut receivers[seat as usize];
         let Some(lane) = &mut receiver.lane else {
             return;
         };
-        receiver.at = self.stream.position();
+        receiver.at = stream.position();
+        // What waited gives way to what was said since, and so does of that whatever is not the newest.
+        let waited = table.since(at).filter(|slot| {
+            let key = table.get(*slot).filter(|key| key.said >= at);
+            lane.is_marked(*slot) && key.is_some_and(|key| ears.hears(key.name.0, key.to))
+        });
+        let outdated = stream.of_keys(at, ears).filter(|(position, slot)| {
+            let key = table.get(*slot);
+            key.is_none_or(|key| key.said != *position)
+        });
+        receiver.superseded += (waited.count() + outdated.count()) as u64;
         if lane.since < unremembered {
             return self.mark_all(seat);
         }
@@ -300,7 +325,7 @@ impl States {
             to,
             but: None,
         };
-        let packet = self.stream.append(whom, when.after, encode);
+        let packet = self.stream.append(whom, (Some(slot), when.after), encode);
         self.table.say(slot, value, packet, len, when);
         to
     }
@@ -328,18 +353,24 @@ impl States {
             for ((to, but), packet) in [(gains, &key.packet[..]), (loses, removed)] {
                 let whom = Whom { author, to, but };
                 when.changed = self.stream.position();
-                self.stream
-                    .append(whom, when.after, |out| out.extend_from_slice(packet));
+                self.stream.append(whom, (None, when.after), |out| {
+                    out.extend_from_slice(packet);
+                });
             }
         }
         self.table.readdress(slot, to, stays, when);
         Some(before)
     }
 
-    /// Who sits here is in a group from now on, or the host: it is told the newest value of each key that is addressed to that.
-    pub fn enter(&mut self, seat: Seat, to: To) {
+    /// Others' keys will go to who sits here, which has these ears until then.
+    pub fn will_hear_others(&mut self, seat: Seat, ears: Ears<'_>) {
         self.falls_behind(seat);
-        self.mark_new(seat);
+        self.mark_new(seat, ears);
+    }
+
+    /// Who sits here is in a group from now on, or the host: it is told the newest value of each key that is addressed to that.
+    /// Of what was said before it has marks.
+    pub fn enter(&mut self, seat: Seat, to: To) {
         let Self {
             table, receivers, ..
         } = self;
@@ -349,9 +380,8 @@ impl States {
     }
 
     /// Who sits here, with these ears since, is no longer in a group, or the host: it is told that it gets its keys no longer.
+    /// Of what was said before it has marks.
     pub fn exit(&mut self, seat: Seat, ears: Ears<'_>, to: To) {
-        self.falls_behind(seat);
-        self.mark_new(seat);
         let Self {
             table, receivers, ..
         } = self;
@@ -390,12 +420,14 @@ impl States {
         self.table.remove(slot);
     }
 
-    /// Now, as far as this is concerned, for something that `writer` says when the log has come to `after`.
-    pub fn now(&self, writer: u32, after: u64) -> When {
+    /// Now, as far as this is concerned, for something that `writer` says when the log has come to `after`, and that leaves at
+    /// that time, ms.
+    pub fn now(&self, writer: u32, after: u64, leaves: u32) -> When {
         When {
             changed: self.stream.position(),
             after,
             writer,
+            leaves,
         }
     }
 

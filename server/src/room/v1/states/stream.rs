@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::{Ears, To};
+use super::{Ears, Slot, To};
 
 /// One packet.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,17 @@ struct Said {
     to: To,
     /// Those who get nothing of it all the same.
     but: Option<To>,
+    /// The key of which it is, unless it repeats for some what others had before.
+    key: Option<Slot>,
     /// The same have got something newer of its key since, before this was to leave.
     stale: bool,
+}
+
+impl Said {
+    fn is_for(&self, ears: Ears<'_>) -> bool {
+        ears.hears(self.author, self.to)
+            && !self.but.is_some_and(|but| ears.hears(self.author, but))
+    }
 }
 
 /// For whom a packet is.
@@ -41,6 +50,8 @@ pub struct Portion {
     pub len: usize,
     /// The next packet finds no room.
     pub full: bool,
+    /// Packets that were for it, and that something newer took the place of.
+    pub superseded: u32,
 }
 
 /// How much of the stream somebody gets.
@@ -80,8 +91,13 @@ impl Stream {
         self.base + self.bytes.len() as u64
     }
 
-    /// Appends the packet that `encode` writes, said when the log had come to `after`; answers its bytes.
-    pub fn append(&mut self, whom: Whom, after: u64, encode: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+    /// Appends the packet that `encode` writes, said of a key when the log had come to `after`; answers its bytes.
+    pub fn append(
+        &mut self,
+        whom: Whom,
+        (key, after): (Option<Slot>, u64),
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> &[u8] {
         if self.dead * 2 > self.bytes.len() {
             self.bytes.drain(..self.dead);
             self.base += self.dead as u64;
@@ -95,6 +111,7 @@ impl Stream {
             author: whom.author,
             to: whom.to,
             but: whom.but,
+            key,
             stale: false,
         });
         &self.bytes[start..]
@@ -131,6 +148,7 @@ impl Stream {
             position,
             len: 0,
             full: false,
+            superseded: 0,
         };
         let mut start = (self.start(index) - self.base) as usize;
         let mut open: Option<Range<usize>> = None;
@@ -139,8 +157,9 @@ impl Stream {
                 break;
             }
             let end = (said.end - self.base) as usize;
-            let heard = !said.stale && ears.hears(said.author, said.to);
-            if heard && !said.but.is_some_and(|but| ears.hears(said.author, but)) {
+            let heard = said.is_for(ears);
+            portion.superseded += u32::from(heard && said.stale);
+            if heard && !said.stale {
                 let len = most.begun + portion.len;
                 if len > 0 && len + end - start > most.bytes {
                     portion.full = true;
@@ -161,6 +180,16 @@ impl Stream {
         }
         open.into_iter().for_each(run);
         portion
+    }
+
+    /// Where something was said of a key to a receiver, from a position on or from the first that is still here, and of which.
+    pub fn of_keys(&self, position: u64, ears: Ears<'_>) -> impl Iterator<Item = (u64, Slot)> {
+        let start = position.max(self.first);
+        let said = self.said.range((start - self.first) as usize..);
+        (start..)
+            .zip(said)
+            .filter(move |(_, said)| said.is_for(ears))
+            .filter_map(|(position, said)| Some((position, said.key?)))
     }
 
     /// Bytes of packets.

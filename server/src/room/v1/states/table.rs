@@ -44,6 +44,10 @@ pub struct Key {
     pub len: u32,
     /// When it was last said: a position of the stream.
     pub changed: u64,
+    /// The position of what was said of it last, whoever it goes to since.
+    pub said: u64,
+    /// When that was to leave, ms.
+    pub left: u32,
     /// And of the log: entries before it were said earlier.
     pub after: u64,
     older: Slot,
@@ -90,6 +94,8 @@ pub struct When {
     pub after: u64,
     /// Who says it.
     pub writer: u32,
+    /// When it is to leave, ms.
+    pub leaves: u32,
 }
 
 impl Table {
@@ -174,6 +180,7 @@ impl Table {
         self.bytes = self.bytes - key.len as usize + len;
         key.len = len as u32;
         key.value = value;
+        (key.said, key.left) = (when.changed, when.leaves);
         if key.packet.len() == packet.len() {
             key.packet.copy_from_slice(packet);
         } else {
@@ -196,6 +203,8 @@ impl Table {
             value: Value::Gone,
             packet: Box::default(),
             len: 0,
+            said: when.changed,
+            left: when.leaves,
             changed: when.changed,
             after: when.after,
             older: NONE,
