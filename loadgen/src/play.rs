@@ -3,7 +3,9 @@
 //! Owns the description and its bounds. Must not know how any of it is done.
 //! Invariant: [`Play::default`] is a run of events alone, which says no more of itself than one in the raw dialect.
 
-use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, VARINT_BYTES_MAX};
+use roomcast_protocol::v1::{
+    BUNDLE_BYTES_MAX, PairValue, Pairs, TICK_HZ_MAX, VARINT_BYTES_MAX, setting,
+};
 
 /// The most keys that a sender may have.
 pub const KEYS_MAX: u32 = 1_000;
@@ -19,6 +21,8 @@ pub struct Play {
     pub states_hz: f64,
     /// Keys of each sender.
     pub keys: u32,
+    /// Ticks per second that rooms are made with, which players align with; 0 for none.
+    pub tick_hz: u32,
 }
 
 impl Default for Play {
@@ -26,6 +30,7 @@ impl Default for Play {
         Self {
             states_hz: 0.0,
             keys: 1,
+            tick_hz: 0,
         }
     }
 }
@@ -37,6 +42,20 @@ impl Play {
         self.states_hz > 0.0
     }
 
+    /// Whether players do what the raw dialect does not have.
+    #[must_use]
+    pub fn needs_players(&self) -> bool {
+        self.has_states() || self.tick_hz > 0
+    }
+
+    /// What who makes a room wishes for, written into `buffer`.
+    pub(crate) fn wishes<'b>(&self, buffer: &'b mut Vec<u8>) -> Pairs<'b> {
+        let wishes = [(setting::TICK_HZ, self.tick_hz)];
+        let wishes = wishes.into_iter().filter(|(_, wish)| *wish > 0);
+        let wishes = wishes.map(|(key, wish)| (key, PairValue::Number(wish.into())));
+        Pairs::encode(wishes, buffer).expect("keys ascend")
+    }
+
     /// Whether `pairs` of receiver and sender can do this with payloads of `size` bytes.
     ///
     /// # Errors
@@ -44,6 +63,12 @@ impl Play {
     pub fn check(&self, pairs: usize, size: usize) -> Result<(), String> {
         if !(1..=KEYS_MAX).contains(&self.keys) {
             return Err(format!("keys must be 1 to {KEYS_MAX}, not {}", self.keys));
+        }
+        if u64::from(self.tick_hz) > TICK_HZ_MAX {
+            return Err(format!(
+                "ticks must be 1 to {TICK_HZ_MAX} per second, not {}",
+                self.tick_hz
+            ));
         }
         if !self.has_states() {
             return Ok(());
@@ -73,6 +98,7 @@ mod tests {
         let states = Play {
             states_hz: 20.0,
             keys: 3,
+            tick_hz: 20,
         };
         assert_eq!(states.check(10_000, 64), Ok(()));
         for (play, pairs, size, word) in [
@@ -96,6 +122,15 @@ mod tests {
                 1,
                 64,
                 "fewer keys",
+            ),
+            (
+                Play {
+                    tick_hz: 129,
+                    ..states
+                },
+                1,
+                64,
+                "ticks",
             ),
         ] {
             let error = play.check(pairs, size).expect_err(word);

@@ -365,8 +365,10 @@ impl Scenario {
                 "states must be 0 to {RATE_MAX} per second, not {states_hz}"
             ));
         }
-        if self.play.has_states() && self.dialect == Dialect::Raw {
-            return fail("states need --dialect v1: in the raw dialect there are messages only");
+        if self.play.needs_players() && self.dialect == Dialect::Raw {
+            return fail(
+                "states, ticks and the like need --dialect v1: in the raw dialect there are messages only",
+            );
         }
         let has_some = self.rate_hz > 0.0 || self.rate_hz == 0.0 && self.play.has_states();
         if !(has_some && self.rate_hz <= RATE_MAX) {

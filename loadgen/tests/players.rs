@@ -93,6 +93,7 @@ fn mixed(relay: &Relay) -> Scenario {
         play: Play {
             states_hz: 60.0,
             keys: 3,
+            tick_hz: 0,
         },
         ..scenario(relay)
     }
@@ -134,6 +135,29 @@ fn of_each_key_everybody_has_the_newest() {
     });
     assert_explained(&outcome.healthy);
     assert_eq!(outcome.healthy.offered, 24 * 24);
+}
+
+#[test]
+fn what_a_tick_gathers_is_explained() {
+    let relay = Relay::start(&[]);
+    // Three of each key in a tick's length: most have no time to leave.
+    let outcome = run(&Scenario {
+        play: Play {
+            states_hz: 180.0,
+            keys: 3,
+            tick_hz: 20,
+        },
+        duration: Duration::from_secs(2),
+        ..mixed(&relay)
+    });
+    let counts = &outcome.healthy;
+    assert_explained(counts);
+    assert!(counts.sent > 24 * 3 * 30, "{counts:?}");
+    assert!(
+        outcome.is_valid() || counts.sent == counts.offered,
+        "{:?}",
+        outcome.validity
+    );
 }
 
 #[test]

@@ -14,7 +14,8 @@ use super::request::RequestArgs;
 use super::tls::TlsArgs;
 use super::values::{
     Addresses, SEED_MAX, SOURCE_ADDRESSES_MAX, parse_addresses, parse_duration, parse_hertz,
-    parse_interval, parse_number, parse_per_second, parse_seed, parse_size, parse_whole,
+    parse_interval, parse_number, parse_per_second, parse_seed, parse_size, parse_ticks,
+    parse_whole,
 };
 use crate::exit::Failure;
 use crate::play::Play;
@@ -112,6 +113,16 @@ pub struct LoadArgs {
         default_value_t = 1,
         help_heading = "Load", value_parser = parse_whole::<u32>)]
     pub keys: u32,
+    /// Ticks per second of each room, on which leaves what it has gathered; players send once in each, shortly before it.
+    /// Needs --dialect v1 [default: none]
+    #[arg(
+        long,
+        env = "LOADGEN_TICK",
+        value_name = "HZ",
+        default_value_t = 0,
+        hide_default_value = true,
+        help_heading = "Load", value_parser = parse_ticks)]
+    pub tick: u32,
     /// Payload of a message, in bytes or with a unit such as 4KiB (4096) or 4kB (4000)
     #[arg(long, short = 's', env = "LOADGEN_SIZE", value_name = "BYTES", default_value = "64", value_parser = parse_size, help_heading = "Load")]
     pub size: usize,
@@ -235,6 +246,7 @@ impl LoadArgs {
         scenario.play = Play {
             states_hz: self.states,
             keys: self.keys,
+            tick_hz: self.tick,
         };
         let unsaid = if scenario.play.has_states() { 0.0 } else { 1.0 };
         scenario.rate_hz = self.rate.unwrap_or(unsaid);

@@ -100,6 +100,7 @@ fn every_flag_arrives() {
         "--events=20Hz",
         "--states=60",
         "--keys=3",
+        "--tick=20Hz",
         "--size=1KiB",
         "--burst",
         "--text",
@@ -137,6 +138,7 @@ fn every_flag_arrives() {
     );
     assert_eq!((scenario.rate_hz, scenario.size), (20.0, 1024));
     assert_eq!((scenario.play.states_hz, scenario.play.keys), (60.0, 3));
+    assert_eq!(scenario.play.tick_hz, 20);
     assert_eq!(
         (scenario.schedule, scenario.kind),
         (Schedule::Burst, MessageKind::Text)
@@ -216,6 +218,8 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         (&["--states", "20Hz"], "--dialect v1"),
         (&["--dialect=v1", "--states=20Hz", "--keys=0"], "keys"),
         (&["--dialect=v1", "--states=20Hz/s"], "20Hz/s"),
+        (&["--tick", "20"], "--dialect v1"),
+        (&["--dialect=v1", "--tick=129"], "128"),
         (&["--drops", "5/m"], "5/m"),
         (&["--slow-readers", "1000"], "no healthy one"),
         (&["compare", "a.json"], "<NEW>"),

@@ -85,6 +85,12 @@ pub(super) fn parse_hertz(text: &str) -> Result<f64, String> {
     parse_per_second(text.strip_suffix("Hz").unwrap_or(text))
 }
 
+/// `20`, `20Hz`.
+pub(super) fn parse_ticks(text: &str) -> Result<u32, String> {
+    let text = text.trim();
+    parse_whole(text.strip_suffix("Hz").unwrap_or(text))
+}
+
 /// `64`, `4KiB`, `4kB`, `1MiB`.
 pub(super) fn parse_size(text: &str) -> Result<usize, String> {
     let wrong = || format!("{text:?} is not a size; write 64, 4KiB (4096 bytes) or 4kB (4000)");

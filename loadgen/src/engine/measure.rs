@@ -297,6 +297,12 @@ impl Measure {
         counts.expected = counts.expected.saturating_sub(deliveries);
     }
 
+    /// What was due at `due` is not to be sent any more, and nobody is to blame.
+    #[cold]
+    pub(crate) fn withdrawn(&mut self, healthy: bool, due: Nanos) {
+        self.of_sender(healthy, due).offered -= 1;
+    }
+
     /// A message that just fell due found its socket full.
     pub(crate) fn blocked(&mut self, healthy: bool, due: Nanos) {
         self.of_sender(healthy, due).blocked += 1;

@@ -8,9 +8,10 @@
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::v1::client::{Client, Event, KEPT, Kept, Link, Next, Violation, after};
 use roomcast_protocol::v1::up::{Audience, Join, Mode};
-use roomcast_protocol::v1::{Key, List, MINOR, Name, Pairs, Payload, PlayerId};
+use roomcast_protocol::v1::{Key, List, MINOR, Name, Payload, PlayerId};
 
 use super::clock::Nanos;
+use crate::play::Play;
 use crate::scenario::Dialect;
 
 /// Bytes that a packet has over its payload, at most: kind, length, and in a relay's the author.
@@ -87,15 +88,16 @@ pub(crate) struct Session {
 
 impl Session {
     /// Somebody new, on a connection that is open; it says messages of `size` bytes at most.
-    pub(crate) fn new(member: u32, size: usize, now: Nanos) -> Self {
+    pub(crate) fn new(member: u32, size: usize, play: &Play, now: Nanos) -> Self {
         let name = format!("player {member}");
+        let mut wishes = Vec::new();
         let join = Join {
             minor: MINOR,
             mode: Mode::Any,
             back: None,
             name: Name::new(&name).expect("short and plain"),
             properties: List::EMPTY,
-            wishes: Pairs::EMPTY,
+            wishes: play.wishes(&mut wishes),
         };
         let kept = Kept {
             packets: KEPT.packets,
@@ -103,7 +105,7 @@ impl Session {
             bytes: KEPT.packets * (size + PACKET_HEAD_MAX),
         };
         let mut machine = Client::new(&join, kept);
-        // So that the relay says how many values it has passed over.
+        // So that the relay says how many values it has passed over, and how near to ticks packets come.
         machine.align(true);
         Self {
             link: machine.open(micros(now)),
@@ -187,6 +189,12 @@ impl Session {
         self.machine.superseded()
     }
 
+    /// Whether what is said now waits for the moment before a tick.
+    #[inline]
+    pub(crate) fn waits(&self, now: Nanos) -> bool {
+        self.machine.sends_at() > micros(now)
+    }
+
     /// How many messages can be said now.
     #[inline]
     pub(crate) fn allowance(&self, now: Nanos) -> usize {
@@ -218,6 +226,9 @@ impl Session {
         let mut due = self.machine.due();
         if waiting && self.machine.allowance(micros(now)) == 0 {
             due = due.map(|due| due.min(self.machine.allowed_at()));
+        }
+        if waiting && self.waits(now) {
+            due = due.map(|due| due.min(self.machine.sends_at()));
         }
         due.map_or(Nanos::MAX, |micros| micros.saturating_mul(1000))
     }
@@ -301,7 +312,7 @@ mod tests {
     #[test]
     fn who_stood_still_takes_no_relay_for_dead() {
         const SECOND: Nanos = 1_000_000_000;
-        let mut session = Session::new(0, 64, 0);
+        let mut session = Session::new(0, 64, &Play::default(), 0);
         assert!(session.wake(2 * SECOND, 60 * SECOND), "it has not listened");
         assert!(session.wake(62 * SECOND, 62 * SECOND));
         assert!(!session.wake(67 * SECOND, 67 * SECOND), "it has");

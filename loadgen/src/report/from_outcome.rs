@@ -97,6 +97,7 @@ impl From<&Scenario> for ScenarioReport {
                 true => scenario.play.keys.into(),
                 false => 0,
             },
+            tick_hz: scenario.play.tick_hz.into(),
             size_bytes: scenario.size as u64,
             schedule: match scenario.schedule {
                 Schedule::Even => "even",

@@ -106,6 +106,9 @@ pub struct ScenarioReport {
     /// Keys of each sender, which it sets in turn.
     #[serde(default)]
     pub keys: u64,
+    /// Ticks per second of each room; 0: none.
+    #[serde(default)]
+    pub tick_hz: u64,
     /// Payload of a message.
     pub size_bytes: u64,
     /// `even` (senders spread over the period) or `burst` (all at the same instant).
@@ -633,6 +636,10 @@ impl ScenarioReport {
         );
         let said = |scenario: &Self| (scenario.rate_hz + scenario.states_hz).to_string();
         compare("rate", said(self), said(other));
+        if !clients_too {
+            compare("keys", self.keys.to_string(), other.keys.to_string());
+            compare("tick", self.tick_hz.to_string(), other.tick_hz.to_string());
+        }
         compare(
             "size",
             self.size_bytes.to_string(),

@@ -115,6 +115,7 @@ fn scenario() -> ScenarioReport {
         rate_hz: 1.0,
         states_hz: 0.0,
         keys: 0,
+        tick_hz: 0,
         size_bytes: 64,
         schedule: "even".to_owned(),
         kind: "binary".to_owned(),

@@ -13,6 +13,7 @@ use crate::engine::session::{Session, Speech};
 use crate::engine::socket::Failure;
 use crate::engine::tls::Security;
 use crate::engine::wire::{seal_and_write, write_some};
+use crate::scenario::Scenario;
 
 /// How soon a player is looked after again who could not do what was due: its socket is full.
 const AGAIN: Nanos = 1_000_000;
@@ -23,7 +24,7 @@ impl Worker {
     /// The connection is open, asked for at `since`: joins.
     pub(super) fn greet(&mut self, index: u32, (connecting_since, since): (Nanos, Nanos)) {
         let now = self.io.now();
-        let size = self.settings.scenario.size;
+        let Scenario { size, play, .. } = &self.settings.scenario;
         let client = &mut self.clients[index as usize];
         client.phase = Phase::Greeting {
             connecting_since,
@@ -32,7 +33,7 @@ impl Worker {
         match client.speech.session() {
             Some(session) => session.open(now),
             None => {
-                let session = Session::new(client.plan.member, size, now);
+                let session = Session::new(client.plan.member, *size, play, now);
                 client.speech = Speech::V1(Some(Box::new(session)));
             }
         }

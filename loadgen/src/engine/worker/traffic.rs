@@ -292,8 +292,12 @@ impl Traffic {
         };
         let mut session = session.take()?;
         let mut batch = 0;
-        if client.is_joined() && client.pending() > 0 {
-            let room_for = (BATCH_BYTES / self.writing.frame_len).max(1);
+        // All of one moment goes at once: an aligned player has only one in each tick.
+        let says = client.is_joined() && !session.waits(now);
+        if says && client.pending() > 0 {
+            let values = self.values.ready(index) * self.writing.frame_len;
+            let bytes = BATCH_BYTES.saturating_sub(values);
+            let room_for = (bytes / self.writing.frame_len).max(1);
             let most = room_for.min(session.allowance(now)) as u32;
             while batch < most.min(client.pending()) {
                 let stamp = self.stamp(client, room, batch, now);
@@ -303,8 +307,7 @@ impl Traffic {
                 batch += 1;
             }
         }
-        // In a message of its own if there are events: these may take all the room that there is.
-        if batch == 0 && client.is_joined() && self.values.are_pending(index) {
+        if says && self.values.are_pending(index) {
             let name = Room::of_states(self.writing.run, room);
             let others = self.others(client);
             self.values.say(

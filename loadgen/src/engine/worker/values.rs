@@ -34,6 +34,8 @@ pub(super) struct Values {
     period: Period,
     start: Nanos,
     ring: Ring,
+    /// There are ticks, which senders align with.
+    aligned: bool,
     /// By client.
     senders: Vec<Sender>,
     /// Values of healthy senders that are due and neither set nor passed over.
@@ -60,6 +62,7 @@ impl Values {
             period,
             start: 0,
             ring: Ring::new(Vec::new(), period, 0),
+            aligned: scenario.play.tick_hz > 0,
             senders: vec![Sender::default(); members as usize],
             unsaid: 0,
             ledger,
@@ -94,6 +97,13 @@ impl Values {
     #[inline]
     pub(super) fn pop(&mut self) -> Option<(Nanos, u32)> {
         self.ring.pop()
+    }
+
+    /// How many values a client would set now.
+    #[inline]
+    pub(super) fn ready(&self, index: u32) -> usize {
+        let sender = &self.senders[index as usize];
+        (sender.due - sender.done).min(u64::from(self.keys)) as usize
     }
 
     /// Whether a client has values to set.
@@ -146,6 +156,14 @@ impl Values {
         let sender = &mut self.senders[index as usize];
         let pending = sender.due - sender.done;
         let count = pending.min(u64::from(self.keys));
+        if self.aligned {
+            // Who sends once in a tick does not offer what a newer one takes the place of until then.
+            let passed_over = sender.done..sender.due - count;
+            let (start, phase, period) = (self.start, sender.phase, self.period);
+            for which in passed_over {
+                measure.withdrawn(client.is_healthy(), start + phase + period.offset(which));
+            }
+        }
         if count == 0 || (session.allowance(now) as u64) < count {
             return;
         }
