@@ -52,6 +52,7 @@ Examples:
   loadgen --clients 1000 --room-size 100 --rate 4 --burst
   loadgen --url ws://example.org/rooms --rooms 1 --senders-per-room 1 --rate 20 --duration 1m
   loadgen --clients 10000 --dialect v1 --drops 5/s --check 'resume.p99<50ms'
+  loadgen --dialect v1 --host-kills 10/s --check 'host.change.p99<100ms'
   loadgen --dialect v1 --states 20Hz --events 1Hz --keys 3 --check 'state.age.p99<100ms'
   loadgen --check 'latency.p99<20ms' --allow lost=0.1% --out out/
   loadgen search --clients 500 --check 'latency.p99<10ms' --to 200

@@ -203,6 +203,7 @@ fn add_connections(whole: &mut Connections, part: &Connections) {
         (&mut whole.rejoins, part.rejoins),
         (&mut whole.rejoins_failed, part.rejoins_failed),
         (&mut whole.drops, part.drops),
+        (&mut whole.host_kills, part.host_kills),
         (&mut whole.resumes, part.resumes),
         (&mut whole.resumes_failed, part.resumes_failed),
         (&mut whole.resets, part.resets),
@@ -238,6 +239,7 @@ fn add_histograms(whole: &mut Histograms, part: &Histograms) -> Result<(), Strin
         (&mut whole.rejoin, &part.rejoin),
         (&mut whole.resume, &part.resume),
         (&mut whole.state_age, &part.state_age),
+        (&mut whole.host_change, &part.host_change),
         (&mut whole.send_lag, &part.send_lag),
         (&mut whole.receive_wait, &part.receive_wait),
     ] {

@@ -59,6 +59,8 @@ pub struct Outcome {
     /// How old the newest value of each sender is at each receiver, both healthy, from when it was to be set; looked at in
     /// moments that are evenly spread over the measured time.
     pub state_age: Histogram<u64>,
+    /// The end of a host's connection to the end of what its successor is told: that it is the host, snapshot and tail.
+    pub host_change: Histogram<u64>,
     /// Intended send time to read by the receiver; healthy sender, healthy receiver. The latency.
     pub latency: Histogram<u64>,
     /// The same deliveries from the time the message was really written: what a closed schedule
@@ -261,6 +263,8 @@ pub struct Connections {
     pub rejoins_failed: u64,
     /// Connections of players that were cut on purpose.
     pub drops: u64,
+    /// Of these, connections of hosts that ended because it was a host's turn.
+    pub host_kills: u64,
     /// Times a player who had lost its connection went on where it was.
     pub resumes: u64,
     /// Times it could not get back in; it tries again.
@@ -297,6 +301,7 @@ impl Connections {
         self.rejoins += other.rejoins;
         self.rejoins_failed += other.rejoins_failed;
         self.drops += other.drops;
+        self.host_kills += other.host_kills;
         self.resumes += other.resumes;
         self.resumes_failed += other.resumes_failed;
         self.resets += other.resets;

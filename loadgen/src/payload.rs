@@ -64,6 +64,11 @@ impl Room {
         Self(((run as u64 & 0xff_ffff) << 24) | (room as u64 & 0xff_ffff))
     }
 
+    /// The same for what hosts leave of the game.
+    pub const fn of_snapshots(run: u32, room: u32) -> Self {
+        Self::new(run ^ 1 << 22, room)
+    }
+
     /// The same for values of keys: a message that is taken for one, or the other way round, is of another run.
     pub const fn of_states(run: u32, room: u32) -> Self {
         Self::new(run ^ 1 << 23, room)

@@ -9,6 +9,8 @@ use roomcast_protocol::v1::{
 
 /// The most keys that a sender may have.
 pub const KEYS_MAX: u32 = 1_000;
+/// The most hosts that lose their connection per second.
+pub const HOST_KILLS_MAX: f64 = 1e6;
 /// The most (receiver, sender, key) that are followed; each costs 16 bytes (so this is 256 MiB).
 pub const VALUES_MAX: usize = 1 << 24;
 /// Bytes that a value has over its payload, at most: kind, length and key.
@@ -23,6 +25,8 @@ pub struct Play {
     pub keys: u32,
     /// Ticks per second that rooms are made with, which players align with; 0 for none.
     pub tick_hz: u32,
+    /// Hosts per second that lose their connection over all rooms, which are made without a host's grace; 0 for none.
+    pub host_kills: f64,
 }
 
 impl Default for Play {
@@ -31,6 +35,7 @@ impl Default for Play {
             states_hz: 0.0,
             keys: 1,
             tick_hz: 0,
+            host_kills: 0.0,
         }
     }
 }
@@ -42,16 +47,23 @@ impl Play {
         self.states_hz > 0.0
     }
 
+    /// Whether hosts lose their connections.
+    #[must_use]
+    pub fn loses_hosts(&self) -> bool {
+        self.host_kills > 0.0
+    }
+
     /// Whether players do what the raw dialect does not have.
     #[must_use]
     pub fn needs_players(&self) -> bool {
-        self.has_states() || self.tick_hz > 0
+        self.has_states() || self.tick_hz > 0 || self.loses_hosts()
     }
 
     /// What who makes a room wishes for, written into `buffer`.
     pub(crate) fn wishes<'b>(&self, buffer: &'b mut Vec<u8>) -> Pairs<'b> {
-        let wishes = [(setting::TICK_HZ, self.tick_hz)];
-        let wishes = wishes.into_iter().filter(|(_, wish)| *wish > 0);
+        let grace = self.loses_hosts().then_some((setting::HOST_GRACE_MS, 0));
+        let ticks = (self.tick_hz > 0).then_some((setting::TICK_HZ, self.tick_hz));
+        let wishes = grace.into_iter().chain(ticks);
         let wishes = wishes.map(|(key, wish)| (key, PairValue::Number(wish.into())));
         Pairs::encode(wishes, buffer).expect("keys ascend")
     }
@@ -68,6 +80,12 @@ impl Play {
             return Err(format!(
                 "ticks must be 1 to {TICK_HZ_MAX} per second, not {}",
                 self.tick_hz
+            ));
+        }
+        if !(0.0..=HOST_KILLS_MAX).contains(&self.host_kills) {
+            return Err(format!(
+                "host kills must be 0 to {HOST_KILLS_MAX} per second, not {}",
+                self.host_kills
             ));
         }
         if !self.has_states() {
@@ -99,6 +117,7 @@ mod tests {
             states_hz: 20.0,
             keys: 3,
             tick_hz: 20,
+            host_kills: 1.0,
         };
         assert_eq!(states.check(10_000, 64), Ok(()));
         for (play, pairs, size, word) in [
@@ -131,6 +150,15 @@ mod tests {
                 1,
                 64,
                 "ticks",
+            ),
+            (
+                Play {
+                    host_kills: f64::NAN,
+                    ..states
+                },
+                1,
+                64,
+                "host kills",
             ),
         ] {
             let error = play.check(pairs, size).expect_err(word);

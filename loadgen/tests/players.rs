@@ -93,7 +93,7 @@ fn mixed(relay: &Relay) -> Scenario {
         play: Play {
             states_hz: 60.0,
             keys: 3,
-            tick_hz: 0,
+            ..Play::default()
         },
         ..scenario(relay)
     }
@@ -146,6 +146,7 @@ fn what_a_tick_gathers_is_explained() {
             states_hz: 180.0,
             keys: 3,
             tick_hz: 20,
+            ..Play::default()
         },
         duration: Duration::from_secs(2),
         ..mixed(&relay)
@@ -158,6 +159,27 @@ fn what_a_tick_gathers_is_explained() {
         "{:?}",
         outcome.validity
     );
+}
+
+#[test]
+fn a_successor_has_snapshot_and_tail() {
+    let relay = Relay::start(&[]);
+    let outcome = run(&Scenario {
+        play: Play {
+            host_kills: 50.0,
+            ..Play::default()
+        },
+        settle: Duration::from_millis(300),
+        duration: Duration::from_secs(2),
+        ..scenario(&relay)
+    });
+    assert_explained(&outcome.healthy);
+    let connections = &outcome.connections;
+    assert!(connections.host_kills > 20, "{connections:?}");
+    assert_eq!(outcome.host_change.len(), connections.host_kills);
+    assert_eq!(connections.drops, connections.host_kills);
+    assert_eq!(connections.resumes, connections.drops);
+    assert!(connections.violations.is_empty(), "{connections:?}");
 }
 
 #[test]

@@ -178,6 +178,15 @@ pub struct LoadArgs {
         default_value_t = 0.0,
         help_heading = "Misbehaviour (counted apart)", value_parser = parse_per_second)]
     pub drops: f64,
+    /// Hosts of rooms whose connection is cut, per second, as 1 or 1/s: each comes back as another player, and host.change is
+    /// how long it takes until its successor has snapshot and tail. The rooms have no --host-grace. Needs --dialect v1
+    #[arg(
+        long,
+        env = "LOADGEN_HOST_KILLS",
+        value_name = "HZ",
+        default_value_t = 0.0,
+        help_heading = "Misbehaviour (counted apart)", value_parser = parse_per_second)]
+    pub host_kills: f64,
     /// Clients that stop reading; with --dialect v1 they come back when the relay ends them
     #[arg(
         long,
@@ -247,6 +256,7 @@ impl LoadArgs {
             states_hz: self.states,
             keys: self.keys,
             tick_hz: self.tick,
+            host_kills: self.host_kills,
         };
         let unsaid = if scenario.play.has_states() { 0.0 } else { 1.0 };
         scenario.rate_hz = self.rate.unwrap_or(unsaid);

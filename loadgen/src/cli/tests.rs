@@ -101,6 +101,7 @@ fn every_flag_arrives() {
         "--states=60",
         "--keys=3",
         "--tick=20Hz",
+        "--host-kills=2/s",
         "--size=1KiB",
         "--burst",
         "--text",
@@ -138,7 +139,7 @@ fn every_flag_arrives() {
     );
     assert_eq!((scenario.rate_hz, scenario.size), (20.0, 1024));
     assert_eq!((scenario.play.states_hz, scenario.play.keys), (60.0, 3));
-    assert_eq!(scenario.play.tick_hz, 20);
+    assert_eq!((scenario.play.tick_hz, scenario.play.host_kills), (20, 2.0));
     assert_eq!(
         (scenario.schedule, scenario.kind),
         (Schedule::Burst, MessageKind::Text)
@@ -219,6 +220,7 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         (&["--dialect=v1", "--states=20Hz", "--keys=0"], "keys"),
         (&["--dialect=v1", "--states=20Hz/s"], "20Hz/s"),
         (&["--tick", "20"], "--dialect v1"),
+        (&["--host-kills", "1/s"], "--dialect v1"),
         (&["--dialect=v1", "--tick=129"], "128"),
         (&["--drops", "5/m"], "5/m"),
         (&["--slow-readers", "1000"], "no healthy one"),

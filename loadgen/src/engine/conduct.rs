@@ -389,6 +389,7 @@ impl<'a> Conductor<'a> {
             rejoin: sum.rejoin.to_histogram(),
             resume: sum.resume.to_histogram(),
             state_age: sum.state_age.to_histogram(),
+            host_change: sum.host_change.to_histogram(),
             latency: latency.to_histogram(),
             latency_uncorrected: sum.uncorrected.to_histogram(),
             latency_misbehaving: sum.misbehaving.to_histogram(),

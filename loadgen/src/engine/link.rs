@@ -68,6 +68,7 @@ pub(crate) struct Part {
     pub(crate) rejoin: Recorder,
     pub(crate) resume: Recorder,
     pub(crate) state_age: Recorder,
+    pub(crate) host_change: Recorder,
     pub(crate) uncorrected: Recorder,
     pub(crate) misbehaving: Recorder,
     pub(crate) send_lag: Recorder,

@@ -205,6 +205,11 @@ impl Measure {
         }
     }
 
+    /// What came for a receiver is not what it should be, if `is_wrong`.
+    pub(crate) fn corrupted(&mut self, row: &Row<'_>, is_wrong: bool) {
+        self.of_receiver(row).corrupted += u64::from(is_wrong);
+    }
+
     /// The relay has said that newer values took the place of these.
     #[inline]
     pub(crate) fn superseded(&mut self, values: Values) {

@@ -14,6 +14,7 @@
 //!      ├ tls                 its records, if it is wss
 //!      ├ session           its side of roomcast.v1, if it speaks that
 //!      └ measure ─ ledger, states, recorder   judging, counting and timing one delivery
+//!      └ hosts               who is the host of each room, and what a successor is told
 //! storm     handshakes and nothing else, as fast as they go or at a rate
 //! plan      who is who      link   what conductor and workers say to each other
 //! usage     /proc           validity  whether the run can be trusted
@@ -28,6 +29,7 @@ mod conduct;
 mod crew;
 mod error;
 mod fault;
+mod hosts;
 mod ledger;
 pub(crate) mod limits;
 mod link;

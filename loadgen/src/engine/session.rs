@@ -7,8 +7,8 @@
 
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::v1::client::{Client, Event, KEPT, Kept, Link, Next, Violation, after};
-use roomcast_protocol::v1::up::{Audience, Join, Mode};
-use roomcast_protocol::v1::{Key, List, MINOR, Name, Payload, PlayerId};
+use roomcast_protocol::v1::up::{Act, Audience, Join, Mode};
+use roomcast_protocol::v1::{Key, List, MINOR, Name, Payload, PlayerId, Term};
 
 use super::clock::Nanos;
 use crate::play::Play;
@@ -82,6 +82,8 @@ pub(crate) struct Session {
     is_resumed: bool,
     /// The server has ended the present connection in a way that lets it come back.
     may_return: bool,
+    /// It is the host in this term, and is to leave a snapshot with the relay.
+    crowned: Option<Term>,
     /// When the thread looks after it without being told to; `Nanos::MAX`: never.
     pub(crate) wake_at: Nanos,
 }
@@ -113,6 +115,7 @@ impl Session {
             standing: Standing::New,
             is_resumed: false,
             may_return: false,
+            crowned: None,
             wake_at: Nanos::MAX,
         }
     }
@@ -193,6 +196,25 @@ impl Session {
     #[inline]
     pub(crate) fn waits(&self, now: Nanos) -> bool {
         self.machine.sends_at() > micros(now)
+    }
+
+    /// It is the host, in this term, and is to leave a snapshot.
+    pub(crate) fn crowned(&mut self, term: Term) {
+        self.crowned = Some(term);
+    }
+
+    /// The term for which it is to leave a snapshot, if it knows how far it has got.
+    pub(crate) fn owes_snapshot(&self) -> Option<Term> {
+        self.crowned.filter(|_| self.machine.cursor().is_some())
+    }
+
+    /// Leaves a snapshot of now.
+    pub(crate) fn keep(&mut self, term: Term, state: &[u8]) {
+        if let Some(cursor) = self.machine.cursor() {
+            let seq = cursor.seq;
+            let kept = self.machine.act(term, Act::Snapshot { seq, state });
+            self.crowned = self.crowned.filter(|_| kept.is_err());
+        }
     }
 
     /// How many messages can be said now.

@@ -37,10 +37,11 @@ pub fn prepare(directory: &Path) -> Result<(), Failure> {
 }
 
 /// What only some runs have: an earlier run's must not stay beside the files of one that has none.
-const OF_SOME: [&str; 3] = [TLS, RESUME, STATE_AGE];
+const OF_SOME: [&str; 4] = [TLS, RESUME, STATE_AGE, HOST_CHANGE];
 const TLS: &str = "tls.hgrm";
 const RESUME: &str = "resume.hgrm";
 const STATE_AGE: &str = "state_age.hgrm";
+const HOST_CHANGE: &str = "host_change.hgrm";
 
 /// Writes every file of a report into `directory`, removes what an earlier run had beyond that, and
 /// returns the paths.
@@ -61,7 +62,12 @@ pub fn write_all(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, Fail
         ("junit.xml", junit::render(report)),
     ];
     let histograms = &report.histograms;
-    let of_some = [&histograms.tls, &histograms.resume, &histograms.state_age];
+    let of_some = [
+        &histograms.tls,
+        &histograms.resume,
+        &histograms.state_age,
+        &histograms.host_change,
+    ];
     for (name, histogram) in OF_SOME.into_iter().zip(of_some) {
         if !histogram.is_empty() {
             files.push((name, hgrm::render(histogram)));
@@ -165,6 +171,7 @@ mod tests {
         report.histograms.tls = sample::ladder(200_000, 1_000, 20);
         report.histograms.resume = sample::ladder(300_000, 1_000, 20);
         report.histograms.state_age = sample::ladder(400_000, 1_000, 20);
+        report.histograms.host_change = sample::ladder(500_000, 1_000, 20);
         report.metrics = crate::report::metrics::all(&report);
         write_all(&report, scratch.path()).unwrap();
         for name in OF_SOME {

@@ -51,6 +51,7 @@ impl From<&Outcome> for Report {
                 rejoin: outcome.rejoin.clone(),
                 resume: outcome.resume.clone(),
                 state_age: outcome.state_age.clone(),
+                host_change: outcome.host_change.clone(),
                 send_lag: outcome.send_lag.clone(),
                 receive_wait: outcome.receive_wait.clone(),
             },
@@ -98,6 +99,7 @@ impl From<&Scenario> for ScenarioReport {
                 false => 0,
             },
             tick_hz: scenario.play.tick_hz.into(),
+            host_kills_per_s: scenario.play.host_kills,
             size_bytes: scenario.size as u64,
             schedule: match scenario.schedule {
                 Schedule::Even => "even",
@@ -249,6 +251,7 @@ fn connections(connections: &outcome::Connections) -> Connections {
         rejoins: connections.rejoins,
         rejoins_failed: connections.rejoins_failed,
         drops: connections.drops,
+        host_kills: connections.host_kills,
         resumes: connections.resumes,
         resumes_failed: connections.resumes_failed,
         resets: connections.resets,

@@ -109,6 +109,9 @@ pub struct ScenarioReport {
     /// Ticks per second of each room; 0: none.
     #[serde(default)]
     pub tick_hz: u64,
+    /// Hosts per second that lose their connection.
+    #[serde(default)]
+    pub host_kills_per_s: f64,
     /// Payload of a message.
     pub size_bytes: u64,
     /// `even` (senders spread over the period) or `burst` (all at the same instant).
@@ -293,6 +296,9 @@ pub struct Connections {
     /// Connections that were cut on purpose.
     #[serde(default)]
     pub drops: u64,
+    /// Of these, those of hosts whose turn it was.
+    #[serde(default)]
+    pub host_kills: u64,
     /// Times a player who had lost its connection went on where it was.
     #[serde(default)]
     pub resumes: u64,
@@ -307,6 +313,21 @@ pub struct Connections {
     pub resets_misbehaving: u64,
     /// Connections that did not end with a close frame and an end of stream in time.
     pub close_failed: u64,
+}
+
+impl Report {
+    /// Hosts that were lost without a successor who had all that it has to.
+    #[must_use]
+    pub fn hosts_missing(&self) -> u64 {
+        let changes = self.histograms.host_change.len();
+        self.connections.host_kills.saturating_sub(changes)
+    }
+
+    /// Host changes, with those that never came to an end.
+    #[must_use]
+    pub fn host_change(&self) -> Times<'_> {
+        Times::with_never(&self.histograms.host_change, self.hosts_missing())
+    }
 }
 
 impl Connections {
@@ -376,6 +397,13 @@ pub struct Histograms {
         skip_serializing_if = "Histogram::is_empty"
     )]
     pub state_age: Histogram<u64>,
+    /// From the end of a host's connection until its successor had snapshot and tail; absent when none was lost.
+    #[serde(
+        with = "histogram",
+        default = "empty_histogram",
+        skip_serializing_if = "Histogram::is_empty"
+    )]
+    pub host_change: Histogram<u64>,
     /// From the intended to the actual send: the generator's own lag.
     #[serde(with = "histogram")]
     pub send_lag: Histogram<u64>,
@@ -396,6 +424,7 @@ impl Default for Histograms {
             rejoin: empty_histogram(),
             resume: empty_histogram(),
             state_age: empty_histogram(),
+            host_change: empty_histogram(),
             send_lag: empty_histogram(),
             receive_wait: empty_histogram(),
         }
@@ -607,6 +636,11 @@ impl ScenarioReport {
                 "drops",
                 self.drops_per_s.to_string(),
                 other.drops_per_s.to_string(),
+            );
+            compare(
+                "host kills",
+                self.host_kills_per_s.to_string(),
+                other.host_kills_per_s.to_string(),
             );
             compare(
                 "slow readers",

@@ -107,6 +107,7 @@ pub(super) fn latencies(report: &Report) -> Vec<(&'static str, Vec<String>)> {
         ("rejoin", Times::of(&histograms.rejoin)),
         ("resume", Times::of(&histograms.resume)),
         ("state age", Times::of(&histograms.state_age)),
+        ("host change", report.host_change()),
         ("own send lag", Times::of(&histograms.send_lag)),
         ("own receive wait", Times::of(&histograms.receive_wait)),
     ];

@@ -116,6 +116,7 @@ fn scenario() -> ScenarioReport {
         states_hz: 0.0,
         keys: 0,
         tick_hz: 0,
+        host_kills_per_s: 0.0,
         size_bytes: 64,
         schedule: "even".to_owned(),
         kind: "binary".to_owned(),

@@ -105,6 +105,7 @@ pub fn outcome(latencies: &[u64]) -> Outcome {
         rejoin: empty_histogram(),
         resume: empty_histogram(),
         state_age: empty_histogram(),
+        host_change: empty_histogram(),
         latency_uncorrected: latency.clone(),
         latency,
         latency_misbehaving: empty_histogram(),

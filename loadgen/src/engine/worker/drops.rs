@@ -120,5 +120,11 @@ impl Worker {
             (resets, false) => connections.resets_misbehaving += resets,
         }
         self.traffic.take_back(client, news.dropped);
+        if let Some(term) = news.crowned
+            && self.settings.scenario.play.loses_hosts()
+            && let Some(session) = self.clients[index as usize].speech.session()
+        {
+            session.crowned(term);
+        }
     }
 }

@@ -6,9 +6,10 @@
 use roomcast_protocol::frame;
 use roomcast_protocol::v1::client::{Event, Violation};
 use roomcast_protocol::v1::down::Packet;
-use roomcast_protocol::v1::{Key, Payload, PlayerId};
+use roomcast_protocol::v1::{Key, Payload, PlayerId, Term};
 
 use crate::engine::clock::Nanos;
+use crate::engine::hosts::Hosts;
 use crate::engine::ledger::Row;
 use crate::engine::measure::{Heard, Measure, Stated};
 use crate::engine::session::{Seats, Session, Welcomed};
@@ -23,6 +24,8 @@ pub(super) struct News {
     pub(super) resets: u64,
     /// Messages of its own that no relay will ever apply.
     pub(super) dropped: usize,
+    /// It is the host in this term, and a snapshot of its is wanted.
+    pub(super) crowned: Option<Term>,
 }
 
 /// Who listens for one player.
@@ -31,6 +34,8 @@ pub(super) struct Ear<'a, 'r> {
     pub(super) row: &'a mut Row<'r>,
     pub(super) keys: &'a mut states::Row<'r>,
     pub(super) seats: &'a mut Seats,
+    pub(super) hosts: &'a mut Hosts,
+    pub(super) room: u32,
     /// Its client, and the first one of its room.
     pub(super) index: u32,
     pub(super) first: u32,
@@ -75,6 +80,27 @@ impl Ear<'_, '_> {
                 payload,
                 ..
             }) => self.state(author, key, payload),
+            Event::Packet(Packet::Host { term, id, given })
+                if id.is_some_and(|id| self.seats.is_author(self.index, id)) =>
+            {
+                self.hosts.named(self.room, self.index, term, given);
+                self.news.crowned = Some(term);
+            }
+            Event::Packet(Packet::SnapshotWanted { term }) => self.news.crowned = Some(term),
+            Event::Packet(Packet::Snapshot { state, .. }) => {
+                let is_right = self
+                    .hosts
+                    .snapshot(self.room, self.index, state, self.measure);
+                self.measure.corrupted(self.row, !is_right);
+            }
+            Event::Tail(Packet::Event { payload, .. }) => {
+                let (_, payload) = parts(payload);
+                let is_right = self
+                    .hosts
+                    .tail(self.room, self.index, payload, self.measure);
+                self.measure.corrupted(self.row, !is_right);
+            }
+            Event::Packet(Packet::Ready) => self.hosts.ready(self.room, self.index, self.now),
             Event::Resumed => {
                 self.news.resumed = true;
                 self.seats.back(self.index, self.now);

@@ -1,9 +1,10 @@
 //! Those that misbehave on purpose: when churners leave and come back, when the stalling stop and go on reading, and when
-//! connections are cut.
+//! connections are cut, of anybody or of hosts.
 //!
 //! Owns these times. Must not know how a client leaves.
 //! Invariant: all churners of a run share its rate, and so do those whose connections are cut; a thread has its part of both.
 
+use super::kills::kills;
 use crate::engine::client::Client;
 use crate::engine::clock::{Nanos, nanos};
 use crate::engine::plan::Role;
@@ -15,6 +16,7 @@ use crate::scenario::Scenario;
 pub(super) struct Misbehaviour {
     churn: Ring,
     drops: Ring,
+    kills: Ring,
     stall: Nanos,
     stall_at: Nanos,
 }
@@ -25,14 +27,21 @@ impl Misbehaviour {
         Self {
             churn: never(),
             drops: never(),
+            kills: never(),
             stall: nanos(scenario.stall),
             stall_at: Nanos::MAX,
         }
     }
 
     /// Traffic begins: the slow stop reading, the others get their times.
-    pub(super) fn begin(&mut self, start: Nanos, scenario: &Scenario, clients: &mut [Client]) {
+    pub(super) fn begin(
+        &mut self,
+        start: Nanos,
+        scenario: &Scenario,
+        (rooms, clients): (u32, &mut [Client]),
+    ) {
         self.drops = drops(start, scenario, clients);
+        self.kills = kills(start, scenario, rooms);
         let mut churners = Vec::new();
         for (client, index) in clients.iter_mut().zip(0..) {
             match client.plan.role {
@@ -54,7 +63,8 @@ impl Misbehaviour {
     /// When something is due; `Nanos::MAX`: never.
     #[inline]
     pub(super) fn due(&self) -> Nanos {
-        self.churn.due().min(self.drops.due()).min(self.stall_at)
+        let lost = self.drops.due().min(self.kills.due());
+        self.churn.due().min(lost).min(self.stall_at)
     }
 
     /// Takes the next churner whose time has come.
@@ -73,6 +83,15 @@ impl Misbehaviour {
             return None;
         }
         self.drops.pop().map(|(_, index)| index)
+    }
+
+    /// Takes the next room whose host is to lose its connection.
+    #[inline]
+    pub(super) fn pop_kill(&mut self, now: Nanos) -> Option<u32> {
+        if self.kills.due() > now {
+            return None;
+        }
+        self.kills.pop().map(|(_, room)| room)
     }
 
     /// Whether it is time for the stalling to stop, or to go on.

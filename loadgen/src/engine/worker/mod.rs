@@ -12,6 +12,7 @@ mod endings;
 mod handshake;
 mod hear;
 mod io;
+mod kills;
 mod leave;
 mod misbehaviour;
 mod play;
@@ -39,6 +40,7 @@ use self::traffic::Traffic;
 use self::wakes::Wakes;
 use super::client::Client;
 use super::clock::{Clock, Nanos};
+use super::hosts::Hosts;
 use super::link::{Command, Event, Gauges, Part};
 use super::measure::Window;
 use super::plan::{RoomPlan, Share};
@@ -147,6 +149,7 @@ pub(crate) struct Worker {
     traffic: Traffic,
     misbehaviour: Misbehaviour,
     endings: Endings,
+    hosts: Hosts,
     wakes: Wakes,
     timeline: Timeline,
     ages: Ages,
@@ -165,6 +168,10 @@ impl Worker {
         let dialect = scenario.dialect;
         let members = share.clients.len();
         let clients = share.clients.into_iter();
+        let mut hosts = Hosts::new(settings.run);
+        for room in &share.rooms {
+            hosts.add_room(room.number, room.senders);
+        }
         Ok(Self {
             stage: Stage::Quiet,
             random: fastrand::Rng::with_seed(scenario.seed.wrapping_add(index as u64)),
@@ -177,6 +184,7 @@ impl Worker {
             wakes: Wakes::default(),
             timeline: Timeline::default(),
             ages: Ages::new(),
+            hosts,
             clients: clients
                 .map(|plan| Client::new(plan, Speech::new(dialect)))
                 .collect(),
@@ -237,6 +245,7 @@ impl Worker {
             self.send_due(SENDS_PER_ITERATION);
             self.misbehave();
             self.cut_connections();
+            self.kill_hosts();
             if self.present.healthy == 0 && self.stage == Stage::Traffic {
                 self.stage = Stage::Deserted;
                 self.tell(Event::Deserted);
@@ -247,7 +256,8 @@ impl Worker {
             }
         }
         if self.stage == Stage::Drain
-            && (self.traffic.is_over(&self.clients) || self.present.healthy == 0)
+            && (self.traffic.is_over(&self.clients) && !self.hosts.are_changing()
+                || self.present.healthy == 0)
         {
             self.stage = Stage::Drained;
             self.tell(Event::Drained);
@@ -293,7 +303,9 @@ impl Worker {
         let scenario = &self.settings.scenario;
         self.stage = Stage::Traffic;
         self.traffic.begin(start, window, &self.clients);
-        self.misbehaviour.begin(start, scenario, &mut self.clients);
+        let rooms = self.rooms.len() as u32;
+        self.misbehaviour
+            .begin(start, scenario, (rooms, &mut self.clients));
         if scenario.play.has_states() {
             self.ages.begin(window.from);
         }
@@ -341,6 +353,7 @@ impl Worker {
             rejoin: self.ramp.rejoin,
             resume: self.ramp.resume,
             state_age: self.ages.recorder,
+            host_change: self.hosts.changes,
             uncorrected: self.traffic.measure.uncorrected,
             misbehaving: self.traffic.measure.misbehaving,
             send_lag: self.traffic.measure.send_lag,

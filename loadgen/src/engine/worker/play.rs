@@ -58,6 +58,7 @@ impl Worker {
                 self.entered(Ok(()));
             }
         }
+        self.leave_snapshot(index);
         if self.clients[index as usize].blocked {
             self.rewake(index);
         } else {

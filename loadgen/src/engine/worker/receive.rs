@@ -146,6 +146,8 @@ impl Worker {
                             row: &mut row,
                             keys: &mut keys,
                             seats,
+                            hosts: &mut self.hosts,
+                            room: client.plan.room,
                             index,
                             first,
                             now,

@@ -72,6 +72,11 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = &[
         of: |report| Times::of(&report.histograms.state_age),
     },
     Distribution {
+        name: "host.change",
+        about: "end of a host's connection to snapshot and tail at its successor",
+        of: Report::host_change,
+    },
+    Distribution {
         name: "send_lag",
         about: "intended to actual send: the generator's own lag",
         of: |report| Times::of(&report.histograms.send_lag),
@@ -196,6 +201,13 @@ pub(super) const NUMBERS: &[Number] = &[
         Lower,
         connections.resets
     ),
+    Number {
+        name: "hosts_missing",
+        about: "lost hosts without a successor who had snapshot and tail",
+        unit: Unit::Count,
+        better: Better::Lower,
+        of: |report| Some(report.hosts_missing() as f64),
+    },
     Number {
         name: "violations",
         about: "connections on which the server broke the protocol",
