@@ -3,6 +3,9 @@
 //! Owns the description and its bounds. Must not know how any of it is done.
 //! Invariant: [`Play::default`] is a run of events alone, which says no more of itself than one in the raw dialect.
 
+use std::fmt;
+use std::str::FromStr;
+
 use roomcast_protocol::v1::{
     BUNDLE_BYTES_MAX, PairValue, Pairs, TICK_HZ_MAX, VARINT_BYTES_MAX, setting,
 };
@@ -16,6 +19,44 @@ pub const VALUES_MAX: usize = 1 << 24;
 /// Bytes that a value has over its payload, at most: kind, length and key.
 const VALUE_HEAD_MAX: usize = 1 + 2 * VARINT_BYTES_MAX;
 
+/// Whom players speak to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// All others.
+    None,
+    /// The others of a group: of so many, each of them in one.
+    Disjoint(u32),
+    /// The cell of a grid that they are in; they hear nine.
+    Grid,
+}
+
+impl fmt::Display for Groups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Disjoint(size) => write!(f, "disjoint:{size}"),
+            Self::Grid => f.write_str("grid"),
+        }
+    }
+}
+
+impl FromStr for Groups {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no kind of groups; write none, disjoint:30 or grid");
+        match text.split_once(':') {
+            None if text == "none" => Ok(Self::None),
+            None if text == "grid" => Ok(Self::Grid),
+            Some(("disjoint", size)) => {
+                let size = size.parse().ok().filter(|size| *size > 1);
+                size.map(Self::Disjoint).ok_or_else(wrong)
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
 /// What players do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Play {
@@ -27,6 +68,8 @@ pub struct Play {
     pub tick_hz: u32,
     /// Hosts per second that lose their connection over all rooms, which are made without a host's grace; 0 for none.
     pub host_kills: f64,
+    /// Whom they speak to.
+    pub groups: Groups,
 }
 
 impl Default for Play {
@@ -36,6 +79,7 @@ impl Default for Play {
             keys: 1,
             tick_hz: 0,
             host_kills: 0.0,
+            groups: Groups::None,
         }
     }
 }
@@ -56,7 +100,7 @@ impl Play {
     /// Whether players do what the raw dialect does not have.
     #[must_use]
     pub fn needs_players(&self) -> bool {
-        self.has_states() || self.tick_hz > 0 || self.loses_hosts()
+        self.has_states() || self.tick_hz > 0 || self.loses_hosts() || self.groups != Groups::None
     }
 
     /// What who makes a room wishes for, written into `buffer`.
@@ -112,12 +156,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn groups_are_spelled_as_they_are_shown() {
+        for groups in [Groups::None, Groups::Disjoint(30), Groups::Grid] {
+            assert_eq!(groups.to_string().parse(), Ok(groups));
+        }
+        for bad in ["disjoint", "disjoint:1", "disjoint:x", "grid:3", ""] {
+            assert!(bad.parse::<Groups>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn keys_are_bounded() {
         let states = Play {
             states_hz: 20.0,
             keys: 3,
             tick_hz: 20,
             host_kills: 1.0,
+            groups: Groups::Grid,
         };
         assert_eq!(states.check(10_000, 64), Ok(()));
         for (play, pairs, size, word) in [

@@ -12,7 +12,7 @@ use std::time::Duration;
 use real::Relay;
 use roomcast_loadgen::engine::{self, EngineError, Silent};
 use roomcast_loadgen::outcome::{Counts, Outcome};
-use roomcast_loadgen::play::Play;
+use roomcast_loadgen::play::{Groups, Play};
 use roomcast_loadgen::scenario::{Dialect, MessageKind, Scenario};
 use roomcast_loadgen::target::Target;
 use sessions::Fault;
@@ -180,6 +180,30 @@ fn a_successor_has_snapshot_and_tail() {
     assert_eq!(connections.drops, connections.host_kills);
     assert_eq!(connections.resumes, connections.drops);
     assert!(connections.violations.is_empty(), "{connections:?}");
+}
+
+#[test]
+fn a_group_hears_itself_and_nobody_else_does() {
+    let relay = Relay::start(&[]);
+    for (groups, hearers) in [(Groups::Disjoint(4), 3), (Groups::Grid, 27)] {
+        let outcome = run(&Scenario {
+            // On the least grid everybody sees all.
+            clients: 28,
+            room_size: 28,
+            senders_per_room: 28,
+            play: Play {
+                states_hz: 60.0,
+                keys: 3,
+                groups,
+                ..Play::default()
+            },
+            settle: Duration::from_millis(500),
+            ..mixed(&relay)
+        });
+        let counts = &outcome.healthy;
+        assert_explained(counts);
+        assert_eq!(counts.expected, 28 * 28 * hearers, "{groups}");
+    }
 }
 
 #[test]

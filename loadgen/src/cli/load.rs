@@ -5,6 +5,7 @@
 //! Invariant: a scenario that comes out of here has passed its own check.
 
 use std::net::IpAddr;
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
@@ -18,7 +19,7 @@ use super::values::{
     parse_whole,
 };
 use crate::exit::Failure;
-use crate::play::Play;
+use crate::play::{Groups, Play};
 use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule};
 use crate::target::Target;
 
@@ -123,6 +124,15 @@ pub struct LoadArgs {
         hide_default_value = true,
         help_heading = "Load", value_parser = parse_ticks)]
     pub tick: u32,
+    /// Interest groups that players speak to instead of to all others: disjoint:30, each in one of so many; or grid, each in
+    /// the nine around its place, of which it speaks to one, and sees about 30. Needs --dialect v1
+    #[arg(
+        long,
+        env = "LOADGEN_GROUPS",
+        value_name = "KIND",
+        default_value_t = Groups::None,
+        help_heading = "Load", value_parser = Groups::from_str)]
+    pub groups: Groups,
     /// Payload of a message, in bytes or with a unit such as 4KiB (4096) or 4kB (4000)
     #[arg(long, short = 's', env = "LOADGEN_SIZE", value_name = "BYTES", default_value = "64", value_parser = parse_size, help_heading = "Load")]
     pub size: usize,
@@ -257,6 +267,7 @@ impl LoadArgs {
             keys: self.keys,
             tick_hz: self.tick,
             host_kills: self.host_kills,
+            groups: self.groups,
         };
         let unsaid = if scenario.play.has_states() { 0.0 } else { 1.0 };
         scenario.rate_hz = self.rate.unwrap_or(unsaid);

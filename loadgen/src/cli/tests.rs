@@ -102,6 +102,7 @@ fn every_flag_arrives() {
         "--keys=3",
         "--tick=20Hz",
         "--host-kills=2/s",
+        "--groups=disjoint:30",
         "--size=1KiB",
         "--burst",
         "--text",
@@ -139,6 +140,7 @@ fn every_flag_arrives() {
     );
     assert_eq!((scenario.rate_hz, scenario.size), (20.0, 1024));
     assert_eq!((scenario.play.states_hz, scenario.play.keys), (60.0, 3));
+    assert_eq!(scenario.play.groups, Groups::Disjoint(30));
     assert_eq!((scenario.play.tick_hz, scenario.play.host_kills), (20, 2.0));
     assert_eq!(
         (scenario.schedule, scenario.kind),
@@ -221,6 +223,8 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         (&["--dialect=v1", "--states=20Hz/s"], "20Hz/s"),
         (&["--tick", "20"], "--dialect v1"),
         (&["--host-kills", "1/s"], "--dialect v1"),
+        (&["--groups", "grid"], "--dialect v1"),
+        (&["--groups", "cells"], "disjoint:30"),
         (&["--dialect=v1", "--tick=129"], "128"),
         (&["--drops", "5/m"], "5/m"),
         (&["--slow-readers", "1000"], "no healthy one"),

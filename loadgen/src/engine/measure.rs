@@ -71,12 +71,21 @@ impl Tally {
     }
 }
 
+/// Why something can't have come from who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// The relay says that it was somebody else.
+    Author,
+    /// It was said to others.
+    Audience,
+}
+
 /// An event as a relay tells it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) kind: frame::MessageKind,
-    /// It says of itself that it was for all others, and of nobody in particular.
+    /// What it says of itself is right: whether it was for all others, and of nobody in particular.
     pub(crate) is_plain: bool,
 }
 
@@ -146,24 +155,25 @@ impl Measure {
     }
 
     /// An event was read at `now`. Of who sent it, by its stamp, `since` tells since when neither that player nor the
-    /// receiver has lost its connection; `None`: the relay says that it was somebody else.
+    /// receiver has lost its connection, or why it can't be.
     #[inline]
     pub(crate) fn event(
         &mut self,
         row: &mut Row<'_>,
         event: &Heard<'_>,
-        since: impl FnOnce(u16) -> Option<Nanos>,
+        since: impl FnOnce(u16) -> Result<Nanos, Wrong>,
         now: Nanos,
     ) {
         let stamp = self.codec.read(event.payload);
         let stamp = stamp.filter(|_| event.is_plain && event.kind == self.kind);
-        let since = stamp.and_then(|stamp| match row.is_of_room(&stamp) {
+        let since = stamp.map(|stamp| match row.is_of_room(&stamp) {
             true => since(stamp.sender),
-            false => Some(0),
+            false => Ok(0),
         });
         match stamp.zip(since) {
-            Some((stamp, since)) => self.judge(row, &stamp, since, now),
-            None => self.of_receiver(row).corrupted += 1,
+            Some((stamp, Ok(since))) => self.judge(row, &stamp, since, now),
+            Some((_, Err(Wrong::Audience))) => self.of_receiver(row).leaked += 1,
+            Some((_, Err(Wrong::Author))) | None => self.of_receiver(row).corrupted += 1,
         }
     }
 
@@ -173,19 +183,26 @@ impl Measure {
         &mut self,
         row: &mut states::Row<'_>,
         stated: &Stated<'_>,
-        since: impl FnOnce(u16) -> Option<Nanos>,
+        since: impl FnOnce(u16) -> Result<Nanos, Wrong>,
         now: Nanos,
     ) {
         let stamp = self.codec.read(stated.payload);
         let stamp = stamp.filter(|_| stated.kind == self.kind);
-        let since = stamp.and_then(|stamp| match row.is_of_room(&stamp) {
-            true if row.key_of(&stamp) != stated.key => None,
+        let since = stamp.map(|stamp| match row.is_of_room(&stamp) {
+            true if row.key_of(&stamp) != stated.key => Err(Wrong::Author),
             true => since(stamp.sender),
-            false => Some(0),
+            false => Ok(0),
         });
-        let Some((stamp, since)) = stamp.zip(since) else {
-            self.of_member(row.is_healthy()).corrupted += 1;
-            return;
+        let (stamp, since) = match stamp.zip(since) {
+            Some((stamp, Ok(since))) => (stamp, since),
+            Some((_, Err(Wrong::Audience))) => {
+                self.of_member(row.is_healthy()).leaked += 1;
+                return;
+            }
+            Some((_, Err(Wrong::Author))) | None => {
+                self.of_member(row.is_healthy()).corrupted += 1;
+                return;
+            }
         };
         let (verdict, excused) = row.check(&stamp, since);
         self.excuse_values(excused);
@@ -449,7 +466,10 @@ mod tests {
             is_plain: true,
         };
         let mut hear = |event: Heard<'_>, author| {
-            let since = |sender| (sender == author).then_some(0);
+            let since = |sender| match sender == author {
+                true => Ok(0),
+                false => Err(Wrong::Author),
+            };
             measure.event(&mut ledger.row(0, 0), &event, since, 1_500_000);
             (
                 measure.tally.healthy.corrupted,
@@ -500,7 +520,10 @@ mod tests {
                 kind,
                 key,
             };
-            let since = |sender| (sender == author).then_some(0);
+            let since = |sender| match sender == author {
+                true => Ok(0),
+                false => Err(Wrong::Author),
+            };
             measure.state(&mut states.row(0, 0), &stated, since, 1_500_000);
         }
         // An event in its place is of another run.
@@ -510,7 +533,7 @@ mod tests {
             kind: Binary,
             key: 0,
         };
-        measure.state(&mut states.row(0, 0), &stated, |_| Some(0), 1_500_000);
+        measure.state(&mut states.row(0, 0), &stated, |_| Ok(0), 1_500_000);
         measure.sent(true, 1_000_000, 1_100_000, 5);
         measure.superseded(states.row(0, 0).told(1));
         measure.excuse_values(Values {

@@ -16,7 +16,8 @@
 //!      └ measure ─ ledger, states, recorder   judging, counting and timing one delivery
 //!      └ hosts               who is the host of each room, and what a successor is told
 //! storm     handshakes and nothing else, as fast as they go or at a rate
-//! plan      who is who      link   what conductor and workers say to each other
+//! plan      who is who      groups who hears whom
+//! link    what conductor and workers say to each other
 //! usage     /proc           validity  whether the run can be trusted
 //! trust     whose certificates are believed          tickets   sessions to resume
 //! ```
@@ -29,6 +30,7 @@ mod conduct;
 mod crew;
 mod error;
 mod fault;
+mod groups;
 mod hosts;
 mod ledger;
 pub(crate) mod limits;

@@ -7,10 +7,11 @@
 
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::v1::client::{Client, Event, KEPT, Kept, Link, Next, Violation, after};
-use roomcast_protocol::v1::up::{Act, Audience, Join, Mode};
-use roomcast_protocol::v1::{Key, List, MINOR, Name, Payload, PlayerId, Term};
+use roomcast_protocol::v1::up::{Act, Audience, Join, KeyAudience, Mode, StateAudience};
+use roomcast_protocol::v1::{Groups, Key, List, MINOR, Name, Payload, PlayerId, Term};
 
 use super::clock::Nanos;
+use super::groups::Layout;
 use crate::play::Play;
 use crate::scenario::Dialect;
 
@@ -78,6 +79,8 @@ pub(crate) struct Session {
     machine: Client,
     link: Link,
     standing: Standing,
+    /// The group to which it says what it says; `None`: to all others.
+    speaks_to: Option<u32>,
     /// The relay has said that it goes on where it was, on the present connection.
     is_resumed: bool,
     /// The server has ended the present connection in a way that lets it come back.
@@ -90,7 +93,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// Somebody new, on a connection that is open; it says messages of `size` bytes at most.
-    pub(crate) fn new(member: u32, size: usize, play: &Play, now: Nanos) -> Self {
+    pub(crate) fn new(
+        (member, layout): (u32, Layout),
+        size: usize,
+        play: &Play,
+        now: Nanos,
+    ) -> Self {
         let name = format!("player {member}");
         let mut wishes = Vec::new();
         let join = Join {
@@ -109,9 +117,14 @@ impl Session {
         let mut machine = Client::new(&join, kept);
         // So that the relay says how many values it has passed over, and how near to ticks packets come.
         machine.align(true);
+        let speaks_to = layout.speaks_to(member);
+        if let Some(group) = speaks_to {
+            regroup(&mut machine, layout.groups_of(member), group, play);
+        }
         Self {
             link: machine.open(micros(now)),
             machine,
+            speaks_to,
             standing: Standing::New,
             is_resumed: false,
             may_return: false,
@@ -177,7 +190,8 @@ impl Session {
     /// Says something to the others. Tells whether that was taken.
     #[inline]
     pub(crate) fn say(&mut self, payload: Payload<'_>) -> bool {
-        self.machine.event(Audience::Others, payload, false).is_ok()
+        let audience = self.speaks_to.map_or(Audience::Others, Audience::Group);
+        self.machine.event(audience, payload, false).is_ok()
     }
 
     /// Sets a key of its own. Tells whether that was taken.
@@ -262,6 +276,24 @@ impl Session {
     }
 }
 
+/// Joins these groups, and addresses all keys to one of them.
+fn regroup(machine: &mut Client, groups: Vec<u32>, to: u32, play: &Play) {
+    let mut buffer = Vec::new();
+    let groups = groups.into_iter().map(|group| (group, true));
+    let groups = Groups::encode(groups, &mut buffer).expect("ascending, and few");
+    machine.groups(false, groups).expect("the first of all");
+    let keys = if play.has_states() { play.keys } else { 0 };
+    for key in 0..keys {
+        let audience = KeyAudience {
+            key,
+            room: false,
+            to: StateAudience::Group(to),
+            stays: false,
+        };
+        machine.audience(audience).expect("fewer than are kept");
+    }
+}
+
 /// The machine's unit of time.
 #[inline]
 fn micros(now: Nanos) -> u64 {
@@ -334,7 +366,7 @@ mod tests {
     #[test]
     fn who_stood_still_takes_no_relay_for_dead() {
         const SECOND: Nanos = 1_000_000_000;
-        let mut session = Session::new(0, 64, &Play::default(), 0);
+        let mut session = Session::new((0, Layout::Whole), 64, &Play::default(), 0);
         assert!(session.wake(2 * SECOND, 60 * SECOND), "it has not listened");
         assert!(session.wake(62 * SECOND, 62 * SECOND));
         assert!(!session.wake(67 * SECOND, 67 * SECOND), "it has");

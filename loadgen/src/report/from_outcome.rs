@@ -100,6 +100,7 @@ impl From<&Scenario> for ScenarioReport {
             },
             tick_hz: scenario.play.tick_hz.into(),
             host_kills_per_s: scenario.play.host_kills,
+            groups: scenario.play.groups.to_string(),
             size_bytes: scenario.size as u64,
             schedule: match scenario.schedule {
                 Schedule::Even => "even",

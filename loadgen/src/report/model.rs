@@ -112,6 +112,9 @@ pub struct ScenarioReport {
     /// Hosts per second that lose their connection.
     #[serde(default)]
     pub host_kills_per_s: f64,
+    /// Whom players speak to: `none` (all others), `disjoint:N` or `grid`.
+    #[serde(default = "no_groups")]
+    pub groups: String,
     /// Payload of a message.
     pub size_bytes: u64,
     /// `even` (senders spread over the period) or `burst` (all at the same instant).
@@ -158,6 +161,11 @@ pub struct ScenarioReport {
 /// What the timeline's resolution was before it could be chosen.
 fn one_second() -> f64 {
     1.0
+}
+
+/// Whom players spoke to before there was a choice.
+fn no_groups() -> String {
+    "none".to_owned()
 }
 
 /// How the generator waited before there was a choice.
@@ -672,6 +680,7 @@ impl ScenarioReport {
         compare("rate", said(self), said(other));
         if !clients_too {
             compare("keys", self.keys.to_string(), other.keys.to_string());
+            compare("groups", self.groups.clone(), other.groups.clone());
             compare("tick", self.tick_hz.to_string(), other.tick_hz.to_string());
         }
         compare(

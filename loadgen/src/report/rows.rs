@@ -37,12 +37,16 @@ pub(super) fn load(report: &Report) -> String {
         ),
         false => String::new(),
     };
+    let groups = match scenario.groups.as_str() {
+        "none" => String::new(),
+        groups => format!(" to groups ({groups})"),
+    };
     let ticks = match scenario.tick_hz {
         0 => String::new(),
         hz => format!(", on ticks at {} Hz", count(hz)),
     };
     format!(
-        "{} {clients} in {} {} of {}, {senders} {} {} at {} Hz{states}{burst}{ticks}, measured for {} s",
+        "{} {clients} in {} {} of {}, {senders} {} {} at {} Hz{states}{groups}{burst}{ticks}, measured for {} s",
         count(scenario.clients),
         count(scenario.rooms),
         if scenario.rooms == 1 { "room" } else { "rooms" },

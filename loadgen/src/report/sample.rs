@@ -117,6 +117,7 @@ fn scenario() -> ScenarioReport {
         keys: 0,
         tick_hz: 0,
         host_kills_per_s: 0.0,
+        groups: "none".to_owned(),
         size_bytes: 64,
         schedule: "even".to_owned(),
         kind: "binary".to_owned(),

@@ -9,9 +9,10 @@ use roomcast_protocol::v1::down::Packet;
 use roomcast_protocol::v1::{Key, Payload, PlayerId, Term};
 
 use crate::engine::clock::Nanos;
+use crate::engine::groups::Layout;
 use crate::engine::hosts::Hosts;
 use crate::engine::ledger::Row;
-use crate::engine::measure::{Heard, Measure, Stated};
+use crate::engine::measure::{Heard, Measure, Stated, Wrong};
 use crate::engine::session::{Seats, Session, Welcomed};
 use crate::engine::states;
 
@@ -35,6 +36,7 @@ pub(super) struct Ear<'a, 'r> {
     pub(super) keys: &'a mut states::Row<'r>,
     pub(super) seats: &'a mut Seats,
     pub(super) hosts: &'a mut Hosts,
+    pub(super) layout: Layout,
     pub(super) room: u32,
     /// Its client, and the first one of its room.
     pub(super) index: u32,
@@ -72,7 +74,10 @@ impl Ear<'_, '_> {
                 payload,
                 by_host,
                 addressed,
-            }) => self.event(author, payload, !by_host && !addressed),
+            }) => {
+                let is_addressed = self.layout != Layout::Whole;
+                self.event(author, payload, !by_host && addressed == is_addressed);
+            }
             // Values of the room are nobody's here.
             Event::Packet(Packet::State {
                 author: Some(author),
@@ -129,14 +134,7 @@ impl Ear<'_, '_> {
             kind,
             is_plain,
         };
-        let seats = &*self.seats;
-        let sender = |member: u16| self.first + u32::from(member);
-        // Who sent it, if that is who the relay says, and since when both could be reached.
-        let since = |member| {
-            let sender = sender(member);
-            let is_author = seats.is_author(sender, author);
-            is_author.then(|| seats.since(self.index, sender))
-        };
+        let since = since(self.seats, (self.index, self.first), self.layout, author);
         self.measure.event(self.row, &event, since, self.now);
     }
 
@@ -144,13 +142,7 @@ impl Ear<'_, '_> {
     fn state(&mut self, author: PlayerId, key: Key, payload: Payload<'_>) {
         let (kind, payload) = parts(payload);
         let stated = Stated { payload, kind, key };
-        let seats = &*self.seats;
-        let sender = |member: u16| self.first + u32::from(member);
-        let since = |member| {
-            let sender = sender(member);
-            let is_author = seats.is_author(sender, author);
-            is_author.then(|| seats.since(self.index, sender))
-        };
+        let since = since(self.seats, (self.index, self.first), self.layout, author);
         self.measure.state(self.keys, &stated, since, self.now);
     }
 }
@@ -159,5 +151,26 @@ fn parts(payload: Payload<'_>) -> (frame::MessageKind, &[u8]) {
     match payload {
         Payload::Bytes(bytes) => (frame::MessageKind::Binary, bytes),
         Payload::Text(text) => (frame::MessageKind::Text, text.as_bytes()),
+    }
+}
+
+/// For a member of the room whose first client is `first`: since when it and the client `index`, that hears it, could be
+/// reached, if it is this author.
+#[inline]
+fn since(
+    seats: &Seats,
+    (index, first): (u32, u32),
+    layout: Layout,
+    author: PlayerId,
+) -> impl Fn(u16) -> Result<Nanos, Wrong> + '_ {
+    move |member| {
+        let sender = first + u32::from(member);
+        if !seats.is_author(sender, author) {
+            Err(Wrong::Author)
+        } else if !layout.hears(index - first, member.into()) {
+            Err(Wrong::Audience)
+        } else {
+            Ok(seats.since(index, sender))
+        }
     }
 }

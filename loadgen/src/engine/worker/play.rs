@@ -26,6 +26,7 @@ impl Worker {
         let now = self.io.now();
         let Scenario { size, play, .. } = &self.settings.scenario;
         let client = &mut self.clients[index as usize];
+        let layout = self.traffic.layouts[client.plan.room as usize];
         client.phase = Phase::Greeting {
             connecting_since,
             since,
@@ -33,7 +34,7 @@ impl Worker {
         match client.speech.session() {
             Some(session) => session.open(now),
             None => {
-                let session = Session::new(client.plan.member, *size, play, now);
+                let session = Session::new((client.plan.member, layout), *size, play, now);
                 client.speech = Speech::V1(Some(Box::new(session)));
             }
         }

@@ -129,8 +129,10 @@ impl Worker {
             measure,
             seats,
             values,
+            layouts,
             ..
         } = &mut self.traffic;
+        let layout = layouts[client.plan.room as usize];
         let mut row = ledger.row(client.plan.room, client.plan.member);
         let mut keys = values.ledger.row(client.plan.room, client.plan.member);
         let mut input = input;
@@ -147,6 +149,7 @@ impl Worker {
                             keys: &mut keys,
                             seats,
                             hosts: &mut self.hosts,
+                            layout,
                             room: client.plan.room,
                             index,
                             first,

@@ -3,12 +3,15 @@
 //! Owns the schedule, the encoding and the judgement of what comes. Must not know sockets or threads.
 //! Invariant: `unsent` is how many messages of connected healthy senders are due and not wholly written.
 
+use std::collections::HashMap;
+
 use roomcast_protocol::frame;
 use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, Payload, VARINT_BYTES_MAX};
 
 use super::values::Values;
 use crate::engine::client::Client;
 use crate::engine::clock::Nanos;
+use crate::engine::groups::Layout;
 use crate::engine::ledger::{Excuse, Ledger};
 use crate::engine::measure::{Measure, Window};
 use crate::engine::plan::RoomPlan;
@@ -32,8 +35,12 @@ pub(super) struct Traffic {
     has_messages: bool,
     ring: Ring,
     unsent: u64,
-    /// Healthy members of each room when traffic began.
+    /// Who hears whom in each room.
+    pub(super) layouts: Vec<Layout>,
+    /// By client: healthy members when traffic began who get what it says, itself too if it is one of them.
     receivers: Vec<u32>,
+    /// The first client of each room.
+    firsts: Vec<u32>,
     /// What a frame from the server may be.
     pub(super) rules: frame::Rules,
     pub(super) ledger: Ledger,
@@ -104,7 +111,16 @@ impl Traffic {
             has_messages: scenario.rate_hz > 0.0,
             ring: Ring::new(Vec::new(), period, 0),
             unsent: 0,
-            receivers: vec![0; rooms.len()],
+            layouts: { rooms.iter() }
+                .map(|room| Layout::new(scenario.play.groups, room.members))
+                .collect(),
+            receivers: vec![0; members as usize],
+            firsts: { rooms.iter() }
+                .scan(0, |next, room| {
+                    *next += room.members;
+                    Some(*next - room.members)
+                })
+                .collect(),
             rules: frame::Rules {
                 role: frame::Role::Client,
                 max_message: match scenario.dialect {
@@ -135,11 +151,7 @@ impl Traffic {
     pub(super) fn begin(&mut self, start: Nanos, window: Window, clients: &[Client]) {
         self.start = start;
         self.measure.window = window;
-        for client in clients {
-            if client.is_joined() && client.is_healthy() {
-                self.receivers[client.plan.room as usize] += 1;
-            }
-        }
+        self.count_receivers(clients);
         self.values.begin(start, self.phase_period, clients);
         if !self.has_messages {
             return;
@@ -147,6 +159,35 @@ impl Traffic {
         let slots = clients.iter().zip(0..);
         let slots = slots.filter_map(|(client, index)| Some((client.plan.phase?, index)));
         self.ring = Ring::new(slots.collect(), self.period, start);
+    }
+
+    /// Counts who gets what each client says.
+    fn count_receivers(&mut self, clients: &[Client]) {
+        let healthy = |client: &&Client| client.is_joined() && client.is_healthy();
+        for (index, layout) in self.layouts.iter().enumerate() {
+            let first = self.firsts[index] as usize;
+            let end = self
+                .firsts
+                .get(index + 1)
+                .map_or(clients.len(), |end| *end as usize);
+            let members = &clients[first..end];
+            let mut sizes: HashMap<Option<u32>, u32> = HashMap::new();
+            for client in members.iter().filter(healthy) {
+                let groups = layout.groups_of(client.plan.member);
+                let groups: Vec<_> = match layout {
+                    Layout::Whole => vec![None],
+                    _ => groups.into_iter().map(Some).collect(),
+                };
+                groups
+                    .into_iter()
+                    .for_each(|group| *sizes.entry(group).or_default() += 1);
+            }
+            for client in members {
+                let to = layout.speaks_to(client.plan.member);
+                let at = first + client.plan.member as usize;
+                self.receivers[at] = sizes.get(&to).copied().unwrap_or(0);
+            }
+        }
     }
 
     /// Ends before its time, which is `now`.
@@ -349,7 +390,8 @@ impl Traffic {
     #[inline]
     fn others(&self, client: &Client) -> u64 {
         // A healthy sender is one of the receivers itself.
-        let receivers = u64::from(self.receivers[client.plan.room as usize]);
+        let first = self.firsts[client.plan.room as usize];
+        let receivers = u64::from(self.receivers[(first + client.plan.member) as usize]);
         receivers.saturating_sub(u64::from(client.is_healthy()))
     }
 
