@@ -66,9 +66,9 @@ def median(runs, metric):
     return statistics.median(values) if values else None
 
 
-def ratios(peers, peer, metric):
+def ratios(peers, peer, metric, floor=FLOOR):
     """This peer to the floor, round by round."""
-    pairs = zip(peers.get(peer, []), peers.get(FLOOR, []))
+    pairs = zip(peers.get(peer, []), peers.get(floor, []))
     return [a.get(metric) / b.get(metric) for a, b in pairs if a.get(metric) and b.get(metric)]
 
 
@@ -87,11 +87,12 @@ def validity(runs):
     return "valid" if not any(run.reasons for run in runs) else ",".join(sorted({r for run in runs for r in run.reasons}))
 
 
-def overview(peers):
-    header = ["", "deliveries/s", "CPU/delivery", "user", "system", "to floor", "p50", "p99", "p99.9", "faults", "run"]
+def overview(peers, floor=FLOOR):
+    to_floor = "to floor" if floor == FLOOR else f"to {floor}"
+    header = ["", "deliveries/s", "CPU/delivery", "user", "system", to_floor, "p50", "p99", "p99.9", "faults", "run"]
     rows = []
     for peer, runs in peers.items():
-        ratio = ratios(peers, peer, "server.cpu_per_delivery")
+        ratio = ratios(peers, peer, "server.cpu_per_delivery", floor)
         rows.append(
             [
                 peer,
@@ -99,7 +100,7 @@ def overview(peers):
                 shown(median(runs, "server.cpu_per_delivery"), time),
                 shown(median(runs, "server.user_per_delivery"), time),
                 shown(median(runs, "server.system_per_delivery"), time),
-                "-" if peer == FLOOR or not ratio else f"{statistics.median(ratio):.2f} ({min(ratio):.2f}-{max(ratio):.2f})",
+                "-" if peer == floor or not ratio else f"{statistics.median(ratio):.2f} ({min(ratio):.2f}-{max(ratio):.2f})",
                 shown(median(runs, "latency.p50"), time),
                 shown(median(runs, "latency.p99"), time),
                 shown(median(runs, "latency.p99.9"), time),
@@ -155,6 +156,52 @@ def fifty(directory):
     if "roomcast" in peers:
         lost = sum(run.get("lost") for run in peers["roomcast"])
         goal("nothing lost", f"{lost:,.0f} lost", lost == 0)
+
+
+def within(peers, peer, base, metric, limit, text):
+    """Whether a variant is at most so many times another one, in the middle of the rounds."""
+    ratio = ratios(peers, peer, metric, base)
+    if ratio:
+        middle = statistics.median(ratio)
+        figure = f"{middle:.3f} ({min(ratio):.2f}-{max(ratio):.2f})"
+        goal(f"{text} at most {limit} x {base}", figure, middle <= limit)
+
+
+def states(directory):
+    peers = load(directory)
+    overview(peers, "events")
+    within(peers, "states", "events", "server.cpu_per_delivery", 1.05, "CPU for each delivery")
+
+
+def ticks(directory):
+    peers = load(directory)
+    overview(peers, "floor")
+    within(peers, "ticks", "floor", "server.cpu_per_delivery", 0.3, "CPU for each delivery")
+    within(peers, "ticks", "floor-tick", "server.cpu_per_delivery", 1.2, "CPU for each delivery")
+    below(peers, "latency_uncorrected.p50", "p50 from send to receipt", 5 * MS, "ticks")
+    below(peers, "latency_uncorrected.p99", "p99 from send to receipt", 15 * MS, "ticks")
+
+
+def groups(directory):
+    peers = load(directory)
+    overview(peers, "rooms")
+    within(peers, "disjoint", "rooms", "server.cpu_per_delivery", 1.3, "CPU for each delivery, disjoint")
+    within(peers, "grid", "rooms", "server.cpu_per_delivery", 1.6, "CPU for each delivery, grid")
+
+
+def slow_reader(directory):
+    peers = load(directory)
+    overview(peers, "without")
+    within(peers, "with", "without", "server.cpu_per_delivery", 1.05, "CPU for each delivery to the others")
+    within(peers, "with", "without", "latency.p99", 1.25, "p99 of the others")
+
+
+def host_kills(directory):
+    peers = load(directory)
+    overview(peers, "kills")
+    runs = peers["kills"]
+    count = sum(run.report["connections"]["host_kills"] for run in runs)
+    below(peers, "host.change.p99", f"p99 of {count:,} host changes", 100 * MS, "kills")
 
 
 def held(run):
@@ -353,6 +400,7 @@ def micro_goals(groups):
 SCENARIOS = {
     f.__name__.replace("_", "-"): f
     for f in (arena, burst, royale, saturation, saturation_10, stall, memory, fifty, rooms)
+    + (states, ticks, groups, slow_reader, host_kills)
 }
 
 if __name__ == "__main__":

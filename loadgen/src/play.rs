@@ -11,11 +11,11 @@ use roomcast_protocol::v1::{
 };
 
 /// The most keys that a sender may have.
-pub const KEYS_MAX: u32 = 1_000;
+const KEYS_MAX: u32 = 1_000;
 /// The most hosts that lose their connection per second.
-pub const HOST_KILLS_MAX: f64 = 1e6;
+const HOST_KILLS_MAX: f64 = 1e6;
 /// The most (receiver, sender, key) that are followed; each costs 16 bytes (so this is 256 MiB).
-pub const VALUES_MAX: usize = 1 << 24;
+const VALUES_MAX: usize = 1 << 24;
 /// Bytes that a value has over its payload, at most: kind, length and key.
 const VALUE_HEAD_MAX: usize = 1 + 2 * VARINT_BYTES_MAX;
 

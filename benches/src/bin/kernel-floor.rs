@@ -4,6 +4,9 @@
 //! delivering every message: one thread, one edge-triggered epoll, one `recv` per ready socket into a shared buffer,
 //! the least possible parsing, one contiguous buffer per room, and after all reads ONE `send` per receiver.
 //!
+//! With `--tick HZ` what all rooms have gathered leaves together, so often in a second: the floor of relays whose rooms
+//! tick.
+//!
 //! What a real relay needs and this one leaves out on purpose: limits, timers, keepalive, bounded queues (what a socket
 //! does not take waits in an unbounded buffer of the connection), fragmented messages, UTF-8 checks, refusals worth
 //! reading. Never let anybody but a load generator on the same machine talk to it.
@@ -13,6 +16,7 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::mem;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -30,8 +34,10 @@ struct Peer {
     /// Key of its room, `None` until the upgrade.
     room: Option<usize>,
     seat: usize,
-    /// Where its own frames of this iteration lie in the room's buffer: contiguous, as a socket is read once.
+    /// Where its own frames lie in the room's buffer that it sent last: those of one read are contiguous.
     own: Range<usize>,
+    /// Those before, which only ticks leave there; and in order.
+    earlier: Vec<Range<usize>>,
     /// An incomplete frame or HTTP head.
     tail: Vec<u8>,
     /// What the socket did not take.
@@ -57,30 +63,40 @@ struct Relay {
     /// Rooms with frames to send at the end of the iteration.
     dirty: Vec<usize>,
     gone: Vec<usize>,
+    /// What lies between the frames of a peer that was read more than once.
+    pieces: Vec<u8>,
 }
 
 fn main() {
-    let listen = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => "127.0.0.1:7790".to_owned(),
-        [flag, address] if flag == "--listen" => address.clone(),
-        _ => usage("expected nothing but --listen ADDRESS:PORT"),
-    };
+    let mut listen = "127.0.0.1:7790".to_owned();
+    let mut tick = None;
+    let mut flags = std::env::args().skip(1);
+    while let Some(flag) = flags.next() {
+        match (flag.as_str(), flags.next()) {
+            ("--listen", Some(address)) => listen = address,
+            ("--tick", Some(hz)) => match hz.parse() {
+                Ok(hz @ 1..=1_000) => tick = Some(Duration::from_secs(1) / hz),
+                _ => usage("--tick takes 1 to 1000"),
+            },
+            _ => usage("expected nothing but --listen ADDRESS:PORT and --tick HZ"),
+        }
+    }
     let address: SocketAddr = match listen.parse() {
         Ok(address) => address,
         Err(_) => usage(&format!("{listen:?} is not ADDRESS:PORT")),
     };
-    if let Err(error) = run(address) {
+    if let Err(error) = run(address, tick) {
         eprintln!("kernel-floor: {address}: {error}");
         std::process::exit(1);
     }
 }
 
 fn usage(problem: &str) -> ! {
-    eprintln!("kernel-floor: {problem}\nusage: kernel-floor [--listen 127.0.0.1:7790]");
+    eprintln!("kernel-floor: {problem}\nusage: kernel-floor [--listen 127.0.0.1:7790] [--tick HZ]");
     std::process::exit(2)
 }
 
-fn run(address: SocketAddr) -> std::io::Result<()> {
+fn run(address: SocketAddr, tick: Option<Duration>) -> std::io::Result<()> {
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(address)?;
     poll.registry()
@@ -90,8 +106,10 @@ fn run(address: SocketAddr) -> std::io::Result<()> {
     let mut events = Events::with_capacity(4096);
     let mut buffer = vec![0; RECEIVE_BUFFER];
     let mut relay = Relay::default();
+    let mut next = Instant::now();
     loop {
-        match poll.poll(&mut events, None) {
+        let wait = tick.map(|_| next.saturating_duration_since(Instant::now()));
+        match poll.poll(&mut events, wait) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             other => other?,
         }
@@ -106,7 +124,14 @@ fn run(address: SocketAddr) -> std::io::Result<()> {
                 relay.gone.push(key);
             }
         }
-        relay.fan_out();
+        if let Some(tick) = tick {
+            if Instant::now() >= next {
+                next += tick;
+                relay.fan_out();
+            }
+        } else {
+            relay.fan_out();
+        }
         relay.reap();
     }
 }
@@ -132,6 +157,7 @@ impl Relay {
                 room: None,
                 seat: 0,
                 own: 0..0,
+                earlier: Vec::new(),
                 tail: Vec::new(),
                 unsent: Vec::new(),
             });
@@ -207,6 +233,9 @@ impl Relay {
         let was_clean = frames.is_empty();
         if peer.own.is_empty() {
             peer.own = frames.len()..frames.len();
+        } else if peer.own.end < frames.len() {
+            let own = mem::replace(&mut peer.own, frames.len()..frames.len());
+            peer.earlier.push(own);
         }
         while let Some((head, len)) = head(input)? {
             let Some(body) = input.get(head..head + len) else {
@@ -251,7 +280,20 @@ impl Relay {
             for &key in &*members {
                 let peer = &mut self.peers[key];
                 let own = mem::take(&mut peer.own);
-                if peer.send(&frames[..own.start], &frames[own.end..]).is_err() {
+                let mut start = 0;
+                // Of who was read more than once, what lies between is put together.
+                for own in peer.earlier.drain(..) {
+                    self.pieces.extend_from_slice(&frames[start..own.start]);
+                    start = own.end;
+                }
+                let sent = if start == 0 {
+                    peer.send(&frames[..own.start], &frames[own.end..])
+                } else {
+                    self.pieces.extend_from_slice(&frames[start..own.start]);
+                    peer.send(&self.pieces, &frames[own.end..])
+                };
+                self.pieces.clear();
+                if sent.is_err() {
                     self.gone.push(key);
                 }
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::play::Groups;
 use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule, Trust};
 
 fn read(args: &[&str]) -> Result<Cli, Answer> {
