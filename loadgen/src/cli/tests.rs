@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::play::Groups;
+use crate::play::{Groups, Play};
 use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule, Trust};
 
 fn read(args: &[&str]) -> Result<Cli, Answer> {
@@ -99,11 +99,6 @@ fn every_flag_arrives() {
         "--rooms=6",
         "--senders-per-room=2",
         "--events=20Hz",
-        "--states=60",
-        "--keys=3",
-        "--tick=20Hz",
-        "--host-kills=2/s",
-        "--groups=disjoint:30",
         "--size=1KiB",
         "--burst",
         "--text",
@@ -140,9 +135,6 @@ fn every_flag_arrives() {
         (120, 20, 2)
     );
     assert_eq!((scenario.rate_hz, scenario.size), (20.0, 1024));
-    assert_eq!((scenario.play.states_hz, scenario.play.keys), (60.0, 3));
-    assert_eq!(scenario.play.groups, Groups::Disjoint(30));
-    assert_eq!((scenario.play.tick_hz, scenario.play.host_kills), (20, 2.0));
     assert_eq!(
         (scenario.schedule, scenario.kind),
         (Schedule::Burst, MessageKind::Text)
@@ -172,6 +164,29 @@ fn every_flag_arrives() {
     );
     assert_eq!((scenario.server_pid, scenario.seed), (Some(42), 9));
     assert_eq!((scenario.dialect, scenario.drops), (Dialect::V1, 5.0));
+}
+
+#[test]
+fn what_players_do_arrives() {
+    let scenario = scenario(&[
+        "--dialect=v1",
+        "--states=60",
+        "--keys=3",
+        "--tick=20Hz",
+        "--host-kills=2/s",
+        "--groups=disjoint:30",
+    ])
+    .unwrap();
+    let play = Play {
+        states_hz: 60.0,
+        keys: 3,
+        tick_hz: 20,
+        host_kills: 2.0,
+        groups: Groups::Disjoint(30),
+    };
+    assert_eq!(scenario.play, play);
+    // Who only sets keys says nothing else.
+    assert_eq!(scenario.rate_hz, 0.0);
 }
 
 #[test]

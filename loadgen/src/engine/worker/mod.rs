@@ -24,6 +24,7 @@ mod timeline;
 mod traffic;
 mod values;
 mod wakes;
+mod writing;
 
 use std::sync::Arc;
 

@@ -181,9 +181,18 @@ impl Worker {
             }
         }
         let plays = matches!(client.speech, Speech::V1(_));
+        self.answer(index, asked, plays.then_some(&news));
+    }
+
+    /// Does what frames asked for; a player has heard something.
+    fn answer(&mut self, index: u32, asked: Asked, news: Option<&News>) {
+        let client = &self.clients[index as usize];
         match asked {
-            Asked::Nothing if plays => self.heard(index, &news),
-            Asked::Nothing => {}
+            Asked::Nothing => {
+                if let Some(news) = news {
+                    self.heard(index, news);
+                }
+            }
             Asked::Flush => {
                 if !client.blocked {
                     self.flush(index);

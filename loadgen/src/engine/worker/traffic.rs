@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 
 use roomcast_protocol::frame;
-use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, Payload, VARINT_BYTES_MAX};
+use roomcast_protocol::v1::{BUNDLE_BYTES_MAX, VARINT_BYTES_MAX};
 
 use super::values::Values;
+use super::writing::Writing;
 use crate::engine::client::Client;
 use crate::engine::clock::Nanos;
 use crate::engine::groups::Layout;
@@ -48,43 +49,6 @@ pub(super) struct Traffic {
     pub(super) values: Values,
     pub(super) measure: Measure,
     pub(super) writing: Writing,
-}
-
-/// Messages on their way to bytes.
-pub(super) struct Writing {
-    run: u32,
-    opcode: frame::Opcode,
-    kind: MessageKind,
-    frame_len: usize,
-    payload: Vec<u8>,
-    /// What a player says at a time.
-    message: Vec<u8>,
-    /// Whole messages, one after the other.
-    pub(super) out: Vec<u8>,
-}
-
-impl Writing {
-    /// How many messages are whole in the first `written` bytes, and the rest of one that was begun.
-    pub(super) fn split(&self, written: usize) -> (u32, &[u8]) {
-        let (whole, begun) = (written / self.frame_len, written % self.frame_len);
-        let end = if begun > 0 {
-            (whole + 1) * self.frame_len
-        } else {
-            written
-        };
-        (whole as u32, &self.out[written..end])
-    }
-
-    /// Makes the payload of a message.
-    #[inline]
-    pub(super) fn payload_of(&mut self, stamp: &Stamp, measure: &Measure) -> Payload<'_> {
-        self.payload.clear();
-        measure.codec().write(stamp, &mut self.payload);
-        match (self.kind, std::str::from_utf8(&self.payload)) {
-            (MessageKind::Text, Ok(text)) => Payload::Text(text),
-            _ => Payload::Bytes(&self.payload),
-        }
-    }
 }
 
 impl Traffic {

@@ -4,7 +4,7 @@
 //! Invariant: a sender sets its keys in turn, each time to the newest value that is due; what it could not set in time is
 //! passed over by newer ones, and counts as offered and never sent.
 
-use super::traffic::Writing;
+use super::writing::Writing;
 use crate::engine::client::Client;
 use crate::engine::clock::Nanos;
 use crate::engine::measure::Measure;
