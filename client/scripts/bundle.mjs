@@ -12,7 +12,7 @@ const OWN = [
   // Of bytes and codec.
   ["u8", "varint", "part", "rest", "finish", "list", "value", "pairs", "done", "take", "append", "bytes", "packets", "covered"],
   // Of packets and news.
-  ["packet", "payload", "body", "kind", "only", "flags", "guard", "said", "given", "created", "minor", "capabilities", "life", "seq", "applied", "limits", "changes", "echo", "written"],
+  ["packet", "payload", "body", "kind", "only", "flags", "guard", "said", "given", "created", "minor", "capabilities", "life", "seq", "applied", "limits", "changes", "echo"],
   // Of the core.
   ["transmit", "receive", "opened", "closed", "wake", "probe", "due", "packetMax", "messageMax", "clock", "cursor"],
   ["sample", "reset", "offset", "trip", "waiting", "next", "unknown", "goes", "arrived", "restart", "audiences", "after", "asks", "allows", "sent"],
