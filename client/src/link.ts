@@ -28,8 +28,11 @@ const HELD_AGAIN = 20;
 /** Within so many ms if there is a reason to believe that the network is back. */
 const HURRY_MAX = 100;
 
-/** After these a connection may be dead, or one possible again. All of them get to the window, as the document's bubbles. */
-const EVENTS = ["online", "pageshow", "visibilitychange"];
+/** After these a connection may be dead, or one possible again. But for the last all get to the window, as the document's bubbles. */
+const EVENTS = ["online", "pageshow", "visibilitychange", "change"];
+/** Where each is heard: the last of the network, where browsers tell of that. */
+const hearing = (event: string): EventTarget | undefined =>
+  event === "change" ? (globalThis.navigator as { connection?: EventTarget } | undefined)?.connection : globalThis;
 
 /** What a WebSocket must have: browsers' and Node's own, and that of the package `ws`, do. */
 export interface Socket {
@@ -84,7 +87,7 @@ export class Link {
     this.#client = client;
     this.#events = events;
     this.#WebSocket = WebSocket;
-    for (const event of EVENTS) globalThis.addEventListener?.(event, this.#wakeUp, true);
+    for (const event of EVENTS) hearing(event)?.addEventListener?.(event, this.#wakeUp, true);
     this.#open();
   }
 
@@ -291,7 +294,7 @@ export class Link {
     this.#socket = undefined;
     clearTimeout(this.#timer);
     this.#asked();
-    for (const event of EVENTS) globalThis.removeEventListener?.(event, this.#wakeUp, true);
+    for (const event of EVENTS) hearing(event)?.removeEventListener?.(event, this.#wakeUp, true);
     this.#events.ended(why);
   }
 }

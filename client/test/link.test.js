@@ -336,6 +336,23 @@ test("a page that was hidden for long finds within seconds that its connection i
   assert.equal(w.sockets.length, 2);
 });
 
+test("the device changes its network: a connection that stands is asked whether it lives", async (t) => {
+  const connection = new EventTarget();
+  Object.defineProperty(globalThis, "navigator", { value: { connection }, configurable: true });
+  t.after(() => delete globalThis.navigator);
+  const w = world(t);
+  const { room } = await joined(w);
+  const sent = () => w.sockets[0].sent.length;
+  await w.pass(1_500);
+  const before = sent();
+  connection.dispatchEvent(new Event("change"));
+  assert.equal(sent(), before + 1);
+  void room.leave();
+  const after = sent();
+  connection.dispatchEvent(new Event("change"));
+  assert.equal(sent(), after);
+});
+
 test("what is sent in one turn of the event loop goes in one message", async (t) => {
   const w = world(t);
   const { room } = await joined(w);

@@ -46,9 +46,15 @@ async function start(t, scheme, flags, env) {
 /** A network between a client and `address`. */
 export async function network(t, address) {
   const pairs = new Set();
-  const wire = { up: true };
+  /** Connections of a time at which nothing is answered. */
+  const mute = new Set();
+  const wire = { up: true, silent: false };
   const server = net.createServer((near) => {
     if (!wire.up) return near.resetAndDestroy();
+    if (wire.silent) {
+      mute.add(near);
+      return near.on("error", () => {}).on("close", () => mute.delete(near)).pause();
+    }
     const [host, port] = address.split(":");
     const far = net.connect({ host, port: Number(port) });
     const pair = [near, far];
@@ -65,7 +71,7 @@ export async function network(t, address) {
   await once(server.listen(0, "127.0.0.1"), "listening");
   t.after(() => {
     server.close();
-    for (const pair of pairs) pair.forEach((socket) => socket.destroy());
+    for (const socket of [...pairs, ...mute].flat()) socket.destroy();
   });
   return Object.assign(wire, {
     address: `127.0.0.1:${server.address().port}`,
@@ -83,9 +89,15 @@ export async function network(t, address) {
       wire.cut();
       wire.restore();
     },
-    /** What is on the connections of now is lost, and nobody hears of it. */
-    silence() {
+    /** What is on the connections of now is lost, and nobody hears of it; with true those of further ones too, until false. */
+    silence(on) {
+      wire.silent = on ?? false;
+      if (on === false) return;
       for (const socket of [...pairs].flat()) socket.unpipe().pause();
+    },
+    /** What goes up or down from here on is lost, and nobody hears of it; the other way all is well. */
+    half(way) {
+      for (const [near, far] of pairs) (way === "up" ? near : far).unpipe().resume();
     },
   });
 }

@@ -168,6 +168,23 @@ test("a connection that is dead but not closed is found and replaced", limits, a
   assert.equal((await message).data, "is anybody there?");
 });
 
+for (const way of ["up", "down"]) {
+  test(`half of a connection is lost, what goes ${way}: that is found, and nothing is missed`, limits, async (t) => {
+    const address = await relay(t);
+    const wire = await network(t, address);
+    const ada = await enter(t, wire.address, "Ada");
+    const bob = await enter(t, address, "Bob");
+    const got = [ada, bob].map(log);
+    const resumed = happens(ada, "resumed");
+    wire.half(way);
+    for (const room of [ada, bob]) for (let n = 0; n < 5; n++) room.send(`${n}`);
+    await resumed;
+    await Promise.all([upTo(ada, bob, "end"), upTo(bob, ada, "end")]);
+    const numbers = (name) => [..."01234", "end"].map((text) => `${name}: ${text}`);
+    assert.deepEqual(got, [numbers("Bob"), numbers("Ada")]);
+  });
+}
+
 test("after another life of the room the game goes on, and knows", limits, async (t) => {
   const address = await relay(t);
   const wire = await network(t, address);
