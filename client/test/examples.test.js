@@ -6,8 +6,11 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import WebSocket from "ws";
+
+import { join } from "../dist/index.js";
 import { browser } from "./browser/chromium.js";
-import { relay, target } from "./relay.js";
+import { network, relay, target } from "./relay.js";
 
 const limits = { timeout: 60_000 };
 const example = (name) => new URL(`../../examples/${name}`, import.meta.url);
@@ -42,6 +45,36 @@ test("cursors: two pages and a bot see each other", limits, async (t) => {
     assert.ok(!failed, `${failed} (cargo build -p roomcast --example bot)`);
     await sees(ada, name, null);
   }
+});
+
+test("cursors: eight at 20 Hz; who comes late sees all, and who was cut off is back, though no line is about that", limits, async (t) => {
+  const address = await relay(t);
+  const wire = await network(t, address);
+  const open = await browser(t);
+  const ada = await open(page("cursors.html", { relay: wire.address, name: "Ada" }));
+  const players = await Promise.all(Array.from({ length: 6 }, (_, i) => join(`ws://${address}/rooms/cursors`, { name: `P${i}`, WebSocket })));
+  let n = 0;
+  const timer = setInterval(() => players.forEach((player, i) => player.state(0, Float32Array.of((i + 1) / 8, (++n % 100) / 100))), 50);
+  t.after(() => {
+    clearInterval(timer);
+    return Promise.all(players.map((player) => player.leave()));
+  });
+  await ada.waitForFunction(() => dispatchEvent(new PointerEvent("pointermove", { clientX: 300, clientY: 200 })) && document.querySelectorAll(".cursor").length === 7);
+  const late = await open(page("cursors.html", { relay: address, name: "Late" }));
+  await late.mouse.move(50, 60);
+  const names = () => [...document.querySelectorAll(".cursor")].map(({ textContent }) => textContent).sort().join(" ");
+  await late.waitForFunction(`(${names})() === "Ada Late P0 P1 P2 P3 P4 P5" || (dispatchEvent(new PointerEvent("pointermove", { clientX: 50, clientY: 60 })), false)`);
+  wire.cut();
+  const away = () => [...document.querySelectorAll(".away")].map(({ textContent }) => textContent).join();
+  await late.waitForFunction(`(${away})() === "Ada"`);
+  wire.restore();
+  await late.waitForFunction(`(${away})() === ""`);
+  await ada.mouse.move(400, 300);
+  await late.waitForFunction(() => {
+    const element = [...document.querySelectorAll(".cursor")].find(({ textContent }) => textContent === "Ada");
+    const [, x, y] = /translate\((.*)px, (.*)px\)/.exec(element.style.transform);
+    return Math.abs(x - 400) < 3 && Math.abs(y - 300) < 3;
+  });
 });
 
 test("tic-tac-toe: in turns, seen by both, until one has won", limits, async (t) => {
