@@ -293,9 +293,12 @@ export class Game {
     const ages = [...this.#tracks].filter(([id]) => this.room.players.get(id)?.away === false);
     const age = Math.max(0, ...ages.map(([, track]) => this.room.time() - track.newest.time));
     this.#graph.add(roundTrip, jitter, age);
-    [roundTrip, jitter, age].forEach((value, i) => ($("network").querySelectorAll("dd")[i].textContent = `${value.toFixed(value < 9.95 ? 1 : 0)} ms`));
+    [roundTrip, jitter, age].forEach((value, i) => ($("network").querySelectorAll("dd")[i].textContent = time(value)));
   }
 }
+
+/** So many milliseconds, in a few letters. */
+const time = (ms) => (ms < 9.95 ? `${ms.toFixed(1)} ms` : ms < 999.5 ? `${ms.toFixed(0)} ms` : `${(ms / 1_000).toFixed(1)} s`);
 
 const name = () => decodeURIComponent(location.hash.slice(1)).replace(/[^\w.~-]/g, "").slice(0, 64) || "arena";
 
