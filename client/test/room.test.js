@@ -219,7 +219,7 @@ test("errors say what happened and what to do", limits, async (t) => {
       return true;
     });
   const room = (path, options) => join(`ws://${address}${path}`, { name: "Bob", WebSocket, ...options });
-  await says(room("/rooms/abc"), /the room is full: join another/);
+  await says(room("/rooms/abc"), /the room is full \(1 of 1\): join another/);
   await says(room("/rooms/none", { mode: "join" }), /there is no such room: join without/);
   await says(room("/rooms/abc", { mode: "make" }), /the room exists: join without/);
   await says(room("/rooms/a%20b"), /is no room's address/);

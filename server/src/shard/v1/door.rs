@@ -65,6 +65,10 @@ impl Shard {
             Ending::Bad(bad) => {
                 self.close_saying(slot, CloseReason::BadPacket, &bad.to_string());
             }
+            Ending::Full(players) => {
+                let words = format!("the room is full ({players} of {players})");
+                self.close_saying(slot, CloseReason::RoomFull, &words);
+            }
         }
     }
 
@@ -113,7 +117,7 @@ impl Shard {
             } else if room.is_locked() {
                 return Err(CloseReason::RoomLocked.into());
             } else if room.is_full() {
-                return Err(CloseReason::RoomFull.into());
+                return Err(Ending::Full(room.players()));
             }
             let token = Token(self.v1.secrets.bytes());
             let candidacy = Candidacy::new(join.minor, spectates);

@@ -59,6 +59,8 @@ pub(super) enum BadPacket {
 pub(super) enum Ending {
     Reason(CloseReason),
     Bad(BadPacket),
+    /// The room has as many players as it may.
+    Full(usize),
 }
 
 impl From<CloseReason> for Ending {

@@ -93,6 +93,11 @@ pub(crate) fn is_told(reason: Reason, cause: Option<&Mark>, heard: &Heard) -> bo
         (Heard::Close(code, text), End(PeerClosed), Some(Mark::Close(sent))) => {
             code == sent && text.is_empty()
         }
+        // A room of roomcast.v1 says how many it has, too.
+        (Heard::Close(code, text), Close(RoomFull), _) => {
+            let (full, words) = RoomFull.close();
+            *code == Some(full) && text.starts_with(words)
+        }
         (Heard::Close(code, text), Close(reason), _) => {
             code.is_some_and(|code| reason.close() == (code, text.as_str()))
         }
