@@ -156,18 +156,17 @@ impl Values {
         let sender = &mut self.senders[index as usize];
         let pending = sender.due - sender.done;
         let count = pending.min(u64::from(self.keys));
-        if self.aligned {
-            // Who sends once in a tick does not offer what a newer one takes the place of until then.
-            let passed_over = sender.done..sender.due - count;
-            let (start, phase, period) = (self.start, sender.phase, self.period);
-            for which in passed_over {
-                measure.withdrawn(client.is_healthy(), start + phase + period.offset(which));
-            }
-        }
         if count == 0 || (session.allowance(now) as u64) < count {
             return;
         }
         let healthy = client.is_healthy();
+        if self.aligned {
+            // Who sends once in a tick does not offer what a newer one takes the place of until then.
+            for which in sender.done..sender.due - count {
+                let due = self.start + sender.phase + self.period.offset(which);
+                measure.withdrawn(healthy, due);
+            }
+        }
         for which in sender.due - count..sender.due {
             let due = self.start + sender.phase + self.period.offset(which);
             let stamp = Stamp {
