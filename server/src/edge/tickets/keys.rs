@@ -1,12 +1,17 @@
 //! Keys of tickets, in files of three kinds: a secret, a public key (PEM), a set of keys (JWKS, RFC 7517).
+//!
+//! Invariant: what may be a public key is never taken for a secret.
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
+use serde_json::Value;
 use thiserror::Error;
+use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -20,6 +25,9 @@ const P256: &str = "1.2.840.10045.3.1.7";
 const P256_POINT: usize = 65;
 const ED25519: &str = "1.3.101.112";
 const ED25519_KEY: usize = 32;
+
+/// The byte order mark of UTF-8.
+const BOM_UTF8: &[u8] = b"\xef\xbb\xbf";
 
 /// A key, for one algorithm.
 #[derive(Debug)]
@@ -67,21 +75,34 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Key>, Unusable> {
     let mut keys = Vec::new();
     for file in files {
         let text = contents(file, TICKET_KEY_FILE)?;
-        keys.extend(of_text(&text).map_err(|problem| Unusable::new(file, problem))?);
+        let own = of_text(&text).map_err(|problem| Unusable::new(file, problem))?;
+        if is_open_to_others(file, &own) {
+            tracing::warn!(file = %file.display(), "secret of tickets is readable by everyone on this machine: chmod 640 it");
+        }
+        keys.extend(own);
     }
     Ok(keys)
+}
+
+/// Whether everybody on this machine may read a file with a secret among its keys.
+pub(super) fn is_open_to_others(file: &Path, keys: &[Key]) -> bool {
+    let is_secret = keys.iter().any(|key| key.algorithm == Algorithm::HS256);
+    // A file that went away in the meantime is open to nobody.
+    let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
+    is_secret && mode & 0o004 != 0
 }
 
 /// The secret in this file.
 pub(super) fn secret(file: &Path) -> Result<Vec<u8>, Unusable> {
     let text = contents(file, TICKET_KEY_FILE)?;
-    match kind(&text) {
-        Kind::Secret(secret) => enough(secret).map(<[u8]>::to_vec),
-        Kind::Pem | Kind::Set => {
+    let secret = match kind(&text) {
+        Ok(Kind::Secret(secret)) => enough(secret).map(<[u8]>::to_vec),
+        Ok(Kind::Pem | Kind::Set) => {
             Err("it is no secret (tickets are made here only with a secret, HS256)".to_owned())
         }
-    }
-    .map_err(|problem| Unusable::new(file, problem))
+        Err(problem) => Err(problem),
+    };
+    secret.map_err(|problem| Unusable::new(file, problem))
 }
 
 /// What is in a file of at most so many bytes.
@@ -105,21 +126,76 @@ enum Kind<'t> {
     Secret(&'t [u8]),
 }
 
-fn kind(text: &[u8]) -> Kind<'_> {
+/// Whatever is neither a key nor a set would do for a secret: also a public key in another form, which then whoever knows it,
+/// and that is everybody, signs with. So what looks like one is refused.
+fn kind(text: &[u8]) -> Result<Kind<'_>, String> {
     let trimmed = text.trim_ascii_start();
     if trimmed.starts_with(b"-----BEGIN") {
-        Kind::Pem
-    } else if trimmed.starts_with(b"{") {
-        Kind::Set
-    } else {
-        // Editors end a file with a line break.
-        let text = text.strip_suffix(b"\n").unwrap_or(text);
-        Kind::Secret(text.strip_suffix(b"\r").unwrap_or(text))
+        return Ok(Kind::Pem);
+    }
+    if trimmed.starts_with(b"{") {
+        return Ok(Kind::Set);
+    }
+    // Editors end a file with a line break.
+    let secret = text.strip_suffix(b"\n").unwrap_or(text);
+    let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
+    match looks_like(text) {
+        Some(other) => Err(format!("it is no secret: {other}")),
+        None => Ok(Kind::Secret(secret)),
     }
 }
 
+/// What else a text is, if it looks like something that is no secret, and what to do about it.
+fn looks_like(text: &[u8]) -> Option<&'static str> {
+    let trimmed = text.trim_ascii();
+    let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    let begins = |words: &[&[u8]]| words.iter().any(|word| trimmed.starts_with(word));
+    let is_array = trimmed.starts_with(b"[") && serde_json::from_slice::<Value>(trimmed).is_ok();
+    if begins(&[BOM_UTF8]) || matches!(text, [0xff, 0xfe, _, 0, ..] | [0xfe, 0xff, 0, ..]) {
+        Some("it begins with a byte order mark (save it as ASCII, without one)")
+    } else if has(b"---- BEGIN") || has(b"-----BEGIN") {
+        Some("something stands before the -----BEGIN of a key (remove that)")
+    } else if is_der(text) || text.strip_suffix(b"\n").is_some_and(is_der) {
+        Some("it is DER (convert a public key: openssl pkey -pubin -inform DER -in FILE)")
+    } else if begins(&[b"ssh-", b"ecdsa-", b"sk-ssh-", b"sk-ecdsa-"]) {
+        Some("it is a key of OpenSSH (convert a public one: ssh-keygen -e -m PKCS8 -f FILE)")
+    } else if is_body(trimmed) {
+        Some("it is a key without its -----BEGIN and -----END lines (put them around it)")
+    } else if is_array {
+        Some("it is a list, and no JWKS (write {\"keys\": LIST})")
+    } else {
+        None
+    }
+}
+
+/// Whether this is what stands between the lines of a PEM.
+fn is_body(text: &[u8]) -> bool {
+    let framed = [
+        &b"-----BEGIN KEY-----\n"[..],
+        text,
+        b"\n-----END KEY-----\n",
+    ];
+    let framed = framed.concat();
+    parse_x509_pem(&framed).is_ok_and(|(_, pem)| is_der(&pem.contents))
+}
+
+/// Whether this is a SEQUENCE of elements from its first byte to its last (X.690), as every key and certificate is.
+fn is_der(bytes: &[u8]) -> bool {
+    let Ok((&[], whole)) = Any::from_der(bytes) else {
+        return false;
+    };
+    let mut rest = whole.data;
+    while !rest.is_empty() {
+        match Any::from_der(rest) {
+            Ok((behind, _)) => rest = behind,
+            Err(_) => return false,
+        }
+    }
+    whole.tag() == Tag::Sequence && !whole.data.is_empty()
+}
+
 fn of_text(text: &[u8]) -> Result<Vec<Key>, String> {
-    match kind(text) {
+    match kind(text)? {
         Kind::Pem => Ok(vec![of_pem(text)?]),
         Kind::Set => of_set(text),
         Kind::Secret(secret) => {
@@ -142,8 +218,12 @@ fn of_pem(text: &[u8]) -> Result<Key, String> {
     let (rest, pem) =
         parse_x509_pem(text).map_err(|error| format!("it is no valid PEM: {error}"))?;
     if pem.label != "PUBLIC KEY" {
+        let converts = match &*pem.label {
+            "CERTIFICATE" => "openssl x509 -in FILE -pubkey -noout",
+            _ => "openssl pkey -in FILE -pubout",
+        };
         return Err(format!(
-            "there is a {} in it (give the public key: openssl pkey -in FILE -pubout)",
+            "there is a {} in it (give the public key: {converts})",
             pem.label
         ));
     }

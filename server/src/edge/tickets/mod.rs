@@ -149,9 +149,16 @@ impl Keys {
     }
 
     fn tell(&self) {
+        let current = self.current.read();
+        let of = |algorithm| {
+            let keys = current.keys.iter();
+            keys.filter(|key| key.algorithm == algorithm).count()
+        };
         tracing::info!(
-            keys = self.current.read().keys.len(),
-            revoked = self.current.read().revoked.len(),
+            HS256 = of(Algorithm::HS256),
+            ES256 = of(Algorithm::ES256),
+            EdDSA = of(Algorithm::EdDSA),
+            revoked = current.revoked.len(),
             "ticket keys loaded: nobody joins without a ticket"
         );
     }

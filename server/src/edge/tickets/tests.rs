@@ -1,7 +1,8 @@
 //! Who is let in by which ticket.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use base64::Engine;
@@ -352,6 +353,74 @@ fn what_is_no_key_is_refused_in_one_line() {
             line.contains(says) && line.lines().count() == 1,
             "{says}: {line}"
         );
+    }
+}
+
+/// Whoever knows a public key could sign with it.
+#[test]
+fn a_public_key_in_another_form_is_no_secret() {
+    let folder = TempDir::new().unwrap();
+    for kind in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ED25519] {
+        let key = KeyPair::generate_for(kind).unwrap();
+        let (pem, der) = (key.public_key_pem(), key.subject_public_key_info());
+        let body: String = pem.lines().filter(|line| !line.contains('-')).collect();
+        let utf16: Vec<u8> = pem.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let certificate = rcgen::CertificateParams::default();
+        let certificate = certificate.self_signed(&key).unwrap();
+        for (text, says) in [
+            (der.clone(), "-inform DER"),
+            ([&der[..], b"\n"].concat(), "-inform DER"),
+            (key.serialized_der().to_vec(), "-inform DER"),
+            (certificate.der().to_vec(), "-inform DER"),
+            (certificate.pem().into(), "-pubkey -noout"),
+            (format!("\u{feff}{pem}").into(), "byte order mark"),
+            ([&b"\xff\xfe"[..], &utf16].concat(), "byte order mark"),
+            (format!("# of the lobby\n{pem}").into(), "before"),
+            (body.clone().into(), "without its -----BEGIN"),
+            (format!("{body}\n").into(), "without its -----BEGIN"),
+            (format!("ssh-ed25519 {body} ada").into(), "ssh-keygen"),
+            (format!("ecdsa-sha2-nistp256 {body}\n").into(), "ssh-keygen"),
+            (
+                b"[{\"kty\": \"EC\", \"crv\": \"P-256\"}]\n".to_vec(),
+                "\"keys\"",
+            ),
+        ] {
+            let line = keys(folder.path(), &[&text]).unwrap_err().to_string();
+            let told = line.contains(says) && line.lines().count() == 1;
+            assert!(told, "{says}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_may_be_any_other_bytes() {
+    for secret in [
+        &b"0123456789abcdef0123456789abcdef"[..],
+        &[0x30; 50],
+        b"012345678901234567890123456789012345678901234567890",
+        b"  a secret [with] blanks { and } signs\n",
+        &[0xff; 32],
+        b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        b"[not a list, but the beginning of a secret",
+    ] {
+        trusting(&[secret]);
+    }
+}
+
+#[test]
+fn a_secret_that_everyone_may_read_is_noticed() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("key");
+    let ed = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    for (text, mode, open) in [
+        (SECRET, 0o644, true),
+        (SECRET, 0o640, false),
+        (ed.public_key_pem().as_bytes(), 0o644, false),
+    ] {
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let own = keys::read(std::slice::from_ref(&file)).unwrap();
+        assert_eq!(keys::is_open_to_others(&file, &own), open, "{mode:o}");
     }
 }
 
