@@ -88,6 +88,7 @@ fn the_status_of_every_refusal() {
             | Refusal::TicketClaims
             | Refusal::TicketRooms
             | Refusal::TicketRole
+            | Refusal::TicketSpectates
             | Refusal::TicketStay
             | Refusal::TicketRevoked => 401,
             Refusal::OriginNotAllowed | Refusal::HostNotAllowed | Refusal::Banned => 403,

@@ -106,6 +106,8 @@ pub enum Refusal {
     TicketRooms,
     /// The server's: the ticket's `role` is none that the server knows.
     TicketRole,
+    /// The server's: the ticket is a spectator's, and this is for who plays.
+    TicketSpectates,
     /// The server's: the ticket's `stay` is past.
     TicketStay,
     /// The server's: the operator has taken back the ticket, or all of its `sub`.
@@ -176,6 +178,7 @@ impl Refusal {
         Self::TicketClaims,
         Self::TicketRooms,
         Self::TicketRole,
+        Self::TicketSpectates,
         Self::TicketStay,
         Self::TicketRevoked,
         Self::AddressConnections,
@@ -232,6 +235,7 @@ impl Refusal {
             | Self::TicketClaims
             | Self::TicketRooms
             | Self::TicketRole
+            | Self::TicketSpectates
             | Self::TicketStay
             | Self::TicketRevoked => Status::Unauthorized401,
             Self::AddressConnections | Self::AddressJoins => Status::TooManyRequests429,
@@ -318,6 +322,7 @@ impl Refusal {
             | Self::TicketClaims
             | Self::TicketRooms
             | Self::TicketRole
+            | Self::TicketSpectates
             | Self::TicketStay
             | Self::TicketRevoked => self.of_ticket(),
             Self::AddressConnections | Self::AddressJoins | Self::Banned => self.of_address(),
@@ -394,6 +399,9 @@ impl Refusal {
             }
             Self::TicketRole => {
                 "The ticket's role is not known here (role): have the game's own server say player or spectator."
+            }
+            Self::TicketSpectates => {
+                "The ticket is for a spectator (role), who is matched with nobody: ask /rooms what there is to watch."
             }
             Self::TicketStay => {
                 "The time of the ticket's stay is over (stay): get a new one from the game's own server."

@@ -127,6 +127,8 @@ reasons! {
     Revoked => "revoked", Operator, (CloseCode::POLICY, "your ticket has been taken back");
     /// Somebody spoke whose ticket only lets it receive.
     SpectatorSpoke => "spectator_spoke", Peer, (CloseCode::POLICY, "spectators only receive");
+    /// Somebody whose ticket only lets it receive comes before everybody else: a room is made by who plays.
+    NobodyPlays => "nobody_plays", Nobody, (CloseCode::OVERLOADED, "nobody plays here yet; come again");
     /// More messages or bytes than it may send in a second, and it went on.
     OverQuota => "over_quota", Peer, (CloseCode::POLICY, "more than you may send in a second");
     /// An operator has put the player out.

@@ -318,6 +318,7 @@ impl Shard {
         let ticket = tickets::carried(request).ok_or(Refusal::NoTicket);
         match ticket.and_then(|ticket| judge.judge(ticket, room)) {
             Ok(pass) => match route {
+                Route::Match(..) if pass.spectates => Route::Refuse(Refusal::TicketSpectates),
                 Route::Seat(mut admission) => {
                     admission.pass = pass;
                     Route::Seat(admission)
@@ -395,6 +396,12 @@ impl Shard {
                     self.seat(slot, player, admission);
                 }
             };
+        }
+        if admission.pass.spectates
+            && let Some(name) = &admission.room
+            && self.rooms.find(name).is_none()
+        {
+            return self.turn_away(slot, admission, CloseReason::NobodyPlays);
         }
         let room = admission.room.map(|name| self.rooms.open(&name));
         #[cfg(feature = "test-dialect")]

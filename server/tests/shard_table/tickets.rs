@@ -141,6 +141,27 @@ fn a_spectator_receives_and_ends_when_it_speaks() {
     stage.close();
 }
 
+/// The first decides what is spoken in a room: that is for who plays.
+#[test]
+fn a_spectator_makes_no_room_and_is_matched_with_nobody() {
+    let (mut stage, _) = judged(Limits::default());
+    let spectator = stage.connect();
+    let request = stage.request("/rooms/a?ticket=spectator");
+    stage.send(spectator, &request);
+    assert_eq!(stage.heard(spectator), "101, close 1013");
+    let asks = stage.connect();
+    stage.send(
+        asks,
+        b"GET /match?tag=duel&max=2&ticket=spectator HTTP/1.0\r\n\r\n",
+    );
+    assert!(stage.heard(asks).starts_with("401"));
+    stage.hang_up(spectator);
+    assert_eq!(stage.ends(), "refused, nobody_plays");
+    stage.join("/rooms/a?ticket=good");
+    stage.join("/rooms/a?ticket=spectator");
+    stage.close();
+}
+
 #[test]
 fn a_stay_ends_when_its_ticket_says_so() {
     let (mut stage, _) = judged(Limits::default());

@@ -69,6 +69,7 @@ fn whatever_happens_the_oracle_finds_nothing() {
             "put_out",
             "room_ended",
             "spectator_spoke",
+            "nobody_plays",
             "over_quota",
         ]
         .contains(&label)

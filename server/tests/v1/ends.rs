@@ -8,8 +8,10 @@ use roomcast::transport::Port;
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::Opcode;
 use roomcast_protocol::upgrade::{ClientKey, Refusal, write_client_request};
-use roomcast_protocol::v1::up::{self, Audience, Mode, Packet};
-use roomcast_protocol::v1::{Payload, SUBPROTOCOL};
+use roomcast_protocol::v1::up::{self, Audience, Join, Mode, Packet};
+use roomcast_protocol::v1::{
+    List, MINOR, Name, PairValue, Pairs, Payload, Property, SUBPROTOCOL, setting,
+};
 
 use crate::stage::{Actor, Stage, WIDE, WireId, join};
 
@@ -647,6 +649,7 @@ fn a_stay_begins_with_the_seat_and_a_new_ticket_goes_on_with_it() {
 #[test]
 fn a_spectator_may_ping_and_nothing_else() {
     let mut stage = Stage::with(Common::new(Limits::default(), 1).with_tickets(Arc::new(Judge)));
+    let _ada = Actor::join(&mut stage, "lobby?ticket=player", "Ada");
     let spectator = Actor::join(&mut stage, "lobby?ticket=spectator", "Eve");
     let ping = encoded(&[Packet::Ping {
         echo: 1,
@@ -665,4 +668,40 @@ fn a_spectator_may_ping_and_nothing_else() {
     stage.send(spectator.wire, Opcode::Binary, &encoded(&[event]));
     let (code, text) = closed(&mut stage, spectator.wire);
     assert_eq!((code, text.as_str()), (1008, "spectators only receive"));
+}
+
+/// What a JOIN says is said to everybody, and its wishes bind whoever comes later.
+#[test]
+fn a_spectator_says_nothing_by_its_join() {
+    let mut stage = Stage::with(Common::new(Limits::default(), 1).with_tickets(Arc::new(Judge)));
+    let mut ada = Actor::join(&mut stage, "lobby?ticket=player", "Ada");
+    ada.news(&mut stage);
+    let (mut properties, mut wishes) = (Vec::new(), Vec::new());
+    let property = Property {
+        key: Name::new("motto").expect("a key"),
+        value: Payload::Text("buy gold"),
+    };
+    let eve = Join {
+        minor: MINOR,
+        mode: Mode::Any,
+        back: None,
+        name: Name::new("Buy gold").expect("a name"),
+        properties: List::encode([property], &mut properties).expect("a list"),
+        wishes: Pairs::encode([(setting::PLAYERS_MAX, PairValue::Number(1))], &mut wishes)
+            .expect("wishes"),
+    };
+    let mut spectator = Actor::join_as(&mut stage, "lobby?ticket=spectator", &eve);
+    assert_eq!(ada.news(&mut stage), ["joined 2 "]);
+    let news = spectator.news(&mut stage);
+    assert!(!news.iter().any(|news| news.contains("gold")), "{news:?}");
+    // Nor does it make a room, of which then its wishes, or at least its dialect, would be.
+    let early = Actor::join_as(&mut stage, "empty?ticket=spectator", &eve);
+    let (code, text) = closed(&mut stage, early.wire);
+    assert_eq!(
+        (code, text.as_str()),
+        (1013, "nobody plays here yet; come again")
+    );
+    assert_eq!(stage.shard.counters().ends.of(CloseReason::NobodyPlays), 1);
+    let mut bob = Actor::join(&mut stage, "empty?ticket=player", "Bob");
+    assert!(bob.news(&mut stage)[0].ends_with("created"));
 }

@@ -261,14 +261,19 @@ fn a_relay_that_ends_makes_no_hosts() {
 #[test]
 fn a_spectator_is_no_host() {
     let mut stage = Stage::with(Common::new(Limits::default(), 1).with_tickets(Arc::new(Judge)));
+    // Who knows nothing of hosts.
+    let _ada = Actor::join(&mut stage, "lobby?ticket=player", "Ada");
     let eve = knowing("Eve", Pairs::EMPTY);
     let mut eve = Actor::join_as(&mut stage, "lobby?ticket=spectator", &eve);
-    assert_eq!(eve.news(&mut stage), ["welcome 1 created", "player 1 Eve"]);
+    assert_eq!(
+        eve.news(&mut stage),
+        ["welcome 2", "player 1 Ada", "player 2 "]
+    );
     let bob = knowing("Bob", Pairs::EMPTY);
     let mut bob = Actor::join_as(&mut stage, "lobby?ticket=player", &bob);
     assert_eq!(
         bob.news(&mut stage).last().map(String::as_str),
-        Some("host 2 in term 1")
+        Some("host 3 in term 1")
     );
     bob.client.leave();
     bob.play(&mut stage);

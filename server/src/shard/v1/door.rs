@@ -1,7 +1,7 @@
 //! From the door to a seat: the first packet of a connection, and what it is answered.
 
 use roomcast_protocol::frame::MessageKind;
-use roomcast_protocol::v1::{Life, Token, down, up};
+use roomcast_protocol::v1::{Life, List, Name, Pairs, Token, down, up};
 
 use super::{BadPacket, Ending};
 use crate::delivery::Dialect;
@@ -12,6 +12,16 @@ use crate::shard::connection::{Closing, Phase};
 use crate::shard::player::{Link, Place, PlayerId};
 use crate::shard::{CloseReason, Shard};
 use crate::transport;
+
+/// What a spectator's JOIN comes to: who only receives says nothing about itself either.
+fn unsaid<'j>(join: &up::Join<'j>) -> up::Join<'j> {
+    up::Join {
+        name: Name::NONE,
+        properties: List::EMPTY,
+        wishes: Pairs::EMPTY,
+        ..*join
+    }
+}
 
 impl Shard {
     /// A connection that chose roomcast.v1 waits at the door of its room for its first packet. If its head has taken all
@@ -78,6 +88,7 @@ impl Shard {
         };
         let now = self.now32();
         let spectates = self.guards.spectates(slot);
+        let join = &if spectates { unsaid(join) } else { *join };
         let room = &mut self.v1.rooms[id];
         let is_new = room.players() == 0;
         let known = join
@@ -106,6 +117,7 @@ impl Shard {
             match join.mode {
                 up::Mode::Join if is_new => return Err(CloseReason::NoSuchRoom.into()),
                 up::Mode::Create if !is_new => return Err(CloseReason::RoomExists.into()),
+                _ if is_new && spectates => return Err(CloseReason::NobodyPlays.into()),
                 _ => {}
             }
             if is_new {

@@ -24,9 +24,9 @@ enum Parting {
 fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
     use CloseReason::{
         AddressRooms, BadPacket, BadText, Barred, Drain, EmptyFragments, Idle, Kicked, Left,
-        NoJoin, NoSuchRoom, OtherDialect, OverQuota, PutOut, Replaced, Revoked, RoomClosed,
-        RoomEnded, RoomExists, RoomFull, RoomLocked, SlowConsumer, SpectatorSpoke, StayOver,
-        TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
+        NoJoin, NoSuchRoom, NobodyPlays, OtherDialect, OverQuota, PutOut, Replaced, Revoked,
+        RoomClosed, RoomEnded, RoomExists, RoomFull, RoomLocked, SlowConsumer, SpectatorSpoke,
+        StayOver, TlsSpent, TooBig, TooManyPackets, TooManyRooms, Violation,
     };
     use EndReason::{
         AddressConnections, AddressHandshakes, AddressJoins, Answered, Banned, ConnectionLost, Cut,
@@ -51,8 +51,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         ) => Parting::Detaches(u32::MAX),
         // Nobody has a seat then.
         DisconnectReason::Close(
-            AddressRooms | Barred | NoJoin | NoSuchRoom | OtherDialect | Replaced | RoomExists
-            | RoomFull | RoomLocked | TooManyRooms,
+            AddressRooms | Barred | NoJoin | NoSuchRoom | NobodyPlays | OtherDialect | Replaced
+            | RoomExists | RoomFull | RoomLocked | TooManyRooms,
         )
         | DisconnectReason::End(
             AddressConnections | AddressHandshakes | AddressJoins | Banned | ProxyHeader | Answered
