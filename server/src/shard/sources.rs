@@ -417,8 +417,8 @@ impl Shard {
     /// Who the connection in this slot would count for with a seat.
     fn source(&self, slot: u32, pass: Pass) -> Option<Source> {
         let peer = self.connections[slot as usize].who.peer();
-        let address = self.common.sources.at(peer)?;
-        Some(pass.bearer.map_or(address, Source::of))
+        let bearer = pass.bearer.map(Source::of);
+        bearer.or_else(|| self.common.sources.at(peer))
     }
 
     /// What there is too much of for the connection in this slot to get a seat.
