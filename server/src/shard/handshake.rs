@@ -280,9 +280,12 @@ impl Shard {
         let Some(peer) = who.peer() else {
             return Ok(false);
         };
-        let client = self.common.proxies.client(peer, &request.forwarded)?;
+        let proxies = &self.common.proxies;
+        let client = proxies.client(peer, &request.forwarded)?;
         if let Some(client) = client {
             who.comes_from(client);
+        } else if proxies.overlook(peer, &request.forwarded) {
+            self.tell(Notice::UnnamedProxy, slot);
         }
         Ok(client.is_some())
     }

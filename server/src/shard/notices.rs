@@ -20,6 +20,8 @@ pub(super) enum Notice<'n> {
     UnknownSubprotocol,
     /// A player asked for a seat by a name that is not allowed.
     HostNotAllowed,
+    /// A program of this machine says for whom it forwards, and is not trusted.
+    UnnamedProxy,
     /// No PROXY header came, or not from a proxy that is trusted.
     NotAProxy,
     /// One address has as many connections, or joins as often, as it may.
@@ -40,6 +42,7 @@ impl Notice<'_> {
             Self::AddressFull => 6,
             Self::OneAddress(_) => 7,
             Self::NotAProxy => 8,
+            Self::UnnamedProxy => 9,
         }
     }
 }
@@ -47,7 +50,7 @@ impl Notice<'_> {
 /// When each notice was last given (ms).
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    told_at: [Option<u64>; 9],
+    told_at: [Option<u64>; 10],
 }
 
 impl Shard {
@@ -83,6 +86,10 @@ impl Shard {
             Notice::HostNotAllowed => tracing::warn!(
                 id, %peer,
                 "a client asks for a host name that is not allowed here and got a 403: name it with --allow-host (behind a proxy, the name that players use)"
+            ),
+            Notice::UnnamedProxy => tracing::warn!(
+                id, %peer,
+                "a program of this machine says for whom it forwards (X-Forwarded-For, Forwarded), and is not believed. If it is your proxy, name it (--trusted-proxy 127.0.0.1): until then what one address may have bounds nobody who comes by it"
             ),
             Notice::NotAProxy => tracing::warn!(
                 id, %peer,

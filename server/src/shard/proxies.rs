@@ -72,6 +72,15 @@ impl Proxies {
         self.0.iter().any(|network| network.covers(address))
     }
 
+    /// Whether this is the word of a program of this machine that nobody trusts: most likely a proxy, whose players then all
+    /// have its address, which is bounded by nothing.
+    pub(super) fn overlook(&self, peer: IpAddr, forwarded: &Forwarded<'_>) -> bool {
+        let mut fields = [HopField::Customary, HopField::Standard].into_iter();
+        peer.to_canonical().is_loopback()
+            && !self.trust(peer)
+            && fields.any(|field| forwarded.hops(field).next().is_some())
+    }
+
     /// Who a request is from that came from `peer`, if that is a proxy and says so.
     pub(super) fn client(
         &self,
@@ -151,6 +160,24 @@ mod tests {
         ] {
             assert_eq!(Network::of(slip), None, "{slip}");
         }
+    }
+
+    #[test]
+    fn a_program_of_this_machine_that_forwards_is_noticed() {
+        let overlooks = |trusted: &[&str], peer: &str, fields: &str| {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+            let request = parse_request(head.as_bytes()).unwrap();
+            proxies(trusted).overlook(ip(peer), &request.forwarded)
+        };
+        let field = "X-Forwarded-For: 192.0.2.1";
+        for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(overlooks(&[], peer, field));
+        }
+        assert!(overlooks(&["10.0.0.1"], "127.0.0.1", "Forwarded: for=_a"));
+        assert!(!overlooks(&["127.0.0.1"], "127.0.0.1", field));
+        assert!(!overlooks(&[], "127.0.0.1", "Accept: */*"));
+        // Anybody on the network may say anything.
+        assert!(!overlooks(&[], "192.0.2.9", field));
     }
 
     #[test]

@@ -39,6 +39,24 @@ fn a_name_that_leads_here_is_not_enough_at_a_loopback_address() {
     assert_eq!(response.status, 200);
 }
 
+/// By way of a proxy that nobody named, every player has the address of this machine, which no limit is for.
+#[test]
+fn a_proxy_that_nobody_named_is_told_of() {
+    let relay = Relay::start(&["--allow-host", "play.example.com"]);
+    let field = "X-Forwarded-For: 192.0.2.1\r\n";
+    for _ in 0..5 {
+        assert_eq!(ask(&relay, "play.example.com", field).status, 101);
+    }
+    relay.logged("--trusted-proxy 127.0.0.1): until then", 1);
+    let told = |line: &String| line.contains("is not believed");
+    let lines = relay.log();
+    let count = lines.iter().filter(|line| told(line)).count();
+    assert!(count <= 2, "once by each reactor: {lines:#?}");
+    let relay = Relay::start(&["--trusted-proxy", "127.0.0.1"]);
+    assert_eq!(ask(&relay, "play.example.com", field).status, 101);
+    assert!(!relay.log().iter().any(told));
+}
+
 #[test]
 fn names_that_are_allowed_are_the_only_ones() {
     let relay = Relay::start(&["--allow-host", "play.example.com,*.eu.example.com"]);
