@@ -277,6 +277,16 @@ fn of_totals(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Resul
             counted.thronged,
         ),
         (
+            "connections_crowded",
+            "Connections closed as they came: there was no room even to answer them",
+            counted.crowded,
+        ),
+        (
+            "connections_undealt",
+            "Connections closed as they came: the mailbox of the reactor that they were dealt to was full",
+            counted.undealt,
+        ),
+        (
             "hand_offs",
             "Connections that went to the reactor that is home to their room",
             counted.adopted,

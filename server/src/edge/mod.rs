@@ -577,6 +577,8 @@ fn farewell(published: &[Published]) {
         cut_off = total.cut_off,
         delayed = total.delayed,
         thronged = total.thronged,
+        crowded = total.crowded,
+        undealt = total.undealt,
         dropped_log_lines = logs::dropped(),
         ends = ends.join(" "),
         "stopped",

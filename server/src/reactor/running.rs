@@ -23,7 +23,7 @@ use crate::limits::{
     WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
-use crate::shard::{Action, Answer, Common, Handover, Handshake, Shard, Written};
+use crate::shard::{Action, Answer, Common, Handover, Handshake, Shard, Unanswered, Written};
 use crate::transport::Port;
 
 /// How often the operator is told that descriptors have run out.
@@ -469,6 +469,7 @@ impl<N: Net> Running<N> {
                 let mail = Mail::Accepted { socket, door, peer };
                 if let Err(Mail::Accepted { socket, .. }) = self.net.send_mail(self.deal_to, mail) {
                     // A full mailbox: the peer is told by the end of the connection, the fewest resources spent.
+                    self.shard.leave_unanswered(Unanswered::Undealt);
                     self.net.close(socket);
                 }
                 return;
@@ -480,6 +481,9 @@ impl<N: Net> Running<N> {
     fn admit(&mut self, socket: N::Socket, door: usize, peer: Option<IpAddr>) {
         // Far beyond the limit there is not even room to say so.
         let no_room = self.common.is_crowded() && !self.shard.evict_newcomer();
+        if no_room {
+            self.shard.leave_unanswered(Unanswered::Crowded);
+        }
         if no_room || self.shard.turns_away(peer) {
             self.net.close(socket);
             return;

@@ -9,6 +9,10 @@ pub struct Counters {
     pub accepted: u64,
     /// Connections closed as they came, because too many of their address had no seat.
     pub thronged: u64,
+    /// Connections closed as they came, because there was no room even to answer them.
+    pub crowded: u64,
+    /// Connections closed as they came, because the mailbox of the reactor that they were dealt to was full.
+    pub undealt: u64,
     /// Connections adopted from other reactors.
     pub adopted: u64,
     /// TLS sessions agreed on from scratch.
@@ -75,6 +79,8 @@ impl Counters {
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.thronged += other.thronged;
+        self.crowded += other.crowded;
+        self.undealt += other.undealt;
         self.adopted += other.adopted;
         self.tls_full += other.tls_full;
         self.tls_resumed += other.tls_resumed;

@@ -72,6 +72,7 @@ pub use self::handshake::Handover;
 use self::identity::Identity;
 pub use self::identity::{Addresses, Naming, RoomNames};
 use self::newcomers::Newcomers;
+pub use self::newcomers::Unanswered;
 use self::notices::Notices;
 use self::orders::Orders;
 pub use self::orders::{Command, Order};

@@ -24,7 +24,26 @@ struct Newcomer {
     since: u64,
 }
 
+/// Why a connection is closed as it comes, without an answer, which would cost what there is too little of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered {
+    /// As many connections as there may be have no seat, or are told why.
+    Crowded,
+    /// The mailbox of the reactor that it was dealt to is full.
+    Undealt,
+}
+
 impl Shard {
+    /// A connection that has no slot is closed.
+    pub fn leave_unanswered(&mut self, why: Unanswered) {
+        let counters = &mut self.counters;
+        match why {
+            Unanswered::Crowded => counters.crowded += 1,
+            Unanswered::Undealt => counters.undealt += 1,
+        }
+        self.tell_unanswered(why);
+    }
+
     /// Remembers a connection that was just opened.
     pub(super) fn remember_newcomer(&mut self, slot: u32) {
         self.forget_settled();

@@ -1,6 +1,7 @@
 //! What peers run into and only an operator can change: said once in a while, not once for each peer.
 
 use super::Shard;
+use super::newcomers::Unanswered;
 
 /// Milliseconds between two lines about the same thing.
 const TELL_EVERY_MS: u64 = 10_000;
@@ -50,17 +51,50 @@ impl Notice<'_> {
 /// When each notice was last given (ms).
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    told_at: [Option<u64>; 10],
+    told_at: [Option<u64>; 12],
+}
+
+impl Notices {
+    /// Whether to say it now (ms), which then is not said again for a while.
+    fn are_due(&mut self, index: usize, now: u64) -> bool {
+        let told_at = &mut self.told_at[index];
+        let is_due = told_at.is_none_or(|at| now >= at + TELL_EVERY_MS);
+        if is_due {
+            *told_at = Some(now);
+        }
+        is_due
+    }
 }
 
 impl Shard {
-    /// Logs this about the connection in `slot`, unless the like was logged a moment ago.
-    pub(super) fn tell(&mut self, notice: Notice<'_>, slot: u32) {
-        let told_at = &mut self.notices.told_at[notice.index()];
-        if told_at.is_some_and(|at| self.now < at + TELL_EVERY_MS) {
+    /// Logs that a connection is closed which has no slot, unless the like was logged a moment ago.
+    pub(super) fn tell_unanswered(&mut self, why: Unanswered) {
+        let index = match why {
+            Unanswered::Crowded => 10,
+            Unanswered::Undealt => 11,
+        };
+        if !self.notices.are_due(index, self.now) {
             return;
         }
-        *told_at = Some(self.now);
+        let connections = self.common.connections();
+        match why {
+            Unanswered::Crowded => tracing::warn!(
+                connections,
+                max_connections = self.common.limits.max_connections,
+                "newcomers are closed as they come: there is no room even to answer them. If they are not a flood, raise --max-connections and the limit of open files"
+            ),
+            Unanswered::Undealt => tracing::warn!(
+                connections,
+                "newcomers are closed as they come: a reactor does not keep up with those that it is dealt. Add cores or relays"
+            ),
+        }
+    }
+
+    /// Logs this about the connection in `slot`, unless the like was logged a moment ago.
+    pub(super) fn tell(&mut self, notice: Notice<'_>, slot: u32) {
+        if !self.notices.are_due(notice.index(), self.now) {
+            return;
+        }
         let limits = &self.common.limits;
         let who = &self.connections[slot as usize].who;
         let (id, peer) = (who.id(), self.common.naming.peer(who));

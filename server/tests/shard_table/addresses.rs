@@ -80,6 +80,25 @@ fn who_shakes_hands_too_often_is_not_heard_any_more() {
     assert_eq!(ask(&mut stage, ONE, "/rooms/a").1, "101");
 }
 
+/// Who finds no room even for an answer is counted, and so is who is dealt to a reactor that takes no more.
+#[test]
+fn who_is_closed_as_it_comes_is_counted() {
+    let mut stage = Stage::of(Common::new(limits(), 1).with_connections_max(2));
+    let here = [0, 1].map(|_| stage.connect());
+    let late = stage.connect();
+    assert!(!stage.is_there(late));
+    assert_eq!(stage.reactors[0].shard().counters().crowded, 1);
+    for wire in here {
+        stage.hang_up(wire);
+    }
+    let mut stage = Stage::dealing(Common::new(limits(), 2));
+    stage.net().weather.mailbox = 0;
+    let wires = [0, 1].map(|_| stage.connect());
+    assert_eq!(wires.map(|wire| stage.is_there(wire)), [false, true]);
+    let counters = stage.reactors[0].shard().counters();
+    assert_eq!((counters.undealt, counters.crowded), (1, 0));
+}
+
 #[test]
 fn joins_of_one_address_are_so_many_a_second() {
     let mut stage = Stage::new(limits());

@@ -65,6 +65,15 @@ impl Stage {
     }
 
     pub(crate) fn of(common: Common) -> Self {
+        Self::made(common, false)
+    }
+
+    /// One whose first reactor accepts for all.
+    pub(crate) fn dealing(common: Common) -> Self {
+        Self::made(common, true)
+    }
+
+    fn made(common: Common, deals: bool) -> Self {
         let common = Arc::new(common);
         let count = common.reactors;
         let weather = Weather {
@@ -80,7 +89,7 @@ impl Stage {
                 common: Arc::clone(&common),
                 index,
                 ports: vec![Port::Plain],
-                deals: false,
+                deals: deals && index == 0,
                 buffer: RECEIVE_BUFFER,
                 seed: 7,
                 published: Published::clone(&published[index]),
