@@ -7,7 +7,7 @@
 //! old its file; who stole one reads no more than that. Where there is none, tickets are encrypted all the same, with keys
 //! that never leave memory; so nothing about the file stops a start or a handshake.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ const KEY_LEN: usize = 32;
 enum Unusable {
     #[error("{0}")]
     Unreadable(#[from] io::Error),
+    #[error("it is no regular file")]
+    NoFile,
     #[error("others than its owner may read or write it (mode {0:o}): chmod 600")]
     Open(u32),
     #[error("it is larger than {SESSION_KEY_FILE} bytes")]
@@ -107,12 +109,17 @@ fn parse(text: &str) -> Result<Vec<Key>, Unusable> {
 }
 
 fn read(path: &Path) -> Result<Vec<Key>, Unusable> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode() & 0o7777;
+    // Asked before it is opened: opening a pipe waits for a writer.
+    let about = fs::metadata(path)?;
+    if !about.is_file() {
+        return Err(Unusable::NoFile);
+    }
+    let mode = about.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(Unusable::Open(mode));
     }
     let mut text = String::new();
+    let file = File::open(path)?;
     file.take(SESSION_KEY_FILE + 1).read_to_string(&mut text)?;
     if text.len() as u64 > SESSION_KEY_FILE {
         return Err(Unusable::TooLarge);
@@ -203,7 +210,8 @@ impl ProducesTickets for SessionKeys {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
+    use std::fs::Permissions;
+    use std::process::Command;
 
     use rustls::crypto::aws_lc_rs::Ticketer;
     use tempfile::TempDir;
@@ -307,6 +315,18 @@ mod tests {
         }
         write(&"#".repeat(SESSION_KEY_FILE as usize + 1), 0o600);
         assert!(matches!(read(&path), Err(Unusable::TooLarge)));
+        // Nobody ever writes into it: a start would wait for ever.
+        let pipe = folder.path().join("pipe");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        for other in [pipe.as_path(), folder.path()] {
+            assert!(matches!(read(other), Err(Unusable::NoFile)));
+        }
         let missing = SessionKeys::load(folder.path().join("none"), own());
         let ticket = missing.encrypt(b"session").unwrap();
         assert_eq!(missing.decrypt(&ticket), Some(b"session".to_vec()));
