@@ -86,6 +86,7 @@ fn the_status_of_every_refusal() {
             | Refusal::TicketExpired
             | Refusal::TicketEarly
             | Refusal::TicketClaims
+            | Refusal::TicketClaim(_)
             | Refusal::TicketRooms
             | Refusal::TicketRole
             | Refusal::TicketSpectates

@@ -44,7 +44,7 @@ pub use fields::Protocols;
 pub use forwarded::{Forwarded, HopField};
 pub use head::{asks_for_head_only, find_head_end};
 pub use key::{AcceptKey, ClientKey};
-pub use refusal::Refusal;
+pub use refusal::{Claim, Refusal};
 pub use request::{Request, RequestKind, Upgrade, parse_request};
 pub use response::{
     Content, Readers, write_accept, write_content, write_refusal, write_refusal_for, write_response,

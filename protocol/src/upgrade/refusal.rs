@@ -100,8 +100,10 @@ pub enum Refusal {
     TicketExpired,
     /// The server's: the ticket's `nbf` is to come.
     TicketEarly,
-    /// The server's: the ticket lacks `sub`, `rooms` or `exp`, or one of its claims is of the wrong type.
+    /// The server's: what the ticket says is no JSON object, or it says something twice.
     TicketClaims,
+    /// The server's: the ticket lacks this claim, or it has none of the values that it may have.
+    TicketClaim(Claim),
     /// The server's: the ticket's `rooms` are others.
     TicketRooms,
     /// The server's: the ticket's `role` is none that the server knows.
@@ -128,6 +130,53 @@ pub enum Refusal {
     Draining,
     /// The server's: a part of it stands still.
     Stalled,
+}
+
+/// A claim of a ticket of which there is none, or which is not what it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Claim {
+    /// `sub`.
+    Sub,
+    /// `rooms`.
+    Rooms,
+    /// `exp`.
+    Exp,
+    /// `nbf`.
+    Nbf,
+    /// `stay`.
+    Stay,
+    /// `jti`.
+    Jti,
+    /// `limits`.
+    Limits,
+}
+
+impl Claim {
+    const fn explanation(self) -> &'static str {
+        match self {
+            Self::Sub => {
+                "The ticket must say whose it is (sub): have the game's own server write a text that is not empty."
+            }
+            Self::Rooms => {
+                "The ticket must say for which rooms it is (rooms): have the game's own server write a list of names that is not empty."
+            }
+            Self::Exp => {
+                "The ticket must say until when it is good (exp): have the game's own server write a number, in seconds since 1970."
+            }
+            Self::Nbf => {
+                "The ticket must say since when it is good as a number (nbf): have the game's own server write seconds since 1970, or nothing."
+            }
+            Self::Stay => {
+                "The ticket must say until when one may stay as a number (stay): have the game's own server write seconds since 1970, or nothing."
+            }
+            Self::Jti => {
+                "The ticket's id must be a text (jti): have the game's own server write one that is not empty, or nothing."
+            }
+            Self::Limits => {
+                "The ticket's limits are not understood (limits): have the game's own server write messages, bytes or both, as whole numbers from 1 on."
+            }
+        }
+    }
 }
 
 impl Refusal {
@@ -176,6 +225,13 @@ impl Refusal {
         Self::TicketExpired,
         Self::TicketEarly,
         Self::TicketClaims,
+        Self::TicketClaim(Claim::Sub),
+        Self::TicketClaim(Claim::Rooms),
+        Self::TicketClaim(Claim::Exp),
+        Self::TicketClaim(Claim::Nbf),
+        Self::TicketClaim(Claim::Stay),
+        Self::TicketClaim(Claim::Jti),
+        Self::TicketClaim(Claim::Limits),
         Self::TicketRooms,
         Self::TicketRole,
         Self::TicketSpectates,
@@ -233,6 +289,7 @@ impl Refusal {
             | Self::TicketExpired
             | Self::TicketEarly
             | Self::TicketClaims
+            | Self::TicketClaim(_)
             | Self::TicketRooms
             | Self::TicketRole
             | Self::TicketSpectates
@@ -320,6 +377,7 @@ impl Refusal {
             | Self::TicketExpired
             | Self::TicketEarly
             | Self::TicketClaims
+            | Self::TicketClaim(_)
             | Self::TicketRooms
             | Self::TicketRole
             | Self::TicketSpectates
@@ -392,8 +450,9 @@ impl Refusal {
                 "The ticket is not valid yet (nbf): wait, or have the clocks of both servers set."
             }
             Self::TicketClaims => {
-                "The ticket lacks sub, rooms or exp, or one of them is of the wrong type: have the game's own server correct it."
+                "What the ticket says is no JSON object, or it says something twice: have the game's own server correct it."
             }
+            Self::TicketClaim(claim) => claim.explanation(),
             Self::TicketRooms => {
                 "The ticket is not for this room (rooms): get one for it from the game's own server."
             }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use roomcast_protocol::upgrade::Refusal;
+use roomcast_protocol::upgrade::{Claim, Refusal};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::keys::{Unusable, secret};
 use super::revoked::Revoked;
@@ -89,8 +91,11 @@ impl Claims {
         if self.nbf.is_some_and(|nbf| nbf > now.later(TICKET_LEEWAY_S)) {
             return Err(Refusal::TicketEarly);
         }
-        if self.sub.is_empty() || self.rooms.is_empty() {
-            return Err(Refusal::TicketClaims);
+        if self.sub.is_empty() {
+            return Err(Refusal::TicketClaim(Claim::Sub));
+        }
+        if self.rooms.is_empty() {
+            return Err(Refusal::TicketClaim(Claim::Rooms));
         }
         let bearer = Bearer {
             sub: hasher.hash_one(&*self.sub),
@@ -137,6 +142,50 @@ impl Claims {
         let ms = u32::try_from(seconds.saturating_mul(1_000)).unwrap_or(u32::MAX);
         Ok(Some(ms.min(TICKET_STAY_MAX_MS)))
     }
+}
+
+/// Which of these is why they are not [`Claims`].
+pub(super) fn unreadable(claims: &Map<String, Value>) -> Refusal {
+    fn reads<T: DeserializeOwned>(value: Option<&Value>) -> bool {
+        T::deserialize(value.unwrap_or(&Value::Null)).is_ok()
+    }
+    type Reads = fn(Option<&Value>) -> bool;
+    let forms: [(&str, Reads, Refusal); 8] = [
+        ("sub", reads::<String>, Refusal::TicketClaim(Claim::Sub)),
+        (
+            "rooms",
+            reads::<Vec<String>>,
+            Refusal::TicketClaim(Claim::Rooms),
+        ),
+        ("exp", reads::<Seconds>, Refusal::TicketClaim(Claim::Exp)),
+        (
+            "nbf",
+            reads::<Option<Seconds>>,
+            Refusal::TicketClaim(Claim::Nbf),
+        ),
+        (
+            "stay",
+            reads::<Option<Seconds>>,
+            Refusal::TicketClaim(Claim::Stay),
+        ),
+        (
+            "jti",
+            reads::<Option<String>>,
+            Refusal::TicketClaim(Claim::Jti),
+        ),
+        (
+            "limits",
+            |value| value.is_none() || reads::<Most>(value),
+            Refusal::TicketClaim(Claim::Limits),
+        ),
+        ("role", reads::<Option<String>>, Refusal::TicketRole),
+    ];
+    let mut wrong = forms
+        .into_iter()
+        .filter(|(name, reads, _)| !reads(claims.get(*name)));
+    wrong
+        .next()
+        .map_or(Refusal::TicketClaims, |(_, _, refusal)| refusal)
 }
 
 /// A ticket to be made.

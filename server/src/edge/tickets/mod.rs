@@ -18,6 +18,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use parking_lot::RwLock;
 use roomcast_protocol::upgrade::Refusal;
+use serde_json::{Map, Value};
 
 use self::claims::{Claims, Seconds};
 use self::keys::Key;
@@ -82,7 +83,8 @@ impl Trusted {
         let fitting = self.keys.iter().filter(|key| key.may_have_signed(&header));
         let mut refused = Refusal::BadTicket;
         for key in fitting {
-            match decode::<Claims>(ticket, &key.verifies, &signature_only(key.algorithm)) {
+            let validation = signature_only(key.algorithm);
+            match decode::<Claims>(ticket, &key.verifies, &validation) {
                 Ok(verified) => {
                     let claims = Arc::new(verified.claims);
                     if ticket.len() <= TICKET_REMEMBERED_BYTES {
@@ -90,11 +92,15 @@ impl Trusted {
                     }
                     return Ok(claims);
                 }
-                Err(error) => match refusal(error.kind()) {
-                    // Perhaps another key's.
-                    Refusal::BadTicket => {}
-                    other => refused = other,
-                },
+                // What is found behind a good signature is a fault of the claims; whoever signed it may look at them twice.
+                Err(error) if is_of_claims(error.kind()) => {
+                    let claims = decode::<Map<String, Value>>(ticket, &key.verifies, &validation);
+                    refused = claims.map_or(Refusal::TicketClaims, |read| {
+                        claims::unreadable(&read.claims)
+                    });
+                }
+                // Perhaps another key's.
+                Err(_) => {}
             }
         }
         Err(refused)
@@ -185,14 +191,11 @@ impl Tickets for Keys {
     }
 }
 
-/// What is found behind a good signature is a fault of the claims.
-fn refusal(error: &ErrorKind) -> Refusal {
-    match error {
-        ErrorKind::MissingRequiredClaim(_)
-        | ErrorKind::InvalidClaimFormat(_)
-        | ErrorKind::Json(_) => Refusal::TicketClaims,
-        _ => Refusal::BadTicket,
-    }
+fn is_of_claims(error: &ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::Json(_)
+    )
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rcgen::{KeyPair, PublicKeyData};
+use roomcast_protocol::upgrade::Claim;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -74,10 +75,15 @@ fn signed(claims: &Value) -> String {
 fn each_claim_is_heeded_and_named() {
     let keys = trusting(&[SECRET]);
     let mut missing = vec![];
-    for name in ["sub", "rooms", "exp"] {
+    let bad = |claim| Err(Refusal::TicketClaim(claim));
+    for (name, claim) in [
+        ("sub", Claim::Sub),
+        ("rooms", Claim::Rooms),
+        ("exp", Claim::Exp),
+    ] {
         let mut claims = good();
         claims.as_object_mut().unwrap().remove(name);
-        missing.push((claims, Err(Refusal::TicketClaims)));
+        missing.push((claims, bad(claim)));
     }
     let rows = [
         (good(), Ok(Pass::default())),
@@ -87,21 +93,21 @@ fn each_claim_is_heeded_and_named() {
         (with("exp", json!(1)), Err(Refusal::TicketExpired)),
         (with("nbf", json!(FAR)), Err(Refusal::TicketEarly)),
         (with("rooms", json!(["aa", "A"])), Err(Refusal::TicketRooms)),
-        (with("rooms", json!([])), Err(Refusal::TicketClaims)),
-        (with("rooms", json!("a")), Err(Refusal::TicketClaims)),
-        (with("sub", json!("")), Err(Refusal::TicketClaims)),
-        (with("exp", json!("tomorrow")), Err(Refusal::TicketClaims)),
+        (with("rooms", json!([])), bad(Claim::Rooms)),
+        (with("rooms", json!("a")), bad(Claim::Rooms)),
+        (with("sub", json!("")), bad(Claim::Sub)),
+        (with("exp", json!("tomorrow")), bad(Claim::Exp)),
         (with("role", json!("referee")), Err(Refusal::TicketRole)),
         (with("stay", json!(1)), Err(Refusal::TicketStay)),
-        (
-            with("limits", json!({"rooms": 1})),
-            Err(Refusal::TicketClaims),
-        ),
-        (
-            with("limits", json!({"bytes": 0})),
-            Err(Refusal::TicketClaims),
-        ),
-        (with("jti", json!(7)), Err(Refusal::TicketClaims)),
+        (with("limits", json!({"rooms": 1})), bad(Claim::Limits)),
+        (with("limits", json!({"bytes": 0})), bad(Claim::Limits)),
+        (with("limits", json!(null)), bad(Claim::Limits)),
+        (with("limits", json!(7)), bad(Claim::Limits)),
+        (with("jti", json!(7)), bad(Claim::Jti)),
+        (with("nbf", json!("now")), bad(Claim::Nbf)),
+        (with("nbf", json!(null)), Ok(Pass::default())),
+        (with("stay", json!([])), bad(Claim::Stay)),
+        (with("role", json!(7)), Err(Refusal::TicketRole)),
     ];
     for (claims, verdict) in rows.into_iter().chain(missing) {
         assert_eq!(
@@ -110,6 +116,14 @@ fn each_claim_is_heeded_and_named() {
             "{claims}"
         );
     }
+    // One reader would take the first, another the second.
+    let payload = good().to_string().replacen('{', r#"{"sub":"bob","#, 1);
+    let said = [r#"{"alg":"HS256"}"#, &payload].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    let said = said.join(".");
+    let key = EncodingKey::from_secret(SECRET);
+    let signature = jsonwebtoken::crypto::sign(said.as_bytes(), &key, Algorithm::HS256).unwrap();
+    let verdict = keys.passes(&format!("{said}.{signature}"), Some("a"));
+    assert_eq!(verdict, Err(Refusal::TicketClaims));
     let ticket = signed(&good());
     for (room, verdict) in [
         (Some("b-1"), Ok(Pass::default())),
