@@ -155,7 +155,7 @@ impl Claim {
     const fn explanation(self) -> &'static str {
         match self {
             Self::Sub => {
-                "The ticket must say whose it is (sub): have the game's own server write a text that is not empty."
+                "The ticket must say whose it is (sub): have the game's own server write a text without control characters, and without blanks at its ends."
             }
             Self::Rooms => {
                 "The ticket must say for which rooms it is (rooms): have the game's own server write a list of names that is not empty."
@@ -170,7 +170,7 @@ impl Claim {
                 "The ticket must say until when one may stay as a number (stay): have the game's own server write seconds since 1970, or nothing."
             }
             Self::Jti => {
-                "The ticket's id must be a text (jti): have the game's own server write one that is not empty, or nothing."
+                "The ticket's id must be a text (jti): have the game's own server write one without control characters and without blanks at its ends, or nothing."
             }
             Self::Limits => {
                 "The ticket's limits are not understood (limits): have the game's own server write messages, bytes or both, as whole numbers from 1 on."

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args};
 
 use super::environment::split_paths;
-use super::tickets::{Files, Order};
+use super::tickets::{Files, Order, parse_listed, parse_rooms};
 use super::units::{Bytes, Millis, parse_address};
 use crate::limits::{Limits, PerSource, Quota};
 use crate::shard::{Gate, HostName, Network, Origin, Proxies};
@@ -122,22 +122,22 @@ pub struct WantedTicket {
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// For whom
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_listed)]
     sub: String,
     /// For which room, several times for several; `match-*` is all whose name begins so, `*` all
-    #[arg(long, value_name = "ROOM", required = true)]
+    #[arg(long, value_name = "ROOM", required = true, value_parser = parse_rooms)]
     room: Vec<String>,
     /// For how long somebody may join with it
-    #[arg(long, value_name = "TIME", default_value = "5m")]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_seconds)]
     valid: Millis,
     /// For how long from now it may stay [default: as long as it likes]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     stay: Option<Millis>,
     /// It only receives
     #[arg(long)]
     spectator: bool,
     /// An id, by which this one ticket can be taken back (--ticket-revoked)
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_listed)]
     id: Option<String>,
 }
 
@@ -155,6 +155,15 @@ impl WantedTicket {
             id: self.id.clone(),
         }
     }
+}
+
+/// A time of a ticket, which counts seconds.
+fn parse_seconds(text: &str) -> Result<Millis, String> {
+    let time: Millis = text.parse()?;
+    let is_whole = time.as_millis() >= 1_000;
+    is_whole
+        .then_some(time)
+        .ok_or_else(|| "at least 1s".to_owned())
 }
 
 fn parse_bytes(text: &str) -> Result<NonZeroU32, String> {

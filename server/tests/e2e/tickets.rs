@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::relay::{Relay, roomcast};
+use crate::startup::{USAGE, failure};
 use crate::wire::{Response, Wire};
 
 const SECRET: &str = "a secret of more than thirty-two bytes";
@@ -158,6 +159,32 @@ fn a_key_that_is_none_is_said_before_anybody_listens() {
         said.contains(&key) && said.contains("openssl rand"),
         "{said}"
     );
+}
+
+#[test]
+fn a_ticket_that_would_be_refused_is_not_made() {
+    let folder = TempDir::new().expect("a folder");
+    let key = secret(&folder, SECRET);
+    for (flag, value) in [
+        ("--sub", ""),
+        ("--sub", "ada "),
+        ("--room", "bad room"),
+        ("--room", "a*b"),
+        ("--room", ""),
+        ("--valid", "500ms"),
+        ("--stay", "0"),
+        ("--id", " 7"),
+    ] {
+        let good = [("--sub", "ada"), ("--room", "a"), ("--room", "b-*")];
+        let others = good.into_iter().filter(|(other, _)| *other != flag);
+        let mut command = roomcast();
+        command.args(["ticket", "--key", &key]);
+        for (flag, value) in others.chain([(flag, value)]) {
+            command.arg(format!("{flag}={value}"));
+        }
+        let line = failure(command, USAGE);
+        assert!(line.contains(flag), "{flag} {value:?}: {line}");
+    }
 }
 
 #[test]

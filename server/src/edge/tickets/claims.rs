@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use roomcast_protocol::upgrade::{Claim, Refusal};
+use roomcast_protocol::upgrade::{self, Claim, Refusal};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::keys::{Unusable, secret};
-use super::revoked::Revoked;
+use super::revoked::{Revoked, can_be_listed};
 use crate::limits::{Quota, TICKET_LEEWAY_S, TICKET_STAY_GRACE_S, TICKET_STAY_MAX_MS};
 use crate::shard::{Bearer, Pass};
 
@@ -91,11 +91,14 @@ impl Claims {
         if self.nbf.is_some_and(|nbf| nbf > now.later(TICKET_LEEWAY_S)) {
             return Err(Refusal::TicketEarly);
         }
-        if self.sub.is_empty() {
+        if !can_be_listed(&self.sub) {
             return Err(Refusal::TicketClaim(Claim::Sub));
         }
         if self.rooms.is_empty() {
             return Err(Refusal::TicketClaim(Claim::Rooms));
+        }
+        if self.jti.as_deref().is_some_and(|id| !can_be_listed(id)) {
+            return Err(Refusal::TicketClaim(Claim::Jti));
         }
         let bearer = Bearer {
             sub: hasher.hash_one(&*self.sub),
@@ -186,6 +189,35 @@ pub(super) fn unreadable(claims: &Map<String, Value>) -> Refusal {
     wrong
         .next()
         .map_or(Refusal::TicketClaims, |(_, _, refusal)| refusal)
+}
+
+/// The `sub` or id of a ticket to be made.
+///
+/// # Errors
+///
+/// If such a ticket would be refused.
+pub fn parse_listed(text: &str) -> Result<String, String> {
+    can_be_listed(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "give one without line breaks, and without blanks at its ends".to_owned())
+}
+
+/// Rooms of a ticket to be made.
+///
+/// # Errors
+///
+/// If there can be no such room.
+pub fn parse_rooms(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| upgrade::room_name(name).is_some_and(|room| &*room == name);
+    let is_one = match text.strip_suffix('*') {
+        // Something follows.
+        Some(beginning) => is_name(&format!("{beginning}-")),
+        None => is_name(text),
+    };
+    is_one.then(|| text.to_owned()).ok_or_else(|| {
+        "give the name of a room (1 to 64 of A-Z a-z 0-9 . _ ~ -), or how some begin and a *"
+            .to_owned()
+    })
 }
 
 /// A ticket to be made.

@@ -28,7 +28,7 @@ use self::verified::{Hash, Verified};
 use crate::limits::TICKET_REMEMBERED_BYTES;
 use crate::shard::{Bearer, Pass, Tickets};
 
-pub use self::claims::{Order, write};
+pub use self::claims::{Order, parse_listed, parse_rooms, write};
 
 /// Where everything about tickets is read from.
 #[derive(Debug, Default)]

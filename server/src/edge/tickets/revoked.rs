@@ -11,6 +11,11 @@ use super::keys::{Unusable, contents};
 use crate::limits::TICKET_REVOKED_FILE;
 use crate::shard::Bearer;
 
+/// Whether this can be written into such a list: what could not could not be taken back either.
+pub(super) fn can_be_listed(name: &str) -> bool {
+    !name.is_empty() && name.trim() == name && !name.contains(char::is_control)
+}
+
 /// What is taken back, as the hashes that name bearers.
 #[derive(Debug, Default)]
 pub(super) struct Revoked {
@@ -62,6 +67,29 @@ impl Revoked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_listed_is_found_in_a_list() {
+        let hasher = RandomState::new();
+        for name in ["a", "ada lovelace", "#1", "\u{e9}", "sub", "a  b"] {
+            let revoked = Revoked::of(&format!("sub {name}\n"), &hasher).unwrap();
+            let sub = hasher.hash_one(name);
+            assert!(can_be_listed(name) && revoked.has(Bearer { sub, id: None }));
+        }
+        for name in [
+            "",
+            " a",
+            "a ",
+            "\u{2003}a",
+            "a\nb",
+            "a\r",
+            "a\0",
+            "a\tb",
+            "\u{85}",
+        ] {
+            assert!(!can_be_listed(name), "{name:?}");
+        }
+    }
 
     #[test]
     fn each_line_takes_back_one_thing() {

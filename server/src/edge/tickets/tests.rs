@@ -104,6 +104,10 @@ fn each_claim_is_heeded_and_named() {
         (with("limits", json!(null)), bad(Claim::Limits)),
         (with("limits", json!(7)), bad(Claim::Limits)),
         (with("jti", json!(7)), bad(Claim::Jti)),
+        // Nobody could take these back.
+        (with("jti", json!("")), bad(Claim::Jti)),
+        (with("jti", json!("7 ")), bad(Claim::Jti)),
+        (with("sub", json!("ada\nbob")), bad(Claim::Sub)),
         (with("nbf", json!("now")), bad(Claim::Nbf)),
         (with("nbf", json!(null)), Ok(Pass::default())),
         (with("stay", json!([])), bad(Claim::Stay)),
