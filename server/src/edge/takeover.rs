@@ -52,8 +52,8 @@ pub enum Failed {
         /// What is wrong with it.
         source: io::Error,
     },
-    /// Another process is there, and does not give what it has.
-    #[error("the process at --takeover {} gives nothing: {source} (end it and start again)", .path.display())]
+    /// Another process is there, and does not give what it has. It may be the one that everybody plays in.
+    #[error("can't take over from the process at --takeover {}: {source}", .path.display())]
     Refused {
         /// As it was given.
         path: PathBuf,
@@ -140,10 +140,11 @@ fn accept_offer(stream: &UnixStream) -> io::Result<Vec<Door>> {
         &mut [IoSliceMut::new(&mut text)],
         &mut control,
         flags,
-    )?;
+    );
+    let received = received.map_err(|error| unanswered(error.into()))?;
     if received.bytes == 0 {
         return Err(io::Error::other(
-            "it has ended, or another process took over",
+            "it has ended, or another process has taken over from it meanwhile: start this one again",
         ));
     }
     let sockets = control.drain().filter_map(|message| match message {
@@ -153,7 +154,9 @@ fn accept_offer(stream: &UnixStream) -> io::Result<Vec<Door>> {
     let mut sockets = sockets.flatten().map(TcpListener::from);
     let offer: Offer = serde_json::from_slice(&text[..received.bytes])?;
     if offer.version != VERSION {
-        return Err(io::Error::other("it is of another version"));
+        return Err(io::Error::other(
+            "it is of another version, and goes on: this one can only follow when it has drained (SIGTERM)",
+        ));
     }
     let doors = offer.doors.into_iter().map(|offered| {
         let port = if offered.tls { Port::Tls } else { Port::Plain };
@@ -166,6 +169,16 @@ fn accept_offer(stream: &UnixStream) -> io::Result<Vec<Door>> {
         Door::inherited(port, Some(offered.given), own)
     });
     doors.collect()
+}
+
+/// What a process that has not answered is doing, most likely: it offers its doors to one at a time.
+fn unanswered(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => io::Error::other(
+            "it goes on, and has not answered: another process may be about to take over from it; start this one again when that has ended",
+        ),
+        _ => error,
+    }
 }
 
 /// Where the next process will ask.
@@ -349,6 +362,25 @@ mod tests {
         assert_eq!(got.collect::<Vec<_>>(), expected);
         Predecessor(theirs).release();
         assert!(offering.join().unwrap());
+    }
+
+    /// As while another one holds it: whoever waits in vain is told to come again, and to end nobody.
+    #[test]
+    fn who_is_not_answered_is_told_to_come_again() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        let error = (&ours).read(&mut [0]).unwrap_err();
+        let line = Failed::Refused {
+            path: PathBuf::from("s"),
+            source: unanswered(error),
+        };
+        let line = line.to_string();
+        assert!(line.contains("another process"), "{line}");
+        assert!(line.contains("start this one again"), "{line}");
+        drop(theirs);
+        let gone = accept_offer(&ours).unwrap_err().to_string();
+        assert!(gone.contains("start this one again"), "{gone}");
     }
 
     #[test]
