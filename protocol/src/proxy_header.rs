@@ -33,6 +33,12 @@ pub enum Origin {
 #[error("no PROXY header, or none that can be read")]
 pub struct NoHeader;
 
+/// Whether these first bytes of a connection begin a header: where none is asked for, a proxy sends it in vain.
+#[must_use]
+pub fn is_begun(bytes: &[u8]) -> bool {
+    bytes.starts_with(WORD) || bytes.starts_with(&SIGNATURE)
+}
+
 /// Reads one header, however it is split.
 #[derive(Debug, Clone)]
 pub struct Decoder {

@@ -24,12 +24,7 @@ pub struct AccessFlags {
 
     /// Tickets that count no longer: a file with a line `sub NAME` for all of somebody, `jti ID` for one. Read again on
     /// SIGHUP, which ends who is here with one
-    #[arg(
-        long,
-        env = "ROOMCAST_TICKET_REVOKED",
-        value_name = "FILE",
-        requires = "ticket_key"
-    )]
+    #[arg(long, env = "ROOMCAST_TICKET_REVOKED", value_name = "FILE")]
     ticket_revoked: Option<PathBuf>,
 
     /// Pages that may connect: https://play.example.com, https://*.example.com (all below it), null. Several times for
@@ -53,7 +48,7 @@ pub struct AccessFlags {
     /// Addresses of --listen and --listen-tls at which a --trusted-proxy says first, in a PROXY header (version 1 or 2), where
     /// a connection comes from. The header is required there, and nobody else may connect
     #[arg(long, env = "ROOMCAST_PROXY_PROTOCOL", value_name = "IP:PORT", value_delimiter = ',',
-        value_parser = parse_address, requires = "trusted_proxy")]
+        value_parser = parse_address)]
     proxy_protocol: Vec<SocketAddr>,
 
     /// Players of one address (of IPv6, of one /64; a /48 may have four times as many), or with tickets of one `sub`;
@@ -175,6 +170,27 @@ impl AccessFlags {
     /// Takes lists in the environment apart.
     pub fn split_lists(&mut self, matches: &ArgMatches) {
         split_paths(matches, "ticket_key", &mut self.ticket_key);
+    }
+
+    /// Whether no flag lacks another.
+    ///
+    /// # Errors
+    ///
+    /// One line that names both and says what to do.
+    pub fn agree(&self) -> Result<(), String> {
+        if self.ticket_revoked.is_some() && self.ticket_key.is_empty() {
+            return Err(
+                "--ticket-revoked takes back tickets, and without --ticket-key none are asked for: give that too"
+                    .to_owned(),
+            );
+        }
+        if !self.proxy_protocol.is_empty() && self.trusted_proxy.is_empty() {
+            return Err(
+                "--proxy-protocol lets only a --trusted-proxy connect, and none is named: give its address with --trusted-proxy"
+                    .to_owned(),
+            );
+        }
+        Ok(())
     }
 
     /// Where everything about tickets is read from; nothing without keys.

@@ -306,6 +306,7 @@ impl Config {
     pub fn listeners(&self) -> Result<(Vec<SocketAddr>, Option<Wanted>), String> {
         let tls = self.tls.wanted()?;
         self.admin.agree()?;
+        self.access.agree()?;
         let at = |listen: &Listen| match listen {
             Listen::At(address) => Some(*address),
             Listen::Off => None,
@@ -517,6 +518,20 @@ mod tests {
             "--listen-tls=127.0.0.1:0",
         ];
         assert!(listeners(&free).is_ok());
+    }
+
+    #[test]
+    fn a_flag_that_needs_another_says_which() {
+        for (flag, value, needs) in [
+            ("--proxy-protocol", "127.0.0.1:7777", "--trusted-proxy"),
+            ("--ticket-revoked", "list", "--ticket-key"),
+        ] {
+            let line = Config::try_parse_from(["roomcast", flag, value])
+                .unwrap()
+                .listeners()
+                .unwrap_err();
+            assert!(line.starts_with(flag) && line.contains(needs), "{line}");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Shard {
             Ok(None) => return,
             Ok(Some(origin)) => origin,
             Err(_) => {
-                self.tell(Notice::NotAProxy, slot);
+                self.tell(Notice::NoHeader, slot);
                 return self.drop_connection(slot, EndReason::ProxyHeader);
             }
         };

@@ -1,5 +1,6 @@
 //! From the first byte to a seat: the request head, its answer, and the way to the room's home.
 
+use roomcast_protocol::proxy_header;
 use roomcast_protocol::upgrade::{self, Content, Readers, Refusal, Request, RequestKind};
 
 use super::admission::{Admission, Speaks};
@@ -142,7 +143,7 @@ impl Shard {
                     self.connections[slot as usize].phase =
                         Phase::Handshake(Some(Box::new(partial)));
                 }
-                Err(refusal) => self.refuse(slot, refusal, upgrade::asks_for_head_only(bytes)),
+                Err(refusal) => self.refuse_head(slot, refusal, bytes),
             };
         };
         partial.bytes.extend_from_slice(bytes);
@@ -152,7 +153,7 @@ impl Shard {
                 partial.scanned = partial.bytes.len();
                 self.connections[slot as usize].phase = Phase::Handshake(Some(partial));
             }
-            Err(refusal) => self.refuse(slot, refusal, upgrade::asks_for_head_only(&partial.bytes)),
+            Err(refusal) => self.refuse_head(slot, refusal, &partial.bytes),
         }
     }
 
@@ -162,7 +163,7 @@ impl Shard {
         let head_only = upgrade::asks_for_head_only(head);
         let request = match upgrade::parse_request(head) {
             Ok(request) => request,
-            Err(refusal) => return self.refuse(slot, refusal, head_only),
+            Err(refusal) => return self.refuse_head(slot, refusal, bytes),
         };
         let is_forwarded = match self.heed_proxies(slot, &request) {
             Ok(is_forwarded) => is_forwarded,
@@ -454,6 +455,14 @@ impl Shard {
         self.rearm(slot);
         self.list(slot);
         self.hear_aside(slot);
+    }
+
+    /// Refuses what these bytes are, which is no request head.
+    fn refuse_head(&mut self, slot: u32, refusal: Refusal, bytes: &[u8]) {
+        if proxy_header::is_begun(bytes) {
+            self.tell(Notice::UnaskedHeader, slot);
+        }
+        self.refuse(slot, refusal, upgrade::asks_for_head_only(bytes));
     }
 
     fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {

@@ -1,5 +1,7 @@
 //! What peers run into and only an operator can change: said once in a while, not once for each peer.
 
+use std::fmt;
+
 use super::Shard;
 use super::newcomers::Unanswered;
 
@@ -23,8 +25,12 @@ pub(super) enum Notice<'n> {
     HostNotAllowed,
     /// A program of this machine says for whom it forwards, and is not trusted.
     UnnamedProxy,
-    /// No PROXY header came, or not from a proxy that is trusted.
+    /// Somebody who is no proxy that is trusted came where PROXY headers are asked for.
     NotAProxy,
+    /// A proxy that is trusted came there without one.
+    NoHeader,
+    /// A PROXY header came where none is asked for.
+    UnaskedHeader,
     /// One address has as many connections, or joins as often, as it may.
     AddressFull,
     /// One address has more than half of all seats: so many.
@@ -44,14 +50,38 @@ impl Notice<'_> {
             Self::OneAddress(_) => 7,
             Self::NotAProxy => 8,
             Self::UnnamedProxy => 9,
+            Self::NoHeader => 10,
+            Self::UnaskedHeader => 11,
         }
+    }
+}
+
+/// A bound as its flag says it.
+struct Most(u32);
+
+impl fmt::Display for Most {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            u32::MAX => f.write_str("unlimited"),
+            most => most.fmt(f),
+        }
+    }
+}
+
+/// What is to be done about an address that has much. Where a proxy is named already, the address is most likely one that it
+/// names, and whoever believed that as well would believe anybody.
+fn if_it_is_a_proxy(some_are_named: bool) -> &'static str {
+    if some_are_named {
+        "If it is another proxy of yours, name that with --trusted-proxy too"
+    } else {
+        "If it is a proxy, name it with --trusted-proxy"
     }
 }
 
 /// When each notice was last given (ms).
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    told_at: [Option<u64>; 12],
+    told_at: [Option<u64>; 14],
 }
 
 impl Notices {
@@ -70,8 +100,8 @@ impl Shard {
     /// Logs that a connection is closed which has no slot, unless the like was logged a moment ago.
     pub(super) fn tell_unanswered(&mut self, why: Unanswered) {
         let index = match why {
-            Unanswered::Crowded => 10,
-            Unanswered::Undealt => 11,
+            Unanswered::Crowded => 12,
+            Unanswered::Undealt => 13,
         };
         if !self.notices.are_due(index, self.now) {
             return;
@@ -127,23 +157,50 @@ impl Shard {
             ),
             Notice::NotAProxy => tracing::warn!(
                 id, %peer,
-                "a connection without a PROXY header, or not from a --trusted-proxy, came to an address of --proxy-protocol and was closed"
+                "somebody who is no --trusted-proxy came to an address of --proxy-protocol and was closed. If it is your proxy, name it with --trusted-proxy"
+            ),
+            Notice::NoHeader => tracing::warn!(
+                id, %peer,
+                "a --trusted-proxy came without a PROXY header to an address of --proxy-protocol and was closed: have it send one (send-proxy-v2, proxy_protocol on), or take the address out of --proxy-protocol"
+            ),
+            Notice::UnaskedHeader => tracing::warn!(
+                id, %peer,
+                "a connection begins with a PROXY header, which is not asked for here, and was refused. If your proxy sends it, name this address with --proxy-protocol and the proxy with --trusted-proxy"
             ),
             Notice::AddressFull => tracing::warn!(
                 id, %peer,
-                connections_per_address = limits.per_source.connections,
-                joins_per_address = limits.per_source.joins_per_second,
-                "one address has as many connections, or joins as often, as it may: its players are answered 429. If it is a proxy, name it with --trusted-proxy; if many people share it, raise --connections-per-address and --joins-per-address"
+                connections_per_address = %Most(limits.per_source.connections),
+                joins_per_address = %Most(limits.per_source.joins_per_second),
+                "one address has as many connections, or joins as often, as it may: its players are answered 429. {}; if many people share it, raise --connections-per-address and --joins-per-address",
+                if_it_is_a_proxy(self.common.proxies.are_named()),
             ),
             Notice::OneAddress(seats) => tracing::warn!(
                 id, %peer, seats,
                 players = self.common.seated(),
-                "one address has more than half of all players. If it is a proxy, name it with --trusted-proxy: all of them share what one address may have"
+                "one address has more than half of all players. {}: all of them share what one address may have",
+                if_it_is_a_proxy(self.common.proxies.are_named()),
             ),
             Notice::UnknownSubprotocol => tracing::warn!(
                 id, %peer,
                 "a client asks for a subprotocol that is not spoken here: browsers fail such a WebSocket without a word, so leave out its second argument, or say roomcast.v1 or roomcast.raw"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_that_is_none_is_no_number() {
+        assert_eq!(Most(50).to_string(), "50");
+        assert_eq!(Most(u32::MAX).to_string(), "unlimited");
+    }
+
+    #[test]
+    fn who_has_named_a_proxy_is_not_told_to_name_a_player() {
+        let advice = [false, true].map(if_it_is_a_proxy);
+        assert!(!advice[0].contains("another") && advice[1].contains("another"));
     }
 }

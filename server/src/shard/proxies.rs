@@ -67,6 +67,11 @@ impl Proxies {
         Self(networks)
     }
 
+    /// Whether there are any.
+    pub(super) fn are_named(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Whether what comes from there is a proxy's.
     pub(super) fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.covers(address))

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what is sealed leaves. So records are sealed only when their socket can take bytes, one write's worth.
 
+use roomcast_protocol::proxy_header;
 use roomcast_protocol::tls::sealed_max;
 use roomcast_protocol::upgrade::Refusal;
 
@@ -70,17 +71,22 @@ impl Sealer {
 impl Shard {
     /// The first bytes on a port that speaks TLS.
     pub(super) fn receive_hello(&mut self, slot: u32, bytes: &mut [u8]) {
-        let connection = &mut self.connections[slot as usize];
-        connection.phase = Phase::Handshake(None);
+        self.connections[slot as usize].phase = Phase::Handshake(None);
+        let is_announced = proxy_header::is_begun(bytes);
+        if is_announced {
+            self.tell(Notice::UnaskedHeader, slot);
+        }
         // No TLS record begins with a letter, and every HTTP request does.
         if bytes.first().is_some_and(u8::is_ascii_alphabetic) {
-            self.tell(Notice::PlainOnTlsPort, slot);
+            if !is_announced {
+                self.tell(Notice::PlainOnTlsPort, slot);
+            }
             let refusal = Refusal::PlainOnTlsPort;
             return self.refuse_for(slot, refusal, false, EndReason::Refused(refusal));
         }
         match self.common.tls.as_ref().and_then(Acceptor::accept) {
             Some(tls) => {
-                connection.security = Security::Tls(tls);
+                self.connections[slot as usize].security = Security::Tls(tls);
                 self.receive_sealed(slot, bytes);
             }
             None => self.drop_connection(slot, EndReason::Internal),

@@ -58,6 +58,30 @@ fn a_proxy_that_nobody_named_is_told_of() {
 }
 
 #[test]
+fn what_is_wrong_with_a_proxy_header_is_said_by_its_flag() {
+    let relay = Relay::start(&[]);
+    for header in [
+        &b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"[..],
+        b"\r\n\r\n\0\r\nQUIT\n",
+    ] {
+        let mut wire = Wire::connect(relay.addr());
+        wire.send(&[header, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat());
+        assert_eq!(wire.response_head().status, 400);
+    }
+    relay.logged("name this address with --proxy-protocol", 1);
+    let announced =
+        |proxy: &str| Relay::start(&["--proxy-protocol=127.0.0.1:0", "--trusted-proxy", proxy]);
+    let relay = announced("10.0.0.1");
+    Wire::connect(relay.addr()).expect_gone();
+    relay.logged("somebody who is no --trusted-proxy", 1);
+    let relay = announced("127.0.0.1");
+    let mut wire = Wire::connect(relay.addr());
+    wire.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wire.expect_gone();
+    relay.logged("came without a PROXY header", 1);
+}
+
+#[test]
 fn names_that_are_allowed_are_the_only_ones() {
     let relay = Relay::start(&["--allow-host", "play.example.com,*.eu.example.com"]);
     for (host, status) in [
