@@ -153,6 +153,7 @@ fn requests_refused() {
         ("no Host", Refusal::NoHost, 400, instead(HOST, &[])),
         ("no Host, absolute target", Refusal::NoHost, 400, head(&["GET http://a/ HTTP/1.1"])),
         ("nothing but a line", Refusal::NoHost, 400, head(&["GET / HTTP/1.1"])),
+        ("two Authorizations", Refusal::RepeatedAuthorization, 400, with(&["Authorization: Bearer a", "authorization: Basic b"])),
         ("two Hosts", Refusal::RepeatedHost, 400, with(&["Host: other.example"])),
         ("one Host twice", Refusal::RepeatedHost, 400, with(&[HOST])),
         ("an empty second Host", Refusal::RepeatedHost, 400, with(&["host:"])),

@@ -58,6 +58,8 @@ pub enum Refusal {
     BadChunk,
     /// Origin repeated or not ASCII (RFC 6454 section 7.3).
     BadOrigin,
+    /// More than one Authorization (RFC 9110 section 11.6.2).
+    RepeatedAuthorization,
     /// A method that nothing, or not this path, is asked for with.
     MethodNotAllowed,
     /// A WebSocket handshake with a method other than GET (RFC 6455 section 4.2.1, item 1).
@@ -204,6 +206,7 @@ impl Refusal {
         Self::BodyTooLarge,
         Self::BadChunk,
         Self::BadOrigin,
+        Self::RepeatedAuthorization,
         Self::MethodNotAllowed,
         Self::UpgradeNeedsGet,
         Self::UpgradeNeedsHttp11,
@@ -268,6 +271,7 @@ impl Refusal {
             | Self::RequestBody
             | Self::BadChunk
             | Self::BadOrigin
+            | Self::RepeatedAuthorization
             | Self::RepeatedVersion
             | Self::NoKey
             | Self::RepeatedKey
@@ -331,11 +335,11 @@ impl Refusal {
             }
             Self::SpaceBeforeColon => "A header name has white space before its colon: remove it.",
             Self::BadField => "A header line is not 'name: value': correct or remove it.",
-            Self::NoHost => "The Host header is missing: send 'Host: name[:port]'.",
-            Self::RepeatedHost => "The Host header comes more than once: send it once.",
-            Self::BadHost => {
-                "The Host header or the host of the target is not 'name[:port]': correct it."
-            }
+            Self::NoHost
+            | Self::RepeatedHost
+            | Self::BadHost
+            | Self::BadOrigin
+            | Self::RepeatedAuthorization => self.of_field(),
             Self::TransferEncoding => {
                 "Transfer-Encoding is not read here: remove it, or of a POST send chunked alone, without Content-Length."
             }
@@ -345,7 +349,6 @@ impl Refusal {
             Self::BadChunk => {
                 "The chunks of the request are malformed: send them as RFC 9112 has them, or with Content-Length."
             }
-            Self::BadOrigin => "The Origin header is repeated or not ASCII: send it once.",
             Self::MethodNotAllowed => "This server answers only GET and HEAD: use GET.",
             Self::UpgradeNeedsGet => "A WebSocket handshake must be a GET: use GET.",
             Self::UpgradeNeedsHttp11 => {
@@ -392,6 +395,19 @@ impl Refusal {
             }
             Self::Draining => "The server is about to stop: connect again in a few seconds.",
             Self::Stalled => "A part of the server stands still: ask again in a few seconds.",
+        }
+    }
+
+    /// What is wrong with a field that may come once.
+    const fn of_field(self) -> &'static str {
+        match self {
+            Self::NoHost => "The Host header is missing: send 'Host: name[:port]'.",
+            Self::RepeatedHost => "The Host header comes more than once: send it once.",
+            Self::BadHost => {
+                "The Host header or the host of the target is not 'name[:port]': correct it."
+            }
+            Self::BadOrigin => "The Origin header is repeated or not ASCII: send it once.",
+            _ => "The Authorization header comes more than once: send it once.",
         }
     }
 

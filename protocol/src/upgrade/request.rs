@@ -26,7 +26,7 @@ pub struct Request<'h> {
     pub host: Option<&'h str>,
     /// The Origin field (RFC 6454 section 7), printable ASCII; browsers always send it with a handshake.
     pub origin: Option<&'h str>,
-    /// What stands behind `Bearer` in the Authorization field (RFC 6750 section 2.1), if that came once.
+    /// What stands behind `Bearer` in the Authorization field (RFC 6750 section 2.1).
     pub bearer: Option<&'h str>,
     /// What proxies say about who it is from. Anybody may have written it: whose word counts is for the server to know.
     pub forwarded: Forwarded<'h>,
@@ -120,7 +120,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
         query: target.query,
         host: target.authority.or(host),
         origin: known.origin()?,
-        bearer: known.bearer(),
+        bearer: known.bearer()?,
         forwarded: Forwarded::new(fields),
         framing,
         expects_continue: known.expects_continue && line.version == Version::Http11,
@@ -239,16 +239,17 @@ impl<'h> Known<'h> {
         }
     }
 
-    /// Whose scheme is in any case (RFC 9110 section 11.1).
-    fn bearer(&self) -> Option<&'h str> {
-        let value = self
-            .authorization
-            .first
-            .filter(|_| !self.authorization.repeated);
-        let (scheme, token) = str::from_utf8(value?).ok()?.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("Bearer")
-            .then(|| token.trim_matches(' '))
+    /// Whose scheme is in any case (RFC 9110 section 11.1). Of two fields one reader takes the first, another the last.
+    fn bearer(&self) -> Result<Option<&'h str>, Refusal> {
+        if self.authorization.repeated {
+            return Err(Refusal::RepeatedAuthorization);
+        }
+        let value = self.authorization.first.unwrap_or_default();
+        let parts = str::from_utf8(value).ok();
+        let bearer = parts
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
+        Ok(bearer.map(|(_, token)| token.trim_matches(' ')))
     }
 
     /// RFC 6455 section 4.2.1. The version before the key: other versions have other keys.

@@ -57,7 +57,8 @@ pub trait Tickets: Debug + Send + Sync {
 pub(super) fn carried<'h>(request: &Request<'h>) -> Option<&'h str> {
     let pairs = request.query.unwrap_or_default().split('&');
     let mut queried = pairs.filter_map(|pair| pair.split_once('='));
-    let queried = queried.find(|(name, _)| *name == QUERIED);
+    // A page that has none leaves its place empty.
+    let queried = queried.find(|(name, ticket)| *name == QUERIED && !ticket.is_empty());
     let queried = queried.map(|(_, ticket)| ticket);
     queried.or(request.bearer).or_else(|| match &request.kind {
         RequestKind::Upgrade(upgrade) => upgrade
@@ -95,7 +96,9 @@ mod tests {
             ("/rooms/a", all.as_str(), Some("d.e.f")),
             ("/rooms/a?tickets=a", "", None),
             ("/rooms/a", "Authorization: Basic YTpi\r\n", None),
-            ("/rooms/a", &format!("{bearer}{bearer}"), None),
+            ("/rooms/a?ticket=", bearer, Some("d.e.f")),
+            ("/rooms/a?ticket=&ticket=a.b.c", "", Some("a.b.c")),
+            ("/rooms/a?ticket=", "", None),
             ("/rooms/a", "Sec-WebSocket-Protocol: roomcast.raw\r\n", None),
         ] {
             assert_eq!(
