@@ -541,6 +541,16 @@ pub const IMPAIRED_MAX: usize = 1024;
 /// like a slow network, and cheap.
 pub const IMPAIRED_SLICE_MS: u64 = 50;
 
+/// Buckets of a histogram of how long messages are here (limit): two for each doubling, from [`RESIDENCE_FIRST_US`] to 8 s.
+pub const RESIDENCE_BUCKETS: usize = 36;
+
+/// Microseconds that the first of them has: less is not told apart. A power of two.
+pub const RESIDENCE_FIRST_US: u64 = 64;
+
+/// Writes, told apart by when their messages came, that wait for the next look at the clock (limit): one comes every
+/// [`CALLS_PER_LOOK`]. What has no place of its own counts with the last.
+pub const RESIDENCE_WAITING: usize = 2 * CALLS_PER_LOOK as usize;
+
 // What the bounds rely on of each other. Who changes one and breaks a relation is told here, not by a load test.
 const _: () = {
     // What one read brings never counts as more of a flood than is remembered.

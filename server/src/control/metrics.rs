@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use super::process::Process;
 use super::system;
 use crate::reactor::Address;
-use crate::shard::{Counters, Pace};
+use crate::shard::{Counters, Histogram, Pace};
 
 /// What stands in front of every name.
 const PREFIX: &str = "roomcast";
@@ -81,6 +81,7 @@ impl Collector for Scrape {
         self.process.of_paces(into)?;
         of_totals(&counted, into)?;
         of_gauges(&counted, into)?;
+        of_residence(&counted.residence, into)?;
         of_labels(&counted, into)
     }
 }
@@ -296,6 +297,11 @@ fn of_totals(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Resul
             "Messages received whole",
             counted.messages,
         ),
+        (
+            "deliveries",
+            "Messages written, each as often as it had receivers",
+            counted.residence.count(),
+        ),
         ("writes", "Writes offered to sockets", counted.writes),
         (
             "received_bytes",
@@ -371,6 +377,19 @@ fn of_gauges(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Resul
     Ok(())
 }
 
+/// How long messages are here.
+fn of_residence(residence: &Histogram, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "From when a message may have come to its socket until it is written to one of its receivers";
+    let name = "residence_seconds";
+    let mut metric = into.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    let rows = residence.rows();
+    let buckets: Vec<(f64, u64)> = rows
+        .map(|(end, count)| (end.map_or(f64::INFINITY, seconds), count))
+        .collect();
+    let sum = seconds(residence.sum_us());
+    metric.encode_histogram::<NoLabelSet>(sum, residence.count(), &buckets, None)
+}
+
 /// What is told apart by labels.
 fn of_labels(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let agreed = [
@@ -443,6 +462,10 @@ mod tests {
             "roomcast_rooms 2.0",
             "roomcast_ends_total{reason=\"slow_consumer\",blame=\"peer\"} 2",
             "# TYPE roomcast_received_bytes counter",
+            "roomcast_deliveries_total 0",
+            "# TYPE roomcast_residence_seconds histogram",
+            "roomcast_residence_seconds_bucket{le=\"0.000064\"} 0",
+            "roomcast_residence_seconds_bucket{le=\"+Inf\"} 0",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
@@ -471,7 +494,7 @@ mod tests {
             .filter_map(|label| Some(label.split_once('=')?.0))
             .collect();
         let known = [
-            "blame", "config", "kind", "reactor", "reason", "security", "thread", "version",
+            "blame", "config", "kind", "le", "reactor", "reason", "security", "thread", "version",
         ];
         assert_eq!(labels, BTreeSet::from(known));
     }

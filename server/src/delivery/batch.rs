@@ -51,6 +51,8 @@ pub struct Batch {
     /// Members, ascending within each message.
     receivers: Vec<u32>,
     encodings: [Rc<Encoding>; Dialect::ALL.len()],
+    /// Since when its first message is here (us).
+    pub since: u64,
 }
 
 impl Batch {
@@ -135,6 +137,12 @@ impl Batch {
         self.messages.len() as u32
     }
 
+    /// Whether all of them, which are frozen, were said by one.
+    pub fn has_one_author(&self) -> bool {
+        let ends = (self.messages.first(), self.messages.last());
+        matches!(ends, (Some(first), Some(last)) if first.author == last.author)
+    }
+
     /// Nothing was said yet.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
@@ -157,6 +165,7 @@ impl Batch {
         let encoding = &mut self.encodings[dialect.index()];
         if let Some(unshared) = Rc::get_mut(encoding) {
             unshared.trim();
+            unshared.since = self.since;
         }
         encoding
     }

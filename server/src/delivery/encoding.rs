@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::Said;
 use crate::limits::{COPY_BELOW, PINNED_SLACK};
 use crate::planted::{self, Fault};
 
@@ -15,6 +16,8 @@ pub struct Encoding {
     ends: Vec<u32>,
     /// Once only outboxes refer to it: the sum in which its capacity counts until the last of them lets go.
     pinned: OnceCell<Rc<Cell<usize>>>,
+    /// Since when its oldest message is here (us), for who can't take it at once.
+    pub(super) since: u64,
 }
 
 impl Encoding {
@@ -78,6 +81,16 @@ impl Encoding {
     /// The bytes of a range that [`Batch::others`](super::Batch::others) gave.
     pub fn slice(&self, range: Range<u32>) -> &[u8] {
         &self.bytes[range.start as usize..range.end as usize]
+    }
+
+    /// How many messages a range has, by its share of the bytes: exact for whole encodings and where messages are alike.
+    pub fn said(&self, range: &Range<u32>) -> Said {
+        let (len, whole) = (u64::from(range.end - range.start), self.bytes.len() as u64);
+        let messages = len * self.ends.len() as u64 + whole / 2;
+        Said {
+            since: self.since,
+            messages: messages.checked_div(whole).unwrap_or_default() as u32,
+        }
     }
 
     /// Where the message that contains byte `at` ends.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::queue::Queue;
-use super::{Encoding, Outbox};
+use super::{Encoding, Outbox, Said};
 
 /// Clear (8 bytes, no allocation), or what its player's connection has not taken.
 #[derive(Debug, Default)]
@@ -69,18 +69,20 @@ impl Lanes {
     }
 
     /// Notes that `written` bytes have left, and frees what they held. The rest of a frame that has begun to leave goes
-    /// to the connection.
-    pub fn advance(&mut self, written: usize, outbox: &mut Outbox) {
+    /// to the connection. These messages have left.
+    pub fn advance(&mut self, written: usize, outbox: &mut Outbox) -> Said {
+        let mut left = Said::default();
         let Some(events) = &mut self.events else {
             debug_assert_eq!(written, 0, "no more than was queued");
-            return;
+            return left;
         };
-        let beyond = events.advance(written);
+        let beyond = events.advance(written, &mut left);
         debug_assert_eq!(beyond, 0, "no more than was queued");
-        outbox.take_over(events.take_begun());
+        outbox.take_over(events.take_begun(&mut left));
         if events.is_empty() {
             self.events = None;
         }
+        left
     }
 }
 

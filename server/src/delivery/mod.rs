@@ -11,9 +11,11 @@ mod encoding;
 mod lanes;
 mod outbox;
 mod queue;
+mod said;
 
 pub use batch::{Audience, Batch, BatchPool, Class};
 pub use dialect::{Dialect, Speakers};
 pub use encoding::Encoding;
 pub use lanes::Lanes;
 pub use outbox::Outbox;
+pub use said::Said;

@@ -2,8 +2,8 @@
 
 use std::io::IoSlice;
 
-use super::Lanes;
 use super::queue::Queue;
+use super::{Lanes, Said};
 
 #[derive(Debug, Default)]
 struct Out {
@@ -87,18 +87,19 @@ impl Outbox {
     }
 
     /// Appends to `into` what waits here, then in `lanes`, and is not sealed, whole segments or parts, as long as it
-    /// stays within `most` bytes. What was taken has left.
-    pub fn take_unsealed(&mut self, lanes: &mut Lanes, into: &mut Vec<u8>, most: usize) {
-        let mut taken = 0;
+    /// stays within `most` bytes. What was taken has left: these messages.
+    pub fn take_unsealed(&mut self, lanes: &mut Lanes, into: &mut Vec<u8>, most: usize) -> Said {
+        let (mut taken, mut left) = (0, Said::default());
         if let Some(out) = &self.out {
             taken += out.frames.copy_to(into, most);
         }
         taken += lanes.copy_to(into, most);
         if let Some(out) = &mut self.out {
-            taken = out.frames.advance(taken);
+            taken = out.frames.advance(taken, &mut left);
         }
         self.clear_if_done();
-        lanes.advance(taken, self);
+        left.push(lanes.advance(taken, self));
+        left
     }
 
     /// The TLS records that wait have left.
@@ -142,24 +143,26 @@ impl Outbox {
 
     /// Notes that `written` bytes of what [`Outbox::gather`] gave have left, and frees what they held. A drained outbox
     /// is clear again. Of a frame that has begun to leave, the rest comes here: it must leave whatever becomes of the
-    /// player.
-    pub fn advance(&mut self, lanes: &mut Lanes, mut written: usize) {
+    /// player. These messages have left.
+    pub fn advance(&mut self, lanes: &mut Lanes, mut written: usize) -> Said {
+        let mut left = Said::default();
         if let Some(out) = &mut self.out
             && !out.sealed.is_empty()
         {
             let rest = out.sealed.len() - out.sealed_written;
             if written < rest {
                 out.sealed_written += written;
-                return;
+                return left;
             }
             written -= rest;
             self.sealed_left();
         }
         if let Some(out) = &mut self.out {
-            written = out.frames.advance(written);
+            written = out.frames.advance(written, &mut left);
             self.clear_if_done();
         }
-        lanes.advance(written, self);
+        left.push(lanes.advance(written, self));
+        left
     }
 
     fn clear_if_done(&mut self) {
@@ -175,7 +178,7 @@ impl Outbox {
     /// follow.
     pub fn truncate(&mut self) {
         if let Some(out) = &mut self.out {
-            out.frames = out.frames.take_begun();
+            out.frames = out.frames.take_begun(&mut Said::default());
             out.answers = 0;
             self.clear_if_done();
         }
@@ -184,7 +187,7 @@ impl Outbox {
     /// The same, but for those frames among what is dropped which `keep` appends again.
     pub fn truncate_but(&mut self, keep: impl FnOnce(&mut [u8], &mut Vec<u8>)) {
         let Some(out) = &mut self.out else { return };
-        let begun = out.frames.take_begun();
+        let begun = out.frames.take_begun(&mut Said::default());
         let (mut dropped, mut kept) = (Vec::new(), Vec::new());
         out.frames.copy_to(&mut dropped, usize::MAX);
         keep(&mut dropped, &mut kept);

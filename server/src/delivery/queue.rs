@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::Encoding;
+use super::{Encoding, Said};
 use crate::limits::{COPY_BELOW, PINNED_SHARE, SEGMENT_OVERHEAD};
 use crate::planted::{self, Fault};
 
@@ -14,8 +14,8 @@ const OWN_SEGMENT: usize = 16 * 1024;
 
 #[derive(Debug)]
 enum Segment {
-    /// Bytes of this receiver alone, or copied out of a batch.
-    Own(Vec<u8>),
+    /// Bytes of this receiver alone, or copied out of a batch: then, messages.
+    Own(Vec<u8>, Said),
     /// A range of a frozen batch in the receiver's dialect, frames whole.
     Shared {
         encoding: Rc<Encoding>,
@@ -44,7 +44,7 @@ impl Segment {
 
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Own(bytes) => bytes,
+            Self::Own(bytes, _) => bytes,
             Self::Shared {
                 encoding,
                 start,
@@ -53,11 +53,22 @@ impl Segment {
         }
     }
 
+    fn said(&self) -> Said {
+        match self {
+            Self::Own(_, said) => *said,
+            Self::Shared {
+                encoding,
+                start,
+                end,
+            } => encoding.said(&(*start..*end)),
+        }
+    }
+
     /// Bytes of memory that it keeps from being freed, behind `before` in its queue: parts of one buffer that follow
     /// one another pin it once.
     fn pins(&self, before: Option<&Self>) -> usize {
         match self {
-            Self::Own(bytes) => bytes.capacity(),
+            Self::Own(bytes, _) => bytes.capacity(),
             Self::Shared { .. } if before.is_some_and(|before| self.goes_on(before)) => 0,
             Self::Shared { encoding, .. } => encoding.capacity(),
         }
@@ -117,7 +128,11 @@ impl Queue {
 
     #[inline(never)]
     fn push_copy(&mut self, encoding: &Encoding, range: Range<u32>) {
+        let said = encoding.said(&range);
         self.append(|out| out.extend_from_slice(encoding.slice(range)));
+        if let Some(Segment::Own(_, own)) = self.segments.back_mut() {
+            own.push(said);
+        }
     }
 
     /// Appends to the last own segment, or to a new one. Never to one that is being written: its bytes that have left
@@ -126,7 +141,7 @@ impl Queue {
     pub(super) fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
         let being_written = self.begun && self.segments.len() == 1;
         match self.segments.back_mut() {
-            Some(Segment::Own(bytes))
+            Some(Segment::Own(bytes, _))
                 if !being_written
                     && (bytes.len() < OWN_SEGMENT / 2
                         || bytes.capacity() - bytes.len() > COPY_BELOW) =>
@@ -141,7 +156,7 @@ impl Queue {
                 let mut bytes = Vec::new();
                 encode(&mut bytes);
                 let added = bytes.len();
-                self.push(Segment::Own(bytes));
+                self.push(Segment::Own(bytes, Said::default()));
                 added
             }
         }
@@ -210,8 +225,8 @@ impl Queue {
         out.len() - before
     }
 
-    /// Notes that `written` bytes have left; returns those that were not from here.
-    pub(super) fn advance(&mut self, mut written: usize) -> usize {
+    /// Notes that `written` bytes have left, and in `left` which messages; returns those bytes that were not from here.
+    pub(super) fn advance(&mut self, mut written: usize, left: &mut Said) -> usize {
         while let Some(first) = self.segments.front() {
             let rest = first.bytes().len() - self.written;
             if written < rest {
@@ -222,14 +237,17 @@ impl Queue {
             written -= rest;
             self.written = 0;
             self.begun = false;
-            self.pop();
+            if let Some(segment) = self.pop() {
+                left.push(segment.said());
+            }
         }
         written
     }
 
     /// Takes out the rest of a frame of which a byte has left, as a copy, so that it alone pins nothing. Of copied frames
-    /// nobody knows where they end: such a segment (16 KiB, or one range) counts as one.
-    pub(super) fn take_begun(&mut self) -> Self {
+    /// nobody knows where they end: such a segment (16 KiB, or one range) counts as one. Notes in `left` which messages have left
+    /// before it.
+    pub(super) fn take_begun(&mut self, left: &mut Said) -> Self {
         let mut begun = Self::default();
         if !self.begun {
             return begun;
@@ -244,7 +262,11 @@ impl Queue {
             }) => {
                 let at = start + written as u32;
                 let cut = encoding.message_end(at);
-                begun.push(Segment::Own(encoding.slice(at..cut).to_vec()));
+                let mut said = encoding.said(&(start..cut));
+                said.messages = said.messages.saturating_sub(1);
+                left.push(said);
+                said.messages = 1;
+                begun.push(Segment::Own(encoding.slice(at..cut).to_vec(), said));
                 if cut < end {
                     self.push_front(&encoding, cut..end);
                 }
@@ -262,7 +284,10 @@ impl Queue {
         let next = self.segments.front();
         let is_pinned = next.is_some_and(|next| next.is_part_of(encoding));
         let first = if is_copied(encoding, &range) && !is_pinned {
-            Segment::Own(encoding.slice(range).to_vec())
+            Segment::Own(
+                encoding.slice(range.clone()).to_vec(),
+                encoding.said(&range),
+            )
         } else {
             Segment::shared(encoding, range)
         };

@@ -5,12 +5,18 @@
 
 use crate::shard::Pace;
 
+/// A poll that took longer (us) has slept: what it reports came when it ended. One that did not has found what came while
+/// the iteration before it ran.
+const SLEPT_US: u64 = 50;
+
 /// Counts while the loop runs.
 #[derive(Debug, Default)]
 pub(super) struct Pacer {
     total: Pace,
     /// The end of the last poll (us).
     began: u64,
+    /// The end of the last iteration (us).
+    ended: u64,
     /// The longest iteration since the last publication (us).
     longest: u64,
     /// By how much a poll that nothing woke overslept at most, since then (us).
@@ -18,16 +24,20 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// A poll has ended at this time (us) that was to sleep until then (us) at most, and reported so many events.
-    pub(super) fn polled(&mut self, now: u64, until: u64, events: u64) {
-        self.began = now;
+    /// A poll has ended at this time (us) that was to sleep until then (us) at most, and reported so many events. Returns since
+    /// when what it reports may have waited (us).
+    pub(super) fn polled(&mut self, now: u64, until: u64, events: u64) -> u64 {
+        let before = std::mem::replace(&mut self.began, now);
         self.total.iterations += 1;
         self.total.events += events;
         self.late = self.late.max(now.saturating_sub(until));
+        let slept = now.saturating_sub(self.ended) > SLEPT_US;
+        if slept { now } else { before }
     }
 
     /// What the iteration had to do is done (us).
     pub(super) fn worked(&mut self, now: u64) {
+        self.ended = now;
         let took = now.saturating_sub(self.began);
         self.total.busy_us += took;
         self.longest = self.longest.max(took);
@@ -45,6 +55,16 @@ impl Pacer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_while_the_loop_was_busy_has_waited_since() {
+        let mut pacer = Pacer::default();
+        assert_eq!(pacer.polled(1_000, 0, 1), 1_000);
+        pacer.worked(3_000);
+        assert_eq!(pacer.polled(3_000 + SLEPT_US, 0, 1), 1_000);
+        pacer.worked(3_500);
+        assert_eq!(pacer.polled(3_501 + SLEPT_US, 0, 1), 3_501 + SLEPT_US);
+    }
 
     #[test]
     fn what_is_longest_is_of_the_time_between_two_publications() {

@@ -82,12 +82,21 @@ impl Slice {
 
     /// Counts one call; whether it is one too many.
     fn is_over(&mut self, net: &impl Net) -> bool {
-        self.calls += 1;
-        if self.calls > CALLS_PER_LOOK && !self.is_over {
-            self.calls = 1;
-            self.is_over = net.clock() >= self.until;
-        }
+        self.look(net);
         self.is_over
+    }
+
+    /// Counts one call; the time (us), if it is time for a look at the clock.
+    #[inline]
+    fn look(&mut self, net: &impl Net) -> Option<u64> {
+        self.calls += 1;
+        if self.calls <= CALLS_PER_LOOK || self.is_over {
+            return None;
+        }
+        self.calls = 1;
+        let now = net.clock();
+        self.is_over = now >= self.until;
+        Some(now)
     }
 }
 
@@ -204,8 +213,10 @@ impl<N: Net> Running<N> {
         self.net.poll(events, Duration::from_millis(self.sleep))?;
         let polled = self.net.clock();
         let real = polled / 1_000;
-        self.pacer
+        let since = self
+            .pacer
             .polled(polled, until, N::events(events).count() as u64);
+        self.shard.heard_since(since);
         let passed = real - self.real;
         let at_most = self.sleep + STANDSTILL_MS;
         if passed > at_most {
@@ -668,10 +679,16 @@ impl<N: Net> Running<N> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Written::Blocked,
                 Err(_) => Written::Failed,
             });
-            if slice.is_over(&self.net) {
-                self.shard.carry_writes();
-                break;
+            if let Some(now) = slice.look(&self.net) {
+                self.shard.written_by(now);
+                if slice.is_over {
+                    self.shard.carry_writes();
+                    break;
+                }
             }
+        }
+        if self.shard.has_written() {
+            self.shard.written_by(self.net.clock());
         }
     }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use table::Named;
 pub use table::RoomId;
 
-use crate::delivery::{Audience, Batch, BatchPool, Class, Dialect, Speakers};
+use crate::delivery::{Audience, Batch, BatchPool, Class, Dialect, Said, Speakers};
 
 /// The rooms of one shard whose members get batches.
 pub type Rooms = table::Rooms<Room>;
@@ -45,7 +45,13 @@ struct Fanout {
     /// Seats there were when the batch was frozen; whoever joined later has a higher index.
     seats: u32,
     vacated: bool,
+    /// Messages that each receiver gets, in parts of [`PART`], and what is left of whole ones.
+    each: u64,
+    rest: u64,
 }
+
+/// Parts of a message in which they are counted where receivers get different numbers.
+const PART: u64 = 1 << 16;
 
 /// One receiver of the running fan-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +209,13 @@ impl Room {
         };
         batch.freeze();
         let seats = self.seats.len() as u32;
+        // All but its own, which are spread evenly unless one has said them all: then that one gets nothing.
+        let all = u64::from(batch.len()) * PART;
+        let each = if batch.has_one_author() {
+            all
+        } else {
+            all - all / u64::from(seats.max(1))
+        };
         let start = if seats == 0 { 0 } else { self.rotation % seats };
         self.rotation = self.rotation.wrapping_add(1);
         self.fanout = Some(Fanout {
@@ -211,6 +224,8 @@ impl Room {
             left: seats,
             seats,
             vacated: false,
+            each,
+            rest: 0,
         });
         true
     }
@@ -239,6 +254,28 @@ impl Room {
             }
         }
         None
+    }
+
+    /// The open batch has its first message, which is here since then (us).
+    #[inline]
+    pub fn opens(&mut self, since: u64) {
+        if let Some(open) = &mut self.open {
+            open.since = since;
+        }
+    }
+
+    /// So many more receivers of the running fan-out have taken all that was for them: these messages.
+    #[inline]
+    pub fn wrote(&mut self, writes: u32) -> Said {
+        let Some(fanout) = &mut self.fanout else {
+            return Said::default();
+        };
+        let parts = fanout.rest + u64::from(writes) * fanout.each;
+        fanout.rest = parts % PART;
+        Said {
+            since: fanout.batch.since,
+            messages: (parts / PART) as u32,
+        }
     }
 
     /// The batch of the running fan-out.

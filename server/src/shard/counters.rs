@@ -1,6 +1,6 @@
 //! What a shard has seen and done, in plain numbers.
 
-use super::Ends;
+use super::{Ends, Histogram};
 
 /// Totals since the shard began, if nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Counters {
     pub logged: u64,
     /// Bytes of their snapshots, now.
     pub snapshots: u64,
+    /// Messages that were written, by how long they were here: each as often as there were receivers.
+    pub residence: Histogram,
     /// Ends of connections, by their reasons.
     pub ends: Ends,
     /// How the reactor's loop goes, as it says.
@@ -100,6 +102,7 @@ impl Counters {
         self.paused += other.paused;
         self.logged += other.logged;
         self.snapshots += other.snapshots;
+        self.residence.add(&other.residence);
         self.ends.add(&other.ends);
     }
 }

@@ -14,7 +14,7 @@ use super::player::{Link, Place, Player, RoomRef};
 use super::pressure::{Pressure, Reading};
 use super::secure::Sealer;
 use super::{CloseReason, EndReason, Shard};
-use crate::delivery::{Batch, Dialect, Encoding, Lanes, Outbox};
+use crate::delivery::{Batch, Dialect, Encoding, Lanes, Outbox, Said};
 use crate::limits::{DIRECT_RANGES, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION, SLICES_PER_WRITE};
 use crate::room::{Receiver, RoomId};
 use crate::transport::Security;
@@ -94,6 +94,12 @@ impl Flush {
         &self.fanouts
     }
 
+    /// The room whose members have their turn.
+    pub(super) fn served_now(&self) -> Option<RoomId> {
+        let room = self.fanouts.get(self.turn).copied();
+        room.filter(|_| !self.outboxes_first)
+    }
+
     /// Whether nothing is being written.
     pub(super) fn is_over(&self) -> bool {
         self.writing.is_empty() && self.current == Current::Nothing
@@ -159,6 +165,7 @@ impl Shard {
     /// Turns what the rooms have gathered into batches. A room whose last fan-out is still running goes on gathering.
     pub fn freeze(&mut self) {
         let interval = u64::from(self.common.limits.flush_interval_ms);
+        self.v1.is_carried = self.v1.has_work();
         self.v1.restart();
         self.v1.heed_ticks(self.now);
         let waiting = !self.dirty.is_empty() || self.v1.has_dirty();
@@ -195,6 +202,7 @@ impl Shard {
         }
         self.flush.turn = 0;
         self.flush.served = 0;
+        self.residence.accounted = self.counters.writes;
         debug_assert!(
             self.flush.writing.is_empty(),
             "the last flush was carried through"
@@ -209,6 +217,7 @@ impl Shard {
                 return Some(slot);
             }
             self.flush.outboxes_first = false;
+            self.residence.accounted = self.counters.writes;
         }
         if let Some(slot) = self.next_in_fanouts() {
             return Some(slot);
@@ -233,8 +242,7 @@ impl Shard {
             } = self;
             let id = *flush.fanouts.get(flush.turn)?;
             if flush.served >= FANOUT_BUDGET {
-                flush.turn += 1;
-                flush.served = 0;
+                self.end_turn(id);
                 continue;
             }
             let Some((receiver, batch)) = rooms[id].next_receiver() else {
@@ -273,6 +281,15 @@ impl Shard {
                 self.queue(id, receiver);
             }
         }
+    }
+
+    /// A room has had its turn, and goes on in the next iteration. Apart: what only this needs would be kept for each member.
+    #[cold]
+    #[inline(never)]
+    fn end_turn(&mut self, id: RoomId) {
+        self.account(id);
+        self.flush.turn += 1;
+        self.flush.served = 0;
     }
 
     /// The next outbox to write.
@@ -361,6 +378,9 @@ impl Shard {
             mem::replace(&mut self.flush.current, Current::Nothing),
             written,
         );
+        if matches!(current, Current::Batch(_)) {
+            self.except_last();
+        }
         match (current, count) {
             (Current::Nothing, _) => {}
             (
@@ -495,6 +515,7 @@ impl Shard {
 
     #[inline(never)]
     fn finish_fanout(&mut self, id: RoomId) {
+        self.account(id);
         self.flush.fanouts.swap_remove(self.flush.turn);
         self.flush.served = 0;
         let Self {
@@ -528,31 +549,33 @@ impl Shard {
         else {
             return;
         };
-        let mut skip = written;
+        let (mut skip, mut left) = (written, Said::default());
         for &(start, end) in ranges {
             let len = (end - start) as usize;
             if skip >= len {
                 skip -= len;
+                left.push(encoding.said(&(start..end)));
                 continue;
             }
             player.lanes.push_event(encoding, start..end);
             // Of the first frame of the rest some may have left; that is the connection's from now on.
-            player
-                .lanes
-                .advance(mem::take(&mut skip), &mut connection.outbox);
+            let written = mem::take(&mut skip);
+            left.push(player.lanes.advance(written, &mut connection.outbox));
         }
         connection.writable = false;
+        self.residence.note(left);
         self.fell_behind(slot, written > 0);
     }
 
     fn waiting_written(&mut self, slot: u32, written: usize) {
         // Whoever was offered all of it has taken all of it if nothing is left.
         let offered = self.waiting(slot).offered_of_more();
-        match seated(&mut self.connections, &mut self.players, slot) {
-            Some((connection, player)) => connection.outbox.advance(&mut player.lanes, written),
-            None => self.connections[slot as usize]
-                .outbox
-                .advance(&mut Lanes::default(), written),
+        if let Some((connection, player)) = seated(&mut self.connections, &mut self.players, slot) {
+            let left = connection.outbox.advance(&mut player.lanes, written);
+            self.residence.note(left);
+        } else {
+            let outbox = &mut self.connections[slot as usize].outbox;
+            outbox.advance(&mut Lanes::default(), written);
         }
         if self.is_clear(slot) {
             self.took_all(slot);

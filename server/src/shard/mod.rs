@@ -42,6 +42,7 @@ mod pulse;
 #[cfg(feature = "test-dialect")]
 mod reattach;
 mod receive;
+mod residence;
 mod secure;
 mod sources;
 mod tickets;
@@ -80,6 +81,8 @@ use self::player::Player;
 use self::pressure::Strains;
 pub use self::proxies::{Network, Proxies};
 use self::pulse::Pulse;
+pub use self::residence::Histogram;
+use self::residence::Residence;
 pub use self::sources::Source;
 use self::sources::{Bearers, Makers, Sources};
 pub use self::tickets::{Bearer, Pass, Tickets};
@@ -484,6 +487,7 @@ pub struct Shard {
     farewells: Farewells,
     lingering: Lingering,
     orders: Orders,
+    residence: Residence,
     random: fastrand::Rng,
     counters: Counters,
 }
@@ -537,6 +541,7 @@ impl Shard {
             farewells: Farewells::default(),
             lingering: Lingering::default(),
             orders: Orders::default(),
+            residence: Residence::default(),
             random,
             counters: Counters::default(),
             common,

@@ -186,6 +186,7 @@ impl Shard {
             transport::encode_message(dialect, out, author, MessageKind::Text, text.as_bytes());
         });
         if first {
+            room.opens(self.residence.since);
             self.dirty.push(id);
         }
         self.rooms[id].seats()

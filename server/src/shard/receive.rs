@@ -87,6 +87,7 @@ impl Shard {
             rules,
             counters,
             dirty,
+            residence,
             ..
         } = self;
         let connection = &mut connections[slot as usize];
@@ -94,6 +95,7 @@ impl Shard {
         let ended = frames::<Infallible>(connection, rules, &mut input, |_, kind, payload| {
             counters.messages += 1;
             if say(&mut rooms[id], seat, pool, kind, payload) {
+                rooms[id].opens(residence.since);
                 dirty.push(id);
             }
             Ok(())
@@ -122,6 +124,7 @@ impl Shard {
             dirty,
             v1,
             guards,
+            residence,
             ..
         } = self;
         let connection = &mut connections[slot as usize];
@@ -150,6 +153,7 @@ impl Shard {
                 }
                 Place::Room { room, seat } => {
                     if say(&mut rooms[room], seat, pool, kind, payload) {
+                        rooms[room].opens(residence.since);
                         dirty.push(room);
                     }
                     Ok(())

@@ -174,7 +174,9 @@ impl Shard {
         sealer.begin(outbox.sealed());
         outbox.sealed_left();
         let mut plain = std::mem::take(&mut sealer.plain);
-        outbox.take_unsealed(lanes, &mut plain, SEAL_PORTION);
+        // Of what its socket does not take at once, this is a little early.
+        let left = outbox.take_unsealed(lanes, &mut plain, SEAL_PORTION);
+        self.residence.note(left);
         let sealed = plain.is_empty() || sealer.seal(tls, &plain);
         sealer.plain = plain;
         if !sealed {

@@ -21,6 +21,7 @@ mod lingering;
 mod phases;
 mod planes;
 mod ready;
+mod residence;
 mod slow;
 mod stage;
 mod tickets;

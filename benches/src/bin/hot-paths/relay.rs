@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
 
-use roomcast::limits::Limits;
+use roomcast::limits::{CALLS_PER_LOOK, Limits};
 use roomcast::shard::{Common, Shard, Written};
 use roomcast::transport::Port;
 use roomcast_benches::{bytes, masked_frames};
@@ -176,6 +176,7 @@ impl Relay {
     pub(crate) fn advance(&mut self, ms: u64) {
         self.now += ms;
         self.shard.advance(self.now, self.now);
+        self.shard.heard_since(1_000 * self.now);
     }
 
     /// What each of these players says next: one message, as it comes off the wire.
@@ -203,7 +204,8 @@ impl Relay {
 
     /// Batches are frozen and every socket that is due is written. Returns the bytes that were taken.
     pub(crate) fn flush(&mut self, sockets: Sockets) -> usize {
-        let mut taken = 0;
+        // The reactor counts its writes anyway, so that is no cost of the shard's.
+        let (mut taken, mut calls) = (0, 0);
         self.shard.freeze();
         while let Some(slot) = self.shard.next_write() {
             black_box(slot);
@@ -218,6 +220,14 @@ impl Relay {
             if let Sockets::TakeAll = sockets {
                 taken += offered;
             }
+            calls += 1;
+            if calls == CALLS_PER_LOOK {
+                calls = 0;
+                self.shard.written_by(1_000 * self.now + 100);
+            }
+        }
+        if self.shard.has_written() {
+            self.shard.written_by(1_000 * self.now + 200);
         }
         taken
     }

@@ -233,6 +233,12 @@ impl Log {
         Some((self.bytes.len() - self.start(index)) as u64)
     }
 
+    /// When the entry behind a position was said (ms), if the log has it.
+    pub fn said_at(&self, position: u64) -> Option<u32> {
+        let index = position.checked_sub(self.first)? as usize;
+        Some(self.entries.get(index)?.at)
+    }
+
     /// Bytes that were ever said.
     pub fn end(&self) -> u64 {
         self.base + self.bytes.len() as u64

@@ -90,6 +90,12 @@ impl Room {
             || self.is_asked(seat)
     }
 
+    /// How far a player is in the log, and when what comes next there was said (ms).
+    pub fn how_far(&self, seat: Seat) -> (u64, Option<u32>) {
+        let position = self.position(seat);
+        (position, self.log.said_at(position))
+    }
+
     /// Whether events wait for a player, in the log or in its connection: only those make somebody behind.
     pub fn presses(&self, seat: Seat) -> bool {
         let player = &self.players[seat as usize];

@@ -92,6 +92,8 @@ pub(super) struct V1 {
     waiting: BTreeSet<(u64, RoomId)>,
     /// Rooms whose players have their turn, one room after the other.
     rounds: Vec<RoomId>,
+    /// Some of them have been waiting since an earlier iteration.
+    pub(super) is_carried: bool,
     /// Which of them, and how many players were served since.
     at: usize,
     served: u32,
@@ -157,6 +159,7 @@ impl V1 {
             dirty: Vec::new(),
             waiting: BTreeSet::new(),
             rounds: Vec::new(),
+            is_carried: false,
             at: 0,
             served: 0,
             wheel: Wheel::new(now),

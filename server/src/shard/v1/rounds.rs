@@ -4,7 +4,7 @@ use roomcast_protocol::frame::MessageKind;
 use roomcast_protocol::v1::{Payload, down};
 
 use super::V1;
-use crate::delivery::Dialect;
+use crate::delivery::{Dialect, Said};
 use crate::limits::{BUNDLES_PER_WRITE, FANOUT_BUDGET, FANOUT_PORTION, SEAL_PORTION};
 use crate::planted::{self, Fault};
 use crate::room::v1::{self, Behind, RoomId, Seat, Shared};
@@ -25,6 +25,8 @@ impl Shard {
                 players,
                 connections,
                 flush,
+                residence,
+                now,
                 ..
             } = self;
             let id = *v1.rounds.get(v1.at)?;
@@ -53,9 +55,14 @@ impl Shard {
                 && connection.outbox.is_clear()
                 && matches!(connection.security, Security::Plain)
             {
-                let share = &mut v1.share;
-                match room.give_shared(served.seat, self.now as u32, share) {
+                let (share, now) = (&mut v1.share, *now as u32);
+                // Else it was said in this iteration.
+                let said_at = v1.is_carried.then(|| room.how_far(served.seat).1);
+                match room.give_shared(served.seat, now, share) {
                     Shared::All(covered) => {
+                        let since = residence.since(said_at.flatten().unwrap_or(now), now);
+                        let messages = covered.max(1);
+                        residence.note(Said { since, messages });
                         share.cover(covered, transport::encode_binary_head);
                         v1.served += (share.message().len() / FANOUT_PORTION) as u32;
                         flush.current = Current::Shared(slot);
@@ -111,6 +118,7 @@ impl Shard {
             self.write_on(slot);
             return false;
         }
+        let (before, said_at) = room.how_far(seat);
         match room.give_shared(seat, self.now as u32, share) {
             Shared::All(covered) => {
                 room[seat].set_begun(true);
@@ -127,6 +135,13 @@ impl Shard {
             }
         }
         *served += (assembled.len() / FANOUT_PORTION) as u32;
+        if !assembled.is_empty() {
+            let now = self.now as u32;
+            // Entries for others are among them; what is no entry counts as one message.
+            let messages = (room.how_far(seat).0 - before).max(1) as u32;
+            let since = self.residence.since(said_at.unwrap_or(now), now);
+            self.residence.note(Said { since, messages });
+        }
         match &mut connection.security {
             _ if assembled.is_empty() => {
                 // What was said since was not for it: it has all there is.
