@@ -541,6 +541,9 @@ pub const IMPAIRED_MAX: usize = 1024;
 /// like a slow network, and cheap.
 pub const IMPAIRED_SLICE_MS: u64 = 50;
 
+/// Milliseconds for which the longest iteration is told at least: who scrapes once a minute misses none.
+pub const PEAK_WINDOW_MS: u64 = 60_000;
+
 /// Buckets of a histogram of how long messages are here (limit): two for each doubling, from [`RESIDENCE_FIRST_US`] to 8 s.
 pub const RESIDENCE_BUCKETS: usize = 36;
 

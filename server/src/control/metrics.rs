@@ -243,12 +243,12 @@ impl Process {
         let numbers = [
             (
                 "longest_iteration_seconds",
-                "The longest iteration of any reactor in the last second",
+                "The longest iteration of any reactor in the last minute or two",
                 seconds(longest(|pace| pace.longest_us)),
             ),
             (
                 "timers_late_seconds",
-                "By how much a poll overslept in the last second at most, and so by how much timers were late",
+                "By how much a poll overslept at most in the last minute or two, and so by how much timers were late",
                 seconds(longest(|pace| pace.late_us)),
             ),
             (

@@ -3,6 +3,7 @@
 //! Must not know: what an iteration does. Invariant: keeping this costs a few additions for each iteration, nothing for a
 //! message.
 
+use crate::limits::PEAK_WINDOW_MS;
 use crate::shard::Pace;
 
 /// A poll that took longer (us) has slept: what it reports came when it ended. One that did not has found what came while
@@ -17,10 +18,33 @@ pub(super) struct Pacer {
     began: u64,
     /// The end of the last iteration (us).
     ended: u64,
-    /// The longest iteration since the last publication (us).
-    longest: u64,
-    /// By how much a poll that nothing woke overslept at most, since then (us).
-    late: u64,
+    /// The longest iteration (us).
+    longest: Peak,
+    /// By how much a poll that nothing woke overslept at most (us).
+    late: Peak,
+    /// When the windows of both began (us).
+    windows_began: u64,
+}
+
+/// The most in this window and in the one before: of [`PEAK_WINDOW_MS`] at least.
+#[derive(Debug, Default)]
+struct Peak {
+    now: u64,
+    before: u64,
+}
+
+impl Peak {
+    fn note(&mut self, value: u64) {
+        self.now = self.now.max(value);
+    }
+
+    fn most(&self) -> u64 {
+        self.now.max(self.before)
+    }
+
+    fn next_window(&mut self) {
+        self.before = std::mem::take(&mut self.now);
+    }
 }
 
 impl Pacer {
@@ -30,7 +54,7 @@ impl Pacer {
         let before = std::mem::replace(&mut self.began, now);
         self.total.iterations += 1;
         self.total.events += events;
-        self.late = self.late.max(now.saturating_sub(until));
+        self.late.note(now.saturating_sub(until));
         let slept = now.saturating_sub(self.ended) > SLEPT_US;
         if slept { now } else { before }
     }
@@ -40,14 +64,19 @@ impl Pacer {
         self.ended = now;
         let took = now.saturating_sub(self.began);
         self.total.busy_us += took;
-        self.longest = self.longest.max(took);
+        self.longest.note(took);
     }
 
-    /// All of it, for who reads; the longest begin anew.
+    /// All of it, for who reads.
     pub(super) fn publish(&mut self, handshakes: usize) -> Pace {
         self.total.handshakes_waiting = handshakes as u64;
-        self.total.longest_us = std::mem::take(&mut self.longest);
-        self.total.late_us = std::mem::take(&mut self.late);
+        self.total.longest_us = self.longest.most();
+        self.total.late_us = self.late.most();
+        if self.began >= self.windows_began + 1_000 * PEAK_WINDOW_MS {
+            self.windows_began = self.began;
+            self.longest.next_window();
+            self.late.next_window();
+        }
         self.total
     }
 }
@@ -67,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longest_is_of_the_time_between_two_publications() {
+    fn what_is_longest_is_told_for_a_window_at_least() {
         let mut pacer = Pacer::default();
         for (end, until, busy) in [(1_000, 900, 50), (2_000, 3_000, 700), (4_000, 4_000, 20)] {
             pacer.polled(end, until, 3);
@@ -83,12 +112,16 @@ mod tests {
             handshakes_waiting: 7,
         };
         assert_eq!(first, expected);
-        pacer.polled(5_000, 6_000, 0);
-        pacer.worked(5_010);
-        let second = pacer.publish(0);
-        assert_eq!(
-            (second.busy_us, second.longest_us, second.late_us),
-            (780, 10, 0)
-        );
+        let mut at = |seconds: u64| {
+            pacer.polled(seconds * 1_000_000, u64::MAX, 0);
+            pacer.worked(seconds * 1_000_000 + 10);
+            let told = pacer.publish(0);
+            (told.longest_us, told.late_us)
+        };
+        assert_eq!(PEAK_WINDOW_MS, 60_000);
+        for seconds in [1, 59, 60, 61, 119, 120] {
+            assert_eq!(at(seconds), (700, 100), "{seconds} s");
+        }
+        assert_eq!(at(121), (10, 0));
     }
 }

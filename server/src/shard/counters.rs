@@ -68,9 +68,9 @@ pub struct Pace {
     pub events: u64,
     /// Microseconds from the ends of polls to the ends of their iterations.
     pub busy_us: u64,
-    /// The longest of them since the last publication.
+    /// The longest of them in the last minute or two.
     pub longest_us: u64,
-    /// By how much a poll overslept that nothing woke, at most, since then: timers are as late.
+    /// By how much a poll overslept that nothing woke, at most, in the same time: timers are as late.
     pub late_us: u64,
     /// TLS handshakes, and request heads with tickets, that wait for their turn, now.
     pub handshakes_waiting: u64,
