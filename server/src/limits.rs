@@ -541,6 +541,12 @@ pub const IMPAIRED_MAX: usize = 1024;
 /// like a slow network, and cheap.
 pub const IMPAIRED_SLICE_MS: u64 = 50;
 
+/// Connections that one publication looks at for what they hold (budget): some 0.1 ms of a second.
+pub const STOCK_LOOKS: usize = 8 * 1024;
+
+/// Doors that metrics tell apart (limit); all further ones count as the last.
+pub const DOORS_TOLD: usize = 8;
+
 /// Milliseconds for which the longest iteration is told at least: who scrapes once a minute misses none.
 pub const PEAK_WINDOW_MS: u64 = 60_000;
 

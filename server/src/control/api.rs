@@ -11,7 +11,6 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::asking::ask;
 use super::process::Process;
 use super::trouble::Trouble;
 use crate::shard::{Answer, EndRow, Page, PlayerRow, Question, RoomRow};
@@ -96,7 +95,7 @@ async fn rooms(
 ) -> Result<Json<Rooms>, Trouble> {
     let cursor = from.cursor()?;
     let question = Question::Rooms(cursor.place);
-    match ask(&process.addresses, cursor.reactor, question).await? {
+    match process.ask(cursor.reactor, question).await? {
         Answer::Rooms(page) => Ok(Json(Rooms {
             next: process.next(cursor.reactor, &page),
             rooms: page.rows,
@@ -118,7 +117,7 @@ async fn ends(
 ) -> Result<Json<Ends>, Trouble> {
     let cursor = from.cursor()?;
     let question = Question::Ends(cursor.place);
-    match ask(&process.addresses, cursor.reactor, question).await? {
+    match process.ask(cursor.reactor, question).await? {
         Answer::Ends(page) => Ok(Json(Ends {
             next: process.next(cursor.reactor, &page),
             ends: page.rows,
@@ -163,7 +162,7 @@ async fn players(
     let reactor = process.common.home(&room);
     let place = from.cursor()?.place;
     let question = Question::Players(room.into(), place);
-    match ask(&process.addresses, reactor, question).await? {
+    match process.ask(reactor, question).await? {
         Answer::Players(Some(page)) => Ok(Json(Players {
             reactor,
             players: page.rows,

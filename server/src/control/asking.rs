@@ -9,21 +9,12 @@ use axum::http::StatusCode;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::health::Unanswered;
+use super::process::Process;
 use super::trouble::Trouble;
 use crate::limits::ASK_TIMEOUT_MS;
 use crate::reactor::{Address, Ask, Asker, Unasked};
 use crate::shard::{Answer, Question};
-
-/// Why there is no answer, and whose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unanswered {
-    /// Too many ask this reactor already.
-    Full(usize),
-    /// This one has ended.
-    Gone(usize),
-    /// This one did not answer in time.
-    Late(usize),
-}
 
 impl From<Unanswered> for Trouble {
     fn from(unanswered: Unanswered) -> Self {
@@ -57,8 +48,19 @@ impl Asker for Waiting {
     }
 }
 
-/// Asks the reactor of that number and waits for its answer.
-pub(super) async fn ask(
+impl Process {
+    /// Asks the reactor of that number and waits for its answer.
+    pub(super) async fn ask(
+        &self,
+        reactor: usize,
+        question: Question,
+    ) -> Result<Answer, Unanswered> {
+        let answer = ask(&self.addresses, reactor, question).await;
+        answer.inspect_err(|why| self.health.unanswered(*why))
+    }
+}
+
+async fn ask(
     addresses: &[Address],
     reactor: usize,
     question: Question,

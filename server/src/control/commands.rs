@@ -15,7 +15,6 @@ use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::asking::ask;
 use super::process::Process;
 use super::rights::By;
 use super::trouble::Trouble;
@@ -180,7 +179,7 @@ impl Commands {
 
     async fn order(&self, reactor: usize, id: u64, what: Command) -> Result<usize, Trouble> {
         let question = Question::Order(Order { id, what });
-        let answer = ask(&self.process.addresses, reactor, question).await;
+        let answer = self.process.ask(reactor, question).await;
         match answer? {
             Answer::Done(Some(concerned)) => Ok(concerned),
             _ => {
@@ -194,7 +193,7 @@ impl Commands {
     async fn whose(&self, connection: u64) -> Result<Source, Trouble> {
         for reactor in 0..self.process.addresses.len() {
             let question = Question::Whose(connection);
-            let answer = ask(&self.process.addresses, reactor, question).await?;
+            let answer = self.process.ask(reactor, question).await?;
             if let Answer::Whose(Some(source)) = answer {
                 return Ok(source);
             }

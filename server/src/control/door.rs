@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::process::Process;
 use super::rights::By;
 use crate::limits::{
     CONTROL_CONNECTIONS, CONTROL_EXCHANGE_MS, CONTROL_FIELDS, CONTROL_HEAD_BYTES, CONTROL_HEAD_MS,
@@ -137,21 +138,26 @@ fn clear(path: &Path) -> io::Result<()> {
 pub(super) async fn serve(
     doors: &[Door],
     router: &Router,
+    process: &Arc<Process>,
     mut end: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(CONTROL_CONNECTIONS));
     let mut tasks = JoinSet::new();
     for door in doors {
-        let places = Arc::clone(&places);
+        let serving = Serving {
+            router: router.clone(),
+            places: Arc::clone(&places),
+            process: Arc::clone(process),
+        };
         // A copy of the descriptor: the door is there also for the next runtime.
         match &door.listener {
             Listener::Tcp(listener) => {
                 let listener = TcpListener::from_std(listener.try_clone()?)?;
-                tasks.spawn(accept_tcp(listener, router.clone(), places));
+                tasks.spawn(accept_tcp(listener, serving));
             }
             Listener::Unix(listener) => {
                 let listener = UnixListener::from_std(listener.try_clone()?)?;
-                tasks.spawn(accept_unix(listener, router.clone(), places));
+                tasks.spawn(accept_unix(listener, serving));
             }
         }
     }
@@ -169,21 +175,41 @@ pub(super) async fn serve(
     Ok(())
 }
 
-async fn accept_tcp(listener: TcpListener, router: Router, places: Arc<Semaphore>) {
-    let router = router.layer(Extension(By::Tcp));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+/// What it takes to serve a connection.
+#[derive(Clone)]
+struct Serving {
+    router: Router,
+    places: Arc<Semaphore>,
+    process: Arc<Process>,
+}
+
+impl Serving {
+    fn by(mut self, by: By) -> Self {
+        self.router = self.router.layer(Extension(by));
+        self
+    }
+
+    /// A place for one more connection, once there is one.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+}
+
+async fn accept_tcp(listener: TcpListener, serving: Serving) {
+    let serving = serving.by(By::Tcp);
+    while let Some(place) = serving.place().await {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, router.clone(), place))),
+            Ok((stream, _)) => drop(tokio::spawn(converse(stream, serving.clone(), place))),
             Err(error) => endure(&error).await,
         }
     }
 }
 
-async fn accept_unix(listener: UnixListener, router: Router, places: Arc<Semaphore>) {
-    let router = router.layer(Extension(By::Unix));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+async fn accept_unix(listener: UnixListener, serving: Serving) {
+    let serving = serving.by(By::Unix);
+    while let Some(place) = serving.place().await {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, router.clone(), place))),
+            Ok((stream, _)) => drop(tokio::spawn(converse(stream, serving.clone(), place))),
             Err(error) => endure(&error).await,
         }
     }
@@ -196,17 +222,21 @@ async fn endure(error: &io::Error) {
 }
 
 /// One request and its answer.
-async fn converse<S>(stream: S, router: Router, _place: OwnedSemaphorePermit)
+async fn converse<S>(stream: S, serving: Serving, _place: OwnedSemaphorePermit)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let _served = serving.process.health.serves();
     let exchange = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(CONTROL_HEAD_MS))
         .max_buf_size(CONTROL_HEAD_BYTES)
         .max_headers(CONTROL_FIELDS)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(stream),
+            TowerToHyperService::new(serving.router.clone()),
+        );
     // What goes wrong with one is its own affair.
     let _ = timeout(Duration::from_millis(CONTROL_EXCHANGE_MS), exchange).await;
 }

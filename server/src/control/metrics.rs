@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use super::process::Process;
 use super::system;
 use crate::reactor::Address;
-use crate::shard::{Counters, Histogram, Pace};
+use crate::shard::{AtDoor, Counters, Histogram, Pace};
 
 /// What stands in front of every name.
 const PREFIX: &str = "roomcast";
@@ -41,6 +41,9 @@ struct Scrape {
 
 /// What is told of one reactor.
 type OfPace = fn(&Pace) -> f64;
+
+/// What is told of one door.
+type OfDoor = fn(&AtDoor) -> u64;
 
 fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
@@ -79,6 +82,8 @@ impl Collector for Scrape {
         let counted = self.process.counted();
         self.process.of_process(into)?;
         self.process.of_paces(into)?;
+        self.process.of_doors(&counted, into)?;
+        self.process.of_control(into)?;
         of_totals(&counted, into)?;
         of_gauges(&counted, into)?;
         of_residence(&counted.residence, into)?;
@@ -214,6 +219,65 @@ impl Process {
         Ok(())
     }
 
+    /// Who came by which door, by their numbers.
+    fn of_doors(&self, counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let metrics: [(&str, &str, OfDoor); 2] = [
+            (
+                "door_connections",
+                "Connections in any phase, by the number of the door: in the order in which the log says what is listened on",
+                |door| door.connections,
+            ),
+            ("door_players", "Connections with a seat, by door", |door| {
+                door.players
+            }),
+        ];
+        for (name, help, of) in metrics {
+            let mut metric = into.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            let doors = counted.stock.doors.iter().zip(&self.doors);
+            for (number, (at, security)) in doors.enumerate() {
+                let labels = [
+                    ("door", number.to_string()),
+                    ("security", (*security).to_owned()),
+                ];
+                ConstGauge::new(of(at) as f64).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How the control plane itself does.
+    fn of_control(&self, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let health = &self.health;
+        one(
+            into,
+            "control_failures",
+            "Times that the control plane failed as a whole and began anew",
+            Number::Total(health.failures()),
+        )?;
+        one(
+            into,
+            "control_connections",
+            "Connections of operators and scrapers",
+            Number::Now(health.connections() as f64),
+        )?;
+        each(
+            into,
+            "control_requests",
+            "Requests of operators and scrapers, by what came of them",
+            health
+                .requests()
+                .map(|(kind, count)| ([("kind", kind)], count)),
+        )?;
+        each(
+            into,
+            "control_unanswered",
+            "Questions that a reactor did not answer: too many asked, it had ended, or it took more than a second",
+            health
+                .questions_unanswered()
+                .map(|(kind, count)| ([("kind", kind)], count)),
+        )
+    }
+
     /// By reactor, what only says something of each.
     fn of_paces(&self, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let paces = self.paces();
@@ -239,7 +303,14 @@ impl Process {
         }
         let longest = |of: fn(&Pace) -> u64| paces.iter().map(of).max().unwrap_or_default();
         let depths = self.addresses.iter().map(Address::depth);
-        let waiting: u64 = paces.iter().map(|pace| pace.handshakes_waiting).sum();
+        let sum = |of: fn(&Pace) -> u64| paces.iter().map(of).sum::<u64>();
+        let questions = self.addresses.iter().map(Address::questions);
+        one(
+            into,
+            "mails_refused",
+            "Connections that could not go to another reactor, because its mailbox was full",
+            Number::Total(sum(|pace| pace.mails_refused)),
+        )?;
         let numbers = [
             (
                 "longest_iteration_seconds",
@@ -259,7 +330,17 @@ impl Process {
             (
                 "handshakes_waiting",
                 "TLS handshakes, and request heads with tickets, that wait for their turn",
-                waiting as f64,
+                sum(|pace| pace.handshakes_waiting) as f64,
+            ),
+            (
+                "accept_queue",
+                "Connections that wait to be accepted",
+                sum(|pace| pace.queued) as f64,
+            ),
+            (
+                "questions_waiting",
+                "What operators have asked and the reactor that is asked most has not answered",
+                questions.max().unwrap_or_default() as f64,
             ),
         ];
         for (name, help, value) in numbers {
@@ -366,6 +447,21 @@ fn of_gauges(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Resul
             counted.pinned,
         ),
         (
+            "waiting_bytes",
+            "Bytes that wait for peers who do not take them",
+            counted.stock.waiting,
+        ),
+        (
+            "input_bytes",
+            "Bytes of frames and messages that have not come whole, or have not been heard",
+            counted.stock.input,
+        ),
+        (
+            "spare_bytes",
+            "Bytes of buffers that wait for the next batches",
+            counted.spare,
+        ),
+        (
             "lingering_connections",
             "Connections that end and of which peers have not taken what is left",
             counted.lingering,
@@ -423,23 +519,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::limits::{Limits, METRIC_SERIES_MAX, REACTORS_MAX};
-    use crate::reactor::Published;
-    use crate::shard::{CloseReason, Common};
+    use crate::limits::{METRIC_SERIES_MAX, REACTORS_MAX};
+    use crate::shard::CloseReason;
 
     fn process(reactors: usize) -> Arc<Process> {
-        Arc::new(Process {
-            common: Arc::new(Common::new(Limits::default(), reactors)),
-            published: (0..reactors).map(|_| Published::default()).collect(),
-            addresses: Vec::new(),
-            began: SystemTime::UNIX_EPOCH,
-            open_files_max: 1_024,
-            config: "0".to_owned(),
-            certificates_end: Box::new(|| Some(1)),
-            dropped_log_lines: || 0,
-            goodbye_ms: (0, 0),
-            reload: Box::new(|| {}),
-        })
+        Arc::new(Process::unserved(reactors))
     }
 
     /// Lines that are no comments.
@@ -494,7 +578,8 @@ mod tests {
             .filter_map(|label| Some(label.split_once('=')?.0))
             .collect();
         let known = [
-            "blame", "config", "kind", "le", "reactor", "reason", "security", "thread", "version",
+            "blame", "config", "door", "kind", "le", "reactor", "reason", "security", "thread",
+            "version",
         ];
         assert_eq!(labels, BTreeSet::from(known));
     }

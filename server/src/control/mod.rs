@@ -9,6 +9,7 @@ mod asking;
 mod client;
 mod commands;
 mod door;
+mod health;
 mod metrics;
 mod process;
 mod rights;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 
 pub use self::client::{Reply, exchange};
 pub use self::door::{Door, Place};
+pub use self::health::Health;
 pub use self::process::Process;
 pub use self::rights::{Rights, Token};
 use crate::limits::CONTROL_LAST_MS;
@@ -47,9 +49,13 @@ impl Control {
     pub fn start(doors: Vec<Door>, rights: Rights, process: Process) -> io::Result<Self> {
         let (end, ends) = watch::channel(false);
         let (alive, ended) = crossbeam_channel::bounded(0);
-        let router = routes::router(Arc::new(process), Arc::new(rights));
+        let process = Arc::new(process);
+        let router = routes::router(Arc::clone(&process), Arc::new(rights));
         let run = move || {
-            supervision::supervise(&ends, || door::serve(&doors, &router, ends.clone()));
+            let health = &process.health;
+            supervision::supervise(&ends, health, || {
+                door::serve(&doors, &router, &process, ends.clone())
+            });
             // Before it is heard that this has ended: another process may open them anew at once.
             drop(doors);
             drop(alive);

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::health::Health;
 use crate::reactor::{Address, Published};
 use crate::shard::{Common, Counters, Pace};
 
@@ -18,6 +19,10 @@ pub struct Process {
     pub published: Vec<Published>,
     /// Where each reactor is asked, in the same order.
     pub addresses: Vec<Address>,
+    /// How connections are secured at each door, in the order of their numbers: `plain` or `tls`.
+    pub doors: Vec<&'static str>,
+    /// How the control plane itself does.
+    pub health: Health,
     /// When the process began.
     pub began: SystemTime,
     /// Files that it may have open.
@@ -61,5 +66,27 @@ impl Process {
             total.add(&one);
         }
         total
+    }
+}
+
+#[cfg(test)]
+impl Process {
+    /// One of so many reactors that do not run, and all doors that are told.
+    pub(super) fn unserved(reactors: usize) -> Self {
+        use crate::limits::{DOORS_TOLD, Limits};
+        Self {
+            common: Arc::new(Common::new(Limits::default(), reactors)),
+            published: (0..reactors).map(|_| Published::default()).collect(),
+            addresses: Vec::new(),
+            doors: vec!["tls"; DOORS_TOLD + 1],
+            health: Health::default(),
+            began: SystemTime::UNIX_EPOCH,
+            open_files_max: 1_024,
+            config: "0".to_owned(),
+            certificates_end: Box::new(|| Some(1)),
+            dropped_log_lines: || 0,
+            goodbye_ms: (0, 0),
+            reload: Box::new(|| {}),
+        }
     }
 }

@@ -27,17 +27,22 @@ pub(super) fn router(process: Arc<Process>, rights: Arc<Rights>) -> Router {
         .route("/metrics", get(scrape))
         .with_state(Arc::clone(&process))
         .route_layer(may(Right::Scrape));
-    let asked = api::router(Arc::clone(&process)).merge(commands::router(process));
+    let asked = api::router(Arc::clone(&process)).merge(commands::router(Arc::clone(&process)));
     let asked = asked.route_layer(may(Right::Command));
-    alone(scraped.merge(asked)).layer(DefaultBodyLimit::max(COMMAND_BYTES_MAX))
+    alone(scraped.merge(asked), process).layer(DefaultBodyLimit::max(COMMAND_BYTES_MAX))
 }
 
 /// Each request in a task of its own.
-fn alone(router: Router) -> Router {
-    router.layer(from_fn(|request: Request, next: Next| async {
-        match tokio::spawn(next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+fn alone(router: Router, process: Arc<Process>) -> Router {
+    router.layer(from_fn(move |request: Request, next: Next| {
+        let process = Arc::clone(&process);
+        async move {
+            let response = match tokio::spawn(next.run(request)).await {
+                Ok(response) => response,
+                Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            };
+            process.health.answered(response.status());
+            response
         }
     }))
 }
@@ -77,7 +82,8 @@ mod tests {
         let router = Router::new()
             .route("/panics", get(planted))
             .route("/works", get(|| async { "yes" }));
-        let service = TowerToHyperService::new(alone(router));
+        let process = Arc::new(Process::unserved(1));
+        let service = TowerToHyperService::new(alone(router, Arc::clone(&process)));
         let ask = |path: &str| {
             let request = Request::builder().uri(path).body(Body::empty()).unwrap();
             hyper::service::Service::call(&service, request)
@@ -90,5 +96,7 @@ mod tests {
             );
             assert_eq!(ask("/works").await.unwrap().status(), StatusCode::OK);
         });
+        let counted = [("answered", 1), ("refused", 0), ("failed", 1)];
+        assert_eq!(process.health.requests(), counted);
     }
 }

@@ -10,10 +10,11 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::health::Health;
 use crate::limits::{CONTROL_BACKOFF_MAX_MS, CONTROL_BACKOFF_MS};
 
 /// Runs it on a runtime of its own, again after every failure, each time a while later, until it ends as it was told to.
-pub(super) fn supervise<F>(end: &watch::Receiver<bool>, mut run: impl FnMut() -> F)
+pub(super) fn supervise<F>(end: &watch::Receiver<bool>, health: &Health, mut run: impl FnMut() -> F)
 where
     F: Future<Output = io::Result<()>>,
 {
@@ -28,6 +29,7 @@ where
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it panicked, see above".to_owned(),
         };
+        health.failed();
         tracing::error!(
             "the control plane failed: {failure}. It begins anew in {} ms; players are not concerned",
             backoff.as_millis()
@@ -59,7 +61,8 @@ mod tests {
     fn what_fails_begins_anew_and_what_ends_does_not() {
         let (_keep, end) = watch::channel(false);
         let runs = Cell::new(0);
-        supervise(&end, || {
+        let health = Health::default();
+        supervise(&end, &health, || {
             runs.set(runs.get() + 1);
             let run = runs.get();
             async move {
@@ -70,14 +73,14 @@ mod tests {
                 }
             }
         });
-        assert_eq!(runs.get(), 3);
+        assert_eq!((runs.get(), health.failures()), (3, 2));
     }
 
     #[test]
     fn after_the_end_nothing_begins() {
         let (tell, end) = watch::channel(false);
         let runs = Cell::new(0);
-        supervise(&end, || {
+        supervise(&end, &Health::default(), || {
             runs.set(runs.get() + 1);
             let told = tell.send(true).is_ok();
             async move { Err(io::Error::other(format!("told: {told}"))) }

@@ -260,6 +260,11 @@ impl BatchPool {
         }
     }
 
+    /// Bytes of the buffers that it keeps for the next batches.
+    pub fn spare(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether the bytes that it counts are those that it keeps.
     pub fn is_accounted(&self) -> bool {
         let kept = self.spare.iter().map(|batch| batch.capacity());

@@ -194,6 +194,14 @@ pub const fn flag_of(port: Port) -> &'static str {
     }
 }
 
+/// How connections are secured there, as metrics say it.
+pub const fn security_of(port: Port) -> &'static str {
+    match port {
+        Port::Plain => "plain",
+        Port::Tls => "tls",
+    }
+}
+
 /// How many reactors accept.
 const fn width(reactors: usize) -> usize {
     if KERNEL_SPREADS { reactors } else { 1 }

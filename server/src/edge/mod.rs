@@ -48,7 +48,7 @@ use self::takeover::{Post, Predecessor};
 use self::tickets::Keys;
 use self::tls::{Certificates, NoTls, Tls, Wanted};
 use self::watchdog::Watchdog;
-use crate::control::{Control, Process};
+use crate::control::{Control, Health, Process};
 use crate::limits::Limits;
 use crate::reactor::{Address, Published, Reactor};
 use crate::shard::Common;
@@ -355,10 +355,14 @@ fn operate(
     for door in &doors {
         tracing::info!("operators are served at {}", door.place());
     }
+    // All have the same.
+    let ports = reactors.iter().take(1).flat_map(Reactor::ports);
     let process = Process {
         common: Arc::clone(common),
         published: reactors.iter().map(Reactor::published).collect(),
         addresses: reactors.iter().map(Reactor::address).collect(),
+        doors: ports.copied().map(doors::security_of).collect(),
+        health: Health::default(),
         began: SystemTime::now(),
         open_files_max,
         config: config.fingerprint(),

@@ -44,6 +44,10 @@ impl Asks {
             TrySendError::Disconnected(_) => Unasked::Gone,
         })
     }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// A lane for as many as may ask at once.

@@ -81,6 +81,11 @@ impl Address {
         self.sender.waiting()
     }
 
+    /// Questions that wait for an answer.
+    pub fn questions(&self) -> usize {
+        self.asks.waiting()
+    }
+
     /// Has the reactor begin an iteration, to look at what is not mail.
     pub fn wake(&self) {
         // A waker fails only if its eventfd is gone, and then so is its reactor.

@@ -12,6 +12,7 @@ mod net;
 mod os;
 mod pace;
 mod running;
+mod slice;
 mod sockets;
 mod tcp_info;
 mod unsent;

@@ -115,6 +115,11 @@ pub trait Net {
     /// that can't be told.
     fn unsent(&self, socket: &Self::Socket) -> usize;
 
+    /// Connections that wait to be accepted, where that can be told.
+    fn queued(&self) -> usize {
+        0
+    }
+
     /// What is known of the way to the peer, where that can be told.
     fn figures(&self, socket: &Self::Socket) -> Option<Figures> {
         let _ = socket;

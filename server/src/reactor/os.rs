@@ -136,6 +136,11 @@ impl Net for Os {
         unsent(socket).unwrap_or_default()
     }
 
+    fn queued(&self) -> usize {
+        let listeners = self.listeners.iter();
+        listeners.filter_map(tcp_info::queued).sum()
+    }
+
     fn figures(&self, socket: &TcpStream) -> Option<Figures> {
         tcp_info::figures(socket)
     }

@@ -67,9 +67,15 @@ impl Pacer {
         self.longest.note(took);
     }
 
-    /// All of it, for who reads.
-    pub(super) fn publish(&mut self, handshakes: usize) -> Pace {
+    /// A connection could not go to another reactor.
+    pub(super) fn mail_refused(&mut self) {
+        self.total.mails_refused += 1;
+    }
+
+    /// All of it, for who reads, with the handshakes that wait, and the connections that wait to be accepted.
+    pub(super) fn publish(&mut self, handshakes: usize, queued: usize) -> Pace {
         self.total.handshakes_waiting = handshakes as u64;
+        self.total.queued = queued as u64;
         self.total.longest_us = self.longest.most();
         self.total.late_us = self.late.most();
         if self.began >= self.windows_began + 1_000 * PEAK_WINDOW_MS {
@@ -102,7 +108,8 @@ mod tests {
             pacer.polled(end, until, 3);
             pacer.worked(end + busy);
         }
-        let first = pacer.publish(7);
+        pacer.mail_refused();
+        let first = pacer.publish(7, 5);
         let expected = Pace {
             iterations: 3,
             events: 9,
@@ -110,12 +117,14 @@ mod tests {
             longest_us: 700,
             late_us: 100,
             handshakes_waiting: 7,
+            queued: 5,
+            mails_refused: 1,
         };
         assert_eq!(first, expected);
         let mut at = |seconds: u64| {
             pacer.polled(seconds * 1_000_000, u64::MAX, 0);
             pacer.worked(seconds * 1_000_000 + 10);
-            let told = pacer.publish(0);
+            let told = pacer.publish(0, 0);
             (told.longest_us, told.late_us)
         };
         assert_eq!(PEAK_WINDOW_MS, 60_000);

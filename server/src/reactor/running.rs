@@ -16,11 +16,11 @@ use super::handshakes::{Handshakes, Turn};
 use super::mailbox::Mail;
 use super::net::{Accepted, Net, Step};
 use super::pace::Pacer;
+use super::slice::Slice;
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, ASK_BUDGET, CALLS_PER_LOOK, FIN, HANDSHAKE_SLICE_US,
-    LAST_PUBLICATION_MS, LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS,
-    WRITE_SLICE_US,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, ASK_BUDGET, FIN, HANDSHAKE_SLICE_US, LAST_PUBLICATION_MS,
+    LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
 use crate::shard::{Action, Answer, Common, Handover, Handshake, Shard, Unanswered, Written};
@@ -61,43 +61,6 @@ struct Draining {
     told_by: Option<u64>,
     /// When nobody is waited for any longer (ms).
     until: u64,
-}
-
-/// A slice of an iteration. Looks at the clock now and then.
-#[derive(Debug)]
-struct Slice {
-    until: u64,
-    calls: u32,
-    is_over: bool,
-}
-
-impl Slice {
-    fn new(net: &impl Net, us: u64) -> Self {
-        Self {
-            until: net.clock() + us,
-            calls: 0,
-            is_over: false,
-        }
-    }
-
-    /// Counts one call; whether it is one too many.
-    fn is_over(&mut self, net: &impl Net) -> bool {
-        self.look(net);
-        self.is_over
-    }
-
-    /// Counts one call; the time (us), if it is time for a look at the clock.
-    #[inline]
-    fn look(&mut self, net: &impl Net) -> Option<u64> {
-        self.calls += 1;
-        if self.calls <= CALLS_PER_LOOK || self.is_over {
-            return None;
-        }
-        self.calls = 1;
-        let now = net.clock();
-        self.is_over = now >= self.until;
-        Some(now)
-    }
 }
 
 /// What one attempt to read a socket says about its peer.
@@ -481,6 +444,7 @@ impl<N: Net> Running<N> {
                 if let Err(Mail::Accepted { socket, .. }) = self.net.send_mail(self.deal_to, mail) {
                     // A full mailbox: the peer is told by the end of the connection, the fewest resources spent.
                     self.shard.leave_unanswered(Unanswered::Undealt);
+                    self.pacer.mail_refused();
                     self.net.close(socket);
                 }
                 return;
@@ -765,6 +729,7 @@ impl<N: Net> Running<N> {
         self.net.deregister(&mut socket);
         let undelivered = self.net.send_mail(home, Mail::Adopt(socket, handover));
         if let Err(Mail::Adopt(socket, handover)) = undelivered {
+            self.pacer.mail_refused();
             let slot = self.shard.refuse_hand_off(*handover);
             self.register(slot, socket);
             self.net
@@ -785,7 +750,8 @@ impl<N: Net> Running<N> {
                 self.published_at = self.now;
                 self.shard.take_stock();
                 published.clone_from(self.shard.counters());
-                published.pace = self.pacer.publish(self.handshakes.len());
+                let waiting = (self.handshakes.len(), self.net.queued());
+                published.pace = self.pacer.publish(waiting.0, waiting.1);
             }
         }
     }

@@ -15,8 +15,8 @@ impl Shard {
     pub fn came_by(&mut self, slot: u32, door: usize) {
         let gate = &self.common.gate;
         let connection = &mut self.connections[slot as usize];
+        connection.who.door = door.min(u8::MAX.into()) as u8;
         if !gate.is_announced(door) {
-            connection.local_door = gate.is_loopback(door);
             return;
         }
         let port = match connection.phase {

@@ -77,8 +77,6 @@ pub(super) struct Connection {
     pub(super) draining: bool,
     /// `deadline` is the end of its stay, because its ticket says so.
     pub(super) stays: bool,
-    /// It came by a door that only this machine reaches.
-    pub(super) local_door: bool,
     /// As what it counts for its source.
     pub(super) counted: Counted,
     /// It has bounds of its own, see `guard`.
@@ -110,7 +108,6 @@ impl Connection {
             reading: Reading::Free,
             draining: false,
             stays: false,
-            local_door: false,
             counted: Counted::Not,
             guarded: false,
             end_of_input: false,

@@ -1,6 +1,6 @@
 //! What a shard has seen and done, in plain numbers.
 
-use super::{Ends, Histogram};
+use super::{Ends, Histogram, Stock};
 
 /// Totals since the shard began, if nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +51,10 @@ pub struct Counters {
     pub logged: u64,
     /// Bytes of their snapshots, now.
     pub snapshots: u64,
+    /// Bytes of the buffers that wait for the next batches, now.
+    pub spare: u64,
+    /// What connections hold, as of some seconds ago.
+    pub stock: Stock,
     /// Messages that were written, by how long they were here: each as often as there were receivers.
     pub residence: Histogram,
     /// Ends of connections, by their reasons.
@@ -74,6 +78,10 @@ pub struct Pace {
     pub late_us: u64,
     /// TLS handshakes, and request heads with tickets, that wait for their turn, now.
     pub handshakes_waiting: u64,
+    /// Connections that wait to be accepted, now, where the system tells.
+    pub queued: u64,
+    /// Connections that could not go to another reactor, because its mailbox was full.
+    pub mails_refused: u64,
 }
 
 impl Counters {
@@ -102,6 +110,8 @@ impl Counters {
         self.paused += other.paused;
         self.logged += other.logged;
         self.snapshots += other.snapshots;
+        self.spare += other.spare;
+        self.stock.add(&other.stock);
         self.residence.add(&other.residence);
         self.ends.add(&other.ends);
     }

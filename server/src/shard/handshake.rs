@@ -304,8 +304,9 @@ impl Shard {
             return route;
         }
         // A page whose own name leads here (DNS rebinding) comes from its browser, not by way of a proxy.
-        let local = self.connections[slot as usize].local_door && !is_forwarded;
         let gate = &self.common.gate;
+        let door = usize::from(self.connections[slot as usize].who.door);
+        let local = gate.is_loopback(door) && !gate.is_announced(door) && !is_forwarded;
         if let Err(refusal) = gate.admit(request.host, request.origin, local) {
             return Route::Refuse(refusal);
         }

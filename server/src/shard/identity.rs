@@ -99,6 +99,8 @@ pub(super) struct Identity {
     id_upper: u8,
     received_upper: u8,
     sent_upper: u8,
+    /// The number of the door by which it came.
+    pub(super) door: u8,
 }
 
 impl Identity {
@@ -112,6 +114,7 @@ impl Identity {
             id_upper: (id >> 32) as u8,
             received_upper: 0,
             sent_upper: 0,
+            door: 0,
         }
     }
 

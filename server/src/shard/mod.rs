@@ -45,6 +45,7 @@ mod receive;
 mod residence;
 mod secure;
 mod sources;
+mod stock;
 mod tickets;
 mod unread;
 mod v1;
@@ -85,6 +86,8 @@ pub use self::residence::Histogram;
 use self::residence::Residence;
 pub use self::sources::Source;
 use self::sources::{Bearers, Makers, Sources};
+use self::stock::Stocktaking;
+pub use self::stock::{AtDoor, Stock};
 pub use self::tickets::{Bearer, Pass, Tickets};
 use self::unread::Unread;
 use self::v1::{Secrets, V1};
@@ -488,6 +491,7 @@ pub struct Shard {
     lingering: Lingering,
     orders: Orders,
     residence: Residence,
+    stocktaking: Stocktaking,
     random: fastrand::Rng,
     counters: Counters,
 }
@@ -542,6 +546,7 @@ impl Shard {
             lingering: Lingering::default(),
             orders: Orders::default(),
             residence: Residence::default(),
+            stocktaking: Stocktaking::default(),
             random,
             counters: Counters::default(),
             common,
@@ -733,6 +738,8 @@ impl Shard {
         self.counters.logged = self.logged() as u64;
         self.counters.snapshots = self.v1.snapshots() as u64;
         (self.counters.pressing, self.counters.paused) = self.strains.sums();
+        self.counters.spare = self.pool.spare() as u64;
+        self.look_at_connections();
     }
 
     /// Whether the connection in this slot is a player: past its handshake, not yet closing.

@@ -210,6 +210,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             "server/src/shard/pressure.rs",
             "server/src/shard/reattach.rs",
             "server/src/shard/receive.rs",
+            "server/src/shard/residence.rs",
             "server/src/shard/v1",
         ],
         forbidden: &["crate::shard::player"],
