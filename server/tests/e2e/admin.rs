@@ -79,7 +79,16 @@ fn metrics_say_what_reactors_have_counted() {
     let mut pair = canaries(&relay);
     exchange(&mut pair, b"counted");
     until(door, "roomcast_messages_received_total", 1.0);
+    until(door, "roomcast_deliveries_total", 1.0);
+    until(door, "roomcast_residence_seconds_count", 1.0);
+    let players = "roomcast_door_players{door=\"0\",security=\"plain\"}";
+    until(door, players, 2.0);
     let text = metrics(door);
+    assert_eq!(value(&text, "roomcast_accept_queue"), Some(0.0));
+    assert_eq!(value(&text, "roomcast_mails_refused_total"), Some(0.0));
+    assert!(value(&text, "roomcast_control_connections") >= Some(1.0));
+    let answered = "roomcast_control_requests_total{kind=\"answered\"}";
+    assert!(value(&text, answered) >= Some(4.0), "{text}");
     assert_eq!(value(&text, "roomcast_players"), Some(2.0));
     assert_eq!(value(&text, "roomcast_reactors"), Some(2.0));
     assert_eq!(value(&text, "roomcast_draining"), Some(0.0));
@@ -172,6 +181,31 @@ fn while_it_drains_the_control_plane_says_so_and_it_ends_with_the_process() {
     let mut relay = start(&[]);
     let _silent = Wire::connect(self::door(&relay));
     relay.ends();
+}
+
+/// Who has begun to ask is answered also after the last player has gone.
+#[test]
+fn what_has_been_asked_is_answered_after_the_last_reactor_has_ended() {
+    let mut relay = start(&["--drain", "0"]);
+    let door = door(&relay);
+    let mut pair = canaries(&relay);
+    let mut asker = Wire::connect(door);
+    asker.send(b"GET /metrics HTTP/1.1\r\n");
+    // Whoever asks after it is taken in after it.
+    drop(metrics(door));
+    relay.signal(Signal::TERM);
+    for player in &mut pair {
+        assert_eq!(player.read_to_close(), Some(1012));
+    }
+    drop(pair);
+    // It has counted what its reactors did, and they have ended.
+    relay.logged("stopped", 1);
+    asker.send(b"Host: localhost\r\n\r\n");
+    let (response, body) = asker.response();
+    assert_eq!(response.status, 200);
+    let text = String::from_utf8(body).expect("text");
+    assert_eq!(value(&text, "roomcast_draining"), Some(1.0));
+    relay.farewell();
 }
 
 /// Connections that say nothing, and such that read nothing, hold every place for a while; players lose nothing meanwhile.
@@ -284,7 +318,7 @@ pub(crate) fn ask_as_operator(place: &str, path: &str, body: Option<&Value>) -> 
 }
 
 /// What `roomcast admin` prints, line by line, or else its complaint.
-fn admin(place: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
+pub(crate) fn admin(place: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
     let mut command = roomcast();
     command.args(["admin", "--at", place]).args(arguments);
     command.stdout(Stdio::piped());
@@ -298,7 +332,7 @@ fn admin(place: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
     Ok(lines.collect::<Result<_, _>>().expect("JSON"))
 }
 
-fn concerned(place: &str, arguments: &[&str]) -> u64 {
+pub(crate) fn concerned(place: &str, arguments: &[&str]) -> u64 {
     let done = admin(place, arguments).expect("it is done");
     done[0]["concerned"].as_u64().expect("a number")
 }
@@ -348,6 +382,33 @@ fn rooms_and_players_are_told_with_their_figures() {
     );
     let status = admin(&place, &["status"]).expect("a status");
     assert_eq!(status[0]["players"], 252);
+}
+
+#[test]
+fn how_long_messages_are_in_a_room_is_told_from_the_first_question_on() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let mut pair = canaries(&relay);
+    exchange(&mut pair, b"before anybody asks");
+    let ask = || {
+        admin(&place, &["residence", "canary"])
+            .expect("figures")
+            .remove(0)
+    };
+    assert_eq!(ask()["messages"], 0);
+    let patience = patience("it is counted");
+    while ask()["messages"] == 0 {
+        exchange(&mut pair, b"counted");
+        patience.check();
+    }
+    let told = ask();
+    let buckets = told["buckets"].as_array().expect("buckets");
+    let sum: u64 = buckets
+        .iter()
+        .filter_map(|one| one["messages"].as_u64())
+        .sum();
+    assert_eq!(told["messages"], sum);
+    let nowhere = admin(&place, &["residence", "nowhere"]).expect_err("no such room");
+    assert!(nowhere.contains("404"), "{nowhere}");
 }
 
 #[test]

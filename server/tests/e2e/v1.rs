@@ -7,6 +7,7 @@ use roomcast_protocol::v1::down::Packet;
 use roomcast_protocol::v1::up::{Audience, Impairment, Join, Mode};
 use roomcast_protocol::v1::{List, Name, Pairs, Payload, SUBPROTOCOL};
 
+use crate::admin::{admin, concerned, start_with_socket};
 use crate::patience;
 use crate::relay::Relay;
 use crate::wire::{BINARY, CLOSE, FIN, PING, Wire, upgrade_request};
@@ -246,4 +247,28 @@ fn a_bad_network_on_request_where_the_operator_lets_it() {
         ada.resume(connect(), "lobby");
         ada.until(|player| player.heard.iter().any(|line| line == "resumed"));
     }
+}
+
+#[test]
+fn operators_see_who_is_away_and_may_put_them_out() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let connect = || Wire::connect(relay.addr());
+    let _ada = Player::join(connect(), "away", "Ada");
+    let bob = Player::join(connect(), "away", "Bob");
+    bob.wire.reset();
+    let patience = patience("Bob is away");
+    let away = loop {
+        let players = admin(&place, &["players", "away"]).expect("players");
+        assert_eq!(players.len(), 2);
+        let mut players = players.iter();
+        if players.any(|player| player["player"] == 2 && player["connection"].is_null()) {
+            break "2";
+        }
+        patience.check();
+    };
+    let kick = ["kick", "--room", "away", "--player", away];
+    assert_eq!(concerned(&place, &kick), 1);
+    assert_eq!(concerned(&place, &kick), 0, "it is gone");
+    assert_eq!(admin(&place, &["players", "away"]).expect("players").len(), 1);
+    relay.logged("kick player 2 in #", 2);
 }
