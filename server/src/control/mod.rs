@@ -11,6 +11,8 @@ mod commands;
 mod door;
 mod health;
 mod metrics;
+#[cfg(test)]
+mod planes;
 mod process;
 mod rights;
 mod routes;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use axum::Router;
 use crossbeam_channel::Receiver;
 use tokio::sync::watch;
 
@@ -47,10 +50,14 @@ impl Control {
     ///
     /// When the thread can't be started.
     pub fn start(doors: Vec<Door>, rights: Rights, process: Process) -> io::Result<Self> {
-        let (end, ends) = watch::channel(false);
-        let (alive, ended) = crossbeam_channel::bounded(0);
         let process = Arc::new(process);
         let router = routes::router(Arc::clone(&process), Arc::new(rights));
+        Self::run(doors, router, process)
+    }
+
+    fn run(doors: Vec<Door>, router: Router, process: Arc<Process>) -> io::Result<Self> {
+        let (end, ends) = watch::channel(false);
+        let (alive, ended) = crossbeam_channel::bounded(0);
         let run = move || {
             let health = &process.health;
             supervision::supervise(&ends, health, || {

@@ -26,7 +26,7 @@ use mio::net::TcpListener;
 use parking_lot::Mutex;
 
 pub use self::asks::{Ask, Asker, Unasked};
-pub use self::listener::{KERNEL_SPREADS, adopt, listen};
+pub use self::listener::{KERNEL_SPREADS, adopt, listen, try_bind};
 pub use self::mailbox::{Address, Mail};
 pub use self::net::{Accepted, Event, Net, Step};
 use self::os::Os;
@@ -74,6 +74,11 @@ impl Reactor {
         })
     }
 
+    /// What its doors speak, in the order of their numbers.
+    pub fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+
     /// Where mail for this reactor goes.
     pub fn address(&self) -> Address {
         self.address.clone()
@@ -101,5 +106,21 @@ impl Reactor {
             published: self.published,
         };
         Running::new(self.os, setting).run(&mut Events::with_capacity(EVENTS_PER_POLL))
+    }
+}
+
+#[cfg(test)]
+impl Reactor {
+    /// All reactors of a process, with a port of this machine at which so many of them listen.
+    pub fn all(common: &Arc<Common>, listening: usize) -> (Vec<Self>, std::net::SocketAddr) {
+        let width = if KERNEL_SPREADS { listening } else { 1 };
+        let listeners = listen("127.0.0.1:0".parse().unwrap(), width).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let mut listeners = listeners.into_iter().map(TcpListener::from_std);
+        let reactors = (0..common.reactors).map(|index| {
+            let own = listeners.next().into_iter().collect();
+            Self::new(Arc::clone(common), index, vec![Port::Plain], own).unwrap()
+        });
+        (reactors.collect(), address)
     }
 }
