@@ -75,6 +75,14 @@ impl AdminFlags {
         !self.admin.is_empty()
     }
 
+    /// The addresses among its places.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.admin.iter().filter_map(|place| match place {
+            Place::Tcp(address) => Some(*address),
+            Place::Unix(_) => None,
+        })
+    }
+
     /// Whether its places and what is asked for there agree.
     ///
     /// # Errors

@@ -39,7 +39,16 @@ pub fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>>
     Ok(listeners)
 }
 
-fn open(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
+/// Whether something could listen there now. Nothing does meanwhile: nobody who connects notices.
+///
+/// # Errors
+///
+/// What binding says.
+pub fn try_bind(address: SocketAddr) -> io::Result<()> {
+    socket(address)?.bind(&address.into())
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -49,6 +58,11 @@ fn open(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
         // After a restart the port is free at once.
         socket.set_reuse_address(true)?;
     }
+    Ok(socket)
+}
+
+fn open(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
     #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
     if share_port {
         socket.set_reuse_port(true)?;

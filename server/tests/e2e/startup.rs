@@ -252,9 +252,10 @@ fn logs_in_json_are_one_object_a_line() {
 
 #[test]
 fn a_configuration_can_be_checked_without_a_start() {
-    // Somebody else has the port: nothing is opened.
+    // Somebody else has the port, and does not notice: nothing listens.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let listen = format!("--listen={}", taken.local_addr().expect("its address"));
+    let address = taken.local_addr().expect("its address");
+    let listen = format!("--listen={address}");
     let check = |flags: &[&str]| {
         let mut command = roomcast();
         command.arg(&listen).args(flags).arg("check-config");
@@ -270,6 +271,9 @@ fn a_configuration_can_be_checked_without_a_start() {
         said.starts_with("usable: ") && said.contains("max_connections=7"),
         "{said}"
     );
+    let lines: Vec<&str> = said.lines().collect();
+    let in_use = format!("taken: somebody listens at {address} now");
+    assert!(lines.len() == 2 && lines[1].starts_with(&in_use), "{said}");
     let missing = "/nowhere/file";
     for (flags, code, names) in [
         (&["--max-message", "0"][..], USAGE, "--max-message"),
@@ -285,6 +289,13 @@ fn a_configuration_can_be_checked_without_a_start() {
             &["--admin", "unix:a", "--admin-token-file", missing],
             START_FAILED,
             missing,
+        ),
+        // No interface of this machine has these: for documentation.
+        (&["--listen", "192.0.2.1:1024"], START_FAILED, "192.0.2.1"),
+        (
+            &["--admin", "192.0.2.1:1024", "--metrics-token-file", "/dev/null"],
+            START_FAILED,
+            "token",
         ),
     ] {
         let line = failure(check(flags), code);
