@@ -541,6 +541,12 @@ pub const IMPAIRED_MAX: usize = 1024;
 /// like a slow network, and cheap.
 pub const IMPAIRED_SLICE_MS: u64 = 50;
 
+/// Rooms of one reactor of which it is measured how long messages are there (limit), 0.3 KB each, and milliseconds after which
+/// that ends if nobody asks for it.
+pub const RESIDENCE_ROOMS: usize = 8;
+/// See [`RESIDENCE_ROOMS`].
+pub const RESIDENCE_ROOM_MS: u64 = 60_000;
+
 /// Connections that one publication looks at for what they hold (budget): some 0.1 ms of a second.
 pub const STOCK_LOOKS: usize = 8 * 1024;
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::Process;
 use super::trouble::Trouble;
-use crate::shard::{Answer, EndRow, Page, PlayerRow, Question, RoomRow};
+use crate::shard::{Answer, EndRow, Page, PlayerRow, Question, RoomResidence, RoomRow};
 
 /// Everything below `/v1`.
 pub(super) fn router(process: Arc<Process>) -> Router {
@@ -22,6 +22,7 @@ pub(super) fn router(process: Arc<Process>) -> Router {
         .route("/v1/ends", get(ends))
         .route("/v1/rooms", get(rooms))
         .route("/v1/rooms/{room}/players", get(players))
+        .route("/v1/rooms/{room}/residence", get(residence))
         .with_state(process)
 }
 
@@ -168,9 +169,34 @@ async fn players(
             players: page.rows,
             next: page.next.map(|place| Cursor { reactor, place }.write()),
         })),
-        Answer::Players(None) => Err(Trouble::new(StatusCode::NOT_FOUND, "there is no such room")),
+        Answer::Players(None) => Err(nowhere()),
         _ => Err(strange()),
     }
+}
+
+#[derive(Serialize)]
+struct Residence {
+    /// Who is home to the room.
+    reactor: usize,
+    #[serde(flatten)]
+    told: RoomResidence,
+}
+
+async fn residence(
+    State(process): State<Arc<Process>>,
+    Path(room): Path<String>,
+) -> Result<Json<Residence>, Trouble> {
+    let reactor = process.common.home(&room);
+    let question = Question::Residence(room.into());
+    match process.ask(reactor, question).await? {
+        Answer::Residence(Some(told)) => Ok(Json(Residence { reactor, told })),
+        Answer::Residence(None) => Err(nowhere()),
+        _ => Err(strange()),
+    }
+}
+
+fn nowhere() -> Trouble {
+    Trouble::new(StatusCode::NOT_FOUND, "there is no such room")
 }
 
 /// A reactor answers something else than it was asked: a fault of ours.

@@ -26,7 +26,9 @@ use crate::shard::{Answer, Command, Order, Question, Source};
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 enum Wish {
     Kick {
-        connection: u64,
+        connection: Option<u64>,
+        room: Option<Box<str>>,
+        player: Option<u32>,
     },
     Ban {
         connection: Option<u64>,
@@ -112,6 +114,15 @@ fn read(mut body: Value) -> Result<(String, Wish), Trouble> {
         } if connection.is_some() == address.is_some() => {
             Err(bad("ban: give a connection or an address".to_owned()))
         }
+        Wish::Kick {
+            connection,
+            ref room,
+            player,
+        } if (connection.is_some(), room.is_some(), player.is_some()) != (true, false, false)
+            && (connection.is_some(), room.is_some(), player.is_some()) != (false, true, true) =>
+        {
+            Err(bad("kick: give a connection, or a room and a player".to_owned()))
+        }
         Wish::Say { text, .. } | Wish::Notice { text } if text.is_empty() => {
             Err(bad("text: there is none".to_owned()))
         }
@@ -124,7 +135,17 @@ impl Commands {
     async fn carry_out(&self, id: u64, wish: Wish) -> Result<usize, Trouble> {
         let common = &self.process.common;
         let what = match wish {
-            Wish::Kick { connection } => Command::Kick(connection),
+            Wish::Kick {
+                connection,
+                room: Some(room),
+                player,
+            } => {
+                debug_assert!(connection.is_none(), "one or the other");
+                let home = common.home(&room);
+                let kick = Command::KickPlayer(room.into(), player.unwrap_or_default());
+                return self.order(home, id, kick).await;
+            }
+            Wish::Kick { connection, .. } => Command::Kick(connection.unwrap_or_default()),
             Wish::Ban {
                 connection,
                 address,
@@ -206,7 +227,15 @@ impl Commands {
     fn audited(&self, wish: &Wish) -> String {
         let common = &self.process.common;
         match wish {
-            Wish::Kick { connection } => format!("kick {connection}"),
+            Wish::Kick {
+                room: Some(room),
+                player,
+                ..
+            } => {
+                let (player, room) = (player.unwrap_or_default(), common.logged_room(room));
+                format!("kick player {player} in {room}")
+            }
+            Wish::Kick { connection, .. } => format!("kick {}", connection.unwrap_or_default()),
             Wish::Ban {
                 connection,
                 address,
@@ -240,6 +269,7 @@ mod tests {
     fn what_is_no_command_is_refused() {
         for good in [
             json!({"id": "a", "do": "kick", "connection": 7}),
+            json!({"id": "a", "do": "kick", "room": "arena", "player": 2}),
             json!({"id": "a", "do": "ban", "connection": 7, "seconds": 60}),
             json!({"id": "a", "do": "ban", "address": "2001:db8::1", "seconds": 0}),
             json!({"id": "a", "do": "drain"}),
@@ -256,6 +286,10 @@ mod tests {
             json!({"id": "a", "do": "explode"}),
             json!({"id": "a"}),
             json!({"id": "a", "do": "reload", "more": 1}),
+            json!({"id": "a", "do": "kick"}),
+            json!({"id": "a", "do": "kick", "player": 2}),
+            json!({"id": "a", "do": "kick", "room": "arena"}),
+            json!({"id": "a", "do": "kick", "connection": 7, "room": "arena", "player": 2}),
             json!({"id": "a", "do": "ban", "seconds": 60}),
             json!({"id": "a", "do": "ban", "address": "1.2.3.4", "connection": 7, "seconds": 60}),
             json!({"id": "a", "do": "notice", "text": ""}),

@@ -50,10 +50,22 @@ enum What {
         /// Its name
         room: String,
     },
-    /// End a connection; its player leaves
+    /// How long messages are in a room, from the first time on that this is asked
+    Residence {
+        /// Its name
+        room: String,
+    },
+    /// End a connection, or put a player out who may be away; the player leaves
     Kick {
+        /// The connection's id, as `players` says it
+        #[arg(required_unless_present = "player")]
+        connection: Option<u64>,
+        /// A player of this room, which speaks roomcast.v1
+        #[arg(long, value_name = "ROOM", requires = "player", conflicts_with = "connection")]
+        room: Option<String>,
         /// Its id, as `players` says it
-        connection: u64,
+        #[arg(long, value_name = "ID", requires = "room")]
+        player: Option<u32>,
     },
     /// Let nobody in from an address (of IPv6, its /64), or with the tickets of a `sub`, for a while; who is here goes
     Ban {
@@ -133,6 +145,7 @@ impl AdminCommand {
             What::Ends => pages("/v1/ends", "ends", ask)?,
             What::Rooms => pages("/v1/rooms", "rooms", ask)?,
             What::Players { room } => pages(&format!("/v1/rooms/{room}/players"), "players", ask)?,
+            What::Residence { room } => print(&ask(&format!("/v1/rooms/{room}/residence"), None)?),
             command => print(&ask("/v1/commands", Some(&self.body(command)))?),
         }
         Ok(())
@@ -140,7 +153,13 @@ impl AdminCommand {
 
     fn body(&self, command: &What) -> Value {
         let mut body = match command {
-            What::Kick { connection } => json!({"do": "kick", "connection": connection}),
+            What::Kick {
+                connection: Some(connection),
+                ..
+            } => json!({"do": "kick", "connection": connection}),
+            What::Kick { room, player, .. } => {
+                json!({"do": "kick", "room": room, "player": player})
+            }
             What::Ban {
                 connection,
                 address,
@@ -162,7 +181,11 @@ impl AdminCommand {
             }),
             What::Undrain => json!({"do": "undrain"}),
             What::Reload => json!({"do": "reload"}),
-            What::Status | What::Rooms | What::Ends | What::Players { .. } => json!({}),
+            What::Status
+            | What::Rooms
+            | What::Ends
+            | What::Players { .. }
+            | What::Residence { .. } => json!({}),
         };
         let id = self.id.clone();
         body["id"] = json!(id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..))));

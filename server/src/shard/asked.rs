@@ -9,9 +9,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::orders::Order;
-use super::player::{Link, PlayerId};
+use super::player::{Link, Place, PlayerId};
 use super::pressure::{Pressure, Reading};
-use super::{Shard, Source};
+use super::{RoomResidence, Shard, Source};
 use crate::limits::{ASKED_LOOKS, ASKED_ROWS};
 use crate::transport::Security;
 
@@ -29,6 +29,8 @@ pub enum Question {
     Ends(u64),
     /// Where a connection comes from, or whose ticket it has.
     Whose(u64),
+    /// How long messages are in a room that is at home here, from the first such question on.
+    Residence(Arc<str>),
     /// To do something.
     Order(Order),
 }
@@ -44,6 +46,8 @@ pub enum Answer {
     Ends(Page<EndRow>),
     /// To [`Question::Whose`]; none if it is not here, or has no seat.
     Whose(Option<Source>),
+    /// To [`Question::Residence`]; none if there is no such room.
+    Residence(Option<RoomResidence>),
     /// To [`Question::Order`]: how many players or rooms it concerned; none if it can't be carried out.
     Done(Option<usize>),
 }
@@ -76,6 +80,8 @@ pub struct PlayerRow {
     /// Where its socket is.
     #[serde(skip)]
     pub slot: Option<u32>,
+    /// Its id in a room of roomcast.v1, by which the others know it.
+    pub player: Option<u32>,
     /// Its connection; none while it is away.
     pub connection: Option<ConnectionRow>,
     /// Bytes that wait for it here.
@@ -150,6 +156,7 @@ impl Shard {
             Question::Rooms(from) => Answer::Rooms(self.rooms_from(*from)),
             Question::Players(room, from) => Answer::Players(self.players_from(room, *from)),
             Question::Ends(from) => Answer::Ends(self.ends_from(*from)),
+            Question::Residence(room) => Answer::Residence(self.residence_in(room)),
             Question::Whose(id) => Answer::Whose(self.whose(*id)),
             Question::Order(order) => Answer::Done(self.obey(order)),
         }
@@ -215,8 +222,13 @@ impl Shard {
             Link::Here(slot) => Some(slot),
             Link::Away { .. } => None,
         };
+        let id = match player.place {
+            Place::V1 { room, seat } => Some(self.v1.rooms[room].id_of(seat)),
+            Place::Room { .. } | Place::Door { .. } | Place::Echo => None,
+        };
         PlayerRow {
             slot,
+            player: id,
             connection: slot.map(|slot| self.connection_row(slot)),
             waiting_bytes: slot.map_or(player.lanes.charged(), |slot| self.held(slot).0),
             behind: player.pressure != Pressure::Clear,

@@ -327,6 +327,7 @@ impl Shard {
     /// This flush has taken long enough: the next one goes on with the rest of it. Fan-outs and outboxes take turns in who
     /// comes first, so that neither waits for ever.
     pub fn carry_writes(&mut self) {
+        self.account_for_turn();
         let in_rounds = self.v1.carry_rounds();
         let flush = &mut self.flush;
         let turn = flush.turn.min(flush.fanouts.len());
@@ -563,7 +564,7 @@ impl Shard {
             left.push(player.lanes.advance(written, &mut connection.outbox));
         }
         connection.writable = false;
-        self.residence.note(left);
+        self.residence.note(RoomRef::Batches(room), left);
         self.fell_behind(slot, written > 0);
     }
 
@@ -571,8 +572,11 @@ impl Shard {
         // Whoever was offered all of it has taken all of it if nothing is left.
         let offered = self.waiting(slot).offered_of_more();
         if let Some((connection, player)) = seated(&mut self.connections, &mut self.players, slot) {
+            let room = player.room();
             let left = connection.outbox.advance(&mut player.lanes, written);
-            self.residence.note(left);
+            if let Some(room) = room {
+                self.residence.note(room, left);
+            }
         } else {
             let outbox = &mut self.connections[slot as usize].outbox;
             outbox.advance(&mut Lanes::default(), written);

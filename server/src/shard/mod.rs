@@ -82,8 +82,8 @@ use self::player::Player;
 use self::pressure::Strains;
 pub use self::proxies::{Network, Proxies};
 use self::pulse::Pulse;
-pub use self::residence::Histogram;
 use self::residence::Residence;
+pub use self::residence::{Bucket, Histogram, RoomResidence};
 pub use self::sources::Source;
 use self::sources::{Bearers, Makers, Sources};
 use self::stock::Stocktaking;
@@ -740,6 +740,7 @@ impl Shard {
         (self.counters.pressing, self.counters.paused) = self.strains.sums();
         self.counters.spare = self.pool.spare() as u64;
         self.look_at_connections();
+        self.forget_unasked();
     }
 
     /// Whether the connection in this slot is a player: past its handshake, not yet closing.

@@ -32,6 +32,8 @@ pub struct Order {
 pub enum Command {
     /// This connection ends, and its player leaves.
     Kick(u64),
+    /// The player of that id in a room of roomcast.v1 leaves, also if it is away.
+    KickPlayer(Arc<str>, u32),
     /// For so many ms nobody comes in from there, and who is here goes; 0 lifts that.
     Ban(Source, u64),
     /// All players of this room leave.
@@ -85,6 +87,7 @@ impl Shard {
         }
         let concerned = match &order.what {
             Command::Kick(id) => self.kick(*id),
+            Command::KickPlayer(room, id) => self.kick_player(room, *id),
             Command::Ban(source, ms) => self.ban(*source, *ms)?,
             Command::CloseRoom(room) => self.end_room(room),
             Command::Say(room, text) => self.say_in(room, text)?,
@@ -129,6 +132,23 @@ impl Shard {
         slot.map_or(0, |slot| self.put_out(vec![slot], CloseReason::PutOut))
     }
 
+    fn kick_player(&mut self, room: &str, id: u32) -> usize {
+        let room = self.v1.rooms.find(room);
+        let player = room.and_then(|room| Some(room[room.seat_of(id)?].player));
+        if let Some(player) = player {
+            self.end_player(player, CloseReason::PutOut);
+        }
+        usize::from(player.is_some())
+    }
+
+    /// A player leaves, over whichever link it is reached.
+    fn end_player(&mut self, player: u32, reason: CloseReason) {
+        match self.players[player as usize].link {
+            Link::Here(slot) => self.close(slot, reason),
+            Link::Away { .. } => self.leave(player, left::KICKED),
+        }
+    }
+
     fn put_out(&mut self, slots: Vec<u32>, reason: CloseReason) -> usize {
         let count = slots.len();
         for slot in slots {
@@ -162,10 +182,7 @@ impl Shard {
         let all = raw.into_iter().flatten().chain(v1.into_iter().flatten());
         let players: Vec<u32> = all.collect();
         for &player in &players {
-            match self.players[player as usize].link {
-                Link::Here(slot) => self.close(slot, CloseReason::RoomEnded),
-                Link::Away { .. } => self.leave(player, left::KICKED),
-            }
+            self.end_player(player, CloseReason::RoomEnded);
         }
         players.len()
     }

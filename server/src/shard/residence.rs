@@ -1,12 +1,20 @@
 //! How long messages are here: from when they may have come until they are written.
 //!
-//! Owns: the histogram, and what was written since the last look at the clock. Must not know: sockets, or the clock, of which
+//! Owns: the histograms, and what was written since the last look at the clock. Must not know: sockets, or the clock, of which
 //! it is told (us). Invariant: of a batch that its receivers take whole nothing is done for each message or write, only for
 //! each turn of its room and each look at the clock.
 
+use std::sync::Arc;
+
+use serde::Serialize;
+
 use super::Shard;
+use super::player::RoomRef;
 use crate::delivery::Said;
-use crate::limits::{CALLS_PER_LOOK, RESIDENCE_BUCKETS, RESIDENCE_FIRST_US, RESIDENCE_WAITING};
+use crate::limits::{
+    CALLS_PER_LOOK, RESIDENCE_BUCKETS, RESIDENCE_FIRST_US, RESIDENCE_ROOM_MS, RESIDENCE_ROOMS,
+    RESIDENCE_WAITING,
+};
 use crate::room::RoomId;
 
 /// Writes of one turn after which it is accounted for while it goes on: a shorter one, at its end.
@@ -125,6 +133,40 @@ impl Written {
     }
 }
 
+/// One room, of which somebody wants to know how long messages are there.
+#[derive(Debug)]
+struct Watched {
+    name: Arc<str>,
+    room: RoomRef,
+    /// When that began, and when it was last asked for (ms).
+    began: u64,
+    asked: u64,
+    written: Written,
+    histogram: Histogram,
+}
+
+/// How long messages are in one room, since that was first asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomResidence {
+    /// So long ago.
+    pub seconds: u64,
+    /// Messages that were written, each as often as it had receivers.
+    pub messages: u64,
+    /// Microseconds of all of them together.
+    pub sum_us: u64,
+    /// The same by time; what has none is left out.
+    pub buckets: Vec<Bucket>,
+}
+
+/// Messages that were here for less than this, and not for less than an earlier bucket says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bucket {
+    /// Microseconds; none in the last one.
+    pub below_us: Option<u64>,
+    /// See there.
+    pub messages: u64,
+}
+
 /// What is measured of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Residence {
@@ -133,14 +175,42 @@ pub(super) struct Residence {
     /// Writes that are accounted for, of all that were offered.
     pub(super) accounted: u64,
     written: Written,
+    /// Rooms that somebody wants to know more of.
+    watched: Vec<Watched>,
 }
 
 impl Residence {
     /// These messages of a room have been written.
     #[inline]
-    pub(super) fn note(&mut self, said: Said) {
+    pub(super) fn note(&mut self, room: RoomRef, said: Said) {
         if said.messages > 0 {
             self.written.push(said);
+            if !self.watched.is_empty() {
+                self.note_watched(room, said);
+            }
+        }
+    }
+
+    #[cold]
+    fn note_watched(&mut self, room: RoomRef, said: Said) {
+        let mut watched = self.watched.iter_mut();
+        if let Some(watched) = watched.find(|watched| watched.room == room) {
+            watched.written.push(said);
+        }
+    }
+
+    /// A player of a roomcast.v1 room was given what its log had for it between two positions, if anything: in the first of them
+    /// stands what was said first, and when (ms). Entries for others count too, and what is no entry as one message.
+    pub(super) fn note_given(
+        &mut self,
+        room: RoomRef,
+        ((before, said_at), after, is_nothing): ((u64, Option<u32>), u64, bool),
+        now: u32,
+    ) {
+        if !is_nothing {
+            let since = self.since(said_at.unwrap_or(now), now);
+            let messages = after.saturating_sub(before).max(1) as u32;
+            self.note(room, Said { since, messages });
         }
     }
 
@@ -170,12 +240,15 @@ impl Shard {
         if !self.residence.written.is_empty() {
             let residence = &mut self.residence;
             residence.written.note_in(&mut self.counters.residence, now);
+            for watched in &mut residence.watched {
+                watched.written.note_in(&mut watched.histogram, now);
+            }
         }
     }
 
     /// Accounts for what was written in the turn that goes on.
     #[inline(never)]
-    fn account_for_turn(&mut self) {
+    pub(super) fn account_for_turn(&mut self) {
         if let Some(room) = self.flush.served_now() {
             self.account(room);
         }
@@ -186,7 +259,64 @@ impl Shard {
     pub(super) fn account(&mut self, room: RoomId) {
         let writes = self.counters.writes - self.residence.accounted;
         self.residence.accounted = self.counters.writes;
-        self.residence.note(self.rooms[room].wrote(writes as u32));
+        let said = self.rooms[room].wrote(writes as u32);
+        self.residence.note(RoomRef::Batches(room), said);
+    }
+
+    /// How long messages are in a room, from the first time on that this is asked; none if there is no such room. Of
+    /// [`RESIDENCE_ROOMS`] that is known; the one that was not asked for for longest makes room for another.
+    pub(super) fn residence_in(&mut self, name: &str) -> Option<RoomResidence> {
+        let room = self.place_of(name)?;
+        let now = self.now;
+        let all = &mut self.residence.watched;
+        let at = all
+            .iter()
+            .position(|watched| *watched.name == *name && watched.room == room);
+        let at = at.unwrap_or_else(|| {
+            all.retain(|watched| watched.room != room && *watched.name != *name);
+            if all.len() >= RESIDENCE_ROOMS {
+                let oldest = (0..all.len()).min_by_key(|&at| all[at].asked);
+                oldest.map(|at| all.remove(at));
+            }
+            all.push(Watched {
+                name: name.into(),
+                room,
+                began: now,
+                asked: now,
+                written: Written::default(),
+                histogram: Histogram::default(),
+            });
+            all.len() - 1
+        });
+        let watched = &mut all[at];
+        watched.asked = now;
+        let rows = watched
+            .histogram
+            .rows()
+            .filter(|(_, messages)| *messages > 0);
+        Some(RoomResidence {
+            seconds: (now - watched.began) / 1_000,
+            messages: watched.histogram.count(),
+            sum_us: watched.histogram.sum_us(),
+            buckets: rows
+                .map(|(below_us, messages)| Bucket { below_us, messages })
+                .collect(),
+        })
+    }
+
+    /// Lets go of rooms that are gone, or that nobody asks for any more.
+    pub(super) fn forget_unasked(&mut self) {
+        let mut watched = std::mem::take(&mut self.residence.watched);
+        watched.retain(|watched| {
+            let is_asked = watched.asked + RESIDENCE_ROOM_MS > self.now;
+            is_asked && self.place_of(&watched.name) == Some(watched.room)
+        });
+        self.residence.watched = watched;
+    }
+
+    fn place_of(&self, name: &str) -> Option<RoomRef> {
+        let raw = self.rooms.place(name).map(RoomRef::Batches);
+        raw.or_else(|| self.v1.rooms.place(name).map(RoomRef::V1))
     }
 
     /// The last write has not taken a batch whole: it counts for what has left of it, or is queued.
@@ -198,6 +328,7 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::fixture::{members, seated, write};
 
     #[test]
     fn each_bucket_ends_where_the_next_one_begins() {
@@ -208,6 +339,63 @@ mod tests {
         assert_eq!(bucket(u64::MAX), RESIDENCE_BUCKETS - 1);
         let ends: Vec<u64> = (0..5).map(end).collect();
         assert_eq!(ends, [64, 96, 128, 192, 256]);
+    }
+
+    fn say(shard: &mut Shard, slot: u32, at_us: u64) {
+        shard.heard_since(0);
+        shard.receive(slot, &mut [0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        write(shard);
+        shard.written_by(at_us);
+    }
+
+    #[test]
+    fn a_room_is_told_from_when_it_is_asked_for_until_nobody_does() {
+        let mut shard = members();
+        say(&mut shard, 0, 10);
+        let first = shard.residence_in("arena").unwrap();
+        assert_eq!((first.messages, first.buckets), (0, vec![]));
+        assert_eq!(shard.residence_in("nowhere"), None);
+        let other = [(); 2].map(|()| seated(&mut shard, "other"));
+        write(&mut shard);
+        say(&mut shard, 1, 100);
+        say(&mut shard, other[0], 100);
+        shard.advance(3_000, 3_000);
+        let told = shard.residence_in("arena").unwrap();
+        let bucket = Bucket {
+            below_us: Some(128),
+            messages: 1,
+        };
+        assert_eq!((told.seconds, told.messages, told.sum_us), (3, 1, 100));
+        assert_eq!(told.buckets, [bucket]);
+        assert_eq!(shard.counters().residence.count(), 3);
+        shard.advance(3_000 + RESIDENCE_ROOM_MS, 0);
+        shard.take_stock();
+        assert!(shard.residence.watched.is_empty());
+    }
+
+    #[test]
+    fn rooms_that_are_watched_are_few_and_go_with_their_names() {
+        let mut shard = members();
+        for n in 0..=RESIDENCE_ROOMS {
+            seated(&mut shard, &format!("room-{n}"));
+            shard.advance(n as u64, 0);
+            assert!(shard.residence_in(&format!("room-{n}")).is_some());
+        }
+        let names = |shard: &Shard| {
+            let watched = shard.residence.watched.iter();
+            watched
+                .map(|watched| watched.name.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&shard).len(), RESIDENCE_ROOMS);
+        assert!(!names(&shard).contains(&"room-0".to_owned()));
+        // The room's place is another one's now.
+        shard.failed(3);
+        shard.reap(|_| {});
+        seated(&mut shard, "another");
+        shard.take_stock();
+        assert!(!names(&shard).contains(&"room-1".to_owned()));
+        assert_eq!(names(&shard).len(), RESIDENCE_ROOMS - 1);
     }
 
     #[test]

@@ -159,9 +159,13 @@ impl Shard {
     pub(super) fn seal_next(&mut self, slot: u32) -> bool {
         let connection = &mut self.connections[slot as usize];
         let mut none = Lanes::default();
-        let lanes = match connection.phase {
-            Phase::Open(player) => &mut self.players[player as usize].lanes,
-            _ => &mut none,
+        let (lanes, room) = match connection.phase {
+            Phase::Open(player) => {
+                let player = &mut self.players[player as usize];
+                let room = player.room();
+                (&mut player.lanes, room)
+            }
+            _ => (&mut none, None),
         };
         let Security::Tls(tls) = &mut connection.security else {
             return false;
@@ -176,7 +180,9 @@ impl Shard {
         let mut plain = std::mem::take(&mut sealer.plain);
         // Of what its socket does not take at once, this is a little early.
         let left = outbox.take_unsealed(lanes, &mut plain, SEAL_PORTION);
-        self.residence.note(left);
+        if let Some(room) = room {
+            self.residence.note(room, left);
+        }
         let sealed = plain.is_empty() || sealer.seal(tls, &plain);
         sealer.plain = plain;
         if !sealed {

@@ -124,6 +124,7 @@ fn what_is_answered_is_what_it_says() {
         json!({"id": "a", "do": "say", "room": "lobby", "text": "hello"}),
         json!({"id": "b", "do": "notice", "text": "hello"}),
         json!({"id": "c", "do": "kick", "connection": 0}),
+        json!({"id": "i", "do": "kick", "room": "lobby", "player": 1}),
         json!({"id": "d", "do": "ban", "address": "192.0.2.1", "seconds": 1}),
         json!({"id": "e", "do": "reload"}),
         json!({"id": "f", "do": "drain", "delay_ms": 3_600_000, "spread_ms": null}),
@@ -149,6 +150,18 @@ fn what_is_answered_is_what_it_says() {
         (
             "/v1/rooms/{room}/players",
             "/v1/rooms/nowhere/players",
+            None,
+            404,
+        ),
+        (
+            "/v1/rooms/{room}/residence",
+            "/v1/rooms/lobby/residence",
+            None,
+            200,
+        ),
+        (
+            "/v1/rooms/{room}/residence",
+            "/v1/rooms/nowhere/residence",
             None,
             404,
         ),

@@ -292,11 +292,6 @@ fn a_configuration_can_be_checked_without_a_start() {
         ),
         // No interface of this machine has these: for documentation.
         (&["--listen", "192.0.2.1:1024"], START_FAILED, "192.0.2.1"),
-        (
-            &["--admin", "192.0.2.1:1024", "--metrics-token-file", "/dev/null"],
-            START_FAILED,
-            "token",
-        ),
     ] {
         let line = failure(check(flags), code);
         assert!(line.contains(names), "{flags:?}: {line}");

@@ -58,6 +58,11 @@ impl Room {
         (self.log.end() - self.frozen) as usize + stated
     }
 
+    /// The id of a player.
+    pub fn id_of(&self, seat: Seat) -> u32 {
+        self.players[seat as usize].id
+    }
+
     /// Whether a round is running.
     pub fn is_serving(&self) -> bool {
         self.rounds.is_running()

@@ -288,7 +288,8 @@ impl Room {
         }
     }
 
-    pub(super) fn seat_of(&self, id: u32) -> Option<Seat> {
+    /// Where the player of this id sits.
+    pub fn seat_of(&self, id: u32) -> Option<Seat> {
         self.place_of(id).map(|index| self.order[index])
     }
 

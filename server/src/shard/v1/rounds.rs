@@ -62,7 +62,7 @@ impl Shard {
                     Shared::All(covered) => {
                         let since = residence.since(said_at.flatten().unwrap_or(now), now);
                         let messages = covered.max(1);
-                        residence.note(Said { since, messages });
+                        residence.note(RoomRef::V1(id), Said { since, messages });
                         share.cover(covered, transport::encode_binary_head);
                         v1.served += (share.message().len() / FANOUT_PORTION) as u32;
                         flush.current = Current::Shared(slot);
@@ -88,17 +88,10 @@ impl Shard {
         }
     }
 
-    /// Offers a player what it has not had. True if it is to be written now.
-    pub(in crate::shard) fn offer_bundles(&mut self, slot: u32, id: RoomId, seat: Seat) -> bool {
-        let V1 {
-            rooms,
-            rules,
-            bundle,
-            assembled,
-            share,
-            served,
-            ..
-        } = &mut self.v1;
+    /// Whether a player can be given what it has not had, now.
+    #[inline]
+    fn takes_bundles(&mut self, slot: u32, id: RoomId, seat: Seat) -> bool {
+        let V1 { rooms, rules, .. } = &mut self.v1;
         let room = &mut rooms[id];
         if !room.owes(seat) {
             return false;
@@ -118,7 +111,25 @@ impl Shard {
             self.write_on(slot);
             return false;
         }
-        let (before, said_at) = room.how_far(seat);
+        true
+    }
+
+    /// Offers a player what it has not had. True if it is to be written now.
+    pub(in crate::shard) fn offer_bundles(&mut self, slot: u32, id: RoomId, seat: Seat) -> bool {
+        if !self.takes_bundles(slot, id, seat) {
+            return false;
+        }
+        let V1 {
+            rooms,
+            bundle,
+            assembled,
+            share,
+            served,
+            ..
+        } = &mut self.v1;
+        let room = &mut rooms[id];
+        let connection = &mut self.connections[slot as usize];
+        let before = room.how_far(seat);
         match room.give_shared(seat, self.now as u32, share) {
             Shared::All(covered) => {
                 room[seat].set_begun(true);
@@ -135,13 +146,9 @@ impl Shard {
             }
         }
         *served += (assembled.len() / FANOUT_PORTION) as u32;
-        if !assembled.is_empty() {
-            let now = self.now as u32;
-            // Entries for others are among them; what is no entry counts as one message.
-            let messages = (room.how_far(seat).0 - before).max(1) as u32;
-            let since = self.residence.since(said_at.unwrap_or(now), now);
-            self.residence.note(Said { since, messages });
-        }
+        let given = (before, room.how_far(seat).0, assembled.is_empty());
+        self.residence
+            .note_given(RoomRef::V1(id), given, self.now as u32);
         match &mut connection.security {
             _ if assembled.is_empty() => {
                 // What was said since was not for it: it has all there is.
