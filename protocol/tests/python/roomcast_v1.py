@@ -208,6 +208,7 @@ FAMILIES_DOWN = {
     0xB8: "TICK",
     0xC0: "AGED",
     0xC8: "TRIPS",
+    0xD0: "NOTICE",
 }
 VARIANTS_DOWN = {0x19: "REMOVED_ALL", 0x79: "REFUSED_STATE", 0x89: "PONG_TICKS"}
 KINDS_DOWN = {name: kind for kind, name in (FAMILIES_DOWN | VARIANTS_DOWN).items()}
@@ -311,6 +312,8 @@ def read_down(kind, body):
             p["trips"].append([r.id(), r.varint()])
         if any(a[0] >= b[0] for a, b in zip(p["trips"], p["trips"][1:])):
             raise Malformed("ids do not ascend")
+    elif name == "NOTICE":
+        p["notice"] = utf8(r.rest())
     if r.left():
         raise Malformed("bytes are left over")
     return p
@@ -380,6 +383,8 @@ def write_down(p):
         body = varint(p["seq"]) + bytes.fromhex(p["state"])
     elif name == "SNAPSHOT_WANTED":
         body = varint(p["term"])
+    elif name == "NOTICE":
+        body = p["notice"].encode()
     elif name == "TRIPS":
         body = b"".join(varint(player) + varint(trip) for player, trip in p["trips"])
     return packet(kind, body)

@@ -271,6 +271,7 @@ pub(crate) fn of_down(packet: &down::Packet<'_>) -> Value {
             let trips = trips.iter().map(|(id, trip)| json!([id, trip]));
             json!({ "trips": trips.collect::<Value>() })
         }
+        down::Packet::Notice(text) => json!({ "notice": text }),
         down::Packet::Unknown { kind, body } => json!({ "kind": kind, "body": hex(body) }),
         _ => panic!("{packet:?} has no meaning here"),
     };

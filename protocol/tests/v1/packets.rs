@@ -659,4 +659,7 @@ fn each_host_down(with: &mut dyn FnMut(&str, &down::Packet<'_>)) {
     let some = down::Trips::encode(trips, &mut some).expect("ascending ids");
     with("no trips", &down::Packet::Trips(none));
     with("trips", &down::Packet::Trips(some));
+    for text in ["", "restart at noon: g\u{fc}le"] {
+        with("a notice", &down::Packet::Notice(text));
+    }
 }

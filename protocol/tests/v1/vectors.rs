@@ -351,6 +351,7 @@ const MALFORMED: &[(&str, &str, &str)] = &[
         "00 b0 00",
     ),
     ("down", "a trip of the room", "00 c8 02 00 01"),
+    ("down", "a notice in bad UTF-8", "00 d0 01 ff"),
     ("down", "a trip without a time", "00 c8 01 01"),
     ("down", "trips that do not ascend", "00 c8 04 02 01 01 01"),
     ("down", "trips of one twice", "00 c8 04 01 01 01 01"),

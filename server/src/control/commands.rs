@@ -121,7 +121,9 @@ fn read(mut body: Value) -> Result<(String, Wish), Trouble> {
         } if (connection.is_some(), room.is_some(), player.is_some()) != (true, false, false)
             && (connection.is_some(), room.is_some(), player.is_some()) != (false, true, true) =>
         {
-            Err(bad("kick: give a connection, or a room and a player".to_owned()))
+            Err(bad(
+                "kick: give a connection, or a room and a player".to_owned()
+            ))
         }
         Wish::Say { text, .. } | Wish::Notice { text } if text.is_empty() => {
             Err(bad("text: there is none".to_owned()))
@@ -204,7 +206,7 @@ impl Commands {
         match answer? {
             Answer::Done(Some(concerned)) => Ok(concerned),
             _ => {
-                let why = "it can't be done: there is no such raw room, or there are too many bans";
+                let why = "it can't be done: there is no such room, the text is longer than a message, or there are too many bans";
                 Err(Trouble::new(StatusCode::CONFLICT, why))
             }
         }

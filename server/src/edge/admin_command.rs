@@ -61,7 +61,12 @@ enum What {
         #[arg(required_unless_present = "player")]
         connection: Option<u64>,
         /// A player of this room, which speaks roomcast.v1
-        #[arg(long, value_name = "ROOM", requires = "player", conflicts_with = "connection")]
+        #[arg(
+            long,
+            value_name = "ROOM",
+            requires = "player",
+            conflicts_with = "connection"
+        )]
         room: Option<String>,
         /// Its id, as `players` says it
         #[arg(long, value_name = "ID", requires = "room")]
@@ -84,14 +89,14 @@ enum What {
         /// Its name
         room: String,
     },
-    /// Say a text to all players of a raw room
+    /// Say a text to all players of a room
     Say {
         /// Its name
         room: String,
         /// What is said
         text: String,
     },
-    /// Say a text to all players of all raw rooms
+    /// Say a text to all players of all rooms
     Notice {
         /// What is said
         text: String,

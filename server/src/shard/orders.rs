@@ -15,7 +15,7 @@ use super::sources::{Key, Source};
 use super::tickets::Pass;
 use super::{CloseReason, Shard};
 use crate::limits::{BANS_MAX, ORDERS_REMEMBERED};
-use crate::room::RoomId;
+use crate::room::{RoomId, v1};
 use crate::transport;
 
 /// What a shard is to do.
@@ -38,9 +38,9 @@ pub enum Command {
     Ban(Source, u64),
     /// All players of this room leave.
     CloseRoom(Arc<str>),
-    /// A text for all players of this room, if it is a raw one.
+    /// A text for all players of this room.
     Say(Arc<str>, Arc<str>),
-    /// A text for everybody in raw rooms.
+    /// A text for everybody in all rooms.
     Notice(Arc<str>),
 }
 
@@ -91,7 +91,7 @@ impl Shard {
             Command::Ban(source, ms) => self.ban(*source, *ms)?,
             Command::CloseRoom(room) => self.end_room(room),
             Command::Say(room, text) => self.say_in(room, text)?,
-            Command::Notice(text) => self.notice(text),
+            Command::Notice(text) => self.notice(text)?,
         };
         if self.orders.done.len() >= ORDERS_REMEMBERED {
             self.orders.done.pop_front();
@@ -188,13 +188,27 @@ impl Shard {
     }
 
     fn say_in(&mut self, room: &str, text: &str) -> Option<usize> {
-        let id = self.rooms.place(room)?;
-        Some(self.announce(id, text))
+        if text.len() > self.rules.max_message {
+            return None;
+        }
+        if let Some(id) = self.rooms.place(room) {
+            return Some(self.announce(id, text));
+        }
+        let id = self.v1.rooms.place(room)?;
+        Some(self.v1.announce(id, text, self.now))
     }
 
-    fn notice(&mut self, text: &str) -> usize {
-        let rooms: Vec<RoomId> = self.rooms.iter().map(|(id, _)| id).collect();
-        rooms.into_iter().map(|id| self.announce(id, text)).sum()
+    fn notice(&mut self, text: &str) -> Option<usize> {
+        if text.len() > self.rules.max_message {
+            return None;
+        }
+        let raw: Vec<RoomId> = self.rooms.iter().map(|(id, _)| id).collect();
+        let v1: Vec<v1::RoomId> = self.v1.rooms.iter().map(|(id, _)| id).collect();
+        let to_raw = raw.into_iter().map(|id| self.announce(id, text));
+        let to_raw: usize = to_raw.sum();
+        let to_v1 = v1.into_iter();
+        let to_v1 = to_v1.map(|id| self.v1.announce(id, text, self.now));
+        Some(to_raw + to_v1.sum::<usize>())
     }
 
     fn announce(&mut self, id: RoomId, text: &str) -> usize {
@@ -238,6 +252,13 @@ mod tests {
         assert!(shard.rooms[0].open_bytes() > said);
         let nowhere = Command::Say("nowhere".into(), "hello".into());
         assert_eq!(shard.obey(&order(3, nowhere)), None);
+        let long: Arc<str> = "x".repeat(Limits::default().max_message + 1).into();
+        for what in [
+            Command::Say("arena".into(), Arc::clone(&long)),
+            Command::Notice(long),
+        ] {
+            assert_eq!(shard.obey(&order(4, what)), None, "more than a message");
+        }
         for id in 10..10 + ORDERS_REMEMBERED as u64 {
             shard.obey(&order(id, Command::Kick(0)));
         }

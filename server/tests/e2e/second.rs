@@ -3,7 +3,7 @@
 use crate::players::Puppet;
 use crate::relay::Relay;
 
-/// All of `docs/PROTOCOL.md` that the relay sends, but that all keys were removed, which takes many.
+/// All of `docs/PROTOCOL.md` that the relay sends, but that all keys were removed, which takes many, and what operators say.
 const EXCHANGED: &str = "\
 up AUDIENCE CLOSE DELETE EVENT_ALL EVENT_GROUP EVENT_HOST EVENT_LIST EVENT_ONE EVENT_OTHERS GROUPS \
 HAND_OVER IMPAIR JOIN KICK LEAVE LOCK PING PROPERTIES SNAPSHOT STATE TRIPS WILLING

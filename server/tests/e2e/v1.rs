@@ -10,7 +10,7 @@ use roomcast_protocol::v1::{List, Name, Pairs, Payload, SUBPROTOCOL};
 use crate::admin::{admin, concerned, start_with_socket};
 use crate::patience;
 use crate::relay::Relay;
-use crate::wire::{BINARY, CLOSE, FIN, PING, Wire, upgrade_request};
+use crate::wire::{BINARY, CLOSE, FIN, PING, TEXT, Wire, upgrade_request};
 
 /// Enough for messages of 1 MiB.
 const KEPT: Kept = Kept {
@@ -118,6 +118,9 @@ impl Player {
                             payload: Payload::Text(text),
                             ..
                         }) => heard.push(format!("{author}: {text}")),
+                        Event::Packet(Packet::Notice(text)) => {
+                            heard.push(format!("notice: {text}"));
+                        }
                         Event::Resumed => heard.push("resumed".to_owned()),
                         Event::Reset { reason } => heard.push(format!("reset {reason}")),
                         _ => {}
@@ -269,6 +272,40 @@ fn operators_see_who_is_away_and_may_put_them_out() {
     let kick = ["kick", "--room", "away", "--player", away];
     assert_eq!(concerned(&place, &kick), 1);
     assert_eq!(concerned(&place, &kick), 0, "it is gone");
-    assert_eq!(admin(&place, &["players", "away"]).expect("players").len(), 1);
+    assert_eq!(
+        admin(&place, &["players", "away"]).expect("players").len(),
+        1
+    );
     relay.logged("kick player 2 in #", 2);
+}
+
+#[test]
+fn what_operators_say_is_heard_as_a_notice_also_by_who_comes_back() {
+    let (relay, _folder, place) = start_with_socket(&[]);
+    let connect = || Wire::connect(relay.addr());
+    let mut ada = Player::join(connect(), "lobby", "Ada");
+    let mut bob = Player::join(connect(), "arena", "Bob");
+    let mut raw = Wire::join(relay.addr(), "/rooms/raw");
+    assert_eq!(concerned(&place, &["say", "lobby", "to Ada alone"]), 1);
+    ada.hears(&["notice: to Ada alone"]);
+    let old = std::mem::replace(&mut ada.wire, connect());
+    old.reset();
+    let patience = patience("Ada is away");
+    while admin(&place, &["status"]).expect("a status")[0]["players_away"] != 1 {
+        patience.check();
+    }
+    assert_eq!(concerned(&place, &["notice", "to all"]), 3);
+    bob.hears(&["notice: to all"]);
+    raw.expect(TEXT, b"to all");
+    let measured = || {
+        admin(&place, &["residence", "lobby"])
+            .expect("figures")
+            .remove(0)
+    };
+    assert_eq!(measured()["messages"], 0, "measured from now on");
+    ada.resume(connect(), "lobby");
+    ada.hears(&["resumed", "notice: to all"]);
+    assert_eq!(concerned(&place, &["say", "lobby", "again"]), 1);
+    ada.hears(&["notice: again"]);
+    assert!(measured()["messages"].as_u64() > Some(0));
 }

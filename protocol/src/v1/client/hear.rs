@@ -168,7 +168,8 @@ impl Client {
                 | Packet::RemovedAll
                 | Packet::RefusedState { .. }
                 | Packet::SnapshotWanted { .. }
-                | Packet::Trips(_),
+                | Packet::Trips(_)
+                | Packet::Notice(_),
             ) => tell(Event::Packet(packet)),
             _ => return Err(Violation::OutOfPlace(packet.name())),
         }

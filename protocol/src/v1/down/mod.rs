@@ -59,6 +59,7 @@ mod kind {
     pub(super) const ACK: u8 = 0x80;
     pub(super) const PONG: u8 = 0x88;
     pub(super) const KEEPALIVE: u8 = 0x90;
+    pub(super) const NOTICE: u8 = 0xd0;
 
     /// Of an event or state: its payload is text.
     pub(super) const TEXT: u8 = 1;
@@ -238,6 +239,8 @@ pub enum Packet<'a> {
     },
     /// Round-trip times, for the host.
     Trips(Trips<'a>),
+    /// What the relay's operator says to everybody. It is an entry, as an event is.
+    Notice(&'a str),
     /// What follows in this bundle is of this tick.
     Tick {
         /// Its number in the life of the room.
@@ -344,6 +347,7 @@ impl<'a> Packet<'a> {
             Self::Snapshot { .. } => "SNAPSHOT",
             Self::SnapshotWanted { .. } => "SNAPSHOT_WANTED",
             Self::Trips(_) => "TRIPS",
+            Self::Notice(_) => "NOTICE",
             Self::Tick { .. } => "TICK",
             Self::Aged { .. } => "AGED",
             Self::Unknown { .. } => "UNKNOWN",
@@ -427,6 +431,7 @@ impl<'a> Packet<'a> {
             Self::Ack { applied } => numbers(out, kind::ACK, &[applied]),
             Self::Pong { echo, time } => numbers(out, kind::PONG, &[echo, time]),
             Self::KeepAlive { time } => numbers(out, kind::KEEPALIVE, &[time]),
+            Self::Notice(text) => write_payload(out, kind::NOTICE, [], Payload::Text(text)),
             Self::Host { .. }
             | Self::Locked(_)
             | Self::Snapshot { .. }
@@ -529,6 +534,7 @@ impl<'a> Packet<'a> {
             (kind::KEEPALIVE, 0) => Self::KeepAlive {
                 time: body.varint("the time")?,
             },
+            (kind::NOTICE, 0) => Self::Notice(utf8(body.rest(), "the text")?),
             _ => host::read(kind, body)?,
         })
     }
@@ -556,6 +562,7 @@ const fn name_of(kind: u8) -> &'static str {
         kind::ACK => "ACK",
         kind::PONG if kind & 7 == 0 => "PONG",
         kind::KEEPALIVE => "KEEPALIVE",
+        kind::NOTICE => "NOTICE",
         _ => host::name_of(kind),
     }
 }

@@ -548,6 +548,11 @@ impl Room {
         player.may_be_reset(now, RESETS_APART_MS)
     }
 
+    /// What the relay's operator says, to everybody, now (ms).
+    pub fn announce(&mut self, text: &str, now: u32) {
+        self.say(0, Audience::All, down::Packet::Notice(text), now);
+    }
+
     /// What the room says about a player, to all others.
     fn tell_others(&mut self, about: u32, packet: down::Packet<'_>, now: u32) {
         self.say(about, Audience::Others, packet, now);

@@ -152,7 +152,7 @@ impl Room {
         }
     }
 
-    /// What a raw player gets of a bundle that was just made: events for everybody, and values.
+    /// What a raw player gets of a bundle that was just made: events for everybody, values, and what an operator says.
     pub fn messages<'r>(&'r self, bundle: &'r Bundle) -> impl Iterator<Item = Payload<'r>> {
         let runs = bundle.body.runs.iter();
         let runs = runs.map(|run| self.bytes(run, &bundle.body));
@@ -164,6 +164,7 @@ impl Room {
                 ..
             })
             | Ok(down::Packet::State { payload, .. }) => Some(payload),
+            Ok(down::Packet::Notice(text)) => Some(Payload::Text(text)),
             _ => None,
         })
     }

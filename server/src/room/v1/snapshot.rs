@@ -186,8 +186,12 @@ impl Room {
         let until = self.players[seat as usize].position;
         for said in self.log.since(begins + late, until) {
             let packet = down::Packets::new(said.packet()).next();
-            let is_refusal = matches!(packet, Some(Ok(down::Packet::Refused { .. })));
-            if !is_refusal && (said.author() == host || said.is_for(host)) {
+            // What is said to players is no part of the game.
+            let is_aside = matches!(
+                packet,
+                Some(Ok(down::Packet::Refused { .. } | down::Packet::Notice(_)))
+            );
+            if !is_aside && (said.author() == host || said.is_for(host)) {
                 bundles.add_with(|message| message.extend_from_slice(said.packet()));
             }
             if let Some(Ok(down::Packet::Host { id, .. })) = packet {

@@ -401,6 +401,13 @@ impl V1 {
         self.count_log(id);
     }
 
+    /// An operator says something in a room. How many players it is said to.
+    pub(super) fn announce(&mut self, id: RoomId, text: &str, now: u64) -> usize {
+        self.rooms[id].announce(text, now as u32);
+        self.touch(id, now);
+        self.rooms[id].players()
+    }
+
     /// Does what the packets of a message ask for. Apart from the loop over raw frames, which it would make slower.
     #[inline(never)]
     pub(super) fn hear(
