@@ -482,3 +482,28 @@ fn a_browser_that_reloads_its_page_is_as_willing_as_before() {
     bob.play(&mut stage);
     assert_eq!(ada.news(&mut stage), ["left 1 0", "host 3 in term 2"]);
 }
+
+#[test]
+fn what_is_for_a_host_that_left_a_relay_that_ends_is_for_nobody() {
+    let (mut stage, [mut bob, mut ada, mut cy]) = three(Limits::default());
+    let audience = KeyAudience {
+        key: 5,
+        room: false,
+        to: StateAudience::Host,
+        stays: false,
+    };
+    cy.client.audience(audience).expect("it keeps little");
+    cy.play(&mut stage);
+    stage.shard.drain(10_000);
+    bob.client.leave();
+    bob.play(&mut stage);
+    assert_eq!(ada.news(&mut stage), ["left 1 0"]);
+    // Nobody sits there any more.
+    cy.client
+        .state(5, false, Payload::Text("up"))
+        .expect("it fits");
+    say(&mut cy, Audience::Host, "is anybody there?");
+    say(&mut cy, Audience::Others, "we two");
+    cy.play(&mut stage);
+    assert_eq!(ada.news(&mut stage), ["3: we two"]);
+}

@@ -221,6 +221,10 @@ impl Room {
         if self.host.id == id && !self.order.is_empty() {
             self.crown(self.best(Candidacy::Hidden), now, rules);
         }
+        // Where nobody comes after it, nothing goes to the seat that it had.
+        if self.host.id == id {
+            self.host.id = 0;
+        }
     }
 
     /// The host gives the role to somebody, who has to be here and willing.
