@@ -242,7 +242,7 @@ impl Shard {
             id: who.id(),
             peer: self.common.naming.peer(who).to_string(),
             tls: matches!(connection.security, Security::Tls(_)),
-            seconds: who.seconds(self.now),
+            seconds: who.seconds(self.real),
             received_bytes: who.received(),
             sent_bytes: who.sent(),
             paused: connection.reading == Reading::Paused,

@@ -36,7 +36,7 @@ struct Ended {
     who: Identity,
     farewell: Farewell,
     reason: DisconnectReason,
-    /// When (ms).
+    /// When (ms, real).
     at: u64,
 }
 
@@ -80,7 +80,7 @@ impl Shard {
     /// The last connections that are gone, the newest first, from this one on.
     pub(super) fn ends_from(&self, from: u64) -> Page<EndRow> {
         let all = self.farewells.ended.iter().skip(from as usize);
-        let mut left = all.map(|ended| ended.row(&self.common, self.now));
+        let mut left = all.map(|ended| ended.row(&self.common, self.real));
         let rows = left.by_ref().take(ASKED_ROWS).collect();
         let next = left.next().map(|_| from + ASKED_ROWS as u64);
         Page { rows, next }
@@ -150,7 +150,7 @@ mod tests {
     fn the_last_ends_are_told_newest_first_and_no_more() {
         let mut shard = shard(true);
         for n in 0..=ENDS_REMEMBERED {
-            shard.advance(1_000 * n as u64, 0);
+            shard.advance(1_000 * n as u64, 1_000 * n as u64);
             pass(&mut shard, &format!("room-{n}"));
         }
         let first = shard.ends_from(0);

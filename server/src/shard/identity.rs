@@ -94,7 +94,7 @@ pub(super) struct Identity {
     id: u32,
     received: u32,
     sent: u32,
-    /// Seconds of its process's clock.
+    /// Seconds of its process's clock, whichever reactor it came to.
     began: u32,
     id_upper: u8,
     received_upper: u8,
@@ -104,13 +104,14 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(id: u64, peer: Option<IpAddr>, now_ms: u64) -> Self {
+    /// `now`: ms, real.
+    pub(super) fn new(id: u64, peer: Option<IpAddr>, now: u64) -> Self {
         Self {
             peer: mapped(peer),
             id: id as u32,
             received: 0,
             sent: 0,
-            began: (now_ms / 1_000) as u32,
+            began: (now / 1_000) as u32,
             id_upper: (id >> 32) as u8,
             received_upper: 0,
             sent_upper: 0,
@@ -154,9 +155,19 @@ impl Identity {
         self.peer = mapped(Some(client));
     }
 
-    /// Seconds that it has been here.
-    pub(super) fn seconds(&self, now_ms: u64) -> u64 {
-        (now_ms / 1_000).saturating_sub(self.began.into())
+    /// Seconds that it has been here, now (ms, real).
+    pub(super) fn seconds(&self, now: u64) -> u64 {
+        (now / 1_000).saturating_sub(self.began.into())
+    }
+
+    /// Whether it certainly came before `other`, to one of so many reactors: to the same one, which numbers them in order, or a
+    /// second earlier.
+    pub(super) fn came_before(&self, other: &Self, reactors: u64) -> bool {
+        if self.id() % reactors == other.id() % reactors {
+            self.id() < other.id()
+        } else {
+            self.began + 1 < other.began
+        }
     }
 }
 
@@ -190,6 +201,19 @@ mod tests {
         let identity = Identity::new(1, peer.parse().ok(), 0);
         let naming = Naming::new(addresses, RoomNames::Hashed);
         naming.peer(&identity).to_string()
+    }
+
+    #[test]
+    fn who_came_first_is_known_in_one_reactor_or_after_a_second() {
+        let came_before = |one: (u64, u64), other: (u64, u64)| {
+            let [one, other] = [one, other].map(|(id, at)| Identity::new(id, None, at));
+            one.came_before(&other, 2)
+        };
+        assert!(came_before((2, 500), (4, 500)));
+        assert!(!came_before((4, 500), (2, 500)));
+        assert!(!came_before((2, 500), (5, 1_900)));
+        assert!(came_before((5, 500), (4, 2_000)));
+        assert!(!came_before((4, 2_000), (5, 500)));
     }
 
     #[test]

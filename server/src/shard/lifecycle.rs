@@ -143,7 +143,7 @@ impl Shard {
                 slot,
                 &self.connections[slot as usize],
                 &self.common,
-                self.now,
+                self.real,
             );
         }
     }

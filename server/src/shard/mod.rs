@@ -567,7 +567,7 @@ impl Shard {
         self.counters.accepted_tls += u64::from(port == Port::Tls);
         // No other shard makes this one, and this one never again.
         let id = self.counters.accepted * self.common.reactors as u64 + self.index as u64;
-        let who = Identity::new(id, peer, self.now);
+        let who = Identity::new(id, peer, self.real);
         let phase = match port {
             Port::Plain => Phase::Handshake(None),
             Port::Tls => Phase::Hello,
@@ -678,7 +678,6 @@ impl Shard {
             unread,
             guards,
             bearers,
-            now,
             real,
             v1,
             ..
@@ -698,7 +697,7 @@ impl Shard {
             v1.impairments.remove(slot);
             let connection = connections.remove(slot as usize);
             bearers.depart(slot, &connection, &common.sources, *real);
-            farewells.say(slot, &connection, common, *now);
+            farewells.say(slot, &connection, common, *real);
             common.connections.fetch_sub(1, Ordering::Relaxed);
             freed(slot);
             false

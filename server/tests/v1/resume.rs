@@ -3,8 +3,9 @@
 use roomcast::limits::Limits;
 use roomcast::shard::{CloseReason, Common, DisconnectReason};
 use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::frame::Opcode;
 use roomcast_protocol::v1::up::Audience;
-use roomcast_protocol::v1::{PairValue, Pairs, Payload, setting};
+use roomcast_protocol::v1::{PairValue, Pairs, Payload, SUBPROTOCOL, setting};
 
 use crate::stage::{Actor, Stage, join};
 
@@ -69,17 +70,33 @@ fn the_old_connection_is_dead_first() {
     assert_eq!(stage.wires[old].closed.as_ref().unwrap().0, 4004);
     assert!(bob.news(&mut stage).is_empty());
     // What the old connection still brings means nothing.
-    stage.send(
-        old,
-        roomcast_protocol::frame::Opcode::Binary,
-        &[0x08, 1, b'x'],
-    );
+    stage.send(old, Opcode::Binary, &[0x08, 1, b'x']);
     stage.settle();
     assert!(bob.news(&mut stage).is_empty());
     assert_eq!(
         stage.wires[old].why,
         Some(DisconnectReason::Close(CloseReason::Replaced))
     );
+}
+
+#[test]
+fn an_earlier_connection_takes_nothing_back() {
+    let (mut stage, mut bob, mut ada) = two(Limits::default());
+    ada.lose(&mut stage);
+    // A network that is gone for a while keeps what she says first, while she comes back over another one.
+    let late = stage.connect("/rooms/lobby", Some(SUBPROTOCOL));
+    ada.client.open(stage.now * 1_000);
+    let mut kept = Vec::new();
+    assert!(ada.client.transmit(stage.now * 1_000, &mut kept));
+    ada.reopen(&mut stage);
+    assert_eq!(ada.news(&mut stage), ["resumed"]);
+    stage.send(late, Opcode::Binary, &kept);
+    stage.settle();
+    stage.messages(late);
+    assert_eq!(stage.wires[late].closed.as_ref().unwrap().0, 4004);
+    say(&mut ada, "still here");
+    ada.play(&mut stage);
+    assert_eq!(bob.news(&mut stage), ["away 2", "back 2", "2: still here"]);
 }
 
 #[test]

@@ -99,6 +99,9 @@ impl Shard {
                 return Err(BadPacket::AheadOfLog.into());
             }
             let player = room[seat].player;
+            if self.is_late(slot, player) {
+                return Err(CloseReason::Replaced.into());
+            }
             self.players.remove(door as usize);
             self.player_timers.disarm(door);
             self.link(player, slot);
@@ -152,6 +155,15 @@ impl Shard {
         self.begin_stay(slot);
         self.rearm(slot);
         Ok(())
+    }
+
+    /// Whether the client of this connection gave it up for the one by which its player is reached: its first packet took longer.
+    fn is_late(&self, slot: u32, player: PlayerId) -> bool {
+        let who = |slot: u32| &self.connections[slot as usize].who;
+        match self.players[player as usize].link {
+            Link::Here(other) => who(slot).came_before(who(other), self.common.reactors as u64),
+            Link::Away { .. } => false,
+        }
     }
 
     /// A player is reached over the connection in this slot from here on. If its old one still stands, that has no player

@@ -35,7 +35,8 @@ pub(crate) struct Times {
     /// It speaks roomcast.v1.
     is_guest: bool,
     pub(crate) accepted: u64,
-    registered: bool,
+    /// The reactor that had it first.
+    met_by: Option<usize>,
     /// It was accepted.
     pub(crate) met: bool,
     pub(crate) seated: bool,
@@ -52,7 +53,7 @@ impl Times {
         Self {
             is_guest,
             accepted: now,
-            registered: false,
+            met_by: None,
             met: false,
             seated: false,
             heard: now,
@@ -63,10 +64,18 @@ impl Times {
     }
 
     /// A reactor has it: its time to shake hands begins with the first one's.
-    pub(crate) fn registered(&mut self, now: u64) {
-        if !std::mem::replace(&mut self.registered, true) {
+    pub(crate) fn registered(&mut self, reactor: usize, now: u64) {
+        if self.met_by.is_none() {
+            self.met_by = Some(reactor);
             self.accepted = now;
         }
+    }
+
+    /// Whether reactors can't but know that it came before another connection.
+    pub(crate) fn certainly_before(&self, other: &Self) -> bool {
+        let same = self.met_by == other.met_by;
+        let least = if same { 0 } else { 3_000 };
+        self.accepted + least < other.accepted
     }
 
     /// Notes what its client's kernel has taken so far.

@@ -47,7 +47,7 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
         }
         (End(PeerClosed), Mark::Close(_)) => true,
         (Close(Left), Mark::Packets(Errand::Leave, _)) => true,
-        (Close(RoomFull), Mark::Packets(Errand::Join, _)) => true,
+        (Close(RoomFull | Replaced), Mark::Packets(Errand::Join, _)) => true,
         // At a door it is not known yet.
         (Close(RoomFull), Mark::Seat { place, .. }) => *place != Place::Door,
         (End(Full | Overloaded) | Close(RoomFull | Drain), mark) => {

@@ -611,6 +611,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// The connection over which a guest has a seat.
+    pub(crate) fn connection(&self, guest: GuestId) -> Option<WireId> {
+        match self.guests[guest].seat {
+            Seat::Here(wire) => Some(wire),
+            Seat::None | Seat::Away { .. } => None,
+        }
+    }
+
     /// Whether a guest has a seat over this connection, and knows of it.
     pub(crate) fn is_live(&self, wire: WireId, guest: GuestId) -> bool {
         self.guests[guest].seat == Seat::Here(wire) && self.guests[guest].is_live

@@ -210,7 +210,7 @@ impl World<'_> {
                     }
                 }
                 Seen::Accepted { wire } => self.times[wire].met = true,
-                Seen::Registered { wire } => self.times[wire].registered(now),
+                Seen::Registered { wire } => self.times[wire].registered(index, now),
                 Seen::Ended { wire, reason } => {
                     let conduct = self.players[wire].conduct();
                     self.oracle.behaves(wire, conduct);
@@ -289,6 +289,7 @@ impl World<'_> {
         ];
         let hurried = late.contains(&reason) && in_a_hurry;
         let fate = hurried
+            || self.was_taken_back(wire, reason)
             || matches!(
                 reason,
                 DisconnectReason::End(
@@ -300,6 +301,16 @@ impl World<'_> {
             wire,
             &format!("{reason:?}, though it read everything"),
         )
+    }
+
+    /// Whether the player of this connection goes on over one that it had given up, of which no reactor could know that.
+    fn was_taken_back(&self, wire: WireId, reason: DisconnectReason) -> bool {
+        let guest = self.players[wire].guest;
+        let other = guest.and_then(|guest| self.oracle.ledger.connection(guest));
+        reason == CloseReason::Replaced.into()
+            && other.is_some_and(|other| {
+                other < wire && !self.times[other].certainly_before(&self.times[wire])
+            })
     }
 
     /// Whether there are, or were just now, more TLS handshakes than there is time for: this one could not be complete in

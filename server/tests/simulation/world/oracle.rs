@@ -241,6 +241,10 @@ impl Oracle {
                 .guest
                 .is_some_and(|guest| self.ledger.may_be_full(guest)),
             (DisconnectReason::Close(CloseReason::Drain), _) => self.draining,
+            (DisconnectReason::Close(CloseReason::Replaced), _) => {
+                let other = link.guest.and_then(|guest| self.ledger.connection(guest));
+                other.is_some_and(|other| other > wire)
+            }
             _ => true,
         };
         must(just, wire, reason.label())
