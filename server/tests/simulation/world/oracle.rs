@@ -228,6 +228,10 @@ impl Oracle {
     fn judge(&self, wire: WireId, reason: DisconnectReason, now: u64) -> Verdict {
         let link = &self.links[wire];
         let just = match (reason, &link.cause) {
+            // By another connection, in the iteration that brought something over this one too.
+            (DisconnectReason::Close(CloseReason::Replaced), None) => {
+                self.is_seated(wire) && link.guest.is_some()
+            }
             (_, None) => endings::follows_from_conduct(reason, link.conduct),
             (DisconnectReason::End(EndReason::Full), _) => {
                 self.seated() >= self.limits.max_connections
