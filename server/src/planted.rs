@@ -37,7 +37,7 @@ pub enum Fault {
     DoubledEvent,
     /// Who comes back is not told the first of what it missed.
     ShortLog,
-    /// A bundle says that it covers one entry more than it does, if there is one.
+    /// A bundle says that it covers all that has been said.
     SeqTooNew,
     /// What was said to one player goes to whoever is there when it is told again.
     LateAudience,
@@ -49,6 +49,10 @@ pub enum Fault {
     HastyState,
     /// The keys of who leaves stay.
     GhostState,
+    /// A key for a group is one for the group with the next number.
+    GroupOff,
+    /// What is said as the host of whatever term is taken for said by the host.
+    Unfenced,
     /// In each round something is kept for a player of roomcast.v1 that is away.
     AwayGrows,
 }
@@ -87,6 +91,13 @@ pub(crate) fn heard_up_to(seq: u64, last: u64) -> u64 {
         _ if is(Fault::ShortLog) => last.min(seq + 1),
         _ => seq,
     }
+}
+
+/// Up to where of a log a bundle says that it tells it, which has `given` it and whose last entry is `last`: there, but for
+/// [`Fault::SeqTooNew`].
+#[inline]
+pub(crate) fn told_up_to(given: u64, last: u64) -> u64 {
+    if is(Fault::SeqTooNew) { last } else { given }
 }
 
 /// What goes along to another reactor of these bytes: all of them, but for [`Fault::LostByte`].

@@ -149,6 +149,8 @@ fn what_the_server_does_wrong_is_found() {
         planted::Fault::AwayGrows,
         planted::Fault::HastyState,
         planted::Fault::GhostState,
+        planted::Fault::GroupOff,
+        planted::Fault::Unfenced,
     ] {
         let wrong = |&seed: &u64| seeded(seed, Some(Fault::Within(fault))).1.is_err();
         let found = (0..1_000).find(wrong);

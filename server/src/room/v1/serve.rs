@@ -5,7 +5,7 @@ use roomcast_protocol::v1::{self, Payload, down};
 use super::give::Body;
 use super::state::ears_of;
 use super::{Room, Rules, Seat};
-use crate::planted::{self, Fault};
+use crate::planted;
 
 /// Bytes that a bundle's head may have: the entries it covers.
 const COVERED_MAX: usize = v1::VARINT_BYTES_MAX;
@@ -129,11 +129,11 @@ impl Room {
         };
         bundle.len = given.len;
         if !bundle.is_empty() {
-            let too_new = planted::is(Fault::SeqTooNew) && given.seq < self.log.seq();
+            let seq = planted::told_up_to(given.seq, self.log.seq());
             let player = &mut self.players[seat as usize];
             player.say_ack_along(now, &mut bundle.own);
             player.set_begun(given.entries || player.has_begun());
-            bundle.covered = player.tell(given.seq + u64::from(too_new));
+            bundle.covered = player.tell(seq);
             if bundle.len > 0 {
                 self.say_tick(&mut bundle.own);
             }

@@ -6,6 +6,7 @@ use super::log::{Audience, Said};
 use super::properties::Unchanged;
 use super::states::To;
 use super::{Room, Rules, Seat};
+use crate::planted::{self, Fault};
 
 /// What is left to do for whoever carries the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,7 @@ impl Room {
         let by_host = match packet.term() {
             None => false,
             Some(term) if self.host.is_at(seat) && self.host.term() == term => true,
+            Some(_) if planted::is(Fault::Unfenced) => true,
             Some(_) => return self.refuse_any(id, number, packet, down::refused::NOT_HOST, now),
         };
         match packet {

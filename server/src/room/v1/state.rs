@@ -105,6 +105,7 @@ impl Room {
         let to = match audience.to {
             StateAudience::Others => To::Others,
             StateAudience::All => To::All,
+            StateAudience::Group(group) if planted::is(Fault::GroupOff) => To::Group(group + 1),
             StateAudience::Group(group) => To::Group(group),
             StateAudience::Host => To::Host,
         };

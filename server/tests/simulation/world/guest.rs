@@ -9,13 +9,15 @@ use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame::MessageKind;
 use roomcast_protocol::v1::client::{Client, KEPT, Link, Next, Unsendable};
 use roomcast_protocol::v1::up::{
-    Audience, Back, Impairment, Join, KeyAudience, Mode, StateAudience,
+    self, Audience, Back, Impairment, Join, KeyAudience, Mode, StateAudience,
 };
-use roomcast_protocol::v1::{Change, Guard, List, Name, Pairs, Payload, PlayerId, Token};
+use roomcast_protocol::v1::{
+    Change, Groups, Guard, List, MINOR, Name, Pairs, Payload, PlayerId, Token,
+};
 
 use super::World;
 use super::compose::{Errand, Script, message};
-use super::ledger::{GuestId, address, changes, event};
+use super::ledger::{GuestId, changes, event, numbered};
 use super::net::WireId;
 use super::oracle::{Verdict, must};
 use super::player::{Habit, Heard};
@@ -26,6 +28,9 @@ const IDS: usize = 8;
 
 /// Keys that are spoken of.
 const KEYS: usize = 3;
+
+/// Groups that are spoken of.
+const GROUPS: [u32; 3] = [0, 1, 7];
 
 /// Connections by which guests come back in one run, at most.
 const RETURNS: usize = 60;
@@ -54,7 +59,7 @@ pub(crate) struct Guest {
 fn client(guest: GuestId, token: Option<Token>) -> Client {
     let name = format!("guest {guest}");
     let join = Join {
-        minor: 0,
+        minor: MINOR,
         mode: Mode::Any,
         back: token.map(|token| Back {
             token,
@@ -275,7 +280,11 @@ impl World<'_> {
         match self.choices.below(if steady { 24 } else { 32 }) {
             0..=10 => self.call(guest),
             11..=13 => self.state(guest),
-            14 => self.readdress(guest),
+            14 => match self.choices.below(4) {
+                0..=1 => self.readdress(guest),
+                2 => self.regroup(guest),
+                _ => self.reign(guest),
+            },
             15..=17 => {
                 let states = self.choices.once_in(2);
                 for _ in 0..self.choices.one_of(&[3, 10, 60]) {
@@ -344,10 +353,19 @@ impl World<'_> {
             Audience::All,
             Audience::One(one),
             Audience::List(list),
+            Audience::Group(GROUPS[0]),
         ]);
-        // Of two that are the same nobody could tell which one was dropped.
-        let droppable = choices.once_in(8) && !payload.bytes().is_empty();
-        let sent = self.guests[guest].client.event(to, payload, droppable);
+        // Of two that are the same nobody could tell which one was dropped, or refused.
+        let is_one = !payload.bytes().is_empty();
+        let droppable = choices.once_in(8) && is_one;
+        let as_host = choices.once_in(4) && is_one;
+        let term = self.oracle.ledger.term(guest);
+        let client = &mut self.guests[guest].client;
+        let sent = if as_host {
+            client.event_as_host(term, to, payload, droppable)
+        } else {
+            client.event(to, payload, droppable)
+        };
         self.keep(guest, sent, event(payload));
     }
 
@@ -375,11 +393,46 @@ impl World<'_> {
         let audience = KeyAudience {
             key: choices.below(KEYS) as u32,
             room: choices.once_in(4),
-            to: choices.one_of(&[StateAudience::Others, StateAudience::All]),
+            to: choices.one_of(&[
+                StateAudience::Others,
+                StateAudience::All,
+                StateAudience::Host,
+                StateAudience::Group(GROUPS[0]),
+                StateAudience::Group(GROUPS[1]),
+            ]),
             stays: false,
         };
         let sent = self.guests[guest].client.audience(audience);
-        self.keep(guest, sent, address(audience));
+        self.keep(guest, sent, numbered(up::Packet::Audience(audience)));
+    }
+
+    /// Joins and leaves groups.
+    fn regroup(&mut self, guest: GuestId) {
+        let choices = &mut self.choices;
+        let only = choices.once_in(2);
+        let mut buffer = Vec::new();
+        let groups = GROUPS.map(|group| (group, choices.once_in(2)));
+        let groups = &groups[choices.below(groups.len())..];
+        let groups = Groups::encode(groups.iter().copied(), &mut buffer).expect("groups");
+        let sent = self.guests[guest].client.groups(only, groups);
+        self.keep(guest, sent, numbered(up::Packet::Groups { only, groups }));
+    }
+
+    /// Hands the role of the host over, be it its own or not, or says whether it would have it.
+    fn reign(&mut self, guest: GuestId) {
+        let choices = &mut self.choices;
+        let (willing, visible) = (!choices.once_in(4), !choices.once_in(3));
+        let to = PlayerId::new(choices.below(IDS) as u32 + 1).expect("not 0");
+        let (term, act) = (self.oracle.ledger.term(guest), up::Act::HandOver(to));
+        let hands_over = self.choices.once_in(2);
+        let client = &mut self.guests[guest].client;
+        let (sent, packet) = if hands_over {
+            (client.act(term, act), up::Packet::Act { term, act })
+        } else {
+            let packet = up::Packet::Willing { willing, visible };
+            (client.willing(willing, visible), packet)
+        };
+        self.keep(guest, sent, numbered(packet));
     }
 
     /// Asks for a bad network, or for none any more.

@@ -4,7 +4,7 @@
 //! in the end. Must not know: events, wires, how a shard does it. Invariant: no two values are the same, so a
 //! value says when it was said, but for one that a client says again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roomcast_protocol::v1::up::{KeyAudience, StateAudience};
 use roomcast_protocol::v1::{Key, Life, Payload};
@@ -28,16 +28,40 @@ struct Told {
 #[derive(Debug)]
 struct Keyed {
     told: Vec<Told>,
-    to: StateAudience,
+    /// For whom it was, each from so much on that was said of it.
+    to: Vec<(usize, StateAudience)>,
+}
+
+/// Whom somebody is to audiences.
+pub(crate) struct Ears<'a> {
+    pub(crate) player: u32,
+    pub(crate) is_host: bool,
+    pub(crate) groups: &'a BTreeSet<u32>,
+}
+
+impl Ears<'_> {
+    fn hear(&self, (owner, _): Name, to: StateAudience) -> bool {
+        match to {
+            StateAudience::Others => owner != self.player,
+            StateAudience::All => true,
+            StateAudience::Group(group) => owner != self.player && self.groups.contains(&group),
+            StateAudience::Host => self.is_host,
+        }
+    }
 }
 
 impl Keyed {
-    fn is_for(&self, (owner, _): Name, player: u32) -> bool {
-        match self.to {
-            StateAudience::Others => owner != player,
-            StateAudience::All => true,
-            StateAudience::Group(_) | StateAudience::Host => false,
-        }
+    /// Whom it is for now.
+    fn to(&self) -> StateAudience {
+        self.to.last().map_or(StateAudience::Others, |(_, to)| *to)
+    }
+
+    /// Whom it was for since this was said of it.
+    fn since(&self, at: usize) -> impl Iterator<Item = StateAudience> {
+        let later = self.to.partition_point(|(told, _)| *told <= at);
+        let then = later.checked_sub(1).map(|then| self.to[then].1);
+        let then = then.unwrap_or(StateAudience::Others);
+        std::iter::once(then).chain(self.to[later..].iter().map(|(_, to)| *to))
     }
 }
 
@@ -54,7 +78,7 @@ impl Keys {
     fn keyed(&mut self, life: Life, name: Name) -> &mut Keyed {
         let keyed = || Keyed {
             told: Vec::new(),
-            to: StateAudience::Others,
+            to: Vec::new(),
         };
         self.all.entry((life.0, name)).or_insert_with(keyed)
     }
@@ -79,13 +103,16 @@ impl Keys {
     /// A shard took for whom a key is from now on.
     pub(crate) fn addresses(&mut self, life: Life, writer: u32, audience: KeyAudience) {
         let owner = if audience.room { 0 } else { writer };
-        self.keyed(life, (owner, audience.key)).to = audience.to;
+        let keyed = self.keyed(life, (owner, audience.key));
+        keyed.to.push((keyed.told.len(), audience.to));
     }
 
-    /// A guest hears of a value. `told`: whether it was told all that this writer had said to it, of so much.
+    /// A guest hears of a value. `told`: whether it was told all that this writer had said to it, of so much. `ears`: with all
+    /// groups that it ever was in, as host of all that it may have been.
     pub(crate) fn heard(
         &self,
         life: Life,
+        ears: &Ears<'_>,
         held: &mut Held,
         name: Name,
         value: Payload<'_>,
@@ -100,6 +127,9 @@ impl Keys {
         // What was said again after a lost connection may be heard as what was said first.
         let first = keyed.told.iter().find(|told| is_that(told));
         let Told { writer, after, .. } = first.unwrap_or(&keyed.told[at]);
+        if !keyed.since(at).any(|to| ears.hear(name, to)) {
+            return Err("a value that was for others alone".into());
+        }
         if held.insert(name, at).is_some_and(|before| before > at) {
             Err("a value older than the one before".into())
         } else if !told(*writer, *after) {
@@ -113,7 +143,7 @@ impl Keys {
     pub(crate) fn are_held(
         &self,
         life: Life,
-        player: u32,
+        ears: &Ears<'_>,
         is_here: impl Fn(u32) -> bool,
         held: &Held,
     ) -> Verdict {
@@ -123,7 +153,7 @@ impl Keys {
         let newest = all.filter_map(|(&(_, name), keyed)| {
             let at = keyed.told.len().checked_sub(1)?;
             let has_value = keyed.told[at].value.is_some();
-            let is_for = keyed.is_for(name, player) && (name.0 == 0 || is_here(name.0));
+            let is_for = ears.hear(name, keyed.to()) && (name.0 == 0 || is_here(name.0));
             (has_value && is_for).then_some((name, at))
         });
         let newest: Held = newest.collect();

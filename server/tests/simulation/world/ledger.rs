@@ -4,16 +4,16 @@
 //! Must not know: bytes on wires, how a shard does it. Invariant: of a shard it believes only which id and token it gives to
 //! whom; everything else follows from the packets that were taken, and from when connections ended.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use roomcast::limits::Limits;
 use roomcast_protocol::v1::client::Event;
-use roomcast_protocol::v1::up::{self, Audience, KeyAudience};
-use roomcast_protocol::v1::{Key, Life, Owner, Payload, PlayerId, Token, down};
+use roomcast_protocol::v1::up::{self, Audience};
+use roomcast_protocol::v1::{Key, Life, Owner, Payload, PlayerId, Term, Token, down};
 
 use super::bounds::SLACK_MS;
-use super::keys::{Held, Keys};
+use super::keys::{Ears, Held, Keys};
 use super::net::WireId;
 use super::oracle::Verdict;
 
@@ -35,9 +35,16 @@ struct Said {
     to: To,
     what: Vec<u8>,
     droppable: bool,
+    /// As the host of this term, which the relay may refuse.
+    term: Option<Term>,
 }
 
 impl Said {
+    /// Whether it may not have been applied, or was left out for who is behind.
+    fn may_be_missing(&self) -> bool {
+        self.droppable || self.term.is_some()
+    }
+
     fn is_for(&self, player: u32) -> bool {
         match &self.to {
             To::Others => self.author != player,
@@ -76,6 +83,15 @@ struct View {
     /// Who is there, and whether away.
     players: BTreeMap<u32, bool>,
     properties: BTreeMap<(u32, String), Vec<u8>>,
+    /// The term, and who is the host; 0: nobody.
+    host: (Term, u32),
+}
+
+/// The groups of a player: now, and ever.
+#[derive(Debug, Default)]
+struct Groups {
+    now: BTreeSet<u32>,
+    ever: BTreeSet<u32>,
 }
 
 #[derive(Debug)]
@@ -114,6 +130,9 @@ pub(crate) struct Ledger {
     rooms: BTreeMap<Rc<str>, Vec<Said>>,
     guests: Vec<Guest>,
     keys: Keys,
+    groups: BTreeMap<([u8; 8], u32), Groups>,
+    /// Who the host was in each term.
+    terms: BTreeMap<([u8; 8], Term), u32>,
     /// Whose each id is, in each life of a room.
     ids: BTreeMap<([u8; 8], u32), (GuestId, Token)>,
     /// Players whose guests never heard of them, or have forgotten them: they may have a seat.
@@ -141,9 +160,9 @@ pub(crate) fn changes<'a>(
     what
 }
 
-/// For whom a key is, to be compared.
-pub(crate) fn address(audience: KeyAudience) -> Vec<u8> {
-    format!("{audience:?}").into_bytes()
+/// What else has a number, to be compared.
+pub(crate) fn numbered(packet: up::Packet<'_>) -> Vec<u8> {
+    format!("{packet:?}").into_bytes()
 }
 
 /// A player's id, or 0 for the room.
@@ -159,6 +178,8 @@ impl Ledger {
             rooms: BTreeMap::new(),
             guests: Vec::new(),
             keys: Keys::default(),
+            groups: BTreeMap::new(),
+            terms: BTreeMap::new(),
             ids: BTreeMap::new(),
             ghosts: 0,
             taken: 0,
@@ -292,6 +313,12 @@ impl Ledger {
                     Audience::List(players) => {
                         To::Some(players.iter().map(PlayerId::get).collect())
                     }
+                    Audience::Group(group) => {
+                        let all = self.groups.range((life.0, 0)..=(life.0, u32::MAX));
+                        let all = all.filter(|(_, groups)| groups.now.contains(&group));
+                        let all = all.map(|(&(_, player), _)| player);
+                        To::Some(all.filter(|player| *player != author).collect())
+                    }
                     other => return Err(format!("{other:?} was not said")),
                 };
                 (to, event(payload), droppable)
@@ -319,7 +346,25 @@ impl Ledger {
             }
             up::Packet::Audience(audience) => {
                 self.keys.addresses(life, author, audience);
-                return self.takes(guest, &address(audience));
+                return self.takes(guest, &numbered(packet));
+            }
+            up::Packet::Groups { only, groups } => {
+                let Groups { now, ever } = self.groups.entry((life.0, author)).or_default();
+                now.retain(|_| !only);
+                for (group, is_in) in groups.iter() {
+                    if is_in {
+                        now.insert(group);
+                        ever.insert(group);
+                    } else {
+                        now.remove(&group);
+                    }
+                }
+                return self.takes(guest, &numbered(packet));
+            }
+            up::Packet::Willing { .. } => return self.takes(guest, &numbered(packet)),
+            up::Packet::Act { .. } => {
+                self.guests[guest].doubtful += 1;
+                return self.takes(guest, &numbered(packet));
             }
             up::Packet::Leave => {
                 self.guests[guest].seat = Seat::None;
@@ -343,12 +388,14 @@ impl Ledger {
             self.guests[guest].doubtful += usize::from(doubtful);
         }
         self.takes(guest, &what)?;
+        self.guests[guest].doubtful += usize::from(packet.term().is_some());
         let this = &self.guests[guest];
         let said = Said {
             author,
             to,
             what,
             droppable,
+            term: packet.term(),
         };
         self.rooms
             .entry(Rc::clone(&this.room))
@@ -461,11 +508,14 @@ impl Ledger {
         let view = &mut this.view;
         let holds = match packet {
             down::Packet::Event {
-                author, payload, ..
+                author,
+                payload,
+                by_host,
+                ..
             } => {
                 let known = author.get() == this.id || view.players.contains_key(&author.get());
                 return if known {
-                    self.told(guest, author.get(), &event(payload))
+                    self.told(guest, author.get(), by_host, &event(payload))
                 } else {
                     Err(format!("{author} says something without being there"))
                 };
@@ -490,7 +540,7 @@ impl Ledger {
                 if !this.is_live {
                     return Ok(());
                 }
-                return self.told(guest, number(author), &changes(owner, changed()));
+                return self.told(guest, number(author), false, &changes(owner, changed()));
             }
             down::Packet::Player { id, away, .. } => view.players.insert(id.get(), away).is_none(),
             down::Packet::Joined { id, .. } => view.players.insert(id.get(), false).is_none(),
@@ -516,6 +566,13 @@ impl Ledger {
             }
             down::Packet::Away(id) => view.players.insert(id.get(), true) == Some(false),
             down::Packet::Back(id) => view.players.insert(id.get(), false) == Some(true),
+            down::Packet::Host { term, id, .. } => {
+                let life = view.life.unwrap_or_default();
+                let id = number(id);
+                let grows = term > view.host.0;
+                view.host = (term, id);
+                grows && *self.terms.entry((life, term)).or_insert(id) == id
+            }
             down::Packet::Ready => {
                 this.is_live = true;
                 view.players.contains_key(&this.id)
@@ -535,7 +592,7 @@ impl Ledger {
     }
 
     /// A guest was told what somebody said: is that what comes next?
-    fn told(&mut self, guest: GuestId, author: u32, what: &[u8]) -> Verdict {
+    fn told(&mut self, guest: GuestId, author: u32, by_host: bool, what: &[u8]) -> Verdict {
         let this = &mut self.guests[guest];
         for said in &self.rooms[&this.room][this.next..] {
             this.next += 1;
@@ -545,9 +602,14 @@ impl Ledger {
                     let rest = &self.rooms[&this.room][this.next..];
                     let again = |said: &Said| said.author == author && said.what == what;
                     this.skips &= rest.iter().any(again);
-                    return Ok(());
+                    let host = said.term.map(|term| (term, author));
+                    return match host.filter(|_| by_host) {
+                        None if !by_host && host.is_none() => Ok(()),
+                        Some(host) if host == this.view.host => Ok(()),
+                        _ => Err("said as the host by who is not, or in another term".into()),
+                    };
                 }
-                if !said.droppable && !this.skips {
+                if !said.may_be_missing() && !this.skips {
                     break;
                 }
             }
@@ -566,11 +628,20 @@ impl Ledger {
         let is_exact = this.is_live && !this.skips;
         let told = |writer, after| {
             let mut before = said[..after].iter().skip(next);
-            let waits = |said: &Said| said.author == writer && said.is_for(me) && !said.droppable;
+            let waits =
+                |said: &Said| said.author == writer && said.is_for(me) && !said.may_be_missing();
             !is_exact || !before.any(waits)
         };
         let life = Life(this.view.life.unwrap_or_default());
-        self.keys.heard(life, &mut this.held, name, value, told)
+        let none = Groups::default();
+        let groups = self.groups.get(&(life.0, me)).unwrap_or(&none);
+        let ears = Ears {
+            player: me,
+            is_host: true,
+            groups: &groups.ever,
+        };
+        self.keys
+            .heard(life, &ears, &mut this.held, name, value, told)
     }
 
     /// When nothing is under way any longer: has a guest that reads everything heard everything, and been heard?
@@ -579,7 +650,7 @@ impl Ledger {
         if this.seat != Seat::Here(wire) {
             return Ok(());
         }
-        let missing = |said: &Said| said.is_for(this.id) && !said.droppable && !this.skips;
+        let missing = |said: &Said| said.is_for(this.id) && !said.may_be_missing() && !this.skips;
         let wrong = if !this.is_live {
             "it was never welcomed"
         } else if self.rooms[&this.room][this.next..].iter().any(missing) {
@@ -599,7 +670,14 @@ impl Ledger {
             let Guest { view, held, id, .. } = &self.guests[*guest];
             let life = Life(view.life.unwrap_or_default());
             let is_here = |id| view.players.contains_key(&id);
-            let held = self.keys.are_held(life, *id, is_here, held);
+            let none = Groups::default();
+            let groups = self.groups.get(&(life.0, *id)).unwrap_or(&none);
+            let ears = Ears {
+                player: *id,
+                is_host: view.host.1 == *id,
+                groups: &groups.now,
+            };
+            let held = self.keys.are_held(life, &ears, is_here, held);
             held.map_err(|wrong| format!("guest {guest}: {wrong}"))?;
             let (other, same) = *known.entry(view.life).or_insert((guest, view));
             if same != view {
@@ -617,6 +695,11 @@ impl Ledger {
             Seat::Here(wire) => Some(wire),
             Seat::None | Seat::Away { .. } => None,
         }
+    }
+
+    /// The term as a guest knows it.
+    pub(crate) fn term(&self, guest: GuestId) -> Term {
+        self.guests[guest].view.host.0
     }
 
     /// Whether a guest has a seat over this connection, and knows of it.

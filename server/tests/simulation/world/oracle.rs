@@ -18,6 +18,9 @@ use super::ledger::{GuestId, Ledger};
 use super::net::WireId;
 use super::player::Heard;
 
+/// Members of a room who are served in one iteration, whatever they are told.
+const PORTION: u64 = 40;
+
 /// Nothing, or what is wrong.
 pub(crate) type Verdict = Result<(), String>;
 
@@ -274,13 +277,17 @@ impl Oracle {
 
     fn end(&mut self, wire: WireId, reason: DisconnectReason, now: u64) {
         self.ends.note(reason);
+        let stay = self.links[wire].stay.as_ref();
+        let members = stay.map_or(0, |stay| self.members(&stay.room, 0));
         let link = &mut self.links[wire];
         link.reason = Some(reason);
         link.ended_at = now;
         link.moving = false;
         if let Some(stay) = &mut link.stay {
             let said = &self.rooms[&stay.room];
-            let gathering = u64::from(self.limits.flush_interval_ms) + SLACK_MS;
+            // A crowd is served in portions, and gathers meanwhile.
+            let portions = 1 + members as u64 / PORTION;
+            let gathering = u64::from(self.limits.flush_interval_ms) + portions * SLACK_MS;
             stay.end = said.len();
             stay.owed = said.partition_point(|said| said.at + gathering < now - self.stalled);
         }
