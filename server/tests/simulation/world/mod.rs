@@ -24,7 +24,7 @@ use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roomcast::limits::{HANDSHAKE_SLICE_US, HEARD_WITHIN_MS, Limits, UNREAD_MAX};
+use roomcast::limits::{ACK_AFTER_MS, HANDSHAKE_SLICE_US, HEARD_WITHIN_MS, Limits, UNREAD_MAX};
 use roomcast::reactor::Running;
 use roomcast::shard::{CloseReason, Common, DisconnectReason, EndReason, Ends};
 
@@ -193,6 +193,7 @@ impl World<'_> {
                     seated,
                     ended,
                 } => {
+                    let taken = bytes as u64;
                     let bytes = self.players[wire].given(bytes);
                     let conduct = self.players[wire].conduct();
                     self.oracle.behaves(wire, conduct);
@@ -200,7 +201,7 @@ impl World<'_> {
                     self.oracle
                         .took(wire, (bytes, waiting), seated, ended, now)?;
                     if self.players[wire].guest.is_some() && before == self.oracle.ledger.taken {
-                        self.heartbeats += bytes as u64;
+                        self.heartbeats += taken;
                     }
                     let times = &mut self.times[wire];
                     times.heard = now;
@@ -581,7 +582,9 @@ impl World<'_> {
         };
         self.outlast(patience, quiet)?;
         let gathering = u64::from(self.limits().flush_interval_ms);
-        self.settle(self.now + gathering + 100, |_| false)?;
+        // Who came in last is told by then what was applied.
+        let told = u64::from(ACK_AFTER_MS) + gathering + 100;
+        self.settle(self.now + told, |_| false)?;
         for (wire, player) in self.players.iter().enumerate() {
             // Who knocks while the process ends may find nobody.
             let unmet = self.over.contains(&true) && !self.times[wire].seated;
