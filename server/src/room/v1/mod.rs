@@ -632,3 +632,14 @@ impl Named for Room {
         self.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_small() {
+        // Ten players have one.
+        assert!(size_of::<Room>() <= 400, "{} bytes", size_of::<Room>());
+    }
+}
