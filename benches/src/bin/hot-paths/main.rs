@@ -41,6 +41,13 @@ const PATHS: &[(&str, &str, Drive)] = &[
     ("arena-v1", "delivery", || {
         arena(Security::Plain, Dialect::V1, CLIENTS)
     }),
+    ("rooms-30-v1", "delivery", || neighbours(Dialect::V1, NEAR)),
+    ("groups-30-v1", "delivery", || {
+        neighbours(Dialect::Groups(disjoint), CROWD)
+    }),
+    ("grid-30-v1", "delivery", || {
+        neighbours(Dialect::Groups(grid), CROWD)
+    }),
     ("burst", "delivery", || burst(Security::Plain, CLIENTS)),
     ("royale", "delivery", royale),
     ("open-10", "message", || receive(Security::Tls, 10)),
@@ -209,6 +216,43 @@ fn arena(security: Security, dialect: Dialect, clients: usize) -> usize {
         }
     });
     ROUNDS * clients * (MEMBERS - 1)
+}
+
+/// How many hear each other in the paths of groups, and how many there are.
+const NEAR: usize = 27;
+const CROWD: usize = 36 * NEAR;
+/// Cells of the grid in a row, and players in each: nine cells have as many as hear each other.
+const ROW: usize = 18;
+const CELL: usize = NEAR / 9;
+
+/// Groups of which each has its own.
+fn disjoint(client: usize) -> Vec<u32> {
+    vec![(client / NEAR) as u32]
+}
+
+/// The cell that a player is in, and then those around it: what is said in a cell is heard by who is near it.
+fn grid(client: usize) -> Vec<u32> {
+    let cell = client / CELL;
+    let (x, y) = (cell % ROW, cell / ROW);
+    let rows = CROWD / CELL / ROW;
+    let around = [0, 1, ROW - 1]
+        .into_iter()
+        .flat_map(|dx| [0, 1, rows - 1].map(|dy| ((x + dx) % ROW + (y + dy) % rows * ROW) as u32));
+    around.collect()
+}
+
+/// Everybody has 26 others near, in rooms of so many: what it says is for those alone.
+fn neighbours(dialect: Dialect, members: usize) -> usize {
+    let mut relay = Relay::seat(Security::Plain, dialect, CROWD, members);
+    let order: Vec<usize> = (0..CROWD).map(|turn| turn * 37 % CROWD).collect();
+    rounds(|count| {
+        for (index, senders) in order.chunks(ARENA_MESSAGES).enumerate() {
+            let said = relay.say(senders.iter().copied());
+            let ms = u64::from(index % 5 == 0);
+            count(&mut || iteration(&mut relay, ms, &said));
+        }
+    });
+    ROUNDS * CROWD * (NEAR - 1)
 }
 
 /// Rooms of 100, everybody at the same instant.

@@ -3,6 +3,7 @@
 //! Keep it small: whoever changes that interface changes this file, and `scripts/count-instructions --against` builds
 //! an older commit with the file that commit has.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
@@ -36,23 +37,25 @@ pub(crate) enum Security {
 }
 
 /// What the players speak.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Dialect {
     Raw,
     /// roomcast.v1: each message is an event for all others.
     V1,
+    /// roomcast.v1: each message is an event for a group that the player named first of its own.
+    Groups(fn(usize) -> Vec<u32>),
 }
 
 impl Dialect {
     fn subprotocol(self) -> Option<&'static str> {
-        (self == Self::V1).then_some(v1::SUBPROTOCOL)
+        (!matches!(self, Self::Raw)).then_some(v1::SUBPROTOCOL)
     }
 
-    /// What a player says first, as it comes off the wire.
+    /// What a client says first, as it comes off the wire.
     fn greeting(self) -> Vec<u8> {
         match self {
             Self::Raw => Vec::new(),
-            Self::V1 => masked_packet(up::Packet::Join(up::Join {
+            Self::V1 | Self::Groups(_) => masked_packet(up::Packet::Join(up::Join {
                 minor: 0,
                 mode: up::Mode::Any,
                 back: None,
@@ -63,18 +66,32 @@ impl Dialect {
         }
     }
 
-    /// One message, as it comes off the wire.
-    fn message(self) -> Vec<u8> {
+    /// What this client says once it is welcome, as it comes off the wire.
+    fn thanks(self, client: usize) -> Option<Vec<u8>> {
+        let Self::Groups(groups) = self else {
+            return None;
+        };
+        let mut buffer = Vec::new();
+        let groups = BTreeSet::from_iter(groups(client));
+        let groups = groups.into_iter().map(|group| (group, true));
+        let groups = v1::Groups::encode(groups, &mut buffer).expect("few groups");
+        Some(masked_packet(up::Packet::Groups { only: true, groups }))
+    }
+
+    /// A message of this client, as it comes off the wire.
+    fn message(self, client: usize) -> Vec<u8> {
         let payload = bytes(PAYLOAD);
-        match self {
-            Self::Raw => masked_frames(1, Opcode::Binary, &payload),
-            Self::V1 => masked_packet(up::Packet::Event {
-                term: None,
-                to: up::Audience::Others,
-                droppable: false,
-                payload: Payload::Bytes(&payload),
-            }),
-        }
+        let to = match self {
+            Self::Raw => return masked_frames(1, Opcode::Binary, &payload),
+            Self::V1 => up::Audience::Others,
+            Self::Groups(groups) => up::Audience::Group(groups(client)[0]),
+        };
+        masked_packet(up::Packet::Event {
+            term: None,
+            to,
+            droppable: false,
+            payload: Payload::Bytes(&payload),
+        })
     }
 }
 
@@ -89,8 +106,7 @@ pub(crate) struct Relay {
     slots: Vec<u32>,
     /// The other ends of TLS, one a slot.
     peers: Vec<ClientConnection>,
-    /// One masked message.
-    message: Vec<u8>,
+    dialect: Dialect,
     received: Vec<u8>,
     now: u64,
 }
@@ -117,7 +133,7 @@ impl Relay {
             shard: Shard::new(Arc::new(common), 0, 0, 1),
             slots: Vec::new(),
             peers: Vec::new(),
-            message: dialect.message(),
+            dialect,
             received: Vec::new(),
             now: 0,
         };
@@ -139,6 +155,10 @@ impl Relay {
             relay.shard.receive(slot, &mut head);
             relay.slots.push(slot);
             relay.flush(Sockets::TakeAll);
+            if let Some(mut thanks) = dialect.thanks(client) {
+                relay.shard.receive(slot, &mut thanks);
+                relay.flush(Sockets::TakeAll);
+            }
         }
         relay.finish();
         assert!(relay.slots.iter().all(|&slot| relay.shard.is_seated(slot)));
@@ -182,9 +202,10 @@ impl Relay {
     /// What each of these players says next: one message, as it comes off the wire.
     pub(crate) fn say(&mut self, senders: impl IntoIterator<Item = usize>) -> Vec<(u32, Vec<u8>)> {
         let said = senders.into_iter().map(|sender| {
+            let message = self.dialect.message(sender);
             let wire = match self.peers.get_mut(sender) {
-                Some(peer) => sealed(peer, &self.message),
-                None => self.message.clone(),
+                Some(peer) => sealed(peer, &message),
+                None => message,
             };
             (self.slots[sender], wire)
         });
