@@ -1,7 +1,7 @@
-// What the client costs a page, and how fresh states are in rooms with ticks, in headless Chromium: prints figures, and fails if one is
-// beyond its bound. Needs a quiet machine; `npm run build` comes before.
+// What the client costs a page, how fresh states are in rooms with ticks, and how soon a game goes on that was cut off, in headless
+// Chromium: prints figures, and fails if one is beyond its bound. Needs a quiet machine; `npm run build` comes before.
 //
-//     node scripts/figures.mjs [ticks] [profile]          (default: all; ROOMCAST names another relay than target/debug/roomcast)
+//     node scripts/figures.mjs [ticks] [cuts] [profile]          (default: all; ROOMCAST names another relay than target/debug/roomcast)
 
 import assert from "node:assert/strict";
 
@@ -10,13 +10,14 @@ import WebSocket from "ws";
 import { join } from "../dist/index.js";
 import { browser } from "../test/browser/chromium.js";
 import { serve } from "../test/browser/serve.js";
-import { relay } from "../test/relay.js";
+import { network, relay } from "../test/relay.js";
 
 const HZ = 20;
 const PLAYERS = 50;
 const STATE_BYTES = 16;
 const SECONDS = 8;
 const ROUNDS = 5;
+const CUTS = 5;
 
 const say = (what, figures) => console.log(`${what.padEnd(44)} ${figures}`);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -148,7 +149,59 @@ async function profile(t) {
   return good.every(Boolean);
 }
 
-const ALL = { ticks, profile };
+/** A game's network is cut in the middle, both ways: how long after its return the game goes on, and that nothing is lost. */
+async function cuts(t) {
+  const address = await relay(t);
+  const wire = await network(t, address);
+  const page = await (await browser(t))(`${await serve(t)}/browser/blank.html`);
+  await page.evaluate(
+    async ([near, far]) => {
+      const { join } = await import("/dist/index.js");
+      globalThis.got = [[], []];
+      globalThis.resumes = [];
+      const [ada, bob] = [await join(`${near}/rooms/cuts`, { name: "Ada" }), await join(`${far}/rooms/cuts`, { name: "Bob" })];
+      [ada, bob].forEach((room, i) => room.on("message", ({ data }) => got[i].push(Number(data))));
+      bob.on("resumed", () => resumes.push(Date.now()));
+      globalThis.said = 0;
+      globalThis.timer = setInterval(() => {
+        said++;
+        ada.send(`${said}`);
+        bob.send(`${said}`);
+      }, 50);
+    },
+    [`ws://${address}`, `ws://${wire.address}`],
+  );
+  const good = [];
+  for (const [what, ms, bound, cut, restore] of [
+    ["cut by resets and refusals for 1.5 s", 1_500, 500, () => wire.cut(), () => wire.restore()],
+    ["cut by resets and refusals for 5 s", 5_000, 2_000, () => wire.cut(), () => wire.restore()],
+    ["cut by silence for 5 s", 5_000, 2_000, () => wire.silence(true), () => wire.silence(false)],
+  ]) {
+    const took = [];
+    for (let round = 0; round < CUTS; round++) {
+      // Wherever in the heartbeat.
+      await sleep(2_500 * Math.random());
+      const before = await page.evaluate(() => resumes.length);
+      cut();
+      await sleep(ms);
+      restore();
+      const at = Date.now();
+      await page.waitForFunction((before) => resumes.length > before, before, { polling: 20 });
+      took.push((await page.evaluate(() => resumes.at(-1))) - at);
+    }
+    good.push(held(`${what}: back after, ms, at most`, Math.max(...took), bound));
+    say("", took.join(" "));
+  }
+  const lost = await page.evaluate(async () => {
+    clearInterval(timer);
+    while (got.some((numbers) => numbers.at(-1) !== said)) await new Promise((resolve) => setTimeout(resolve, 20));
+    return got.map((numbers) => said - numbers.filter((number, i) => number === i + 1).length);
+  });
+  say("numbers lost, doubled or out of order", lost.join(" and "));
+  return good.every(Boolean) && lost.every((count) => count === 0);
+}
+
+const ALL = { ticks, cuts, profile };
 const wanted = process.argv.slice(2);
 assert.ok(wanted.every((name) => name in ALL), `there are: ${Object.keys(ALL)}`);
 let good = true;

@@ -43,13 +43,21 @@ export const BROWSERS = {
   },
 };
 
+/** Chromium with a window, of which one tab hides the other, and is taken for long hidden after ten seconds. */
+function hiding(home) {
+  const command = BROWSERS.chromium(home);
+  if (!command || !existsSync("/usr/bin/xvfb-run")) return null;
+  const flags = command.filter((flag) => flag !== "--headless");
+  return ["/usr/bin/xvfb-run", "-a", ...flags, "--disable-popup-blocking", "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/10"];
+}
+
 /**
  * Starts a browser, and serves it the page. Returns `open(name)`, which waits until the page is there (or there again) and
  * returns what runs a function in it. All ends with the test. Null if the browser is not installed.
  */
 export async function launch(t, name, ca) {
   const home = mkdtempSync(path(tmpdir(), `roomcast-${name}-`));
-  const command = BROWSERS[name](home, ca);
+  const command = { ...BROWSERS, hiding }[name](home, ca);
   if (!command) return null;
   const orders = new Map();
   const waiting = new Map();
@@ -58,7 +66,9 @@ export async function launch(t, name, ca) {
     const { pathname, searchParams } = new URL(request.url, "http://x");
     const page = searchParams.get("page");
     if (pathname === "/order") {
-      const give = (order) => response.setHeader("content-type", "application/json").end(JSON.stringify(order));
+      const give = (order) => response.setHeader("content-type", "application/json").setHeader("cache-control", "no-store").end(JSON.stringify(order));
+      // Who does not wait any more is given nothing: the order is for who asks again.
+      response.on("close", () => waiting.get(page) === give && waiting.delete(page));
       const order = orders.get(page)?.shift();
       if (order) give(order);
       else waiting.set(page, give);
