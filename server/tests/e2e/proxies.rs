@@ -351,11 +351,13 @@ fn haproxy_announces_players_as_printed() {
     assert!(!log.contains("192.0.2."), "{log}");
 }
 
-/// Players of a room meet, whichever connection they have, and rooms are spread over both relays. Each is joined with another query.
+/// Players of a room meet, whichever connection they have, and rooms are spread over both relays. Each is joined with another query,
+/// and one of them by another spelling of its name.
 fn shares_rooms(relays: &[Relay; 2], connect: impl Fn() -> Wire) {
     for room in 0..16 {
-        let mut players = [0, 1, 2]
-            .map(|player| connect().upgrade(&format!("/rooms/shared-{room}?ticket=of-{player}")));
+        let mut players = [("-", 0), ("-", 1), ("%2D", 2)].map(|(dash, player)| {
+            connect().upgrade(&format!("/rooms/shared{dash}{room}?ticket=of-{player}"))
+        });
         players[0].message(BINARY, &[room]);
         players[1].expect(BINARY, &[room]);
         players[2].expect(BINARY, &[room]);
