@@ -88,12 +88,14 @@ impl Shard {
         }
     }
 
-    /// Whether a player can be given what it has not had, now.
+    /// Whether a player can be given what it has not had, now. Who gets nothing on this tick is watched all the same: what was said
+    /// to it since its round began has no other turn.
     #[inline]
     fn takes_bundles(&mut self, slot: u32, id: RoomId, seat: Seat) -> bool {
         let V1 { rooms, rules, .. } = &mut self.v1;
         let room = &mut rooms[id];
         if !room.owes(seat) {
+            room.watch(seat);
             return false;
         }
         let connection = &mut self.connections[slot as usize];
