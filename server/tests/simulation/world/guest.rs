@@ -12,7 +12,7 @@ use roomcast_protocol::v1::up::{
     self, Audience, Back, Impairment, Join, KeyAudience, Mode, StateAudience,
 };
 use roomcast_protocol::v1::{
-    Change, Groups, Guard, List, MINOR, Name, Pairs, Payload, PlayerId, Token,
+    Change, Groups, Guard, List, MINOR, Name, PairValue, Pairs, Payload, PlayerId, Token, setting,
 };
 
 use super::World;
@@ -56,8 +56,10 @@ pub(crate) struct Guest {
 }
 
 /// A client for somebody new, or for whom it has lost.
-fn client(guest: GuestId, token: Option<Token>) -> Client {
+fn client(guest: GuestId, token: Option<Token>, tick_hz: u64) -> Client {
     let name = format!("guest {guest}");
+    let ticks = (tick_hz > 0).then_some((setting::TICK_HZ, PairValue::Number(tick_hz)));
+    let mut wishes = Vec::new();
     let join = Join {
         minor: MINOR,
         mode: Mode::Any,
@@ -67,7 +69,7 @@ fn client(guest: GuestId, token: Option<Token>) -> Client {
         }),
         name: Name::new(&name).expect("a name"),
         properties: List::EMPTY,
-        wishes: Pairs::EMPTY,
+        wishes: Pairs::encode(ticks, &mut wishes).expect("a wish"),
     };
     Client::new(&join, KEPT)
 }
@@ -78,7 +80,7 @@ impl World<'_> {
         let guest = self.guests.len();
         self.oracle.ledger.comes(&room);
         self.guests.push(Guest {
-            client: client(guest, None),
+            client: client(guest, None, self.tick_hz),
             room: Rc::clone(&room),
             wire: self.players.len(),
             link: None,
@@ -132,7 +134,7 @@ impl World<'_> {
                 Some(former) if of_long_ago => Some(*former),
                 _ => this.client.token(),
             };
-            this.client = client(guest, token);
+            this.client = client(guest, token, self.tick_hz);
             this.leaves = false;
             self.oracle.ledger.reloads(guest);
         }

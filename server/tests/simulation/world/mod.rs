@@ -132,6 +132,8 @@ struct World<'c> {
     buffer: usize,
     /// Floods are large.
     heavy: bool,
+    /// Ticks of guests' rooms, per second; 0: none.
+    tick_hz: u64,
     /// When the last player must have been sent away (ms).
     drained_at: Option<u64>,
     drained_by: Option<u64>,

@@ -156,6 +156,7 @@ impl<'c> World<'c> {
             prompt: choices.once_in(2),
             buffer,
             heavy: choices.once_in(5),
+            tick_hz: choices.one_of(&[0, 0, 20, 128]),
             drained_at: None,
             drained_by: None,
             asleep: false,
