@@ -181,7 +181,8 @@ impl Worker {
         let part = IntervalPart {
             index: index as usize,
             latency: std::mem::replace(&mut self.traffic.measure.latency, next),
-            offered: counts.offered - before.offered,
+            // What was withdrawn may have been offered in the interval before.
+            offered: counts.offered.saturating_sub(before.offered),
             sent: counts.sent - before.sent,
             delivered: counts.delivered - before.delivered,
             max_lag: self.timeline.interval_lag,

@@ -160,15 +160,21 @@ impl Values {
             return;
         }
         let healthy = client.is_healthy();
+        let (start, phase, period) = (self.start, sender.phase, self.period);
+        let due_at = |which| start + phase + period.offset(which);
+        let newest = sender.due - count;
         if self.aligned {
             // Who sends once in a tick does not offer what a newer one takes the place of until then.
-            for which in sender.done..sender.due - count {
-                let due = self.start + sender.phase + self.period.offset(which);
-                measure.withdrawn(healthy, due);
+            for which in sender.done..newest {
+                measure.withdrawn(healthy, due_at(which));
             }
         }
-        for which in sender.due - count..sender.due {
-            let due = self.start + sender.phase + self.period.offset(which);
+        sender.done = newest;
+        if healthy {
+            self.unsaid -= pending - count;
+        }
+        while sender.done < sender.due {
+            let due = due_at(sender.done);
             let stamp = Stamp {
                 room,
                 sender: client.plan.member as u16,
@@ -185,10 +191,10 @@ impl Values {
             }
             measure.sent(healthy, due, now, others);
             sender.sequence += 1;
-        }
-        sender.done = sender.due;
-        if healthy {
-            self.unsaid -= pending;
+            sender.done += 1;
+            if healthy {
+                self.unsaid -= 1;
+            }
         }
     }
 
