@@ -8,6 +8,7 @@ use roomcast_protocol::v1::{self, Life};
 
 use super::log::{Log, Reader, residue};
 use super::{Room, Seat};
+use crate::planted;
 
 /// Bytes before the packets for what each message begins with: the header of one that is no larger than a bundle, and how
 /// many entries it covers.
@@ -164,7 +165,7 @@ impl Room {
         player.set_lags(false);
         match part {
             Part::Nothing => Shared::Nothing,
-            _ => Shared::All(player.tell(share.seq)),
+            _ => Shared::All(player.tell(planted::told_up_to(share.seq, self.log.seq()))),
         }
     }
 }
