@@ -6,8 +6,9 @@ mod upgrade_fixture;
 use std::collections::HashSet;
 
 use roomcast_protocol::upgrade::{
-    AcceptKey, ClientKey, Refusal, RequestKind, Status, parse_request, write_accept, write_refusal,
-    write_refusal_for, write_response,
+    AcceptKey, ClientKey, Readers, Refusal, Reply, RequestKind, Status, parse_request,
+    write_accept, write_continue, write_done, write_refusal, write_refusal_for, write_reply,
+    write_response,
 };
 use upgrade_fixture::{GOOD, head};
 
@@ -252,6 +253,41 @@ fn pages_with_every_status() {
             );
         }
     }
+}
+
+#[test]
+fn replies_say_whether_the_connection_goes_on() {
+    for (keeps, connection) in [(true, "keep-alive"), (false, "close")] {
+        let reply = Reply {
+            status: Status::Unavailable503,
+            kind: "text/plain",
+            body: b"wait",
+        };
+        let mut out = Vec::new();
+        write_reply(&mut out, reply, keeps, Readers::EveryPage);
+        let answer = Answer::read(&out);
+        assert_eq!((answer.code, &answer.body[..]), (503, &b"wait"[..]));
+        assert_eq!(answer.field("Content-Length"), Some("4"));
+        assert_eq!(answer.field("Retry-After"), Some("5"));
+        assert_eq!(answer.field("Connection"), Some(connection));
+        assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("*"));
+        // Neither changed nor gathered on its way.
+        assert_eq!(
+            answer.field("Cache-Control"),
+            Some("no-store, no-transform")
+        );
+        assert_eq!(answer.field("X-Accel-Buffering"), Some("no"));
+        out.clear();
+        write_done(&mut out, keeps, Readers::NoPage);
+        let answer = Answer::read(&out);
+        assert_eq!((answer.code, answer.body.len()), (204, 0));
+        assert_eq!(answer.field("Content-Length"), None);
+        assert_eq!(answer.field("Connection"), Some(connection));
+        assert_eq!(answer.field("Access-Control-Allow-Origin"), None);
+    }
+    let mut out = Vec::new();
+    write_continue(&mut out);
+    assert_eq!(Answer::read(&out).code, 100);
 }
 
 fn accept() -> AcceptKey {

@@ -8,9 +8,11 @@ mod decode;
 mod encode;
 mod head;
 mod partial;
+mod walk;
 
 pub use decode::{Decoder, Item};
 pub use encode::{Header, encode, encode_close, encode_head, encode_masked, encoded_len, header};
+pub use walk::first_len;
 
 use crate::close::CloseCode;
 

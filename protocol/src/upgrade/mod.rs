@@ -8,8 +8,8 @@
 //! implementations could read differently. What is refused is refused with exactly one [`Refusal`].
 //!
 //! A server calls [`find_head_end`] whenever bytes came, [`parse_request`] once when that found the end, and then
-//! one of [`write_accept`], [`write_response`], [`write_refusal`]; every answer but the 101 ends the connection.
-//! The content of a POST is taken by a [`Body`].
+//! one of [`write_accept`], [`write_response`], [`write_refusal`]; every answer but the 101 ends the connection, unless it
+//! is a [`Reply`] that lets it go on. The content of a POST is taken by a [`Body`].
 //!
 //! ```
 //! use roomcast_protocol::upgrade::{self, RequestKind};
@@ -47,7 +47,8 @@ pub use key::{AcceptKey, ClientKey};
 pub use refusal::{Claim, Refusal};
 pub use request::{Request, RequestKind, Upgrade, parse_request};
 pub use response::{
-    Content, Readers, write_accept, write_content, write_refusal, write_refusal_for, write_response,
+    Content, Readers, Reply, write_accept, write_content, write_continue, write_done,
+    write_refusal, write_refusal_for, write_reply, write_response,
 };
 pub use room_name::{RoomName, room_name};
 pub use status::Status;

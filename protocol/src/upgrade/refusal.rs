@@ -86,6 +86,10 @@ pub enum Refusal {
     UpgradeRequired,
     /// The server's: nothing has this path.
     NotFound,
+    /// The server's: the query lacks the number of a frame.
+    NoNumber,
+    /// The server's: a content that is not whole, unmasked frames.
+    CutFrames,
     /// The server's: a path under `/rooms/` whose segment is no [`room_name`](super::room_name()).
     BadRoomName,
     /// The server's: what is looked for is not said as it must be.
@@ -219,6 +223,8 @@ impl Refusal {
         Self::BadProtocol,
         Self::UpgradeRequired,
         Self::NotFound,
+        Self::NoNumber,
+        Self::CutFrames,
         Self::BadRoomName,
         Self::BadSearch,
         Self::OriginNotAllowed,
@@ -277,6 +283,8 @@ impl Refusal {
             | Self::RepeatedKey
             | Self::BadKey
             | Self::BadProtocol
+            | Self::NoNumber
+            | Self::CutFrames
             | Self::BadSearch
             | Self::ForwardedTwice => Status::BadRequest400,
             Self::BodyTooLarge => Status::ContentTooLarge413,
@@ -373,6 +381,7 @@ impl Refusal {
                 "This is a WebSocket endpoint: open it with a WebSocket client (ws:// or wss://)."
             }
             Self::NotFound => "There is nothing here: rooms are at /rooms/NAME.",
+            Self::NoNumber | Self::CutFrames => self.of_session(),
             Self::BadRoomName | Self::BadSearch => self.of_room(),
             Self::OriginNotAllowed | Self::HostNotAllowed | Self::ForwardedTwice => self.of_gate(),
             Self::NoTicket
@@ -408,6 +417,16 @@ impl Refusal {
             }
             Self::BadOrigin => "The Origin header is repeated or not ASCII: send it once.",
             _ => "The Authorization header comes more than once: send it once.",
+        }
+    }
+
+    /// What is wrong with a request of a session.
+    const fn of_session(self) -> &'static str {
+        match self {
+            Self::NoNumber => {
+                "Say which frame: ack=N in the query of a poll (so many have arrived), seq=N of what goes up (the first one's number)."
+            }
+            _ => "The content is not made of whole frames without masks: send such.",
         }
     }
 

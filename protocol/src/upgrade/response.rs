@@ -2,7 +2,7 @@
 //!
 //! Owns the bytes of every response head. Must not know why one is sent, and never repeats a byte of the request.
 //!
-//! Invariant: an answer that is not a 101 says how long it is, that the connection ends with it, and that pages of every
+//! Invariant: an answer that is not a 101 says how long it is, whether the connection ends with it, and that pages of every
 //! origin that may connect may read it: a browser tells a page nothing of a WebSocket that was refused, but lets it `fetch` the same URL. There is no Date:
 //! a server without a clock must not send one (RFC 9110 section 6.6.1).
 
@@ -101,6 +101,71 @@ pub fn write_accept(out: &mut Vec<u8>, accept: &AcceptKey, protocol: Option<&str
     out.extend_from_slice(b"\r\n\r\n");
 }
 
+/// The answer to a request that does more than fetch a page, after which the connection may go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// Its status.
+    pub status: Status,
+    /// Content-Type.
+    pub kind: &'a str,
+    /// As it is.
+    pub body: &'a [u8],
+}
+
+/// Against proxies that buffer answers, or change them.
+const AS_IT_IS: &str = "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n";
+
+/// Appends a [`Reply`] for these readers, and that the connection goes on if it `keeps`.
+pub fn write_reply(out: &mut Vec<u8>, reply: Reply<'_>, keeps: bool, readers: Readers) {
+    let (code, reason) = (reply.status.code(), reply.status.reason());
+    let Reply { status, kind, body } = reply;
+    let fields = status.fields();
+    let length = body.len();
+    let connection = connection(keeps);
+    let readers = readable_by(readers);
+    let head = format!(
+        "HTTP/1.1 {code} {reason}\r\n{fields}Connection: {connection}\r\nContent-Type: {kind}\r\n\
+         Content-Length: {length}\r\n{AS_IT_IS}X-Content-Type-Options: nosniff\r\n{readers}\r\n"
+    );
+    out.reserve(head.len() + body.len());
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(body);
+}
+
+/// Appends a 204, without content: it has been done. Also the answer to whoever asks beforehand whether it may (a
+/// preflight of CORS): it may.
+pub fn write_done(out: &mut Vec<u8>, keeps: bool, readers: Readers) {
+    let connection = connection(keeps);
+    let readers = match readers {
+        Readers::EveryPage => {
+            "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, POST\r\n\
+             Access-Control-Allow-Headers: *\r\nAccess-Control-Max-Age: 86400\r\n"
+        }
+        Readers::NoPage => "",
+    };
+    let head =
+        format!("HTTP/1.1 204 No Content\r\nConnection: {connection}\r\n{AS_IT_IS}{readers}\r\n");
+    out.extend_from_slice(head.as_bytes());
+}
+
+/// Appends the 100 that a content waits for (RFC 9110 section 10.1.1).
+pub fn write_continue(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+fn connection(keeps: bool) -> &'static str {
+    if keeps { "keep-alive" } else { "close" }
+}
+
+fn readable_by(readers: Readers) -> &'static str {
+    match readers {
+        Readers::EveryPage => {
+            "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
+        }
+        Readers::NoPage => "",
+    }
+}
+
 fn write_with(
     out: &mut Vec<u8>,
     status: Status,
@@ -117,12 +182,7 @@ fn write_with(
     let code = status.code();
     let reason = status.reason();
     let length = body.len();
-    let readers = match readers {
-        Readers::EveryPage => {
-            "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
-        }
-        Readers::NoPage => "",
-    };
+    let readers = readable_by(readers);
     let head = format!(
         "HTTP/1.1 {code} {reason}\r\n{fields}Connection: {connection}\r\nContent-Type: {content_type}\r\n\
          Content-Length: {length}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
