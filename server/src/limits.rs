@@ -4,9 +4,16 @@
 //! operator may change stands in [`Limits`] and is filled in by `edge::config`; the rest are constants, because
 //! changing them needs a measurement, not an opinion.
 
+mod sessions;
+
 use std::num::NonZeroU32;
 
 use roomcast_protocol::upgrade::MAX_HEAD;
+
+pub use self::sessions::{
+    ANSWERED_MS, POLL_BYTES, POLL_HOLD_MS, SESSION_CONNECTIONS, SESSION_ENDED_MS,
+    SESSION_SILENCE_MS, TICKET_BYTES, UP_VERDICT_MS,
+};
 
 /// Bytes: one receive buffer per reactor. A connection is read at most once per iteration, so this is also what one
 /// flooding connection can put between two turns of everybody else (budget).

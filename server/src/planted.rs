@@ -97,7 +97,11 @@ pub(crate) fn heard_up_to(seq: u64, last: u64) -> u64 {
 /// [`Fault::SeqTooNew`], with which it tells one that nobody has said yet.
 #[inline]
 pub(crate) fn told_up_to(given: u64, last: u64) -> u64 {
-    if is(Fault::SeqTooNew) { last + 1 } else { given }
+    if is(Fault::SeqTooNew) {
+        last + 1
+    } else {
+        given
+    }
 }
 
 /// What goes along to another reactor of these bytes: all of them, but for [`Fault::LostByte`].

@@ -316,12 +316,7 @@ impl Refusal {
     /// One line, without a line break, that says what was wrong and what to do. Never holds a byte of the request.
     pub const fn explanation(self) -> &'static str {
         match self {
-            Self::TlsOnPlainPort => {
-                "This port speaks plain HTTP, not TLS: use ws:// or http:// here."
-            }
-            Self::PlainOnTlsPort => {
-                "This port speaks TLS, not plain HTTP: use wss:// or https:// here."
-            }
+            Self::TlsOnPlainPort | Self::PlainOnTlsPort => self.of_port(),
             Self::HeadTooLarge => {
                 "The request head is over 8192 bytes: send fewer or shorter header fields."
             }
@@ -404,6 +399,16 @@ impl Refusal {
             }
             Self::Draining => "The server is about to stop: connect again in a few seconds.",
             Self::Stalled => "A part of the server stands still: ask again in a few seconds.",
+        }
+    }
+
+    /// What a port does not speak.
+    const fn of_port(self) -> &'static str {
+        match self {
+            Self::TlsOnPlainPort => {
+                "This port speaks plain HTTP, not TLS: use ws:// or http:// here."
+            }
+            _ => "This port speaks TLS, not plain HTTP: use wss:// or https:// here.",
         }
     }
 

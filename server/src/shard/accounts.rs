@@ -205,6 +205,12 @@ impl Shard {
         )?;
         let known = |slot: u32| self.connections.contains(slot as usize);
         must(self.unread.slots().all(known), "unread bytes of nobody")?;
+        // Connections without a socket are those of sessions.
+        let carried = slots(|it| it.carried && !matches!(it.phase, Phase::Dead));
+        must(
+            are_the_same(self.sessions.slots(), carried),
+            "who has a session",
+        )?;
         let running = self.rooms.iter().filter(|(_, room)| room.batch().is_some());
         let running = running.map(|(id, _)| id);
         let fanouts = self.flush.fanouts().iter().copied();

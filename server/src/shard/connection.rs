@@ -7,6 +7,7 @@ use roomcast_protocol::proxy_header;
 
 use super::DisconnectReason;
 use super::ebb::Ebb;
+use super::exchange::Exchange;
 use super::identity::Identity;
 use super::player::PlayerId;
 use super::pressure::Reading;
@@ -37,6 +38,10 @@ pub(super) enum Phase {
     Hello,
     /// The TLS handshake goes on, or the request head is arriving; what has come of it, if it did not come whole.
     Handshake(Option<Box<PartialHead>>),
+    /// A request whose content is awaited, or whose answer is.
+    Exchange(Box<Exchange>),
+    /// Its last request has been answered, and another one may come.
+    Answered,
     /// The WebSocket is open, and this player's link.
     Open(PlayerId),
     /// It ends, for a reason already counted.
@@ -79,6 +84,8 @@ pub(super) struct Connection {
     pub(super) stays: bool,
     /// As what it counts for its source.
     pub(super) counted: Counted,
+    /// It has no socket: requests carry its bytes, see `sessions`.
+    pub(super) carried: bool,
     /// It has bounds of its own, see `guard`.
     pub(super) guarded: bool,
     /// The peer has ended its side of TCP.
@@ -109,6 +116,7 @@ impl Connection {
             draining: false,
             stays: false,
             counted: Counted::Not,
+            carried: false,
             guarded: false,
             end_of_input: false,
         }
@@ -139,10 +147,11 @@ impl Connection {
 
     /// It has no seat yet, and is not refused.
     pub(super) fn is_new(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Announced(..) | Phase::Hello | Phase::Handshake(_)
-        )
+        match &self.phase {
+            Phase::Announced(..) | Phase::Hello | Phase::Handshake(_) | Phase::Answered => true,
+            Phase::Exchange(exchange) => exchange.is_arriving(),
+            Phase::Open(_) | Phase::Closing(..) | Phase::Dead => false,
+        }
     }
 
     /// On to another step of its closing.

@@ -3,11 +3,11 @@
 
 use roomcast_protocol::upgrade::Refusal;
 
-use super::connection::Phase;
+use super::connection::{Closing, Phase};
 use super::player::Place;
 use super::pressure::Reading;
 use super::{Action, CloseReason, EndReason, Shard};
-use crate::limits::HEARD_WITHIN_MS;
+use crate::limits::{HEARD_WITHIN_MS, SESSION_SILENCE_MS};
 use crate::transport;
 
 /// Milliseconds from `now` until `since + span`, 0 if that is past. Times wrap; distances are below 2^31 ms.
@@ -24,6 +24,10 @@ enum Due {
     Head,
     /// It is closing: what has its peer taken? The reactor answers in the same iteration.
     Weighing,
+    /// Its request's content is not whole, or has no answer yet.
+    Exchange,
+    /// No other request has come since the last one was answered.
+    Answered,
     /// Its stay, or its time at a door, is over.
     End(CloseReason),
     /// It seems to have been silent for too long.
@@ -75,7 +79,7 @@ impl Shard {
                     return self.close(slot, CloseReason::NoJoin);
                 }
                 let silent = now.wrapping_sub(connection.heard_at);
-                if nothing && silent >= self.silence(place) {
+                if nothing && silent >= self.silence(place, false) {
                     self.close(slot, CloseReason::Idle);
                 }
             }
@@ -85,14 +89,20 @@ impl Shard {
                 false,
                 EndReason::HandshakeTimeout,
             ),
-            Phase::Announced(..) | Phase::Hello | Phase::Closing(..) | Phase::Dead => {}
+            Phase::Announced(..)
+            | Phase::Hello
+            | Phase::Exchange(_)
+            | Phase::Answered
+            | Phase::Closing(..)
+            | Phase::Dead => {}
         }
     }
 
-    /// Milliseconds within which somebody in this place has to be heard.
-    fn silence(&self, place: Place) -> u32 {
+    /// Milliseconds within which somebody in this place has to be heard, whose bytes are carried by requests or not.
+    fn silence(&self, place: Place, carried: bool) -> u32 {
         match place {
             Place::V1 { room, seat } if !self.v1.rooms[room][seat].is_raw() => HEARD_WITHIN_MS,
+            _ if carried => SESSION_SILENCE_MS,
             _ => self.common.limits.idle_ms,
         }
     }
@@ -111,6 +121,8 @@ impl Shard {
                 return only(Due::Handshake);
             }
             Phase::Announced(..) | Phase::Hello | Phase::Handshake(_) => return only(Due::Head),
+            Phase::Exchange(_) => return only(Due::Exchange),
+            Phase::Answered => return only(Due::Answered),
             Phase::Closing(..) => return only(Due::Weighing),
             Phase::Dead => return [None; DUES],
             Phase::Open(player) => player,
@@ -124,7 +136,10 @@ impl Shard {
         };
         let heard_at = connection.heard_at;
         let reading = match connection.reading {
-            Reading::Free => Some((Due::Silence, left(now, heard_at, self.silence(place)))),
+            Reading::Free => {
+                let silence = self.silence(place, connection.carried);
+                Some((Due::Silence, left(now, heard_at, silence)))
+            }
             Reading::Paused => self
                 .allowed_in(slot, place)
                 .map(|wait| (Due::Unpause, wait)),
@@ -133,6 +148,8 @@ impl Shard {
         };
         let heartbeat = match self.v1.keep_alive_at(place) {
             Some(at) => Some((Due::KeepAlive, until(at))),
+            // Requests say that somebody is there.
+            None if connection.carried => None,
             // Its end is near anyway.
             None if matches!(place, Place::Door { .. }) => None,
             None => Some((Due::Ping, left(now, heard_at, self.common.limits.ping_ms))),
@@ -167,10 +184,20 @@ impl Shard {
             match due {
                 Due::Handshake => return self.drop_connection(slot, EndReason::HandshakeTimeout),
                 Due::Head => return self.silent.push(slot),
+                Due::Exchange => return self.end_exchange(slot),
+                Due::Answered => {
+                    return self.begin_closing(slot, Closing::Flush, EndReason::Answered);
+                }
+                Due::Weighing if self.connections[slot as usize].carried => {
+                    return self.bury(slot);
+                }
                 Due::Weighing => return self.actions.push(Action::Weigh(slot)),
                 // As a head, its join may wait in the socket.
                 Due::End(CloseReason::NoJoin) => return self.silent.push(slot),
                 Due::End(reason) => return self.close(slot, reason),
+                Due::Silence if self.connections[slot as usize].carried => {
+                    return self.close(slot, CloseReason::Idle);
+                }
                 Due::Silence => {
                     self.silent.push(slot);
                     break;

@@ -165,6 +165,9 @@ impl Shard {
     /// Turns what the rooms have gathered into batches. A room whose last fan-out is still running goes on gathering.
     pub fn freeze(&mut self) {
         let interval = u64::from(self.common.limits.flush_interval_ms);
+        if self.sessions.has_work() {
+            self.carry_on();
+        }
         self.v1.is_carried = self.v1.has_work();
         self.v1.restart();
         self.v1.heed_ticks(self.now);
@@ -301,7 +304,8 @@ impl Shard {
             if matches!(connection.phase, Phase::Dead) {
                 continue;
             }
-            let writable = connection.writable;
+            let writable =
+                connection.writable || connection.carried && self.sessions.has_room(slot);
             if self.is_clear(slot) {
                 if let Some((room, seat)) = self.seat_of(slot) {
                     if self.offer_bundles(slot, room, seat) && !self.hold_back(slot) {
@@ -487,7 +491,7 @@ impl Shard {
         let is_behind = player.pressure != Pressure::Clear;
         if is_behind && more && connection.outbox.charged() + charged > limit {
             self.close(slot, CloseReason::SlowConsumer);
-        } else if connection.writable {
+        } else if connection.writable || connection.carried && self.sessions.has_room(slot) {
             self.write_on(slot);
         } else if !is_behind {
             self.fell_behind(slot, false);

@@ -5,11 +5,13 @@ use roomcast_protocol::upgrade::{self, Content, Readers, Refusal, Request, Reque
 
 use super::admission::{Admission, Speaks};
 use super::connection::{Closing, Connection, PartialHead, Phase};
+use super::exchange::Exchange;
 use super::finding::{Form, Kind, Search};
 use super::identity::Identity;
 use super::notices::Notice;
 use super::pages;
 use super::player::PlayerId;
+use super::sessions::Call;
 use super::sources::{Counted, Source};
 use super::tickets::{self, Pass};
 use super::{Action, CloseReason, DisconnectReason, EndReason, Shard};
@@ -28,6 +30,8 @@ enum Errand {
     Seat(Admission),
     /// That knows who was sent where.
     Match(Kind, Form),
+    /// That is home to its session, or will be.
+    Exchange(Box<Exchange>),
 }
 
 /// What a connection takes along to another reactor. Nothing has been answered yet.
@@ -49,14 +53,18 @@ pub struct Handover {
 impl Handover {
     /// Bytes that it holds, without the state of a TLS session itself.
     pub fn held(&self) -> usize {
-        self.unread.capacity() + self.unsent.capacity()
+        let content = match &self.errand {
+            Errand::Exchange(exchange) => exchange.held(),
+            Errand::Seat(_) | Errand::Match(..) => 0,
+        };
+        content + self.unread.capacity() + self.unsent.capacity()
     }
 
     /// As what it counts.
     pub(super) fn counted(&self) -> Counted {
         match self.errand {
             Errand::Seat(_) => Counted::Seated,
-            Errand::Match(..) => Counted::Unseated,
+            Errand::Match(..) | Errand::Exchange(_) => Counted::Unseated,
         }
     }
 
@@ -75,6 +83,8 @@ enum Route {
     List(Search),
     /// In which room to play: an upgrade follows, so it is told what that would be told.
     Match(Kind, Pass),
+    /// Something of a session.
+    Exchange(Box<Exchange>),
     Answer(Content<'static>),
     Refuse(Refusal),
 }
@@ -82,7 +92,8 @@ enum Route {
 impl Shard {
     /// Seats or answers a connection that another reactor handed over, with bytes already read.
     pub fn adopt(&mut self, handover: Handover) -> u32 {
-        if self.draining {
+        // Sessions are told their ends.
+        if self.draining && !matches!(handover.errand, Errand::Exchange(_)) {
             return self.refuse_seat(handover, Refusal::Draining, CloseReason::Drain);
         }
         let Handover {
@@ -121,6 +132,14 @@ impl Shard {
                     self.connections[slot as usize].counted = Counted::Unseated;
                 }
                 self.answer_match(slot, &kind, form);
+            }
+            Errand::Exchange(exchange) => {
+                if source.is_some() {
+                    self.connections[slot as usize].counted = Counted::Unseated;
+                } else {
+                    self.count_newcomer(slot);
+                }
+                self.begin_exchange(slot, exchange, &unread);
             }
         }
         self.heed(slot, heard);
@@ -165,12 +184,13 @@ impl Shard {
             Ok(request) => request,
             Err(refusal) => return self.refuse_head(slot, refusal, bytes),
         };
+        let hop = self.connections[slot as usize].who.peer();
         let is_forwarded = match self.heed_proxies(slot, &request) {
             Ok(is_forwarded) => is_forwarded,
             Err(refusal) => return self.refuse(slot, refusal, head_only),
         };
         let route = self.route(&request);
-        let route = self.admitted(slot, &request, is_forwarded, route);
+        let mut route = self.admitted(slot, &request, is_forwarded, route);
         if matches!(&route, Route::Refuse(Refusal::HostNotAllowed)) {
             self.tell(Notice::HostNotAllowed, slot);
         }
@@ -188,6 +208,9 @@ impl Shard {
                 false => Readers::NoPage,
             },
         };
+        if let Route::Exchange(exchange) = &mut route {
+            exchange.is_for(form.readers, hop.filter(|_| is_forwarded));
+        }
         self.follow(slot, route, form, rest);
     }
 
@@ -201,6 +224,12 @@ impl Shard {
                 self.refuse_for(slot, Refusal::Draining, head_only, CloseReason::Drain);
             }
             Route::List(search) => self.list_rooms(slot, &search, form),
+            Route::Exchange(exchange) => match exchange.home(&self.common) {
+                Some(home) if home != self.index => {
+                    self.hand_off(slot, home, Errand::Exchange(exchange), rest);
+                }
+                _ => self.begin_exchange(slot, exchange, rest),
+            },
             Route::Ask(_) | Route::Match(..) if self.common.is_full() => {
                 self.refuse_for(slot, Refusal::ServerFull, head_only, EndReason::Full);
             }
@@ -310,7 +339,9 @@ impl Shard {
         if let Err(refusal) = gate.admit(request.host, request.origin, local) {
             return Route::Refuse(refusal);
         }
-        let Some(judge) = &self.common.tickets else {
+        // A session's ticket comes with its content.
+        let judge = self.common.tickets.as_ref();
+        let Some(judge) = judge.filter(|_| !matches!(route, Route::Exchange(_))) else {
             return route;
         };
         let named = request.path.strip_prefix("/rooms/");
@@ -337,6 +368,13 @@ impl Shard {
     }
 
     fn route(&self, request: &Request<'_>) -> Route {
+        if let Some(call) = Call::of(request) {
+            let begun = call.and_then(|call| {
+                let most = call.content_max(&self.common.limits);
+                Exchange::new(call, request, most)
+            });
+            return begun.map_or_else(Route::Refuse, |begun| Route::Exchange(Box::new(begun)));
+        }
         if matches!(request.method, "POST" | "OPTIONS") {
             return Route::Refuse(Refusal::MethodNotAllowed);
         }
@@ -376,7 +414,7 @@ impl Shard {
     }
 
     /// Takes the seat that was asked for, here.
-    fn join(&mut self, slot: u32, admission: &Admission, unread: Vec<u8>) {
+    pub(super) fn join(&mut self, slot: u32, admission: &Admission, unread: Vec<u8>) {
         self.set_aside(slot, unread);
         let dialect = match (admission.speaks, &admission.room) {
             (Speaks::V1, Some(name)) => {
@@ -430,9 +468,7 @@ impl Shard {
     /// Opens the WebSocket only to say why it ends: pages see nothing of a refused one.
     fn turn_away(&mut self, slot: u32, admission: &Admission, reason: CloseReason) {
         self.common.return_seat();
-        self.connections[slot as usize]
-            .outbox
-            .push_own(|out| admission.write_accept(out));
+        admission.accept(&mut self.connections[slot as usize].outbox);
         self.close(slot, reason);
         self.hear_aside(slot);
     }
@@ -447,9 +483,7 @@ impl Shard {
     fn seat(&mut self, slot: u32, player: PlayerId, admission: &Admission) {
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Open(player);
-        connection
-            .outbox
-            .push_own(|out| admission.write_accept(out));
+        admission.accept(&mut connection.outbox);
         self.guard(slot, admission.pass);
         #[cfg(feature = "test-dialect")]
         self.welcome(slot, player);
@@ -466,7 +500,8 @@ impl Shard {
         self.refuse(slot, refusal, upgrade::asks_for_head_only(bytes));
     }
 
-    fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {
+    /// Refuses a request that is wrong in itself, and ends the connection.
+    pub(super) fn refuse(&mut self, slot: u32, refusal: Refusal, head_only: bool) {
         if refusal == Refusal::TlsOnPlainPort {
             self.tell(Notice::TlsOnPlainPort, slot);
             return self.drop_connection(slot, EndReason::Refused(refusal));

@@ -1,18 +1,20 @@
-//! How connections end, one reason each.
+//! How connections begin and end, one reason each.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use roomcast_protocol::close::CloseCode;
 use roomcast_protocol::frame;
 use roomcast_protocol::upgrade::Refusal;
 
-use super::connection::{Closing, Phase};
+use super::connection::{Closing, Connection, Phase};
 use super::ebb::Ebb;
+use super::identity::Identity;
 use super::sources::Counted;
 use super::{Action, CloseReason, DisconnectReason, EndReason, Handover, Shard};
 use crate::delivery::Outbox;
-use crate::limits::{DRAIN_ROOM_MS, EBB_FIRST_LOOK_MS};
-use crate::transport::{Heard, Security};
+use crate::limits::{DRAIN_ROOM_MS, EBB_FIRST_LOOK_MS, SESSION_ENDED_MS};
+use crate::transport::{Heard, Port, Security};
 
 impl Shard {
     /// The peer has ended its side of TCP.
@@ -20,7 +22,12 @@ impl Shard {
         let connection = &mut self.connections[slot as usize];
         connection.end_of_input = true;
         match connection.phase {
-            Phase::Announced(..) | Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
+            Phase::Answered => self.hang_up(slot, EndReason::Answered),
+            Phase::Announced(..)
+            | Phase::Hello
+            | Phase::Handshake(_)
+            | Phase::Exchange(_)
+            | Phase::Open(_) => {
                 let reason = match &connection.security {
                     Security::Tls(tls) if !tls.is_handshaking() && tls.heard() == Heard::More => {
                         EndReason::TlsTruncated
@@ -66,6 +73,53 @@ impl Shard {
         }
         self.refuse_for(slot, refusal, false, reason);
         slot
+    }
+
+    /// A new connection, from `peer` if that is known. Returns its slot, valid until [`Shard::reap`] names it.
+    pub fn accept(&mut self, port: Port, peer: Option<IpAddr>) -> u32 {
+        let id = self.new_id();
+        self.counters.accepted_tls += u64::from(port == Port::Tls);
+        let who = Identity::new(id, peer, self.real);
+        let phase = match port {
+            Port::Plain => Phase::Handshake(None),
+            Port::Tls => Phase::Hello,
+        };
+        self.open(who, Security::Plain, phase)
+    }
+
+    /// Of another connection: no other shard makes this one, and this one never again.
+    fn new_id(&mut self) -> u64 {
+        self.counters.accepted += 1;
+        self.counters.accepted * self.common.reactors as u64 + self.index as u64
+    }
+
+    fn open(&mut self, who: Identity, security: Security, phase: Phase) -> u32 {
+        let mut handshake_ms = self.common.limits.handshake_ms;
+        if self.draining {
+            handshake_ms = handshake_ms.min(self.common.limits.close_ms);
+        }
+        let deadline = self.now32().wrapping_add(handshake_ms);
+        let connection = Connection::new(who, security, phase, self.now32(), deadline);
+        let slot = self.insert(connection);
+        self.timers.arm(slot, self.now + u64::from(handshake_ms));
+        self.remember_newcomer(slot);
+        self.count_newcomer(slot);
+        slot
+    }
+
+    /// A connection without a socket, from where the one in this slot comes from: requests will carry its bytes.
+    pub(super) fn connect_carried(&mut self, slot: u32) -> u32 {
+        let id = self.new_id();
+        let peer = self.connections[slot as usize].who.peer();
+        let now = self.now32();
+        let deadline = now.wrapping_add(self.common.limits.handshake_ms);
+        let who = Identity::new(id, peer, self.real);
+        let phase = Phase::Handshake(None);
+        let mut connection = Connection::new(who, Security::Plain, phase, now, deadline);
+        connection.carried = true;
+        // Its session takes what is written, not a socket.
+        connection.writable = false;
+        self.insert(connection)
     }
 
     /// Ends all players over `spread_ms`, and refuses new ones: each room at its own random moment, all of it within
@@ -200,8 +254,17 @@ impl Shard {
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Closing(step, Box::new(Ebb::new(now)));
-        let first_look = EBB_FIRST_LOOK_MS.min(self.common.limits.close_ms);
+        let close_ms = self.common.limits.close_ms;
+        let first_look = match connection.carried {
+            // Who asks again is told why.
+            true if self.draining => close_ms,
+            true => SESSION_ENDED_MS,
+            false => EBB_FIRST_LOOK_MS.min(close_ms),
+        };
         connection.deadline = now.wrapping_add(first_look);
+        if connection.carried {
+            self.sessions.end(slot);
+        }
         self.rearm(slot);
     }
 
@@ -240,6 +303,9 @@ impl Shard {
     /// Leaves the connection to be reaped.
     pub(super) fn bury(&mut self, slot: u32) {
         self.forget_ebb(slot);
+        if self.connections[slot as usize].carried {
+            self.forget_session(slot);
+        }
         let connection = &mut self.connections[slot as usize];
         if !matches!(connection.phase, Phase::Dead) {
             connection.phase = Phase::Dead;
@@ -259,6 +325,10 @@ impl Shard {
         let Phase::Closing(step, ebb) = &mut connection.phase else {
             return;
         };
+        if connection.carried {
+            // It has no socket, only its time.
+            return;
+        }
         match step {
             Closing::AwaitPeer | Closing::Flush if connection.end_of_input => {
                 *step = Closing::Linger;

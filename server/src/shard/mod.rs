@@ -21,6 +21,7 @@ mod counters;
 mod deadlines;
 mod disconnect;
 mod ebb;
+mod exchange;
 mod farewells;
 mod finding;
 #[cfg(test)]
@@ -44,6 +45,7 @@ mod reattach;
 mod receive;
 mod residence;
 mod secure;
+mod sessions;
 mod sources;
 mod stock;
 mod tickets;
@@ -71,7 +73,6 @@ pub use self::flush::{Pending, Written};
 pub use self::gate::{Gate, HostName, Origin, can_be_rebound};
 use self::guard::Guards;
 pub use self::handshake::Handover;
-use self::identity::Identity;
 pub use self::identity::{Addresses, Naming, RoomNames};
 use self::newcomers::Newcomers;
 pub use self::newcomers::Unanswered;
@@ -84,6 +85,7 @@ pub use self::proxies::{Network, Proxies};
 use self::pulse::Pulse;
 use self::residence::Residence;
 pub use self::residence::{Bucket, Histogram, RoomResidence};
+use self::sessions::Sessions;
 pub use self::sources::Source;
 use self::sources::{Bearers, Makers, Sources};
 use self::stock::Stocktaking;
@@ -99,7 +101,7 @@ use crate::limits::{
 use crate::planted::{self, Fault};
 use crate::room::{RoomId, Rooms};
 use crate::timer::Wheel;
-use crate::transport::{Acceptor, Port, Security};
+use crate::transport::{Acceptor, Security};
 
 /// Set beside the order once a shard has begun to heed it.
 const DRAIN_BEGUN: u64 = 1 << 63;
@@ -461,6 +463,7 @@ pub struct Shard {
     v1: V1,
     strains: Strains,
     unread: Unread,
+    sessions: Sessions,
     guards: Guards,
     bearers: Bearers,
     makers: Makers,
@@ -522,6 +525,7 @@ impl Shard {
             v1: V1::new(limits, common.reactors, now, secrets),
             strains: Strains::default(),
             unread: Unread::default(),
+            sessions: Sessions::default(),
             guards: Guards::default(),
             bearers: Bearers::default(),
             makers: Makers::default(),
@@ -561,34 +565,6 @@ impl Shard {
         self.real = real;
     }
 
-    /// A new connection, from `peer` if that is known. Returns its slot, valid until [`Shard::reap`] names it.
-    pub fn accept(&mut self, port: Port, peer: Option<IpAddr>) -> u32 {
-        self.counters.accepted += 1;
-        self.counters.accepted_tls += u64::from(port == Port::Tls);
-        // No other shard makes this one, and this one never again.
-        let id = self.counters.accepted * self.common.reactors as u64 + self.index as u64;
-        let who = Identity::new(id, peer, self.real);
-        let phase = match port {
-            Port::Plain => Phase::Handshake(None),
-            Port::Tls => Phase::Hello,
-        };
-        self.open(who, Security::Plain, phase)
-    }
-
-    fn open(&mut self, who: Identity, security: Security, phase: Phase) -> u32 {
-        let mut handshake_ms = self.common.limits.handshake_ms;
-        if self.draining {
-            handshake_ms = handshake_ms.min(self.common.limits.close_ms);
-        }
-        let deadline = self.now32().wrapping_add(handshake_ms);
-        let connection = Connection::new(who, security, phase, self.now32(), deadline);
-        let slot = self.insert(connection);
-        self.timers.arm(slot, self.now + u64::from(handshake_ms));
-        self.remember_newcomer(slot);
-        self.count_newcomer(slot);
-        slot
-    }
-
     fn insert(&mut self, connection: Connection) -> u32 {
         self.common.connections.fetch_add(1, Ordering::Relaxed);
         let slot = self.connections.insert(connection);
@@ -606,11 +582,14 @@ impl Shard {
             Phase::Announced(..) => None,
             Phase::Hello => Some(Handshake::Beginning(deadline)),
             _ if connection.is_shaking_hands() => Some(Handshake::Begun(deadline)),
-            Phase::Handshake(_) if self.common.tickets.is_none() => None,
+            _ if self.common.tickets.is_none() => None,
             Phase::Handshake(None) if matches!(connection.security, Security::Plain) => {
                 Some(Handshake::Beginning(deadline))
             }
-            Phase::Handshake(_) => Some(Handshake::Begun(deadline)),
+            Phase::Handshake(_) | Phase::Answered => Some(Handshake::Begun(deadline)),
+            Phase::Exchange(ref exchange) if exchange.may_bring_ticket() => {
+                Some(Handshake::Begun(deadline))
+            }
             _ => None,
         }
     }
@@ -651,7 +630,7 @@ impl Shard {
 
     /// Work was carried over to the next iteration: do not sleep.
     pub fn has_work(&self) -> bool {
-        self.flush.has_work() || self.v1.has_work()
+        self.flush.has_work() || self.v1.has_work() || self.sessions.has_work()
     }
 
     /// What the reactor has to do; empties the list.
@@ -760,10 +739,15 @@ impl Shard {
             return (0, 0);
         };
         let mut charged = connection.outbox.charged() + self.v1.impairments.held(slot);
+        charged += self.sessions.held(slot);
         if let Phase::Open(player) = connection.phase {
             charged += self.players[player as usize].lanes.charged();
         }
-        let input = connection.decoder.buffered() + self.unread.held(slot);
+        let content = match &connection.phase {
+            Phase::Exchange(exchange) => exchange.held(),
+            _ => 0,
+        };
+        let input = connection.decoder.buffered() + self.unread.held(slot) + content;
         (charged, input)
     }
 

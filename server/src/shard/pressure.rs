@@ -188,7 +188,9 @@ impl Shard {
         let player = match &connection.phase {
             &Phase::Open(player) => player,
             Phase::Announced(_, decoder) => return Self::wants_of_header(decoder.as_deref()),
-            Phase::Hello | Phase::Handshake(_) => return HANDSHAKE_READ,
+            Phase::Hello | Phase::Handshake(_) | Phase::Exchange(_) | Phase::Answered => {
+                return HANDSHAKE_READ;
+            }
             Phase::Closing(..) => return RECEIVE_BUFFER,
             Phase::Dead => return 0,
         };
@@ -376,6 +378,7 @@ impl Shard {
 
     /// Slots that may be read again though no edge will say so, in the order in which they are to be; empties the list.
     pub fn take_unpaused(&mut self, into: &mut Vec<u32>) {
+        self.set_sessions_aside();
         // Whoever has sent least comes first, and among equals who has not been heard for longest: what one batch takes
         // must not go to one flooder, time after time, nor must anybody wait for luck.
         let now = self.now32();

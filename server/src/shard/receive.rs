@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use roomcast_protocol::close::CloseCode;
-use roomcast_protocol::frame::{Decoder, Item, MessageKind, Rules, Violation};
+use roomcast_protocol::frame::{Decoder, Item, MessageKind, Role, Rules, Violation};
 
 use super::connection::{Closing, Connection, Phase};
 use super::guard;
@@ -62,9 +62,30 @@ impl Shard {
         match &connection.phase {
             &Phase::Open(player) => self.receive_frames(slot, player, connection.guarded, bytes),
             Phase::Handshake(_) => self.receive_head(slot, bytes),
+            Phase::Exchange(_) => self.receive_content(slot, bytes),
+            Phase::Answered => self.receive_next(slot, bytes),
             Phase::Closing(Closing::AwaitPeer, _) => self.await_close(slot, bytes),
             Phase::Closing(Closing::Flush | Closing::Linger, _) => self.discard(slot, bytes.len()),
             Phase::Announced(..) | Phase::Hello | Phase::Dead => {}
+        }
+    }
+
+    /// Frames that requests brought.
+    pub(super) fn receive_carried(&mut self, slot: u32, bytes: &mut [u8]) {
+        // Behind its end nothing counts.
+        if let Phase::Open(player) = self.connections[slot as usize].phase {
+            self.receive_otherwise(slot, self.players[player as usize].place, bytes);
+        }
+    }
+
+    /// The rules for the frames of this connection: those that requests carry are not masked.
+    fn rules_for(&self, slot: u32) -> Rules {
+        match self.connections[slot as usize].carried {
+            true => Rules {
+                role: Role::Client,
+                ..self.rules
+            },
+            false => self.rules,
         }
     }
 
@@ -115,11 +136,11 @@ impl Shard {
     #[inline(never)]
     fn receive_otherwise(&mut self, slot: u32, place: Place, bytes: &mut [u8]) {
         let now = self.now;
+        let rules = &self.rules_for(slot);
         let Self {
             connections,
             rooms,
             pool,
-            rules,
             counters,
             dirty,
             v1,
@@ -187,19 +208,20 @@ impl Shard {
     /// What came together with a join, and so before it was answered: nothing that means anything to a room.
     fn receive_early(&mut self, slot: u32, bytes: &mut [u8]) {
         let connection = &self.connections[slot as usize];
-        let guarded = connection.guarded;
         let Phase::Open(player) = connection.phase else {
             return self.receive_plain(slot, bytes);
         };
+        let place = self.players[player as usize].place;
+        let rules = self.rules_for(slot);
         let mut copy = bytes.to_vec();
         let mut input = &mut copy[..];
         let mut decoder = Decoder::default();
-        while let Ok(Some(item)) = decoder.next(&self.rules, &mut input) {
+        while let Ok(Some(item)) = decoder.next(&rules, &mut input) {
             if matches!(item, Item::Message { .. }) {
                 return self.end_v1(slot, BadPacket::Early.into());
             }
         }
-        self.receive_frames(slot, player, guarded, bytes);
+        self.receive_otherwise(slot, place, bytes);
     }
 
     /// After our own close frame: nothing counts but the peer's.

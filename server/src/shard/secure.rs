@@ -138,7 +138,12 @@ impl Shard {
             Heard::Breach(Breach::Record) => EndReason::TlsViolation,
         };
         match phase {
-            Phase::Announced(..) | Phase::Hello | Phase::Handshake(_) | Phase::Open(_) => {
+            Phase::Announced(..)
+            | Phase::Hello
+            | Phase::Handshake(_)
+            | Phase::Exchange(_)
+            | Phase::Answered
+            | Phase::Open(_) => {
                 self.part(slot, reason, None);
                 self.connections[slot as usize].outbox.truncate();
                 self.begin_closing(slot, Closing::Flush, reason);

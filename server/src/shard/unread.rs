@@ -1,4 +1,4 @@
-//! What came behind a request head, until it may be heard.
+//! What came behind a request head, or in requests of a session, until it may be heard.
 //!
 //! Owns: those bytes, by the slots of their connections. Must not know: rooms, and what the bytes mean. Invariants: they are
 //! heard before anything that their socket gives; whoever has some is paused, or will be read in the next iteration, though
@@ -83,7 +83,11 @@ impl Shard {
         let end = rest.bytes.len().min(rest.heard + most);
         let taken = end - rest.heard;
         let waits = end < rest.bytes.len();
-        self.receive_plain(slot, &mut rest.bytes[rest.heard..end]);
+        let bytes = &mut rest.bytes[rest.heard..end];
+        match self.connections[slot as usize].carried {
+            true => self.receive_carried(slot, bytes),
+            false => self.receive_plain(slot, bytes),
+        }
         if waits {
             rest.heard = end;
             self.unread.0.insert(slot, rest);

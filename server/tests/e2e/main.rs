@@ -26,6 +26,7 @@ mod proxies;
 mod relay;
 mod second;
 mod secure;
+mod sessions;
 mod slow;
 mod startup;
 mod stream;

@@ -11,15 +11,15 @@ use crate::relay::{Relay, roomcast};
 use crate::startup::{USAGE, failure};
 use crate::wire::{Response, Wire};
 
-const SECRET: &str = "a secret of more than thirty-two bytes";
+pub(crate) const SECRET: &str = "a secret of more than thirty-two bytes";
 
-fn secret(folder: &TempDir, text: &str) -> String {
+pub(crate) fn secret(folder: &TempDir, text: &str) -> String {
     let file = folder.path().join("secret");
     fs::write(&file, text).expect("a file");
     file.to_str().expect("a path").to_owned()
 }
 
-fn ticket(key: &str, rooms: &[&str], valid: &str) -> String {
+pub(crate) fn ticket(key: &str, rooms: &[&str], valid: &str) -> String {
     ticket_with(key, rooms, &["--valid", valid])
 }
 

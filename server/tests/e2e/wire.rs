@@ -414,6 +414,15 @@ impl Wire {
         (response, body)
     }
 
+    /// A response behind which the connection goes on, or ends.
+    pub(crate) fn answer(&mut self) -> (Response, Vec<u8>) {
+        let response = self.response_head();
+        let length = response.field("content-length");
+        let length = length.map_or(0, |length| length.parse().expect("a length"));
+        let body = self.take(length).expect("a whole body");
+        (response, body)
+    }
+
     /// Like [`Wire::response`]; None if the stream ended before the first byte.
     pub(crate) fn try_response(&mut self) -> Option<(Response, Vec<u8>)> {
         (!self.unread.is_empty() || self.fill()).then(|| self.response())

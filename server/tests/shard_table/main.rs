@@ -22,6 +22,7 @@ mod phases;
 mod planes;
 mod ready;
 mod residence;
+mod sessions;
 mod slow;
 mod stage;
 mod tickets;

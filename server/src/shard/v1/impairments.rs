@@ -92,10 +92,13 @@ impl Impairments {
 }
 
 impl Shard {
-    /// Holds the current write of this connection back, if it has a bad network. True if there is none of it for the
+    /// Holds the current write of this connection back, if it has a bad network, or no socket. True if there is none of it for the
     /// socket now.
     #[inline]
     pub(in crate::shard) fn hold_back(&mut self, slot: u32) -> bool {
+        if self.carry_write(slot) {
+            return true;
+        }
         // Most relays have none at all.
         !self.v1.impairments.by_slot.is_empty() && self.impair(slot)
     }

@@ -99,7 +99,7 @@ impl Shard {
             return false;
         }
         let connection = &mut self.connections[slot as usize];
-        if !connection.writable {
+        if !(connection.writable || connection.carried && self.sessions.has_room(slot)) {
             match room.falls_behind(seat, rules) {
                 Behind::States => {}
                 Behind::Events => self.fell_behind(slot, false),
@@ -227,7 +227,8 @@ impl Shard {
             *since = now;
             self.arm_player(player);
         }
-        if self.connections[slot as usize].writable {
+        let connection = &self.connections[slot as usize];
+        if connection.writable || connection.carried && self.sessions.has_room(slot) {
             self.list(slot);
         } else {
             self.fell_behind(slot, false);

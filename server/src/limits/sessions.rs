@@ -1,0 +1,52 @@
+//! Bounds of sessions, whose frames go by requests.
+
+use roomcast_protocol::frame::MAX_HEADER;
+
+use super::{Limits, RECEIVE_BUFFER};
+
+/// Milliseconds that a poll is held when there is nothing to answer (limit): below the timeouts of proxies, the shortest of
+/// which are 30 s.
+pub const POLL_HOLD_MS: u32 = 20_000;
+
+/// Bytes of one answer to a poll (budget), unless the first frame alone has more.
+pub const POLL_BYTES: usize = 64 * 1024;
+
+/// Milliseconds without a request after which the player of a session in a raw room is gone (limit): a poll that was lost, and
+/// a client's own pause before it asks again. (In roomcast.v1 it is [`HEARD_WITHIN_MS`], and the player is away.)
+pub const SESSION_SILENCE_MS: u32 = 30_000;
+
+/// Milliseconds for which an ended session is remembered (limit): who asks again is told why it ended.
+pub const SESSION_ENDED_MS: u32 = 30_000;
+
+/// Milliseconds in which what came up has to be heard (limit); else 503, and the client sends the same again.
+pub const UP_VERDICT_MS: u32 = 5_000;
+
+/// Milliseconds that a connection is kept behind an answer (limit). Browsers ask again at once or not at all.
+pub const ANSWERED_MS: u32 = 30_000;
+
+/// Connections of one session that do not count for its address (limit): a poll, what goes up, and one of each that was cut and
+/// is not known to be.
+pub const SESSION_CONNECTIONS: usize = 4;
+
+/// Bytes of frames for a session that speaks roomcast.v1 which were not acknowledged (limit, beyond which it takes no more);
+/// those that its client has not got leave from the room's log. In raw rooms it is [`Limits::outbox_bytes_max`].
+const SESSION_BYTES: usize = 64 * 1024;
+
+/// Bytes of a request's content where only a ticket is expected, or nothing that matters (limit).
+pub const TICKET_BYTES: usize = 8 * 1024;
+
+impl Limits {
+    /// Bytes of frames that a session holds before it takes no more.
+    pub fn session_bytes(&self, v1: bool) -> usize {
+        if v1 {
+            SESSION_BYTES
+        } else {
+            self.outbox_bytes_max
+        }
+    }
+
+    /// Bytes of frames that may come up in one request (limit): some, or one of the largest.
+    pub fn up_bytes(&self) -> usize {
+        RECEIVE_BUFFER.max(self.max_message.saturating_add(MAX_HEADER))
+    }
+}

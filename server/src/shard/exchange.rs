@@ -1,0 +1,160 @@
+//! Exchanges: requests that do more than fetch a page, with content, after which their connections may go on.
+//!
+//! Owns: what has come of a request's content, and what becomes of its connection behind the answer. Must not know: what is
+//! asked for. Invariants: a connection has one request at a time, and nothing of it is remembered for the next one, which
+//! may be another person's; what comes before the answer ends the connection with that.
+
+use std::mem;
+use std::net::IpAddr;
+
+use roomcast_protocol::upgrade::{self, Body, Readers, Refusal, Reply, Request};
+
+use super::connection::{Closing, Phase};
+use super::sessions::Call;
+use super::{Common, EndReason, Shard};
+use crate::limits::{ANSWERED_MS, HANDSHAKE_READ};
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) call: Call,
+    /// Takes its content; none once that is whole, and the answer is awaited.
+    body: Option<Body>,
+    content: Vec<u8>,
+    /// Bytes that came before the answer.
+    early: usize,
+    /// Another request may follow.
+    keeps: bool,
+    expects_continue: bool,
+    readers: Readers,
+    /// Whose socket it is, if that is a proxy who says where the request comes from.
+    proxy: Option<IpAddr>,
+}
+
+impl Exchange {
+    /// What this request asks for, whose head is whole.
+    ///
+    /// # Errors
+    ///
+    /// It is announced to have more content than is taken.
+    pub(super) fn new(call: Call, request: &Request<'_>, most: usize) -> Result<Self, Refusal> {
+        Ok(Self {
+            body: Some(Body::new(request.framing, most)?),
+            call,
+            content: Vec::new(),
+            early: 0,
+            keeps: request.keeps,
+            expects_continue: request.expects_continue,
+            readers: Readers::NoPage,
+            proxy: None,
+        })
+    }
+
+    /// Whose pages may read the answer, and which proxy it goes to, if it does.
+    pub(super) fn is_for(&mut self, readers: Readers, proxy: Option<IpAddr>) {
+        self.readers = readers;
+        self.proxy = proxy;
+    }
+
+    /// The reactor that answers it, if it is not any.
+    pub(super) fn home(&self, common: &Common) -> Option<usize> {
+        self.call.home(common)
+    }
+
+    /// Whether its content is not whole.
+    pub(super) fn is_arriving(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.content.capacity()
+    }
+}
+
+impl Shard {
+    /// The head of this request is whole; `rest` came behind it.
+    pub(super) fn begin_exchange(&mut self, slot: u32, exchange: Box<Exchange>, rest: &[u8]) {
+        let connection = &mut self.connections[slot as usize];
+        if exchange.expects_continue && rest.is_empty() {
+            connection.outbox.push_own(upgrade::write_continue);
+            self.list(slot);
+        }
+        self.connections[slot as usize].phase = Phase::Exchange(exchange);
+        self.rearm(slot);
+        self.receive_content(slot, rest);
+    }
+
+    /// Bytes behind the head of a request that is under way.
+    pub(super) fn receive_content(&mut self, slot: u32, bytes: &[u8]) {
+        let Phase::Exchange(exchange) = &mut self.connections[slot as usize].phase else {
+            return;
+        };
+        let Some(body) = &mut exchange.body else {
+            exchange.keeps = false;
+            exchange.early += bytes.len();
+            if exchange.early > HANDSHAKE_READ {
+                self.drop_connection(slot, EndReason::Refused(Refusal::BodyTooLarge));
+            }
+            return;
+        };
+        let mut input = bytes;
+        match body.next(&mut input, &mut exchange.content) {
+            Ok(false) => {}
+            Ok(true) => {
+                exchange.keeps &= input.is_empty();
+                exchange.body = None;
+                let content = mem::take(&mut exchange.content);
+                self.heed_call(slot, content);
+            }
+            Err(refusal) => self.refuse(slot, refusal, false),
+        }
+    }
+
+    /// Bytes of the next request on a connection whose last one has been answered.
+    pub(super) fn receive_next(&mut self, slot: u32, bytes: &mut [u8]) {
+        let now = self.now32();
+        let connection = &mut self.connections[slot as usize];
+        if !connection.outbox.is_clear() {
+            // Who has not read one answer does not ask again.
+            return self.begin_closing(slot, Closing::Flush, EndReason::Answered);
+        }
+        connection.phase = Phase::Handshake(None);
+        connection.deadline = now.wrapping_add(self.common.limits.handshake_ms);
+        self.rearm(slot);
+        self.receive_head(slot, bytes);
+    }
+
+    /// Answers the request that is under way.
+    pub(super) fn respond(&mut self, slot: u32, reply: Reply<'_>) {
+        self.finish(slot, |out, keeps, readers| {
+            upgrade::write_reply(out, reply, keeps, readers);
+        });
+    }
+
+    /// Answers that it has been done.
+    pub(super) fn respond_done(&mut self, slot: u32) {
+        self.finish(slot, upgrade::write_done);
+    }
+
+    fn finish(&mut self, slot: u32, write: impl FnOnce(&mut Vec<u8>, bool, Readers)) {
+        let now = self.now32();
+        let connection = &mut self.connections[slot as usize];
+        let Phase::Exchange(exchange) = &mut connection.phase else {
+            return;
+        };
+        let keeps = exchange.keeps && !self.draining;
+        let (readers, proxy) = (exchange.readers, exchange.proxy);
+        connection.outbox.push_own(|out| write(out, keeps, readers));
+        connection.phase = Phase::Answered;
+        if let Some(proxy) = proxy {
+            connection.who.comes_from(proxy);
+        }
+        if !keeps {
+            return self.begin_closing(slot, Closing::Flush, EndReason::Answered);
+        }
+        connection.deadline = now.wrapping_add(ANSWERED_MS);
+        self.rearm(slot);
+        self.list(slot);
+    }
+}

@@ -1,0 +1,181 @@
+//! Sessions over time: what is held, for how long, and what becomes of who does not ask again.
+
+use roomcast::limits::{
+    ANSWERED_MS, Limits, POLL_HOLD_MS, SESSION_ENDED_MS, SESSION_SILENCE_MS, UP_VERDICT_MS,
+};
+use roomcast_protocol::frame::Opcode;
+
+use crate::homes::room_of;
+use crate::net::WireId;
+use crate::stage::{Stage, frame, text};
+
+/// Answers so far: their statuses, and what came last.
+fn answers(stage: &mut Stage, wire: WireId) -> (Vec<u16>, Vec<u8>) {
+    let bytes = stage.net().wires[wire].take(usize::MAX);
+    let mut statuses = Vec::new();
+    let mut rest = &bytes[..];
+    let mut body = Vec::new();
+    while let Some(end) = rest.windows(4).position(|it| it == b"\r\n\r\n") {
+        let head = str::from_utf8(&rest[..end]).expect("a head of text");
+        statuses.push(head[9..12].parse().expect("a status"));
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "));
+        let length = length.map_or(0, |length| length.parse().expect("a length"));
+        body = rest[end + 4..end + 4 + length].to_vec();
+        rest = &rest[end + 4 + length..];
+    }
+    assert!(rest.is_empty(), "{rest:?}");
+    (statuses, body)
+}
+
+fn request(method: &str, target: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn ask(stage: &mut Stage, wire: WireId, method: &str, target: &str) -> (Vec<u16>, Vec<u8>) {
+    stage.send(wire, &request(method, target, b""));
+    answers(stage, wire)
+}
+
+/// A connection, and the path of a session in that room.
+fn open(stage: &mut Stage, room: &str) -> (WireId, String) {
+    let wire = stage.connect();
+    let (statuses, body) = ask(stage, wire, "POST", &format!("{room}/http"));
+    assert_eq!(statuses, [200]);
+    let body = String::from_utf8(body).expect("text");
+    let id = body.split('"').nth(3).expect("an id");
+    (wire, format!("{room}/http/{id}"))
+}
+
+fn agree(stage: &Stage) {
+    for reactor in &stage.reactors {
+        assert_eq!(reactor.shard().accounts(), Ok(()));
+    }
+}
+
+#[test]
+fn a_poll_is_held_and_who_asks_no_more_is_gone() {
+    for reactor in [0, 1] {
+        let mut stage = Stage::with_reactors(Limits::default(), 2);
+        let room = room_of(&stage, reactor);
+        let other = stage.join(&room);
+        let (wire, at) = open(&mut stage, &room);
+        assert_eq!(stage.common.seated(), 2);
+        assert_eq!(stage.place(wire).map(|place| place.0), Some(reactor));
+        let poll = format!("{at}/poll?ack=0");
+        assert_eq!(ask(&mut stage, wire, "GET", &poll), (vec![], vec![]));
+        stage.pass(u64::from(POLL_HOLD_MS) - 100);
+        assert_eq!(answers(&mut stage, wire), (vec![], vec![]));
+        agree(&stage);
+        stage.pass(300);
+        assert_eq!(answers(&mut stage, wire), (vec![200], vec![]), "nothing");
+        stage.send(other, &text("a"));
+        stage.send(other, &text("b"));
+        stage.pass(u64::from(SESSION_SILENCE_MS) - 1_000);
+        assert!(stage.common.seated() == 2 && stage.is_there(wire));
+        // Its connection is not kept for ever, and its seat neither.
+        stage.pass(4_000);
+        assert_eq!((stage.common.seated(), stage.is_there(wire)), (1, false));
+        agree(&stage);
+        let wire = stage.connect();
+        let (statuses, body) = ask(&mut stage, wire, "GET", &poll);
+        assert_eq!(statuses, [200], "what was said until then");
+        assert!(body.starts_with(b"\x81\x01a\x81\x01b\x88"), "{body:?}");
+        let poll = poll.replace("ack=0", "ack=3");
+        let gone = (vec![410], b"{\"code\":4005}\n".to_vec());
+        assert_eq!(ask(&mut stage, wire, "GET", &poll), gone);
+        stage.pass(u64::from(SESSION_ENDED_MS));
+        let wire = stage.connect();
+        let gone = (vec![410], b"{}\n".to_vec());
+        assert_eq!(ask(&mut stage, wire, "GET", &poll), gone);
+        stage.pass(u64::from(ANSWERED_MS) + 3_000);
+        assert!(!stage.is_there(wire));
+        agree(&stage);
+    }
+}
+
+/// Bytes bound what waits, not time: who has not asked for a while gets all of it, unless it is too much.
+#[test]
+fn what_waits_for_who_does_not_ask_is_bounded() {
+    let mut stage = Stage::new(Limits::default());
+    let other = stage.join("/rooms/r");
+    let (wire, at) = open(&mut stage, "/rooms/r");
+    let most = Limits::default().outbox_bytes_max;
+    let message = frame(Opcode::Binary, &[7; 996]);
+    for _ in 0..most / 1_000 {
+        stage.send(other, &message);
+    }
+    stage.pass(20_000);
+    assert_eq!(stage.common.seated(), 2);
+    agree(&stage);
+    let (mut got, mut ack) = (0, 0);
+    while got < most / 1_000 {
+        let target = format!("{at}/poll?ack={ack}");
+        let (statuses, body) = ask(&mut stage, wire, "GET", &target);
+        assert_eq!(statuses, [200]);
+        got += body.len() / 1_000;
+        ack = got;
+    }
+    for _ in 0..2 * most / 1_000 + 200 {
+        stage.send(other, &message);
+    }
+    stage.pass(10_000);
+    assert_eq!(stage.common.seated(), 1, "{}", stage.ends());
+    assert_eq!(stage.ends(), "slow_consumer");
+    agree(&stage);
+}
+
+/// Somebody in the room presses: what comes up waits, and who brought it. Sent again, it is heard once.
+#[test]
+fn what_comes_up_is_heard_once_however_often_it_is_sent() {
+    let mut stage = Stage::new(Limits::default());
+    let listener = stage.join("/rooms/r");
+    let slow = stage.join_through("/rooms/r", 1_000);
+    let (wire, at) = open(&mut stage, "/rooms/r");
+    stage.send(listener, &frame(Opcode::Binary, &[7; 6_000]));
+    assert!(stage.charged(slow) > 0, "it presses");
+    let mut body = Vec::new();
+    for number in 0..60u8 {
+        body.extend_from_slice(&[0x82, 126, 3, 232]);
+        body.extend_from_slice(&[number; 1_000]);
+    }
+    let up = request("POST", &format!("{at}/up?seq=0"), &body);
+    stage.send(wire, &up);
+    assert!(answers(&mut stage, wire).0.is_empty(), "it waits");
+    agree(&stage);
+    let again = stage.connect();
+    stage.send(again, &up);
+    let late = request("POST", &format!("{at}/up?seq=60"), &body);
+    let other = stage.connect();
+    stage.send(other, &late);
+    assert_eq!(answers(&mut stage, other).0, [503], "one at a time");
+    for _ in 0..200 {
+        stage.read(slow, usize::MAX);
+        stage.pass(20);
+    }
+    assert_eq!(answers(&mut stage, again).0, [204]);
+    let heard = stage.read(listener, usize::MAX);
+    let count = heard.iter().filter(|word| *word == "binary 1000").count();
+    assert_eq!(count, 60);
+    stage.pass(u64::from(UP_VERDICT_MS));
+    assert_eq!(
+        answers(&mut stage, wire).0,
+        [503],
+        "who sent it again was told"
+    );
+    agree(&stage);
+}
+
+#[test]
+fn a_full_mailbox_is_answered_503() {
+    let mut stage = Stage::with_reactors(Limits::default(), 2);
+    let room = room_of(&stage, 1);
+    stage.net().weather.mailbox = 0;
+    let wire = stage.connect();
+    let told = ask(&mut stage, wire, "POST", &format!("{room}/http"));
+    assert_eq!(told.0, [503]);
+    assert_eq!(stage.common.seated(), 0);
+}
