@@ -12,7 +12,7 @@ pub const POLL_HOLD_MS: u32 = 20_000;
 pub const POLL_BYTES: usize = 64 * 1024;
 
 /// Milliseconds without a request after which the player of a session in a raw room is gone (limit): a poll that was lost, and
-/// a client's own pause before it asks again. (In roomcast.v1 it is [`HEARD_WITHIN_MS`], and the player is away.)
+/// a client's own pause before it asks again. (In roomcast.v1 it is [`HEARD_WITHIN_MS`](super::HEARD_WITHIN_MS), and the player is away.)
 pub const SESSION_SILENCE_MS: u32 = 30_000;
 
 /// Milliseconds for which an ended session is remembered (limit): who asks again is told why it ended.
