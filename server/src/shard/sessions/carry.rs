@@ -77,18 +77,19 @@ impl Shard {
         let Some(carrier) = session.poll.take() else {
             return;
         };
-        let body = session.front(POLL_BYTES).to_vec();
-        if self.is_asking(carrier) {
-            self.connections[slot as usize].heard(now, 0);
-            self.respond(
-                carrier.slot,
-                Reply {
-                    status: Status::Ok200,
-                    kind: "application/octet-stream",
-                    body: &body,
-                },
-            );
+        if !self.is_asking(carrier) {
+            return;
         }
+        self.connections[slot as usize].heard(now, 0);
+        let body = self.sessions.by_slot[&slot].front(POLL_BYTES).to_vec();
+        self.respond(
+            carrier.slot,
+            Reply {
+                status: Status::Ok200,
+                kind: "application/octet-stream",
+                body: &body,
+            },
+        );
     }
 
     /// Tells who brought something that all of it has been heard, once it has.
