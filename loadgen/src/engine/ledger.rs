@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::clock::Nanos;
+use super::receiver::Receiver;
 use crate::payload::{Room, Stamp};
 
 /// Gaps that one thread follows one by one; 64 Ki ranges of 8 bytes.
@@ -78,13 +79,9 @@ impl Ledger {
         let entry = &self.rooms[room as usize];
         let len = entry.senders as usize;
         let first_pair = entry.base + len * member as usize;
-        let healthy = member < entry.healthy;
         Row {
             next: &mut self.next[first_pair..first_pair + len],
-            room: entry.room,
-            member,
-            healthy,
-            healthy_senders: if healthy { entry.healthy } else { 0 },
+            receiver: Receiver::new(entry.room, member, entry.healthy),
             first_pair,
             gaps: &mut self.gaps,
         }
@@ -137,42 +134,26 @@ impl Ledger {
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     next: &'a mut [u32],
-    room: Room,
-    member: u32,
-    healthy: bool,
-    /// Senders below this one make a healthy pair with the receiver.
-    healthy_senders: u32,
+    pub(crate) receiver: Receiver,
     first_pair: usize,
     gaps: &'a mut Gaps,
 }
 
 impl Row<'_> {
-    /// Whether the receiver is healthy.
-    #[inline]
-    pub(crate) fn is_healthy(&self) -> bool {
-        self.healthy
-    }
-
-    /// Whether both the receiver and this sender are healthy.
-    #[inline]
-    pub(crate) fn is_healthy_pair(&self, sender: u16) -> bool {
-        u32::from(sender) < self.healthy_senders
-    }
-
     /// The receiver is told at `now` that it goes on from now: it has missed what it has missed. `first` is the client
     /// of the room's first member.
     #[cold]
     pub(crate) fn reset(&mut self, first: u32, now: Nanos) {
-        for (sender, next) in (0..).zip(self.next.iter_mut()) {
+        for (sender, next) in (0_u16..).zip(self.next.iter_mut()) {
             if *next == OWN {
                 continue;
             }
-            let pair = self.first_pair + sender as usize;
+            let pair = self.first_pair + usize::from(sender);
             self.gaps.forget(pair);
-            if sender < self.healthy_senders {
+            if self.receiver.is_healthy_pair(sender) {
                 let before = *next;
                 let reset = self.gaps.resets.entry(pair).or_insert(Reset {
-                    sender: first + sender,
+                    sender: first + u32::from(sender),
                     before,
                     at: now,
                 });
@@ -182,16 +163,10 @@ impl Row<'_> {
         }
     }
 
-    /// Whether a message belongs to the receiver's room.
-    #[inline]
-    pub(crate) fn is_of_room(&self, stamp: &Stamp) -> bool {
-        stamp.room == self.room
-    }
-
     /// Judges a delivery and remembers it.
     #[inline]
     pub(crate) fn check(&mut self, stamp: &Stamp) -> Verdict {
-        if stamp.room == self.room
+        if self.receiver.is_of_room(stamp)
             && let Some(next) = self.next.get_mut(usize::from(stamp.sender))
             && *next == stamp.sequence
             && stamp.sequence < SEQUENCE_END
@@ -205,11 +180,11 @@ impl Row<'_> {
     #[cold]
     fn check_uncommon(&mut self, stamp: &Stamp) -> Verdict {
         let sender = usize::from(stamp.sender);
-        let healthy = self.is_healthy_pair(stamp.sender);
-        if stamp.room != self.room || stamp.sequence >= SEQUENCE_END {
+        let healthy = self.receiver.is_healthy_pair(stamp.sender);
+        if !self.receiver.is_of_room(stamp) || stamp.sequence >= SEQUENCE_END {
             return Verdict::Leaked;
         }
-        if u32::from(stamp.sender) == self.member {
+        if self.receiver.is_sender(stamp) {
             return Verdict::Echo;
         }
         let Some(next) = self.next.get_mut(sender) else {
@@ -491,8 +466,11 @@ mod tests {
             (2, 0, false),
             (3, 2, false),
         ] {
-            assert_eq!(ledger.row(0, member).is_healthy_pair(sender), healthy);
-            assert_eq!(ledger.row(0, member).is_healthy(), member < 2);
+            assert_eq!(
+                ledger.row(0, member).receiver.is_healthy_pair(sender),
+                healthy
+            );
+            assert_eq!(ledger.row(0, member).receiver.is_healthy(), member < 2);
         }
         ledger.row(0, 0).check(&stamp(1, 3));
         ledger.row(0, 0).check(&stamp(2, 4));

@@ -166,7 +166,7 @@ impl Measure {
     ) {
         let stamp = self.codec.read(event.payload);
         let stamp = stamp.filter(|_| event.is_plain && event.kind == self.kind);
-        let since = stamp.map(|stamp| match row.is_of_room(&stamp) {
+        let since = stamp.map(|stamp| match row.receiver.is_of_room(&stamp) {
             true => since(stamp.sender),
             false => Ok(0),
         });
@@ -188,7 +188,7 @@ impl Measure {
     ) {
         let stamp = self.codec.read(stated.payload);
         let stamp = stamp.filter(|_| stated.kind == self.kind);
-        let since = stamp.map(|stamp| match row.is_of_room(&stamp) {
+        let since = stamp.map(|stamp| match row.receiver.is_of_room(&stamp) {
             true if row.key_of(&stamp) != stated.key => Err(Wrong::Author),
             true => since(stamp.sender),
             false => Ok(0),
@@ -196,17 +196,17 @@ impl Measure {
         let (stamp, since) = match stamp.zip(since) {
             Some((stamp, Ok(since))) => (stamp, since),
             Some((_, Err(Wrong::Audience))) => {
-                self.of_member(row.is_healthy()).leaked += 1;
+                self.of_member(row.receiver.is_healthy()).leaked += 1;
                 return;
             }
             Some((_, Err(Wrong::Author))) | None => {
-                self.of_member(row.is_healthy()).corrupted += 1;
+                self.of_member(row.receiver.is_healthy()).corrupted += 1;
                 return;
             }
         };
         let (verdict, excused) = row.check(&stamp, since);
         self.excuse_values(excused);
-        let healthy = row.is_healthy_pair(stamp.sender);
+        let healthy = row.receiver.is_healthy_pair(stamp.sender);
         let measured = stamp.intended_ns >= self.window.from;
         let counts = self.of_pair(healthy, measured);
         match verdict {
@@ -217,8 +217,8 @@ impl Measure {
             states::Verdict::Again => {}
             states::Verdict::Duplicate => counts.duplicates += 1,
             states::Verdict::Stale => counts.reordered += 1,
-            states::Verdict::Leaked => self.of_member(row.is_healthy()).leaked += 1,
-            states::Verdict::Echo => self.of_member(row.is_healthy()).own_echoed += 1,
+            states::Verdict::Leaked => self.of_member(row.receiver.is_healthy()).leaked += 1,
+            states::Verdict::Echo => self.of_member(row.receiver.is_healthy()).own_echoed += 1,
         }
     }
 
@@ -254,7 +254,7 @@ impl Measure {
     #[inline(always)]
     fn judge(&mut self, row: &mut Row<'_>, stamp: &Stamp, since: Nanos, now: Nanos) {
         let verdict = row.check(stamp);
-        let healthy = row.is_healthy_pair(stamp.sender);
+        let healthy = row.receiver.is_healthy_pair(stamp.sender);
         let measured = stamp.intended_ns >= self.window.from;
         let counts = self.of_pair(healthy, measured);
         match verdict {
@@ -361,7 +361,7 @@ impl Measure {
     /// For what cannot be charged to a pair or a stage.
     #[cold]
     fn of_receiver(&mut self, row: &Row<'_>) -> &mut Counts {
-        self.of_member(row.is_healthy())
+        self.of_member(row.receiver.is_healthy())
     }
 
     #[cold]

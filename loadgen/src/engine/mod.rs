@@ -38,6 +38,7 @@ mod link;
 mod measure;
 mod plan;
 mod progress;
+mod receiver;
 mod recorder;
 mod schedule;
 mod session;

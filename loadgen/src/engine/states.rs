@@ -6,6 +6,7 @@
 //! says how many there were, or by a connection that was lost meanwhile. What neither explains is lost.
 
 use super::clock::Nanos;
+use super::receiver::Receiver;
 use crate::payload::{Room, Stamp};
 
 /// In place of the next number: the receiver came later, any is right.
@@ -155,14 +156,10 @@ impl States {
         let len = (entry.senders * self.keys) as usize;
         let start = entry.base + len * member as usize;
         let first = entry.first as usize;
-        let healthy = member < entry.healthy;
         Row {
             had: &mut self.had[start..start + len],
             keys: self.keys,
-            room: entry.room,
-            member,
-            healthy,
-            healthy_senders: if healthy { entry.healthy } else { 0 },
+            receiver: Receiver::new(entry.room, member, entry.healthy),
             passed: &mut self.passed[first + member as usize],
             measured_from: &self.measured_from[first..first + entry.senders as usize],
         }
@@ -201,34 +198,12 @@ pub(crate) struct Row<'a> {
     /// By sender, then by key.
     had: &'a mut [Had],
     keys: u32,
-    room: Room,
-    member: u32,
-    healthy: bool,
-    /// Senders below this one make a healthy pair with the receiver.
-    healthy_senders: u32,
+    pub(crate) receiver: Receiver,
     passed: &'a mut Passed,
     measured_from: &'a [u32],
 }
 
 impl Row<'_> {
-    /// Whether the receiver is healthy.
-    #[inline]
-    pub(crate) fn is_healthy(&self) -> bool {
-        self.healthy
-    }
-
-    /// Whether both the receiver and this sender are healthy.
-    #[inline]
-    pub(crate) fn is_healthy_pair(&self, sender: u16) -> bool {
-        u32::from(sender) < self.healthy_senders
-    }
-
-    /// Whether a value belongs to the receiver's room.
-    #[inline]
-    pub(crate) fn is_of_room(&self, stamp: &Stamp) -> bool {
-        stamp.room == self.room
-    }
-
     /// The key of a value, by its place among all that its sender sets.
     #[inline]
     pub(crate) fn key_of(&self, stamp: &Stamp) -> u32 {
@@ -240,10 +215,10 @@ impl Row<'_> {
     #[inline]
     pub(crate) fn check(&mut self, stamp: &Stamp, since: Nanos) -> (Verdict, Values) {
         let sender = usize::from(stamp.sender);
-        if stamp.room != self.room || sender >= self.measured_from.len() {
+        if !self.receiver.is_of_room(stamp) || sender >= self.measured_from.len() {
             return (Verdict::Leaked, Values::NONE);
         }
-        if u32::from(stamp.sender) == self.member {
+        if self.receiver.is_sender(stamp) {
             return (Verdict::Echo, Values::NONE);
         }
         let key = self.key_of(stamp);
@@ -278,7 +253,7 @@ impl Row<'_> {
     #[cold]
     fn passed_over(&self, sender: u16, key: u32, numbers: std::ops::Range<u32>) -> Values {
         let count = u64::from(numbers.end - numbers.start);
-        if !self.is_healthy_pair(sender) {
+        if !self.receiver.is_healthy_pair(sender) {
             return Values {
                 apart: count,
                 ..Values::NONE
