@@ -230,7 +230,8 @@ test("a socket that does not open is given up after 5 s", async (t) => {
   assert.match(heard[1][1].message, /^no answer within 5 s: is the relay up/);
 });
 
-test("the network comes back: no waiting any more; and a connection that stands is asked whether it lives", async (t) => {
+/** What a page would be told of, until the test is over. */
+function events(t) {
   const page = new EventTarget();
   globalThis.addEventListener = page.addEventListener.bind(page);
   globalThis.removeEventListener = page.removeEventListener.bind(page);
@@ -238,6 +239,11 @@ test("the network comes back: no waiting any more; and a connection that stands 
     delete globalThis.addEventListener;
     delete globalThis.removeEventListener;
   });
+  return page;
+}
+
+test("the network comes back: no waiting any more; and a connection that stands is asked whether it lives", async (t) => {
+  const page = events(t);
   const w = world(t);
   const { room } = await joined(w);
   for (let i = 0; i < 5; i++) {
@@ -264,13 +270,7 @@ test("the network comes back: no waiting any more; and a connection that stands 
 });
 
 test("after sleep, in which the clock went on alone, the connection is given up as soon as the page is back", async (t) => {
-  const page = new EventTarget();
-  globalThis.addEventListener = page.addEventListener.bind(page);
-  globalThis.removeEventListener = page.removeEventListener.bind(page);
-  t.after(() => {
-    delete globalThis.addEventListener;
-    delete globalThis.removeEventListener;
-  });
+  const page = events(t);
   const w = world(t);
   w.ready.ok = true;
   const { room, names } = await joined(w);

@@ -4,15 +4,16 @@ use std::process::Command;
 use std::time::Instant;
 
 use roomcast_protocol::frame::{self, Decoder, Item, Opcode, Role, Rules};
+use roomcast_protocol::v1::Payload;
 use roomcast_protocol::v1::client::{Client, Event, Kept};
 use roomcast_protocol::v1::down::Packet;
-use roomcast_protocol::v1::up::{Audience, Join, Mode};
-use roomcast_protocol::v1::{List, Name, Pairs, Payload};
+use roomcast_protocol::v1::up::Audience;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::patience;
 use crate::relay::Relay;
+use crate::v1::join;
 use crate::wire::{Response, TEXT, Wire};
 
 const DOCUMENT: &str = include_str!("../../../docs/HTTP.md");
@@ -268,19 +269,11 @@ fn roomcast_v1_over_polls() {
     let mut players: Vec<_> = ["Ada", "Bob"]
         .iter()
         .map(|name| {
-            let join = Join {
-                minor: 0,
-                mode: Mode::Any,
-                back: None,
-                name: Name::new(name).expect("a name"),
-                properties: List::EMPTY,
-                wishes: Pairs::EMPTY,
-            };
             let kept = Kept {
                 packets: 64,
                 bytes: 65_536,
             };
-            let mut client = Client::new(&join, kept);
+            let mut client = Client::new(&join(name), kept);
             let mut wire = Wire::connect(relay.addr());
             let at = open(&mut wire, "lobby", "?protocol=roomcast.v1");
             let link = client.open(now());

@@ -28,6 +28,18 @@ struct Player {
     closed: Option<u16>,
 }
 
+/// Somebody new.
+pub(crate) fn join(name: &str) -> Join<'_> {
+    Join {
+        minor: 0,
+        mode: Mode::Any,
+        back: None,
+        name: Name::new(name).expect("a name"),
+        properties: List::EMPTY,
+        wishes: Pairs::EMPTY,
+    }
+}
+
 /// A WebSocket that speaks roomcast.v1.
 fn open(wire: Wire, room: &str) -> Wire {
     let mut wire = wire;
@@ -48,15 +60,7 @@ impl Player {
 
     /// Has not sent its first packet.
     fn at_the_door(wire: Wire, room: &str, name: &str) -> Self {
-        let join = Join {
-            minor: 0,
-            mode: Mode::Any,
-            back: None,
-            name: Name::new(name).expect("a name"),
-            properties: List::EMPTY,
-            wishes: Pairs::EMPTY,
-        };
-        let mut client = Client::new(&join, KEPT);
+        let mut client = Client::new(&join(name), KEPT);
         Self {
             link: client.open(0),
             client,

@@ -353,16 +353,21 @@ fn an_event_to_the_host_is_for_who_it_is_when_it_is_said() {
     );
 }
 
-#[test]
-fn a_key_for_the_host_goes_to_who_it_is() {
-    let (mut stage, [mut bob, mut ada, mut cy]) = three(Limits::default());
+/// Key 5 of this one is for the host from now on.
+fn keep_for_host(actor: &mut Actor) {
     let audience = KeyAudience {
         key: 5,
         room: false,
         to: StateAudience::Host,
         stays: false,
     };
-    cy.client.audience(audience).expect("it keeps little");
+    actor.client.audience(audience).expect("it keeps little");
+}
+
+#[test]
+fn a_key_for_the_host_goes_to_who_it_is() {
+    let (mut stage, [mut bob, mut ada, mut cy]) = three(Limits::default());
+    keep_for_host(&mut cy);
     cy.client
         .state(5, false, Payload::Text("up"))
         .expect("it fits");
@@ -486,13 +491,7 @@ fn a_browser_that_reloads_its_page_is_as_willing_as_before() {
 #[test]
 fn what_is_for_a_host_that_left_a_relay_that_ends_is_for_nobody() {
     let (mut stage, [mut bob, mut ada, mut cy]) = three(Limits::default());
-    let audience = KeyAudience {
-        key: 5,
-        room: false,
-        to: StateAudience::Host,
-        stays: false,
-    };
-    cy.client.audience(audience).expect("it keeps little");
+    keep_for_host(&mut cy);
     cy.play(&mut stage);
     stage.shard.drain(10_000);
     bob.client.leave();
