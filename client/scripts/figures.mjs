@@ -78,7 +78,10 @@ async function plays(url, client) {
     class Counted extends WebSocket {
       constructor(...args) {
         super(...args);
-        super.addEventListener("message", () => globalThis.messages++);
+        super.addEventListener("message", ({ data }) => {
+          globalThis.messages++;
+          globalThis.look?.(new Uint8Array(data));
+        });
       }
     }
     const room = await join(url, { name: "Ada", WebSocket: Counted });
@@ -97,6 +100,34 @@ async function plays(url, client) {
   }
 }
 
+/** Run in a page that plays: what kinds of packets the messages of so many seconds have in them, as "KIND+KIND", and of which ticks. */
+async function looks(seconds) {
+  const { decode } = await import("/dist/core.js");
+  const [kinds, ticks] = [{}, []];
+  globalThis.look = (message) => {
+    const { packets } = decode(message);
+    const said = [...new Set(packets.map(({ packet }) => packet))].sort().join("+");
+    kinds[said] = (kinds[said] ?? 0) + 1;
+    ticks.push(...packets.filter(({ packet }) => packet === "TICK").map(({ tick }) => tick));
+  };
+  await new Promise((resolve) => setTimeout(resolve, 1_000 * seconds));
+  globalThis.look = undefined;
+  return { kinds, ticks };
+}
+
+/** Bytes that each function has allocated itself, by its name. */
+function allocated({ head, samples }) {
+  const names = new Map();
+  const walk = ({ id, callFrame, children }) => {
+    names.set(id, callFrame.functionName || "(outside)");
+    children.forEach(walk);
+  };
+  walk(head);
+  const bytes = new Map();
+  for (const { nodeId, size } of samples) bytes.set(names.get(nodeId), (bytes.get(names.get(nodeId)) ?? 0) + size);
+  return [...bytes].sort((a, b) => b[1] - a[1]);
+}
+
 /** 50 players at 20 Hz, in a room with and without ticks: main-thread time beside an empty `onmessage` that gets the same. */
 async function profile(t) {
   const address = await relay(t);
@@ -108,8 +139,8 @@ async function profile(t) {
     const end = await crowd(url, { wishes: { ticks: hz } });
     const ratios = [];
     const times = { client: [], empty: [] };
-    let events = 0;
-    let perBundle = 0;
+    let seen;
+    let garbage;
     for (let round = 0; round < ROUNDS; round++) {
       for (const who of round % 2 ? ["client", "empty"] : ["empty", "client"]) {
         const page = await open(`${site}/browser/blank.html`);
@@ -123,14 +154,14 @@ async function profile(t) {
         await sleep((1_000 * SECONDS) / 2);
         const [after, then] = [await spent(), await page.evaluate(() => globalThis.messages)];
         times[who].push((1e6 * (after - before)) / (then - messages));
-        events = Math.max(events, (then - messages) / (SECONDS / 2));
         if (who === "client" && round === ROUNDS - 1) {
           await cdp.send("HeapProfiler.startSampling", { samplingInterval: 1_024, includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true });
-          const from = await page.evaluate(() => globalThis.messages);
-          await sleep(2_000);
-          const to = await page.evaluate(() => globalThis.messages);
+          const from = await page.evaluate(() => globalThis.states);
+          await sleep(4_000);
+          const states = (await page.evaluate(() => globalThis.states)) - from;
           const { profile } = await cdp.send("HeapProfiler.stopSampling");
-          perBundle = profile.samples.reduce((sum, { size }) => sum + size, 0) / (to - from);
+          garbage = allocated(profile).map(([name, bytes]) => [name, bytes / states]);
+          seen = await page.evaluate(`(${looks})(${SECONDS})`);
         }
         await page.evaluate(() => globalThis.leave());
         await page.context().close();
@@ -141,10 +172,15 @@ async function profile(t) {
     const where = hz ? `with ${hz} ticks a second` : "without ticks";
     say(`main thread for each message, ${where}`, `client ${middle(times.client).toFixed(0)} us, empty onmessage ${middle(times.empty).toFixed(0)} us`);
     good.push(held(`their ratio, ${where}`, middle(ratios), 2));
-    say(`allocated for each message, ${where}`, `${Math.round(perBundle)} B`);
-    // Beside those of the ticks there are keep-alives and pongs: each 2.5 and 2 s.
-    if (hz) good.push(held("messages a second, but two in five of heartbeat", events - 0.9, hz));
-    else say("messages a second", events.toFixed(0));
+    const total = garbage.reduce((sum, [, bytes]) => sum + bytes, 0);
+    const most = garbage.slice(0, 6).map(([name, bytes]) => `${name} ${Math.round(bytes)}`);
+    say(`allocated for each state, ${where}, B`, `${Math.round(total)}: ${most.join(", ")}`);
+    say("messages by what is in them", JSON.stringify(seen.kinds));
+    if (!hz) continue;
+    // What has no tick is of this connection alone: answers to its pings, and keepalives where there are none.
+    const { ticks } = seen;
+    const ticked = Object.entries(seen.kinds).reduce((sum, [kind, count]) => sum + (kind.includes("TICK") ? count : 0), 0);
+    good.push(held("messages for each tick that passed", ticked / (ticks.at(-1) - ticks[0] + 1), 1));
   }
   return good.every(Boolean);
 }
