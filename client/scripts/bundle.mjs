@@ -15,7 +15,7 @@ const OWN = [
   ["packet", "payload", "body", "kind", "only", "flags", "guard", "said", "given", "created", "minor", "capabilities", "life", "seq", "applied", "limits", "changes", "echo"],
   // Of the core.
   ["transmit", "receive", "opened", "closed", "wake", "probe", "due", "packetMax", "messageMax", "clock", "cursor"],
-  ["sample", "reset", "offset", "trip", "waiting", "next", "unknown", "goes", "arrived", "restart", "audiences", "after", "asks", "allows", "sent"],
+  ["sample", "reset", "offset", "trip", "waiting", "next", "unknown", "goes", "arrived", "restart", "audiences", "after", "asks", "allows", "sent", "wrote", "hear"],
   // Of link and room.
   ["flush", "apply", "news", "lost", "ended"],
 ];

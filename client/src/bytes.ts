@@ -20,13 +20,12 @@ const SHORT = "too short";
 
 export class Reader {
   #buffer: Uint8Array;
-  #at: number;
+  #at = 0;
   #end: number;
 
-  constructor(buffer: Uint8Array, at = 0, end = buffer.length) {
+  constructor(buffer: Uint8Array) {
     this.#buffer = buffer;
-    this.#at = at;
-    this.#end = end;
+    this.#end = buffer.length;
   }
 
   get done(): boolean {
@@ -65,20 +64,21 @@ export class Reader {
     return id;
   }
 
-  bytes(length: number): Uint8Array {
+  bytes(length: number, how: "subarray" | "slice" = "subarray"): Uint8Array {
     if (length > this.#end - this.#at) throw new Malformed(SHORT);
-    return this.#buffer.subarray(this.#at, (this.#at += length));
+    return this.#buffer[how](this.#at, (this.#at += length));
   }
 
-  rest(): Uint8Array {
-    return this.bytes(this.#end - this.#at);
+  rest(how?: "slice"): Uint8Array {
+    return this.bytes(this.#end - this.#at, how);
   }
 
-  /** A reader of the next bytes alone. */
-  part(length: number): Reader {
-    const start = this.#at;
-    this.bytes(length);
-    return new Reader(this.#buffer, start, this.#at);
+  /** From here on there are only so many bytes; returns where the end was, which `finish` takes. */
+  part(length: number): number {
+    const end = this.#end;
+    if (length > end - this.#at) throw new Malformed(SHORT);
+    this.#end = this.#at + length;
+    return end;
   }
 
   /** A name; `empty`: a raw player has none. */
@@ -116,8 +116,10 @@ export class Reader {
     return pairs;
   }
 
-  finish(): void {
+  /** Nothing may be left before the end, which is this one then. */
+  finish(end = this.#end): void {
     if (!this.done) throw new Malformed("too long");
+    this.#end = end;
   }
 }
 

@@ -12,9 +12,9 @@ export function decode(message: Uint8Array): Bundle {
   const bundle: Bundle = { covered: reader.varint(), packets: [] };
   while (!reader.done) {
     const kind = reader.u8();
-    const body = reader.part(reader.varint());
-    bundle.packets.push(packet(kind, body));
-    body.finish();
+    const end = reader.part(reader.varint());
+    bundle.packets.push(packet(kind, reader));
+    reader.finish(end);
   }
   return bundle;
 }
@@ -82,7 +82,7 @@ function packet(kind: number, body: Reader): Down {
   }
   if (kind >> 2 === 0x10 >> 2) {
     const author = body.owner();
-    return { packet: "STATE", author, key: body.varint(ID_MAX), host, payload: payload(body, text) };
+    return { packet: "STATE", author, key: body.varint(ID_MAX), host, payload: payload(body, text, "slice") };
   }
   const known = DOWN[FLAGGED.includes(kind) ? kind - 1 : kind];
   if (!known) return { packet: "UNKNOWN", kind, body: body.rest() };
@@ -91,8 +91,8 @@ function packet(kind: number, body: Reader): Down {
   return read as unknown as Down;
 }
 
-function payload(body: Reader, text: boolean): Payload {
-  const bytes = body.rest();
+function payload(body: Reader, text: boolean, how?: "slice"): Payload {
+  const bytes = body.rest(how);
   return text ? utf8(bytes) : bytes;
 }
 

@@ -7,10 +7,10 @@ export type Next = "resume" | "resume later" | "stop";
 export function next(code: number | null): Next {
   if (code === 1013) return "resume later";
   if (code === null || code === 4002 || code === 4005) return "resume";
-  return code >= 3000 || [1000, 1002, 1007, 1008, 1009].includes(code) ? "stop" : "resume";
+  return code >= 3000 || code in ADVICE ? "stop" : "resume";
 }
 
-// What to do. What happened the relay says itself, in the reason of its close frame.
+// What to do, where coming back by itself would be no good. What happened the relay says itself, in the reason of its close frame.
 const ADVICE: Record<number, string> = {
   1000: "join again if the game goes on",
   1002: "does something between you and the relay change messages?",

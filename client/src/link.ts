@@ -285,7 +285,7 @@ export class Link {
     if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
-    this.#timer = setTimeout(() => this.#wake(), Math.max(0, Math.ceil((at - now()) / 1000)));
+    this.#timer = setTimeout(() => this.#wake(), Math.ceil((at - now()) / 1000));
   }
 
   #finish(why: RoomError): void {

@@ -3,7 +3,7 @@
 // Must not know: sockets, time, what a session allows when. What only a host says is in hosts; what belongs to ticks (see ticks)
 // is UNKNOWN as a kind down, which every client skips.
 
-/** What players send each other: text, or bytes. Bytes that were received are a view of the message they came in. */
+/** What players send each other: text, or bytes. Bytes of an event are a view of the message they came in, those of a state a copy. */
 export type Payload = string | Uint8Array;
 
 /** The value of a property; null says that it is deleted. */

@@ -451,7 +451,7 @@ export class Room {
       case "EVENT":
         return this.#emit("message", { data: news.payload, from: this.#player(news.author), addressed: news.addressed, asHost: news.host });
       case "STATE":
-        return this.#stated(news.author, news.key, news.payload.slice());
+        return this.#stated(news.author, news.key, news.payload);
       case "REMOVED":
         return this.#stated(news.author, news.key, null);
       case "REMOVED_ALL":

@@ -19,7 +19,7 @@ interface Own {
   /** How many numbered packets were sent before it, of whichever player. */
   after: number;
   /** When it was written on the present connection; Infinity: it waits; -Infinity: the relay has it. */
-  written: number;
+  wrote: number;
 }
 
 /** A player's keys and the room's, in one range. */
@@ -40,7 +40,7 @@ export class States {
 
   /** Takes a value, or the end of one; false if that would be more than `max` bytes to keep. Throws RangeError. */
   set(packet: Stated, after: number, packetMax: number, max: number): boolean {
-    const own = { bytes: encode(packet), packet, after, written: Infinity };
+    const own = { bytes: encode(packet), packet, after, wrote: Infinity };
     within("bytes in a packet", own.bytes.length, 0, packetMax);
     const id = whose(packet.key, packet.room);
     const bytes = this.#bytes - cost(this.#all.get(id)) + cost(own);
@@ -57,7 +57,7 @@ export class States {
       const own = this.#all.get(id)!;
       if (own.after > written) continue;
       if (own.bytes.length > room) return;
-      own.written = now;
+      own.wrote = now;
       this.#waiting.delete(id);
       return own.bytes;
     }
@@ -67,7 +67,7 @@ export class States {
   /** What the relay may not have of a key: it has to go ahead of who gets that key. */
   unknown(audience: Audience): Uint8Array | undefined {
     const own = this.#all.get(about(audience));
-    return own && own.written > -Infinity ? own.bytes : undefined;
+    return own && own.wrote > -Infinity ? own.bytes : undefined;
   }
 
   /** An audience is on its way, with what was unknown of its key, and is sent again for as long as it takes. */
@@ -76,21 +76,21 @@ export class States {
     if ((audience.flags & 8) === 0) this.#audiences.set(id, audience);
     this.#waiting.delete(id);
     const own = this.#all.get(id);
-    if (own) own.written = -Infinity;
+    if (own) own.wrote = -Infinity;
   }
 
   /** What was written before this time has arrived. */
   arrived(before: number): void {
     for (const [id, own] of this.#all) {
-      if (own.written < before) own.written = -Infinity;
-      if (own.written === -Infinity && own.packet.packet === "DELETE") this.#forget(id, own);
+      if (own.wrote < before) own.wrote = -Infinity;
+      if (own.wrote === -Infinity && own.packet.packet === "DELETE") this.#forget(id, own);
     }
   }
 
   /** A new connection: what the last one may have lost waits again. But somebody may have written the room's keys since. */
   lost(): void {
     for (const [id, own] of this.#all) {
-      if (own.written > -Infinity && own.written < Infinity) this.#again(id, own);
+      if (own.wrote > -Infinity && own.wrote < Infinity) this.#again(id, own);
     }
   }
 
@@ -111,7 +111,7 @@ export class States {
   }
 
   #again(id: number, own: Own): void {
-    own.written = own.packet.room ? -Infinity : Infinity;
+    own.wrote = own.packet.room ? -Infinity : Infinity;
     if (!own.packet.room) this.#waiting.add(id);
   }
 
