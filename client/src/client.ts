@@ -34,11 +34,9 @@ type State = "Idle" | "Joining" | "Welcomed" | "Live" | "Resetting" | "Lost" | "
 
 /** What the game hears. */
 export type News =
-  | Exclude<Down, { packet: "WELCOME" | "RESUMED" | "RESET" | "ACK" | "PONG" | "KEEPALIVE" | "UNKNOWN" }>
+  | Exclude<Down, { packet: "WELCOME" | "ACK" | "PONG" | "KEEPALIVE" | "UNKNOWN" }>
   /** What was known of players and properties is void. `dropped`: packets that won't be sent, as nobody is left to get them. */
-  | { packet: "WELCOME"; id: number; created: boolean; capabilities: number; applied: number; dropped: number }
-  | { packet: "RESUMED" }
-  | { packet: "RESET"; reason: number }
+  | (Extract<Down, { packet: "WELCOME" }> & { dropped: number })
   /** Of a snapshot's tail: it was said before, and may have been heard. */
   | { packet: "TAIL"; said: Down };
 
@@ -349,8 +347,7 @@ export class Client {
         this.clock.state(packet.time, now);
         this.#ack(packet.applied);
         this.#go(now);
-        news.push({ packet: "RESUMED" });
-        return true;
+        break;
       case "RESET":
         if (this.#state === "Resetting") throw misplaced(kind);
         this.#cursor = null;
@@ -388,7 +385,7 @@ export class Client {
   #welcome(packet: Extract<Down, { packet: "WELCOME" }>, now: number, news: News[]): void {
     const first = this.#state === "Joining";
     if (!first && this.#state !== "Resetting") throw misplaced(packet.packet);
-    const { id, life, token, created, capabilities, applied } = packet;
+    const { id, life, token, capabilities, applied } = packet;
     const known = this.#life !== undefined;
     const again = this.#join.token !== undefined;
     const same = known && id === this.#id && equal(life, this.#life!);
@@ -418,7 +415,7 @@ export class Client {
     this.#state = "Welcomed";
     this.clock.state(packet.time, now);
     this.#limit(packet.limits, first, now);
-    news.push({ packet: "WELCOME", id, created, capabilities, applied, dropped });
+    news.push({ ...packet, dropped });
   }
 
   /** Who is somebody else now, or was before the program was started again, is in the groups that the game knows of alone. */

@@ -67,6 +67,7 @@ const DOWN: Record<number, [name: string, fields: Record<string, Field>]> = {
   0xa0: ["LOCKED", { locked: flag }],
   0xa8: ["SNAPSHOT", { cut: flag, seq: number, state: (body) => body.rest() }],
   0xb0: ["SNAPSHOT_WANTED", { term: number }],
+  0xd0: ["NOTICE", { notice: detail }],
   0xc8: ["TRIPS", { trips: (body) => body.rest() }],
 };
 /** Of these the kind has a flag. */

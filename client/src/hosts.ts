@@ -3,7 +3,7 @@
 //
 // Must not know: who is the host. Invariant: as for all packets, one encoding.
 
-import { Malformed, Reader, utf8, Writer } from "./bytes.js";
+import { Malformed, Reader, Writer } from "./bytes.js";
 import { decode as decodePlain, encode as encodePlain } from "./codec.js";
 import type { Bundle, Down, Up } from "./packets.js";
 
@@ -22,13 +22,10 @@ export type Act =
 /** A packet to the relay; `term`: it is sent as the host of this term. */
 export type HostUp = Act | (Up & { term?: number });
 
-/** What the relay's operator says to everybody. */
-export type Notice = { packet: "NOTICE"; notice: string };
+/** A packet from the relay, round-trip times read. */
+export type HostDown = Exclude<Down, { packet: "TRIPS" }> | Trips;
 
-/** A packet from the relay, round-trip times and notices read. */
-export type HostDown = Exclude<Down, { packet: "TRIPS" }> | Trips | Notice;
-
-/** As `decode` of the codec, with round-trip times and notices read. */
+/** As `decode` of the codec, with round-trip times read. */
 export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets: HostDown[] } {
   const { covered, packets } = decodePlain(message);
   return { covered, packets: packets.map(read) };
@@ -36,7 +33,6 @@ export function decode(message: Uint8Array): Omit<Bundle, "packets"> & { packets
 
 function read(packet: Down): HostDown {
   if (packet.packet === "TRIPS") return { packet: "TRIPS", trips: times(packet.trips) };
-  if (packet.packet === "UNKNOWN" && packet.kind === 0xd0) return { packet: "NOTICE", notice: utf8(new Reader(packet.body).rest()) };
   return packet;
 }
 

@@ -68,6 +68,8 @@ export type Down =
   | { packet: "SNAPSHOT_WANTED"; term: number }
   /** Round-trip times, which only a host asks for: as bytes, which `times` of hosts reads. */
   | { packet: "TRIPS"; trips: Uint8Array }
+  /** What the relay's operator says to everybody. */
+  | { packet: "NOTICE"; notice: string }
   | { packet: "UNKNOWN"; kind: number; body: Uint8Array };
 
 /** A message from the relay. */

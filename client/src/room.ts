@@ -70,6 +70,8 @@ export interface RoomEvents {
   host: [host: Player | null];
   /** The relay did not do what was sent: `number` is what `send` returned, or `key` what `state` was given. */
   refused: [refusal: { number: number | null; key: number | null; reason: Refusal; detail: string }];
+  /** What the relay's operator says to everybody, for people to read. */
+  notice: [words: string];
   /** The connection is gone, another is tried. What is sent meanwhile waits. */
   lost: [why: RoomError];
   /** As if the connection had never been lost. */
@@ -205,6 +207,7 @@ type Known = Omit<Player, "away" | "states"> & { away: boolean; states: Map<numb
 const LEFT = ["left", "grace", "kicked"] as const;
 const RESET = [, "behind", "log", "token"] as const;
 const REFUSED: Refusal[] = ["other", "guard", "gone", "not allowed", "limit", "not offered", "not host"];
+
 export class Room {
   /** Properties of the room itself. */
   readonly properties = this.#properties(0);
@@ -452,6 +455,8 @@ export class Room {
         return this.#emit("message", { data: news.payload, from: this.#player(news.author), addressed: news.addressed, asHost: news.host });
       case "STATE":
         return this.#stated(news.author, news.key, news.payload);
+      case "NOTICE":
+        return this.#emit("notice", news.notice);
       case "REMOVED":
         return this.#stated(news.author, news.key, null);
       case "REMOVED_ALL":
@@ -553,7 +558,7 @@ export class Room {
   }
 
   #ended(why: RoomError): void {
-    if (this.#ready) this.#ready.reject(why);
+    this.#ready?.reject(why);
     for (const { reject } of this.#writes.splice(0)) reject(why);
     this.#emit("closed", why);
   }

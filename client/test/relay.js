@@ -17,6 +17,15 @@ export async function relay(t, ...flags) {
   return start(t, "ws", ["--listen", "127.0.0.1:0", ...flags], process.env);
 }
 
+/** A relay whose operator may say something. Returns its address, and what runs `roomcast admin` with these words. */
+export async function operated(t) {
+  const folder = mkdtempSync(path.join(tmpdir(), "roomcast-admin-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const at = `unix:${path.join(folder, "admin")}`;
+  const address = await relay(t, "--admin", at);
+  return { address, admin: (...words) => execFileSync(program, ["admin", "--at", at, ...words], { stdio: ["ignore", "ignore", "inherit"] }) };
+}
+
 /** The same over wss, with a certificate for localhost. `ca`: the file of the authority behind it. */
 export async function secureRelay(t) {
   const folder = mkdtempSync(path.join(tmpdir(), "roomcast-ca-"));

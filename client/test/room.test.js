@@ -6,7 +6,7 @@ import { test } from "node:test";
 import WebSocket from "ws";
 
 import { join, RoomError } from "../dist/index.js";
-import { happens, network, relay } from "./relay.js";
+import { happens, network, operated, relay } from "./relay.js";
 
 /** Joins; the player leaves with the test. */
 async function enter(t, address, name, options) {
@@ -233,4 +233,24 @@ test("errors say what happened and what to do", limits, async (t) => {
   await says(join(`ws://${nobody.address}/rooms/abc`, { name: "Bob", WebSocket, timeout: 300 }), /could not join within 0.3 s: .*is the relay up at ws:/);
   assert.throws(() => ada.send("x".repeat(70_000)), /bytes in a packet: 0 to 65536/);
   assert.throws(() => ada.send("x", { to: [] }), /0 players: 1 to 256/);
+});
+
+test("what the operator says is heard by all, each time once, also by who was gone meanwhile", limits, async (t) => {
+  const { address, admin } = await operated(t);
+  const wire = await network(t, address);
+  const ada = await enter(t, address, "Ada");
+  const bob = await enter(t, wire.address, "Bob");
+  const heard = [[], []];
+  [ada, bob].forEach((room, i) => room.on("notice", (words) => heard[i].push(words)));
+  admin("say", "abc", "restart at noon: güle güle");
+  const away = happens(ada, "away");
+  wire.cut();
+  await away;
+  admin("notice", "now");
+  wire.restore();
+  await happens(bob, "resumed");
+  await upTo(ada, bob);
+  await upTo(bob, ada);
+  const words = ["restart at noon: güle güle", "now"];
+  assert.deepEqual(heard, [words, words]);
 });

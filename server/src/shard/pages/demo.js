@@ -134,6 +134,7 @@ export class Game {
       say(`${name} is gone`);
     });
     for (const event of ["joined", "left", "away", "back", "reset"]) room.on(event, () => this.#names());
+    room.on("notice", (words) => say(words, 8_000));
     room.on("lost", () => say("The connection is gone. Fly on, it comes back …", Infinity));
     room.on("resumed", () => say("Back, and nothing was missed"));
     room.on("reset", () => {
