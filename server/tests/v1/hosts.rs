@@ -252,10 +252,24 @@ fn a_hidden_host_keeps_the_role_unless_somebody_is_visible() {
 #[test]
 fn a_relay_that_ends_makes_no_hosts() {
     let (mut stage, [mut bob, mut ada, _cy]) = three(Limits::default());
+    // Who is at the door then comes in all the same, and knows what the others do.
+    let mut late = Actor::new(&mut stage, "lobby", &knowing("Late", Pairs::EMPTY));
     stage.shard.drain(10_000);
     bob.client.leave();
     bob.play(&mut stage);
-    assert_eq!(ada.news(&mut stage), ["left 1 0"]);
+    assert_eq!(ada.news(&mut stage), ["left 1 0", "host 0 in term 2"]);
+    let welcome = late.news(&mut stage);
+    assert_eq!(welcome.last().expect("a host"), "host 0 in term 2");
+    assert_eq!(ada.news(&mut stage), ["joined 4 Late"]);
+}
+
+#[test]
+fn a_host_that_wants_no_longer_to_be_it_gives_it_up_while_the_relay_ends() {
+    let (mut stage, [mut bob, mut ada, _cy]) = three(Limits::default());
+    stage.shard.drain(10_000);
+    willing(&mut bob, false, true);
+    bob.play(&mut stage);
+    assert_eq!(ada.news(&mut stage), ["host 0 in term 2"]);
 }
 
 #[test]
@@ -496,7 +510,7 @@ fn what_is_for_a_host_that_left_a_relay_that_ends_is_for_nobody() {
     stage.shard.drain(10_000);
     bob.client.leave();
     bob.play(&mut stage);
-    assert_eq!(ada.news(&mut stage), ["left 1 0"]);
+    assert_eq!(ada.news(&mut stage), ["left 1 0", "host 0 in term 2"]);
     // Nobody sits there any more.
     cy.client
         .state(5, false, Payload::Text("up"))

@@ -170,7 +170,7 @@ impl Room {
                 until: now.wrapping_add(HIDDEN_HOST_MS),
             },
             (Candidacy::Unknowing | Candidacy::Spectator | Candidacy::Unwilling, _) => {
-                return self.crown(self.best(Candidacy::Hidden), now, rules);
+                return self.succeed(now, rules);
             }
         };
         true
@@ -219,12 +219,15 @@ impl Room {
     /// The player with this id is gone.
     pub(super) fn host_left(&mut self, id: u32, now: u32, rules: &Rules) {
         if self.host.id == id && !self.order.is_empty() {
-            self.crown(self.best(Candidacy::Hidden), now, rules);
+            self.succeed(now, rules);
         }
-        // Where nobody comes after it, nothing goes to the seat that it had.
-        if self.host.id == id {
-            self.host.id = 0;
-        }
+    }
+
+    /// The host has the role no longer: it goes to the best there is, or to nobody where there is none, or the relay ends. True
+    /// if anything has changed.
+    fn succeed(&mut self, now: u32, rules: &Rules) -> bool {
+        let successor = self.best(Candidacy::Hidden);
+        self.crown(successor.filter(|_| !rules.is_ending), now, rules)
     }
 
     /// The host gives the role to somebody, who has to be here and willing.
@@ -245,7 +248,7 @@ impl Room {
     /// Makes who sits here the host, or nobody, and tells everybody. A relay that ends makes no hosts: the room plays on in
     /// another process. True if there is another one.
     fn crown(&mut self, seat: Option<Seat>, now: u32, rules: &Rules) -> bool {
-        if rules.is_ending {
+        if rules.is_ending && seat.is_some() {
             return false;
         }
         let id = seat.map_or(0, |seat| self.players[seat as usize].id);
