@@ -91,7 +91,8 @@ fn who_was_behind_is_told_how_many_there_were_and_how_old_the_newest_are() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Set(usize, u32),
+    /// A key is given a value of so many bytes.
+    Set(usize, u32, usize),
     Squeeze(usize, usize),
     Pass(u64),
 }
@@ -99,8 +100,12 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let who = 0..3usize;
     prop_oneof![
-        12 => (who.clone(), 0..3u32).prop_map(|(who, key)| Step::Set(who, key)),
-        3 => (who, prop_oneof![Just(0usize), 1..300usize, Just(WIDE)])
+        12 => (who.clone(), 0..3u32, prop_oneof![3 => Just(4usize), 1 => Just(300)])
+            .prop_map(|(who, key, len)| Step::Set(who, key, len)),
+        3 => (who.clone(), prop_oneof![Just(0usize), 1..300usize, Just(WIDE)])
+            .prop_map(|(who, space)| Step::Squeeze(who, space)),
+        // It takes a little again and again, and never all of what waits first.
+        4 => (who, 1..9usize)
             .prop_map(|(who, space)| Step::Squeeze(who, space)),
         4 => (1..120u64).prop_map(Step::Pass),
     ]
@@ -119,9 +124,9 @@ proptest! {
         let mut said = [0u64; 3];
         for step in steps {
             match step {
-                Step::Set(who, key) => {
+                Step::Set(who, key, len) => {
                     said[who] += 1;
-                    set(&mut actors[who], key, &said[who].to_string());
+                    set(&mut actors[who], key, &format!("{:>len$}", said[who]));
                     prop_assert!(actors[who].write(&mut stage));
                     stage.iterate();
                 }

@@ -214,6 +214,9 @@ impl Room {
     pub fn watch(&mut self, seat: Seat) {
         if self.note_lag(seat) {
             self.call(seat);
+            if let Some(states) = &mut self.states {
+                states.straggles(seat);
+            }
         }
     }
 

@@ -505,6 +505,7 @@ impl Room {
         self.log.forget(position, until.wrapping_sub(LOG_REACH_MS));
         if !self.is_serving() && !self.dirty {
             self.rounds.rest();
+            self.mark_stragglers(true);
             if let Some(states) = &mut self.states {
                 states.rest();
             }

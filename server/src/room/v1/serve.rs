@@ -76,6 +76,7 @@ impl Room {
         }
         self.frozen = self.log.end();
         self.tick(now);
+        self.mark_stragglers(false);
         if let Some(states) = &mut self.states {
             states.begin_round();
         }

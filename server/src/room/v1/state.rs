@@ -213,6 +213,21 @@ impl Room {
         ears_of(&self.players, &self.groups, &self.host, seat)
     }
 
+    /// Of what was said of keys the oldest is about to be let go of, or all if they `rest`: whoever has not got it has marks
+    /// instead, and a count of what those take the place of.
+    pub(super) fn mark_stragglers(&mut self, rest: bool) {
+        while let Some(states) = &mut self.states
+            && let Some(seat) = states.next_straggler()
+        {
+            let lags = self.players.get(seat as usize).is_some_and(Player::lags);
+            if lags && states.misses(seat, rest) {
+                let ears = ears_of(&self.players, &self.groups, &self.host, seat);
+                states.falls_behind(seat);
+                states.mark_new(seat, ears);
+            }
+        }
+    }
+
     /// Who sits here is about to get other keys than it does.
     pub(super) fn keep_ears(&mut self, seat: Seat) {
         self.settle(seat);

@@ -73,6 +73,8 @@ struct Receiver {
     /// What it was not sent since then because something newer was said of the key, or since it came back.
     superseded: u64,
     lane: Option<Box<Lane>>,
+    /// It is among those who may not get all that the stream is about to let go of.
+    is_straggler: bool,
 }
 
 /// What a marked slot is to its receiver.
@@ -93,6 +95,8 @@ pub struct States {
     stream: Stream,
     /// By seat; who has none yet is at the beginning.
     receivers: Vec<Receiver>,
+    /// Who had its turn and has not got all there was, a seat each once.
+    stragglers: Vec<Seat>,
     /// Where the stream was when the last round began.
     round: u64,
     /// Bytes of the stream then.
@@ -154,11 +158,13 @@ impl States {
     /// Who sits here is told everything there is, and then what follows.
     pub fn welcome(&mut self, seat: Seat) {
         let position = self.stream.position();
-        *self.receiver(seat) = Receiver {
+        let receiver = self.receiver(seat);
+        *receiver = Receiver {
             at: position,
             welcomed: position,
             superseded: 0,
             lane: None,
+            is_straggler: receiver.is_straggler,
         };
     }
 
@@ -205,6 +211,32 @@ impl States {
         receiver
             .lane
             .get_or_insert_with(|| Box::new(Lane::new(since)));
+    }
+
+    /// Who sits here had its turn and has not got all there was.
+    pub fn straggles(&mut self, seat: Seat) {
+        if !std::mem::replace(&mut self.receiver(seat).is_straggler, true) {
+            self.stragglers.push(seat);
+        }
+    }
+
+    /// One of whom that was said, and has not been asked for since.
+    pub fn next_straggler(&mut self) -> Option<Seat> {
+        let seat = self.stragglers.pop()?;
+        self.receiver(seat).is_straggler = false;
+        Some(seat)
+    }
+
+    /// Whether something is let go of that who sits here has not been given, for it or not: when a round begins, or when all
+    /// `rest`.
+    pub fn misses(&self, seat: Seat, rest: bool) -> bool {
+        let until = if rest {
+            self.stream.position()
+        } else {
+            self.round
+        };
+        let receiver = self.receivers.get(seat as usize);
+        receiver.is_some_and(|receiver| receiver.at < until)
     }
 
     /// How far who sits here is, if it gets things in the order in which they were said.
