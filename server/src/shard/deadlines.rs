@@ -135,11 +135,10 @@ impl Shard {
             Place::Room { .. } | Place::V1 { .. } | Place::Echo => None,
         };
         let heard_at = connection.heard_at;
+        let silence = self.silence(place, connection.carried);
+        let silence = (Due::Silence, left(now, heard_at, silence));
         let reading = match connection.reading {
-            Reading::Free => {
-                let silence = self.silence(place, connection.carried);
-                Some((Due::Silence, left(now, heard_at, silence)))
-            }
+            Reading::Free => Some(silence),
             Reading::Paused => self
                 .allowed_in(slot, place)
                 .map(|wait| (Due::Unpause, wait)),
@@ -148,8 +147,8 @@ impl Shard {
         };
         let heartbeat = match self.v1.keep_alive_at(place) {
             Some(at) => Some((Due::KeepAlive, until(at))),
-            // Requests say that somebody is there.
-            None if connection.carried => None,
+            // Requests say that somebody is there, whether or not what they brought has been heard.
+            None if connection.carried => Some(silence),
             // Its end is near anyway.
             None if matches!(place, Place::Door { .. }) => None,
             None => Some((Due::Ping, left(now, heard_at, self.common.limits.ping_ms))),
@@ -192,8 +191,10 @@ impl Shard {
                     return self.bury(slot);
                 }
                 Due::Weighing => return self.actions.push(Action::Weigh(slot)),
-                // As a head, its join may wait in the socket.
-                Due::End(CloseReason::NoJoin) => return self.silent.push(slot),
+                // As a head, its join may wait in the socket, if it has one.
+                Due::End(CloseReason::NoJoin) if !self.connections[slot as usize].carried => {
+                    return self.silent.push(slot);
+                }
                 Due::End(reason) => return self.close(slot, reason),
                 Due::Silence if self.connections[slot as usize].carried => {
                     return self.close(slot, CloseReason::Idle);

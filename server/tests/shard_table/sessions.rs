@@ -179,3 +179,39 @@ fn a_full_mailbox_is_answered_503() {
     assert_eq!(told.0, [503]);
     assert_eq!(stage.common.seated(), 0);
 }
+
+/// Who never says what its seat is for has it no longer than with a WebSocket.
+#[test]
+fn who_stands_at_a_door_is_sent_away() {
+    let mut stage = Stage::new(Limits::default());
+    let wire = stage.connect();
+    let path = "/rooms/r/http?protocol=roomcast.v1";
+    assert_eq!(ask(&mut stage, wire, "POST", path).0, [200]);
+    assert_eq!(stage.common.seated(), 1);
+    stage.pass(u64::from(Limits::default().handshake_ms) + 1_000);
+    assert_eq!(stage.common.seated(), 0, "{}", stage.ends());
+    agree(&stage);
+}
+
+/// Its timer went off while what it had brought could not be heard.
+#[test]
+fn who_was_read_no_further_is_missed_all_the_same() {
+    let mut stage = Stage::new(Limits::default());
+    let listener = stage.join("/rooms/r");
+    let slow = stage.join_through("/rooms/r", 1_000);
+    let (wire, at) = open(&mut stage, "/rooms/r");
+    stage.pass(u64::from(SESSION_SILENCE_MS) - 300);
+    stage.send(listener, &frame(Opcode::Binary, &[7; 6_000]));
+    assert!(stage.charged(slow) > 0, "it presses");
+    let body = [&[0x82, 126, 255, 240][..], &[7; 65_520]].concat();
+    stage.send(wire, &request("POST", &format!("{at}/up?seq=0"), &body));
+    assert!(answers(&mut stage, wire).0.is_empty(), "it waits");
+    for _ in 0..200 {
+        stage.pass(20);
+        stage.read(slow, usize::MAX);
+    }
+    assert_eq!(answers(&mut stage, wire).0, [204]);
+    stage.pass(u64::from(SESSION_SILENCE_MS) + 1_000);
+    assert!(stage.ends().contains("idle"), "{}", stage.ends());
+    agree(&stage);
+}
