@@ -5,11 +5,14 @@
 
 use std::collections::VecDeque;
 
+use slab::Slab;
+
+use super::connection::Connection;
 use super::{EndReason, Shard};
 use crate::limits::NEWCOMER_GRACE_MS;
 
-/// In the order in which they came. The front is always somebody without a seat, so this holds what came within one
-/// handshake timeout at most.
+/// In the order in which they came. The front is always somebody without a seat. That may be one that asks again and again, and
+/// is in nobody's way: so those behind it that are settled are looked for as soon as they may be half of all.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
     queue: VecDeque<Newcomer>,
@@ -22,6 +25,14 @@ struct Newcomer {
     id: u64,
     /// When it came (ms).
     since: u64,
+}
+
+impl Newcomer {
+    /// Whether it is gone, or has a seat.
+    fn is_settled(&self, connections: &Slab<Connection>) -> bool {
+        let connection = connections.get(self.slot as usize);
+        connection.is_none_or(|it| !it.is_new() || it.who.id() != self.id)
+    }
 }
 
 /// Why a connection is closed as it comes, without an answer, which would cost what there is too little of.
@@ -47,6 +58,11 @@ impl Shard {
     /// Remembers a connection that was just opened.
     pub(super) fn remember_newcomer(&mut self, slot: u32) {
         self.forget_settled();
+        if self.newcomers.queue.len() > 2 * self.connections.len() {
+            let connections = &self.connections;
+            let queue = &mut self.newcomers.queue;
+            queue.retain(|newcomer| !newcomer.is_settled(connections));
+        }
         let id = self.connections[slot as usize].who.id();
         self.newcomers.queue.push_back(Newcomer {
             slot,
@@ -79,14 +95,35 @@ impl Shard {
     }
 
     fn forget_settled(&mut self) {
-        let connections = &self.connections;
-        let settled = |newcomer: &Newcomer| {
-            connections
-                .get(newcomer.slot as usize)
-                .is_none_or(|connection| !connection.is_new() || connection.who.id() != newcomer.id)
-        };
-        while self.newcomers.queue.front().is_some_and(settled) {
-            self.newcomers.queue.pop_front();
+        let queue = &mut self.newcomers.queue;
+        while queue
+            .pop_front_if(|newcomer| newcomer.is_settled(&self.connections))
+            .is_some()
+        {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::Phase;
+    use super::super::fixture::members;
+    use super::*;
+    use crate::transport::Port;
+
+    /// One connection has no seat and stays, for it asks again and again: those behind it are forgotten all the same.
+    #[test]
+    fn newcomers_are_no_more_than_connections_suggest() {
+        let mut shard = members();
+        let asks = shard.accept(Port::Plain, None);
+        shard.connections[asks as usize].phase = Phase::Answered;
+        for _ in 0..1_000 {
+            let slot = shard.accept(Port::Plain, None);
+            shard.drop_connection(slot, EndReason::ConnectionLost);
+            shard.reap(|_| {});
         }
+        let queue = &shard.newcomers.queue;
+        let most = 2 * (shard.connections.len() + 1);
+        assert!(queue.len() <= most + 1, "{}", queue.len());
+        assert_eq!(queue.front().map(|it| it.slot), Some(asks));
     }
 }
