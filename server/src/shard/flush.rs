@@ -155,6 +155,8 @@ impl Pending<'_> {
 pub enum Written {
     /// It took this many bytes.
     Bytes(usize),
+    /// A session took this many instead: no socket has seen them.
+    Carried(usize),
     /// It takes nothing now.
     Blocked,
     /// It is broken.
@@ -376,56 +378,45 @@ impl Shard {
         self.took(slot, n);
     }
 
-    /// The same for what is not all of a player's part of what several get.
+    /// The same for what is not all of a player's part of what several get, or not for a socket.
     #[inline(never)]
-    fn wrote_other(&mut self, written: Written) {
-        let (current, count) = (
-            mem::replace(&mut self.flush.current, Current::Nothing),
-            written,
-        );
+    pub(super) fn wrote_other(&mut self, written: Written) {
+        let current = mem::replace(&mut self.flush.current, Current::Nothing);
         if matches!(current, Current::Batch(_)) {
             self.except_last();
         }
-        match (current, count) {
-            (Current::Nothing, _) => {}
-            (
-                Current::Batch(Direct { slot, .. })
-                | Current::Bundles(slot)
-                | Current::Shared(slot)
-                | Current::Waiting(slot)
-                | Current::HeldBack(slot)
-                | Current::Sealed(slot),
-                Written::Failed,
-            ) => {
-                self.failed(slot);
+        let slot = match current {
+            Current::Nothing => return,
+            Current::Batch(Direct { slot, .. })
+            | Current::Bundles(slot)
+            | Current::Shared(slot)
+            | Current::Waiting(slot)
+            | Current::HeldBack(slot)
+            | Current::Sealed(slot) => slot,
+        };
+        let n = match written {
+            Written::Failed => return self.failed(slot),
+            Written::Blocked => 0,
+            Written::Carried(n) => {
+                self.connections[slot as usize].who.note_sent(n);
+                n
             }
-            (Current::Batch(direct), Written::Bytes(n)) => {
-                self.took(direct.slot, n);
-                self.keep_rest(direct, n);
+            Written::Bytes(n) => {
+                // What was held back counted when it was.
+                if !matches!(current, Current::HeldBack(_)) {
+                    self.took(slot, n);
+                }
+                n
             }
-            (Current::Batch(direct), Written::Blocked) => self.keep_rest(direct, 0),
-            (Current::Bundles(slot), Written::Bytes(n)) => {
-                self.took(slot, n);
-                self.bundles_written(slot, n);
-            }
-            (Current::Bundles(slot), Written::Blocked) => self.bundles_written(slot, 0),
-            (Current::Shared(slot), Written::Bytes(n)) => {
-                self.took(slot, n);
-                self.shared_written(slot, n);
-            }
-            (Current::Shared(slot), Written::Blocked) => self.shared_written(slot, 0),
-            (Current::Waiting(slot), Written::Bytes(n)) => {
-                self.took(slot, n);
-                self.waiting_written(slot, n);
-            }
-            (Current::Waiting(slot), Written::Blocked) => self.waiting_written(slot, 0),
-            (Current::HeldBack(slot), Written::Bytes(n)) => self.held_back_written(slot, n),
-            (Current::HeldBack(slot), Written::Blocked) => self.held_back_written(slot, 0),
-            (Current::Sealed(slot), Written::Bytes(n)) => {
-                self.took(slot, n);
-                self.sealed_written(slot, n);
-            }
-            (Current::Sealed(slot), Written::Blocked) => self.sealed_written(slot, 0),
+        };
+        match current {
+            Current::Nothing => {}
+            Current::Batch(direct) => self.keep_rest(direct, n),
+            Current::Bundles(_) => self.bundles_written(slot, n),
+            Current::Shared(_) => self.shared_written(slot, n),
+            Current::Waiting(_) => self.waiting_written(slot, n),
+            Current::HeldBack(_) => self.held_back_written(slot, n),
+            Current::Sealed(_) => self.sealed_written(slot, n),
         }
     }
 

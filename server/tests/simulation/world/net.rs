@@ -377,7 +377,7 @@ impl Net for Side {
         let mut network = self.network();
         network.call();
         match network.wires[wire].write(slices) {
-            Written::Bytes(bytes) => Ok(bytes),
+            Written::Bytes(bytes) | Written::Carried(bytes) => Ok(bytes),
             Written::Blocked => Err(ErrorKind::WouldBlock.into()),
             Written::Failed => Err(ErrorKind::BrokenPipe.into()),
         }
