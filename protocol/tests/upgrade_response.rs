@@ -95,7 +95,7 @@ fn the_status_of_every_refusal() {
             | Refusal::TicketRevoked => 401,
             Refusal::OriginNotAllowed | Refusal::HostNotAllowed | Refusal::Banned => 403,
             Refusal::NotFound | Refusal::BadRoomName => 404,
-            Refusal::MethodNotAllowed | Refusal::UpgradeNeedsGet => 405,
+            Refusal::MethodNotAllowed | Refusal::PostOnly | Refusal::UpgradeNeedsGet => 405,
             Refusal::HeadTimeout => 408,
             Refusal::BodyTooLarge => 413,
             Refusal::UpgradeRequired | Refusal::HalfUpgrade | Refusal::WebSocketVersion => 426,
@@ -179,6 +179,7 @@ fn fields_that_a_status_must_carry() {
         );
         let allow = match refusal {
             Refusal::MethodNotAllowed => Some("GET, HEAD"),
+            Refusal::PostOnly => Some("POST"),
             Refusal::UpgradeNeedsGet => Some("GET"),
             _ => None,
         };

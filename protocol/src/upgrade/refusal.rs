@@ -62,6 +62,8 @@ pub enum Refusal {
     RepeatedAuthorization,
     /// A method that nothing, or not this path, is asked for with.
     MethodNotAllowed,
+    /// The server's: this path is asked for with POST alone.
+    PostOnly,
     /// A WebSocket handshake with a method other than GET (RFC 6455 section 4.2.1, item 1).
     UpgradeNeedsGet,
     /// A WebSocket handshake in HTTP/1.0 (RFC 6455 section 4.2.1, item 1).
@@ -212,6 +214,7 @@ impl Refusal {
         Self::BadOrigin,
         Self::RepeatedAuthorization,
         Self::MethodNotAllowed,
+        Self::PostOnly,
         Self::UpgradeNeedsGet,
         Self::UpgradeNeedsHttp11,
         Self::HalfUpgrade,
@@ -290,7 +293,9 @@ impl Refusal {
             Self::BodyTooLarge => Status::ContentTooLarge413,
             Self::HeadTooLarge | Self::TooManyFields => Status::HeadTooLarge431,
             Self::HttpVersion | Self::UpgradeNeedsHttp11 => Status::VersionNotSupported505,
-            Self::MethodNotAllowed | Self::UpgradeNeedsGet => Status::MethodNotAllowed405,
+            Self::MethodNotAllowed | Self::PostOnly | Self::UpgradeNeedsGet => {
+                Status::MethodNotAllowed405
+            }
             Self::HalfUpgrade | Self::WebSocketVersion | Self::UpgradeRequired => {
                 Status::UpgradeRequired426
             }
@@ -376,7 +381,7 @@ impl Refusal {
                 "This is a WebSocket endpoint: open it with a WebSocket client (ws:// or wss://)."
             }
             Self::NotFound => "There is nothing here: rooms are at /rooms/NAME.",
-            Self::NoNumber | Self::CutFrames => self.of_session(),
+            Self::NoNumber | Self::CutFrames | Self::PostOnly => self.of_session(),
             Self::BadRoomName | Self::BadSearch => self.of_room(),
             Self::OriginNotAllowed | Self::HostNotAllowed | Self::ForwardedTwice => self.of_gate(),
             Self::NoTicket
@@ -431,6 +436,7 @@ impl Refusal {
             Self::NoNumber => {
                 "Say which frame: ack=N in the query of a poll (so many have arrived), seq=N of what goes up (the first one's number)."
             }
+            Self::PostOnly => "This is asked for with POST: use that.",
             _ => "The content is not made of whole frames without masks: send such.",
         }
     }

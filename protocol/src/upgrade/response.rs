@@ -64,6 +64,7 @@ pub fn write_refusal_for(out: &mut Vec<u8>, refusal: Refusal, head_only: bool) {
     let fields = match refusal {
         Refusal::TlsOnPlainPort => return,
         Refusal::UpgradeNeedsGet => "Allow: GET\r\n",
+        Refusal::PostOnly => "Allow: POST\r\n",
         // Another server, or this one anew, can be there sooner than a full one has room.
         Refusal::Draining => "Retry-After: 2\r\n",
         // Joins come back sooner than places do.
@@ -112,8 +113,9 @@ pub struct Reply<'a> {
     pub body: &'a [u8],
 }
 
-/// Against proxies that buffer answers, or change them.
-const AS_IT_IS: &str = "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n";
+/// Against proxies that buffer answers, change them, or give one origin's to another.
+const AS_IT_IS: &str =
+    "Cache-Control: no-store, no-transform\r\nVary: Origin\r\nX-Accel-Buffering: no\r\n";
 
 /// Appends a [`Reply`] for these readers, and that the connection goes on if it `keeps`.
 pub fn write_reply(out: &mut Vec<u8>, reply: Reply<'_>, keeps: bool, readers: Readers) {
@@ -139,7 +141,7 @@ pub fn write_done(out: &mut Vec<u8>, keeps: bool, readers: Readers) {
     let readers = match readers {
         Readers::EveryPage => {
             "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, POST\r\n\
-             Access-Control-Allow-Headers: *\r\nAccess-Control-Max-Age: 86400\r\n"
+             Access-Control-Allow-Headers: *, Authorization\r\nAccess-Control-Max-Age: 86400\r\n"
         }
         Readers::NoPage => "",
     };

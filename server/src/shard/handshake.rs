@@ -375,7 +375,7 @@ impl Shard {
             });
             return begun.map_or_else(Route::Refuse, |begun| Route::Exchange(Box::new(begun)));
         }
-        if matches!(request.method, "POST" | "OPTIONS") {
+        if request.method == "POST" {
             return Route::Refuse(Refusal::MethodNotAllowed);
         }
         let room = request.path.strip_prefix("/rooms/");

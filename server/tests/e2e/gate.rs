@@ -119,3 +119,35 @@ fn pages_that_are_allowed_connect_and_read_why_they_may_not() {
         assert_eq!(status == 403, text.contains("--allow-origin"), "{text}");
     }
 }
+
+/// Whatever a page asks for: nothing that it sends needs that, but it may send more.
+#[test]
+fn whoever_may_connect_is_told_so_beforehand() {
+    let relay = Relay::start(&["--allow-origin", "https://game.example"]);
+    for path in [
+        "/",
+        "/rooms",
+        "/rooms/a",
+        "/match?tag=a&max=4",
+        "/rooms/a/http",
+    ] {
+        for (origin, status, readers) in [
+            ("https://game.example", 204, Some("*")),
+            ("https://other.example", 403, None),
+        ] {
+            let mut wire = Wire::connect(relay.addr());
+            let head = format!(
+                "OPTIONS {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\
+                 Access-Control-Request-Method: POST\r\n\r\n"
+            );
+            wire.send(head.as_bytes());
+            let (response, _) = wire.answer();
+            assert_eq!(response.status, status, "{path} {origin}");
+            let field = response.field("access-control-allow-origin");
+            assert_eq!(field, readers, "{path} {origin}");
+            if status == 204 {
+                assert_eq!(response.field("vary"), Some("Origin"));
+            }
+        }
+    }
+}

@@ -202,8 +202,10 @@ fn requests_are_read_by_the_book() {
         (head(3, "").replace("?seq=3", ""), 400),
         (
             format!("GET {at}/up?seq=3 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-            404,
+            405,
         ),
+        (head(3, "").replace("up?seq", "poll?ack"), 405),
+        (head(3, "").replace("up?seq", "push?seq"), 404),
         ("PRI * HTTP/2.0\r\n\r\n".into(), 505),
     ] {
         let mut wire = Wire::connect(relay.addr());

@@ -84,6 +84,9 @@ impl Call {
         let RequestKind::Plain = request.kind else {
             return None;
         };
+        if request.method == "OPTIONS" {
+            return Some(Ok(Self::Preflight));
+        }
         let (room, rest) = request.path.strip_prefix("/rooms/")?.split_once('/')?;
         let rest = rest.strip_prefix("http")?;
         let rest = match rest.strip_prefix('/') {
@@ -94,14 +97,13 @@ impl Call {
             return Some(Err(Refusal::BadRoomName));
         };
         Some(match (request.method, rest) {
-            ("OPTIONS", _) => Ok(Self::Preflight),
             ("POST", None) => Ok(Self::Open(Box::new(Opening {
                 room,
                 admission: Admission::by_http(room, said(request.query, "protocol")),
                 ticket: tickets::carried(request).map(Box::from),
             }))),
             (method, Some(rest)) => Self::of_session(method, rest, request.query),
-            _ => Err(Refusal::MethodNotAllowed),
+            _ => Err(Refusal::PostOnly),
         })
     }
 
@@ -118,7 +120,17 @@ impl Call {
             ("GET", "poll") => Ok(Self::Poll(id, number("ack")?)),
             ("POST", "up") => Ok(Self::Up(id, number("seq")?)),
             ("POST", "close") => Ok(Self::Close(id)),
+            (_, "poll") => Err(Refusal::MethodNotAllowed),
+            (_, "up" | "close") => Err(Refusal::PostOnly),
             _ => Err(Refusal::NotFound),
+        }
+    }
+
+    /// The session for which its content is, which may be large.
+    pub(in crate::shard) fn brings_to(&self) -> Option<Id> {
+        match self {
+            Self::Up(id, _) => Some(*id),
+            Self::Preflight | Self::Open(_) | Self::Poll(..) | Self::Close(_) => None,
         }
     }
 
@@ -186,8 +198,11 @@ mod tests {
                 format!("GET {}", at("poll?ack=18446744073709551616")),
                 "NoNumber",
             ),
-            (format!("GET {}", at("up?seq=0")), "NotFound"),
-            (format!("POST {}", at("poll/?ack=1")), "NotFound"),
+            (format!("GET {}", at("up?seq=0")), "PostOnly"),
+            (format!("HEAD {}", at("close")), "PostOnly"),
+            (format!("POST {}", at("poll?ack=1")), "MethodNotAllowed"),
+            (format!("GET {}", at("poll/?ack=1")), "NotFound"),
+            ("OPTIONS /match".into(), "Preflight"),
             (
                 format!("GET /rooms/a/http/{}/poll?ack=1", &id[1..]),
                 "NotFound",
@@ -196,7 +211,7 @@ mod tests {
                 format!("GET /rooms/a/http/+{}/poll?ack=1", &id[1..]),
                 "NotFound",
             ),
-            ("GET /rooms/a/http".into(), "MethodNotAllowed"),
+            ("GET /rooms/a/http".into(), "PostOnly"),
             ("GET /rooms/a/https".into(), "nothing"),
             ("POST /rooms/a%20/http".into(), "BadRoomName"),
             ("POST /rooms/a".into(), "nothing"),
