@@ -15,8 +15,15 @@ pub const POLL_BYTES: usize = 64 * 1024;
 /// a client's own pause before it asks again. (In roomcast.v1 it is [`HEARD_WITHIN_MS`](super::HEARD_WITHIN_MS), and the player is away.)
 pub const SESSION_SILENCE_MS: u32 = 30_000;
 
-/// Milliseconds for which an ended session is remembered (limit): who asks again is told why it ended.
+/// Milliseconds for which an ended session is remembered (limit, and [`SESSIONS_ENDED`]): who asks again is told why it ended.
 pub const SESSION_ENDED_MS: u32 = 30_000;
+
+/// Ended sessions of one reactor that are remembered (limit): the first of more than that are forgotten early, with what
+/// nobody has fetched.
+pub const SESSIONS_ENDED: usize = 512;
+
+/// Polls of one reactor that are answered in one iteration (budget): some 64 MiB at most, most often a hundredth of that.
+pub const POLL_BUDGET: usize = 1024;
 
 /// Milliseconds in which what came up has to be heard (limit); else 503, and the client sends the same again.
 pub const UP_VERDICT_MS: u32 = 5_000;

@@ -75,13 +75,22 @@ impl Exchange {
 impl Shard {
     /// The head of this request is whole; `rest` came behind it.
     pub(super) fn begin_exchange(&mut self, slot: u32, exchange: Box<Exchange>, rest: &[u8]) {
-        let connection = &mut self.connections[slot as usize];
-        if exchange.expects_continue && rest.is_empty() {
-            connection.outbox.push_own(upgrade::write_continue);
-            self.list(slot);
-        }
+        let brings_to = exchange.call.brings_to();
+        let waits = exchange.expects_continue && rest.is_empty();
         self.connections[slot as usize].phase = Phase::Exchange(exchange);
         self.rearm(slot);
+        if let Some(id) = brings_to {
+            self.expect_frames(slot, id);
+            if !matches!(self.connections[slot as usize].phase, Phase::Exchange(_)) {
+                // What comes of it is thrown away.
+                return;
+            }
+        }
+        if waits {
+            let outbox = &mut self.connections[slot as usize].outbox;
+            outbox.push_own(upgrade::write_continue);
+            self.list(slot);
+        }
         self.receive_content(slot, rest);
     }
 
@@ -143,17 +152,19 @@ impl Shard {
         let Phase::Exchange(exchange) = &mut connection.phase else {
             return;
         };
-        let keeps = exchange.keeps && !self.draining;
+        let keeps = exchange.keeps && !exchange.is_arriving() && !self.draining;
         let (readers, proxy) = (exchange.readers, exchange.proxy);
         connection.outbox.push_own(|out| write(out, keeps, readers));
         connection.phase = Phase::Answered;
         if let Some(proxy) = proxy {
-            connection.who.comes_from(proxy);
+            // The next request is another person's.
+            self.count_no_longer(slot);
+            self.connections[slot as usize].who.comes_from(proxy);
         }
         if !keeps {
             return self.begin_closing(slot, Closing::Flush, EndReason::Answered);
         }
-        connection.deadline = now.wrapping_add(ANSWERED_MS);
+        self.connections[slot as usize].deadline = now.wrapping_add(ANSWERED_MS);
         self.rearm(slot);
         self.list(slot);
     }

@@ -263,7 +263,7 @@ impl Shard {
         };
         connection.deadline = now.wrapping_add(first_look);
         if connection.carried {
-            self.sessions.end(slot);
+            self.end_session(slot);
         }
         self.rearm(slot);
     }

@@ -414,6 +414,12 @@ impl Shard {
         }
     }
 
+    /// The connection in this slot has no seat, and counts no longer.
+    pub(super) fn count_no_longer(&mut self, slot: u32) {
+        let before = self.take_source(slot);
+        self.depart(before, Counted::Unseated);
+    }
+
     /// Who the connection in this slot would count for with a seat.
     fn source(&self, slot: u32, pass: Pass) -> Option<Source> {
         let peer = self.connections[slot as usize].who.peer();
@@ -436,8 +442,7 @@ impl Shard {
 
     /// The connection in this slot gets a seat.
     pub(super) fn count_player(&mut self, slot: u32, pass: Pass) {
-        let before = self.take_source(slot);
-        self.depart(before, Counted::Unseated);
+        self.count_no_longer(slot);
         let source = self.source(slot, pass);
         self.count_adopted(slot, source, pass.bearer);
         let Some(source) = source else { return };

@@ -1,8 +1,10 @@
 //! Sessions over time: what is held, for how long, and what becomes of who does not ask again.
 
 use roomcast::limits::{
-    ANSWERED_MS, Limits, POLL_HOLD_MS, SESSION_ENDED_MS, SESSION_SILENCE_MS, UP_VERDICT_MS,
+    ANSWERED_MS, Limits, POLL_BUDGET, POLL_HOLD_MS, PerSource, SESSION_ENDED_MS,
+    SESSION_SILENCE_MS, SESSIONS_ENDED, UP_VERDICT_MS,
 };
+use roomcast::shard::{Common, Network, Proxies};
 use roomcast_protocol::frame::Opcode;
 
 use crate::homes::room_of;
@@ -213,5 +215,135 @@ fn who_was_read_no_further_is_missed_all_the_same() {
     assert_eq!(answers(&mut stage, wire).0, [204]);
     stage.pass(u64::from(SESSION_SILENCE_MS) + 1_000);
     assert!(stage.ends().contains("idle"), "{}", stage.ends());
+    agree(&stage);
+}
+
+fn held(stage: &Stage, wire: WireId) -> usize {
+    let (reactor, slot) = stage.place(wire).expect("it is there");
+    stage.reactors[reactor].shard().held(slot).1
+}
+
+/// What comes up may be large, so it is taken only for a session that is there, and once.
+#[test]
+fn content_is_held_for_who_has_a_session_and_once() {
+    for reactor in [0, 1] {
+        let mut stage = Stage::with_reactors(Limits::default(), 2);
+        let room = room_of(&stage, reactor);
+        let (_, at) = open(&mut stage, &room);
+        let last = if at.ends_with('0') { "1" } else { "0" };
+        let guessed = format!("{}{last}", &at[..at.len() - 1]);
+        let body = [&[0x82, 126, 234, 96][..], &[7; 60_000]].concat();
+        let up = |at: &str| request("POST", &format!("{at}/up?seq=0"), &body);
+        let bringing: Vec<_> = [&guessed, &at, &at]
+            .map(|at| {
+                let wire = stage.connect();
+                stage.send(wire, &up(at)[..50_000]);
+                wire
+            })
+            .into();
+        agree(&stage);
+        assert_eq!(answers(&mut stage, bringing[0]).0, [410]);
+        assert_eq!(answers(&mut stage, bringing[1]).0, [503], "it comes again");
+        assert!(answers(&mut stage, bringing[2]).0.is_empty());
+        let held: Vec<_> = bringing.iter().map(|&wire| held(&stage, wire)).collect();
+        assert_eq!(held[..2], [0, 0]);
+        assert!(held[2] > 40_000, "{held:?}");
+        stage.send(bringing[2], &up(&at)[50_000..]);
+        assert_eq!(answers(&mut stage, bringing[2]).0, [204]);
+        agree(&stage);
+    }
+}
+
+/// A proxy's connection is another person's with each request: nobody counts for it who is not there.
+#[test]
+fn nobody_counts_for_a_proxys_connection_behind_an_answer() {
+    let limits = Limits {
+        per_source: PerSource {
+            unseated: 2,
+            ..Limits::default().per_source
+        },
+        ..Limits::default()
+    };
+    let proxies = Proxies::new(vec![Network::of("203.0.113.1").expect("a network")]);
+    let mut stage = Stage::of(Common::new(limits, 2).with_proxies(proxies));
+    stage.caller = Some("203.0.113.1".parse().expect("an address"));
+    for reactor in [0, 1] {
+        let id = format!("{reactor:04x}{:040x}", 7);
+        for _ in 0..4 {
+            let wire = stage.connect();
+            let head = format!(
+                "GET /rooms/r/http/{id}/poll?ack=0 HTTP/1.1\r\nHost: a\r\n\
+                 X-Forwarded-For: 192.0.2.9\r\n\r\n"
+            );
+            stage.send(wire, head.as_bytes());
+            assert_eq!(answers(&mut stage, wire).0, [410]);
+        }
+    }
+    stage.pass(2 * u64::from(ANSWERED_MS));
+    stage.caller = Some("192.0.2.9".parse().expect("an address"));
+    let wire = stage.connect();
+    assert_eq!(ask(&mut stage, wire, "POST", "/rooms/r/http").0, [200]);
+}
+
+/// However many sessions end, some are remembered.
+#[test]
+fn ended_sessions_are_remembered_up_to_a_bound() {
+    let mut stage = Stage::new(Limits::default());
+    let (first, at) = open(&mut stage, "/rooms/r");
+    let poll = format!("{at}/poll?ack=0");
+    let close = format!("{at}/close");
+    let waiting = stage.connect();
+    assert_eq!(ask(&mut stage, first, "POST", &close).0, [204]);
+    let told = ask(&mut stage, waiting, "GET", &poll);
+    assert_eq!(told, (vec![200], b"\x88\x02\x03\xe8".to_vec()));
+    let wire = stage.connect();
+    for _ in 0..SESSIONS_ENDED {
+        let (_, body) = ask(&mut stage, wire, "POST", "/rooms/r/http");
+        let body = String::from_utf8(body).expect("text");
+        let id = body.split('"').nth(3).expect("an id");
+        let close = format!("/rooms/r/http/{id}/close");
+        assert_eq!(ask(&mut stage, wire, "POST", &close).0, [204]);
+    }
+    let known = stage.reactors[0].shard().connections();
+    assert_eq!(known, SESSIONS_ENDED + 3, "and those that ask");
+    assert_eq!(ask(&mut stage, waiting, "GET", &poll).0, [410]);
+    agree(&stage);
+}
+
+/// What is held for a session is what it may have, and what its last write had.
+#[test]
+fn a_session_holds_no_more_than_it_may() {
+    let mut stage = Stage::new(Limits::default());
+    let other = stage.join("/rooms/r");
+    let (_, _) = open(&mut stage, "/rooms/r");
+    let most = Limits::default().outbox_bytes_max;
+    let message = frame(Opcode::Binary, &[7; 30_000]);
+    for _ in 0..most / 30_000 + 1 {
+        stage.send(other, &message);
+        let shard = stage.reactors[0].shard();
+        let held = (0..8).map(|slot| shard.held(slot).0).max();
+        assert!(held <= Some(most + 30_004), "{held:?}");
+    }
+    agree(&stage);
+}
+
+/// More polls than one iteration answers.
+#[test]
+fn all_who_poll_are_answered_in_turn() {
+    let mut stage = Stage::new(Limits::default());
+    let other = stage.join("/rooms/r");
+    let waiting: Vec<_> = (0..POLL_BUDGET + 10)
+        .map(|_| {
+            let (wire, at) = open(&mut stage, "/rooms/r");
+            let told = ask(&mut stage, wire, "GET", &format!("{at}/poll?ack=0"));
+            assert_eq!(told, (vec![], vec![]));
+            wire
+        })
+        .collect();
+    stage.send(other, &text("a"));
+    for wire in waiting {
+        let told = answers(&mut stage, wire);
+        assert_eq!(told, (vec![200], b"\x81\x01a".to_vec()));
+    }
     agree(&stage);
 }

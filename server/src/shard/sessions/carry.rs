@@ -1,9 +1,11 @@
 //! Between connections that have no socket and the requests that carry their bytes.
 
+use std::mem;
+
 use roomcast_protocol::upgrade::{Reply, Status};
 
 use super::{Carrier, Session};
-use crate::limits::POLL_BYTES;
+use crate::limits::{POLL_BUDGET, POLL_BYTES, SESSION_CONNECTIONS};
 use crate::shard::connection::Phase;
 use crate::shard::sources::Counted;
 use crate::shard::{Shard, Written};
@@ -12,22 +14,20 @@ impl Shard {
     /// Takes the current write, if the connection that it is for has no socket. True if it has none.
     #[inline]
     pub(in crate::shard) fn carry_write(&mut self, slot: u32) -> bool {
-        // Most relays have no session.
-        !self.sessions.is_empty() && self.carry_some(slot)
+        self.connections[slot as usize].carried && self.carry_some(slot)
     }
 
     #[inline(never)]
     fn carry_some(&mut self, slot: u32) -> bool {
-        let Some(mut session) = self.sessions.by_slot.remove(&slot) else {
-            return false;
-        };
-        let taken = self.pending().with_slices(|slices| session.take(slices));
-        self.sessions.by_slot.insert(slot, session);
+        // Taken out, because what is written may lie anywhere else in the shard.
+        let mut sessions = mem::take(&mut self.sessions);
+        let session = sessions.by_slot.get_mut(&slot);
+        let taken =
+            session.map(|session| self.pending().with_slices(|slices| session.take(slices)));
+        self.sessions = sessions;
+        let Some(taken) = taken else { return false };
         self.sessions.tell(slot);
-        self.wrote(Written::Bytes(taken));
-        // No socket has seen anything of it.
-        self.counters.writes -= 1;
-        self.counters.sent -= taken as u64;
+        self.wrote_other(Written::Carried(taken));
         true
     }
 
@@ -53,13 +53,15 @@ impl Shard {
 
     /// Goes on with what sessions could not be told or heard before: what one flush had for a session is one answer.
     pub(in crate::shard) fn carry_on(&mut self) {
-        for slot in std::mem::take(&mut self.sessions.unpaused) {
+        for slot in mem::take(&mut self.sessions.unpaused) {
             if self.sessions.by_slot.contains_key(&slot) {
                 self.hear_aside(slot);
                 self.give_verdict(slot);
             }
         }
-        for slot in std::mem::take(&mut self.sessions.told) {
+        let now = self.sessions.told.len().min(POLL_BUDGET);
+        let told: Vec<u32> = self.sessions.told.drain(..now).collect();
+        for slot in told {
             self.answer_poll(slot);
         }
     }
@@ -82,14 +84,12 @@ impl Shard {
         }
         self.connections[slot as usize].heard(now, 0);
         let body = self.sessions.by_slot[&slot].front(POLL_BYTES).to_vec();
-        self.respond(
-            carrier.slot,
-            Reply {
-                status: Status::Ok200,
-                kind: "application/octet-stream",
-                body: &body,
-            },
-        );
+        let reply = Reply {
+            status: Status::Ok200,
+            kind: "application/octet-stream",
+            body: &body,
+        };
+        self.respond(carrier.slot, reply);
     }
 
     /// Tells who brought something that all of it has been heard, once it has.
@@ -122,45 +122,68 @@ impl Shard {
         asks && self.is_there(carrier)
     }
 
-    /// The connection in slot `of` carries requests of the session in this slot: as long as they are few, only the session
-    /// counts for its address.
-    pub(super) fn count_carrier(&mut self, slot: u32, of: u32, most: usize) {
-        let carrier = self.carrier(of);
-        let Some(mut session) = self.sessions.by_slot.remove(&slot) else {
-            return;
-        };
-        if !session.carriers.contains(&carrier) {
-            session.carriers.retain(|&other| self.is_there(other));
-            if session.carriers.len() < most {
-                session.carriers.push(carrier);
-                let source = self.take_source(of);
-                self.depart(source, Counted::Unseated);
-            }
-        }
-        self.sessions.by_slot.insert(slot, session);
+    /// Whether what it brings has not come whole.
+    pub(super) fn is_bringing(&self, carrier: Carrier) -> bool {
+        let connection = self.connections.get(carrier.slot as usize);
+        let brings = connection
+            .is_some_and(|it| matches!(&it.phase, Phase::Exchange(it) if it.is_arriving()));
+        brings && self.is_there(carrier)
     }
 
-    /// The session in this slot is gone: what carried it counts for itself again.
+    /// The connection in slot `of` carries requests of the session in this slot: as long as they are few, only the session
+    /// counts for its address.
+    pub(super) fn count_carrier(&mut self, slot: u32, of: u32) {
+        let carrier = self.carrier(of);
+        let Self {
+            sessions,
+            connections,
+            ..
+        } = self;
+        let Some(Session { carriers, .. }) = sessions.by_slot.get_mut(&slot) else {
+            return;
+        };
+        if carriers.contains(&carrier) {
+            return;
+        }
+        carriers.retain(|other| {
+            let connection = connections.get(other.slot as usize);
+            connection.is_some_and(|connection| connection.who.id() == other.id)
+        });
+        if carriers.len() < SESSION_CONNECTIONS {
+            carriers.push(carrier);
+            self.count_no_longer(of);
+        }
+    }
+
+    /// The session in this slot says its last words, and is remembered for a while, unless many have ended since.
+    pub(in crate::shard) fn end_session(&mut self, slot: u32) {
+        let session = self.carrier(slot);
+        self.sessions.end(session);
+        // Nobody follows those of a process that ends.
+        while !self.draining
+            && let Some(oldest) = self.sessions.one_ended_too_many()
+        {
+            if self.is_there(oldest) {
+                self.bury(oldest.slot);
+            }
+        }
+    }
+
+    /// The session in this slot is gone: what carried it counts for itself again, and who waits for it is told why.
     pub(in crate::shard) fn forget_session(&mut self, slot: u32) {
         let Some(session) = self.sessions.by_slot.remove(&slot) else {
             return;
         };
-        let Session {
-            carriers,
-            poll,
-            verdict,
-            ..
-        } = session;
-        for carrier in carriers {
+        for carrier in session.carriers {
             if self.is_there(carrier)
                 && self.connections[carrier.slot as usize].counted == Counted::Not
             {
                 self.count_newcomer(carrier.slot);
             }
         }
-        for carrier in [poll, verdict].into_iter().flatten() {
+        for carrier in [session.poll, session.verdict].into_iter().flatten() {
             if self.is_asking(carrier) {
-                self.respond_gone(carrier.slot, None);
+                self.respond_gone(carrier.slot, Some(slot));
             }
         }
     }

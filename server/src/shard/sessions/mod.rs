@@ -11,13 +11,15 @@ mod call;
 mod carry;
 mod serve;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
+use std::mem;
 
 use roomcast_protocol::frame::first_len;
 
 pub(super) use self::call::Call;
 use self::call::Id;
+use crate::limits::SESSIONS_ENDED;
 
 /// Hexadecimal digits of a session's name: its reactor, its slot, its secret.
 const NAME_DIGITS: [usize; 3] = [4, 8, 32];
@@ -47,6 +49,8 @@ struct Session {
     is_ending: bool,
     /// Who waits for frames.
     poll: Option<Carrier>,
+    /// Who brings something, as long as that is not whole.
+    bringing: Option<Carrier>,
     /// Who waits until what it brought has been heard.
     verdict: Option<Carrier>,
     /// On the list of those whose polls have an answer.
@@ -66,18 +70,28 @@ impl Session {
             up: 0,
             is_ending: false,
             poll: None,
+            bringing: None,
             verdict: None,
             is_told: false,
             carriers: Vec::new(),
         }
     }
 
-    /// Takes whole frames. Returns how many bytes they have.
+    /// Takes whole frames of the slices, each of which has such, until it has enough. Returns how many bytes they have.
     fn take(&mut self, slices: &[IoSlice<'_>]) -> usize {
         let before = self.down.len();
-        slices
-            .iter()
-            .for_each(|slice| self.down.extend_from_slice(slice));
+        for slice in slices {
+            if self.down.len() >= self.most && !self.is_ending {
+                break;
+            }
+            // Twice as much each time, but not beyond what it may have.
+            let (len, room) = (self.down.len(), self.down.capacity());
+            if room - len < slice.len() {
+                let room = self.most.min(2 * room).max(len + slice.len());
+                self.down.reserve_exact(room - len);
+            }
+            self.down.extend_from_slice(slice);
+        }
         self.count += frames(&self.down[before..]).count() as u64;
         self.down.len() - before
     }
@@ -128,10 +142,12 @@ pub(super) struct Sessions {
     told: Vec<u32>,
     /// Those that may be heard again.
     unpaused: Vec<u32>,
+    /// Those that have ended, the oldest first, and some that are gone.
+    ended: VecDeque<Carrier>,
 }
 
 impl Sessions {
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.by_slot.is_empty()
     }
 
@@ -152,10 +168,21 @@ impl Sessions {
             .is_some_and(|session| session.is_ending || session.down.len() < session.most)
     }
 
-    /// The session in this slot says its last words.
-    pub(super) fn end(&mut self, slot: u32) {
-        if let Some(session) = self.by_slot.get_mut(&slot) {
-            session.is_ending = true;
+    /// The session of this connection says its last words.
+    fn end(&mut self, of: Carrier) {
+        if let Some(session) = self.by_slot.get_mut(&of.slot)
+            && !mem::replace(&mut session.is_ending, true)
+        {
+            self.ended.push_back(of);
+        }
+    }
+
+    /// The one that has ended first, if too many have.
+    fn one_ended_too_many(&mut self) -> Option<Carrier> {
+        if self.ended.len() > SESSIONS_ENDED {
+            self.ended.pop_front()
+        } else {
+            None
         }
     }
 
@@ -190,7 +217,7 @@ mod tests {
 
     #[test]
     fn frames_are_counted_given_and_forgotten() {
-        let mut session = Session::new(0, 10);
+        let mut session = Session::new(0, 9_999);
         let hello: &[u8] = b"\x81\x05hello";
         let long = [&[0x82, 126, 1, 0][..], &[7; 256]].concat();
         let slices = [
@@ -213,5 +240,17 @@ mod tests {
         assert_eq!((session.front(9_999), session.first), (hello, 3));
         assert!(session.acknowledge(4));
         assert_eq!((session.front(9_999), session.count), (&[][..], 0));
+    }
+
+    #[test]
+    fn no_more_is_taken_than_is_enough_nor_much_more_held() {
+        let mut session = Session::new(0, 1_000);
+        let frame = [&[0x82, 126, 1, 0][..], &[7; 256]].concat();
+        let slices = [(); 9].map(|()| IoSlice::new(&frame));
+        assert_eq!(session.take(&slices), 4 * 260);
+        assert!(session.down.capacity() <= 1_040);
+        session.is_ending = true;
+        assert_eq!(session.take(&slices), 9 * 260, "last words");
+        assert_eq!(session.count, 13);
     }
 }

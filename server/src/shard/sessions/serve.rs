@@ -5,9 +5,10 @@ use roomcast_protocol::upgrade::{Refusal, Reply, Status};
 
 use super::call::{Call, Id, Opening};
 use super::{Session, frames};
-use crate::limits::{POLL_HOLD_MS, SESSION_CONNECTIONS, UP_VERDICT_MS};
+use crate::limits::{POLL_HOLD_MS, UP_VERDICT_MS};
 use crate::shard::connection::Phase;
 use crate::shard::exchange::Exchange;
+use crate::shard::notices::Notice;
 use crate::shard::{CloseReason, EndReason, Shard};
 
 const JSON: &str = "application/json";
@@ -65,9 +66,11 @@ impl Shard {
             return self.refuse_for(slot, Refusal::Banned, false, EndReason::Banned);
         }
         if let Some(excess) = self.excess(slot, pass) {
+            self.tell(Notice::AddressFull, slot);
             return self.refuse_for(slot, excess.refusal(), false, excess.reason());
         }
         if !self.common.take_seat() {
+            self.tell(Notice::Full, slot);
             return self.refuse_for(slot, Refusal::ServerFull, false, EndReason::Full);
         }
         let session = self.connect_carried(slot);
@@ -84,20 +87,41 @@ impl Shard {
             .by_slot
             .insert(session, Session::new(id.secret, most));
         self.join(session, &admission, Vec::new());
-        self.count_carrier(session, slot, SESSION_CONNECTIONS);
+        self.count_carrier(session, slot);
         let body = format!("{{\"id\":\"{id}\",\"hold_ms\":{POLL_HOLD_MS},\"up_bytes\":{up}}}\n");
         self.respond(slot, reply(Status::Ok200, JSON, &body));
     }
 
+    /// The slot of the session of this name.
+    fn session_of(&self, id: Id) -> Option<u32> {
+        let here = Some(id).filter(|id| id.reactor == self.index);
+        here.and_then(|id| self.sessions.find(id))
+    }
+
     /// The slot of the session that a request names. Who asks for one that is gone, or never was, is told so.
     fn session_for(&mut self, slot: u32, id: Id) -> Option<u32> {
-        let found = Some(id).filter(|id| id.reactor == self.index);
-        let found = found.and_then(|id| self.sessions.find(id));
+        let found = self.session_of(id);
         match found {
-            Some(session) => self.count_carrier(session, slot, SESSION_CONNECTIONS),
+            Some(session) => self.count_carrier(session, slot),
             None => self.respond_gone(slot, None),
         }
         found
+    }
+
+    /// The request in this slot brings something to a session. That may be much, so nothing is taken for a session that is not
+    /// here, and of one session only what comes last: who brought something before was cut, and comes again.
+    pub(in crate::shard) fn expect_frames(&mut self, slot: u32, id: Id) {
+        let carrier = self.carrier(slot);
+        let session = self.session_of(id);
+        let session = session.and_then(|session| self.sessions.by_slot.get_mut(&session));
+        let Some(session) = session else {
+            return self.respond_gone(slot, None);
+        };
+        let older = session.bringing.replace(carrier);
+        // On one connection the other one is over.
+        if let Some(older) = older.filter(|&older| older != carrier && self.is_bringing(older)) {
+            self.respond(older.slot, busy());
+        }
     }
 
     /// The request in slot `by` asks for the frames from number `ack` on.
@@ -113,7 +137,7 @@ impl Shard {
             return self.respond(by, reply(Status::Conflict409, TEXT, &body));
         }
         let older = session.poll.replace(carrier);
-        if let Some(older) = older.filter(|&older| self.is_asking(older)) {
+        if let Some(older) = older.filter(|&older| older != carrier && self.is_asking(older)) {
             self.respond_done(older.slot);
         }
         self.connections[slot as usize].heard(now, 0);
@@ -171,7 +195,10 @@ impl Shard {
             self.connections[slot as usize].heard(now, 0);
         }
         if let Some(session) = self.sessions.by_slot.get_mut(&slot) {
-            session.verdict = Some(carrier);
+            let older = session.verdict.replace(carrier);
+            if let Some(older) = older.filter(|&older| older != carrier && self.is_asking(older)) {
+                self.respond(older.slot, busy());
+            }
             self.hold(by, UP_VERDICT_MS);
             self.give_verdict(slot);
         } else {
