@@ -203,7 +203,7 @@ export class Client {
   wake(now: number): boolean {
     if (!this.#open) return true;
     if (now - this.#heard >= SILENCE_MAX) {
-      this.#lose();
+      this.#state = "Lost";
       return false;
     }
     if (this.#pingsLeft > 0 && now - this.#pinged >= BURST_EVERY) this.#ping(now);
@@ -269,7 +269,7 @@ export class Client {
     if (!this.#open) return null;
     const then = next(code);
     if (then === "stop") this.#end();
-    else this.#lose();
+    else this.#state = "Lost";
     return then;
   }
 
@@ -494,10 +494,6 @@ export class Client {
     this.#pings.push(encode({ packet: "PING", echo: now, trip: this.clock.trip, ticks: this.#ticks?.asks }));
     if (this.#pingsLeft > 0) this.#pingsLeft--;
     this.#pinged = this.#spoke = now;
-  }
-
-  #lose(): void {
-    this.#state = "Lost";
   }
 
   #end(): void {

@@ -10,15 +10,19 @@ import { ended, next, RoomError } from "./ends.js";
 const SUBPROTOCOL = "roomcast.v1";
 /** How long a socket may take to open, in ms. */
 const OPENING_MAX = 5_000;
-/** The first try again comes within so many ms (or so many later, if it is asked), each further one within twice as many as the one before, up to the other. */
+/** Who is refused again tries again within so many ms, and each further time within four times as many, up to the other. */
 const AGAIN_MIN = 1_000;
 const AGAIN_MAX = 10_000;
-/** So often, in ms, the relay is asked whether it is there: for as long as the last says, and then ever less often. */
+/** Before that, so often in ms, the relay is asked whether it is there: for as long as the last says, and then ever less often. */
 const ASK_MIN = 250;
 const ASK_MAX = 2_000;
 const ASK_OFTEN = 2_000;
-/** So long, in ms, it is only asked: browsers let a page whose WebSockets fail wait ever longer before the next one. */
-const ASK_ALONE = 3_000;
+/**
+ * While it is asked a WebSocket is tried too, so many ms later and then ever more seldom, up to the other: Firefox lets a page wait, for
+ * up to a minute, with the next one to where several have failed. Once it has answered none is tried without an answer.
+ */
+const ALONE_MIN = 3_000;
+const ALONE_MAX = 300_000;
 /** How long an answer may take, in ms. */
 const ANSWER_MAX = 1_000;
 /** While the socket holds more bytes than this, the rest waits in the client, where a newer state takes an older one's place. */
@@ -68,6 +72,7 @@ export class Link {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Comes while the relay is asked whether it is there. */
   #asking: ReturnType<typeof setTimeout> | undefined;
+  #alone = ALONE_MIN;
   #timerAt = Infinity;
   /** When a socket that does not open is given up, or the next is opened. */
   #deadline = Infinity;
@@ -181,19 +186,20 @@ export class Link {
     const why = this.#opened || code !== 1006 ? ended(code, reason) : this.#unreachable(reason);
     const then = this.#opened ? this.#client.closed(code) : next(code);
     if (then === "stop") this.#finish(why);
-    else this.#again(why, then === "resume later" ? AGAIN_MIN : 0, code === 1012 ? AGAIN_MIN : ASK_MIN);
+    else this.#again(why, code === 1013 ? AGAIN_MIN : 0, code === 1012 ? AGAIN_MIN : ASK_MIN);
   }
 
-  /** Opens another socket after a random time, at least `least` ms, or when the relay says that it is there. */
+  /** Opens another socket when the relay says that it is there; it is asked after a random time, at least `least` ms. */
   #again(why: RoomError, least = 0, ask = ASK_MIN): void {
     this.#socket = undefined;
-    // A second time it would say that it is there, and refuse this client all the same.
-    if (this.#tries === 0 && least === 0 && !this.#asking) {
-      this.#ask(Math.random() * ask, now());
-      least = ASK_ALONE;
+    const within = (most: number) => Math.random() * Math.min(most, AGAIN_MIN * 4 ** this.#tries);
+    let wait = 0;
+    if (!this.#asking) {
+      wait = least + (this.#tries ? within(AGAIN_MAX) : Math.random() * ask);
+      this.#ask(wait, now() + wait * 1000);
     }
-    const most = Math.min(AGAIN_MAX, AGAIN_MIN * 2 ** this.#tries++);
-    this.#deadline = now() + (least + Math.random() * most) * 1000;
+    this.#deadline = now() + (wait + this.#alone + within(ALONE_MAX)) * 1000;
+    this.#tries++;
     this.#events.lost(why);
     this.#arm();
   }
@@ -208,6 +214,7 @@ export class Link {
         ({ ok }) => {
           if (!ok || !this.#asking) return;
           this.#asked();
+          this.#alone = Infinity;
           const stale = this.#socket;
           this.#open();
           stale?.close();
