@@ -9,6 +9,7 @@ const ENTRIES = [
   ["roomcast/host", "host", "For players who may be the host."],
   ["roomcast/find", "find", "Rooms to play in."],
   ["roomcast/ticks", "align", "For rooms with ticks."],
+  ["roomcast/carriers", "carriers", "For players whom no WebSocket reaches."],
   ["roomcast/schema", "schema", "Values of a game as bytes."],
 ];
 

@@ -29,13 +29,14 @@ const TOKENS = [
 ];
 
 let mangleCache = {};
-/** The last two say nothing to the first but by names that games know, and have names of their own. */
+/** The last three say nothing to the first but by names that games know, and have names of their own. */
 const ENTRIES = [
   ["index", "roomcast", true],
   ["host", "roomcast-host", true],
   ["align", "roomcast-ticks", true],
   ["find", "roomcast-find", false],
   ["schema", "roomcast-schema", false],
+  ["carriers", "roomcast-carriers", false],
 ];
 
 /** What joins rooms is loaded once, from beside. */

@@ -120,7 +120,7 @@ export interface JoinOptions {
   timeout?: number;
   /** What may wait to be acknowledged, in bytes. Default: 1 MiB. */
   bufferMax?: number;
-  /** For Node before 22: that of the package `ws`. */
+  /** For Node before 22: that of the package `ws`. Or what `carriers` of `roomcast/carriers` makes. */
   WebSocket?: SocketConstructor;
 }
 

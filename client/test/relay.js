@@ -3,6 +3,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, request as ask } from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -107,6 +108,55 @@ export async function network(t, address) {
     /** What goes up or down from here on is lost, and nobody hears of it; the other way all is well. */
     half(way) {
       for (const [near, far] of pairs) (way === "up" ? near : far).unpipe().resume();
+    },
+  });
+}
+
+/**
+ * A proxy before `address` that does not do with WebSockets as it should: it refuses them, never answers, or lets nothing through that
+ * follows, until `how` is "pass". Other requests it forwards, and counts.
+ */
+export async function proxy(t, address, how = "refuse") {
+  const wire = { how, requests: 0, preflights: 0, upgrades: 0 };
+  const sockets = new Set();
+  const [host, port] = address.split(":");
+  const server = createServer((request, response) => {
+    wire.requests++;
+    if (wire.how === "down") return request.socket.resetAndDestroy();
+    const { method, url, headers } = request;
+    if (method === "OPTIONS") wire.preflights++;
+    const forwarded = ask({ host, port, method, path: url, headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(response);
+    });
+    forwarded.on("error", () => request.socket.destroy());
+    response.on("close", () => forwarded.destroy());
+    request.pipe(forwarded);
+  });
+  server.on("connection", (socket) => sockets.add(socket.on("error", () => {}).on("close", () => sockets.delete(socket))));
+  server.on("upgrade", ({ method, url, rawHeaders }, near) => {
+    wire.upgrades++;
+    if (wire.how === "hang") return;
+    if (wire.how === "refuse" || wire.how === "down") return near.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    const far = net.connect({ host, port: Number(port) });
+    sockets.add(far.on("error", () => {}).on("close", () => (sockets.delete(far), near.destroy())));
+    near.on("close", () => far.destroy());
+    const fields = rawHeaders.map((part, i) => part + (i % 2 ? "\r\n" : ": ")).join("");
+    far.write(`${method} ${url} HTTP/1.1\r\n${fields}\r\n`);
+    far.pipe(near);
+    if (wire.how !== "mute") near.pipe(far);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return Object.assign(wire, {
+    address: `127.0.0.1:${server.address().port}`,
+    /** Does with further WebSockets like this, and resets what there is. */
+    become(how) {
+      wire.how = how;
+      for (const socket of sockets) socket.resetAndDestroy();
     },
   });
 }

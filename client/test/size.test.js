@@ -9,7 +9,7 @@ import WebSocket from "ws";
 
 import { relay } from "./relay.js";
 
-const BUNDLES = { roomcast: "index", "roomcast-host": "host", "roomcast-ticks": "align", "roomcast-find": "find", "roomcast-schema": "schema" };
+const BUNDLES = { roomcast: "index", "roomcast-host": "host", "roomcast-ticks": "align", "roomcast-find": "find", "roomcast-schema": "schema", "roomcast-carriers": "carriers" };
 const pages = (name) => new URL(`../../server/src/shard/pages/${name}.js`, import.meta.url);
 
 for (const [name, module] of Object.entries(BUNDLES)) {

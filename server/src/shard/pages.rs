@@ -47,6 +47,7 @@ pub(super) fn find(path: &str, demo: bool) -> Option<Content<'static>> {
         "/roomcast-find.js" => script(include_bytes!("pages/roomcast-find.js")),
         "/roomcast-ticks.js" => script(include_bytes!("pages/roomcast-ticks.js")),
         "/roomcast-schema.js" => script(include_bytes!("pages/roomcast-schema.js")),
+        "/roomcast-carriers.js" => script(include_bytes!("pages/roomcast-carriers.js")),
         "/demo" if demo => page(include_bytes!("pages/demo.html")),
         "/demo.js" if demo => script(include_bytes!("pages/demo.js")),
         "/world.js" if demo => script(include_bytes!("pages/world.js")),

@@ -91,6 +91,7 @@ fn the_demo_is_served_if_that_was_asked_for_and_no_page_loads_anything_from_else
         "/roomcast-find.js",
         "/roomcast-ticks.js",
         "/roomcast-schema.js",
+        "/roomcast-carriers.js",
     ];
     for demo in [false, true] {
         let relay = Relay::start(if demo { &["--demo"] } else { &[] });

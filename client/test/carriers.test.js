@@ -1,0 +1,70 @@
+// Players whom no WebSocket reaches, in rooms of the real relay, beside those who have one.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import WebSocket from "ws";
+
+import { carriers } from "../dist/carriers.js";
+import { join } from "../dist/index.js";
+import { happens, proxy, relay } from "./relay.js";
+
+const limits = { timeout: 60_000 };
+
+/** Joins with whatever gets through; `by` is what did, each time. */
+async function enter(t, address, name, { use, ...options } = {}) {
+  const by = [];
+  const room = await join(`ws://${address}/rooms/abc`, { name, WebSocket: carriers({ WebSocket, use, told: (carrier) => by.push(carrier) }), ...options });
+  t.after(() => room.leave());
+  return { room, by };
+}
+
+/** Both say so many numbers, until each has heard all of the other's, once and in order. */
+async function talk(rooms, count) {
+  const heard = rooms.map((room) => {
+    const numbers = [];
+    return new Promise((resolve) => {
+      const off = room.on("message", ({ data }) => {
+        if (numbers.push(data) < count) return;
+        off();
+        resolve(numbers);
+      });
+    });
+  });
+  for (let n = 0; n < count; n++) {
+    for (const room of rooms) room.send(`${n}`);
+    if (n % 10 === 9) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const numbers = Array.from({ length: count }, (_, n) => `${n}`);
+  assert.deepEqual(await Promise.all(heard), rooms.map(() => numbers));
+}
+
+for (const how of ["refuse", "hang", "mute"]) {
+  test(`where WebSockets ${how}, the game goes by polls, and the next one does at once`, limits, async (t) => {
+    const address = await relay(t);
+    const wire = await proxy(t, address, how);
+    const { room: ada, by: direct } = await enter(t, address, "Ada");
+    const { room: bob, by } = await enter(t, wire.address, "Bob");
+    assert.deepEqual([direct, by], [["ws"], ["poll"]]);
+    await talk([ada, bob], 100);
+    const bytes = crypto.getRandomValues(new Uint8Array(40_000));
+    const [up, down] = [happens(ada, "message"), happens(bob, "message")];
+    ada.send(bytes);
+    bob.send(bytes);
+    for (const { data } of await Promise.all([up, down])) assert.ok(Buffer.from(data).equals(bytes));
+    const { upgrades } = wire;
+    const { by: again } = await enter(t, wire.address, "Cy");
+    assert.deepEqual([again, wire.upgrades], [["poll"], upgrades]);
+    const left = happens(ada, "left");
+    await bob.leave();
+    assert.deepEqual([(await left)[0].name, (await left)[1]], ["Bob", "left"]);
+  });
+}
+
+test("a WebSocket that opens and a code that it is closed with are not the carrier's fault", limits, async (t) => {
+  const address = await relay(t);
+  const { by } = await enter(t, address, "Ada", { wishes: { players: 1 } });
+  await assert.rejects(enter(t, address, "Bob"), /the room is full \(1 of 1\)/);
+  await assert.rejects(enter(t, address, "Bob", { use: ["poll"] }), /the room is full \(1 of 1\)/);
+  assert.deepEqual(by, ["ws"]);
+});
