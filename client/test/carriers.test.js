@@ -68,3 +68,61 @@ test("a WebSocket that opens and a code that it is closed with are not the carri
   await assert.rejects(enter(t, address, "Bob", { use: ["poll"] }), /the room is full \(1 of 1\)/);
   assert.deepEqual(by, ["ws"]);
 });
+
+test("once WebSockets get through it goes back to one, and nothing is lost by that", limits, async (t) => {
+  const address = await relay(t);
+  const wire = await proxy(t, address);
+  const { room: ada } = await enter(t, address, "Ada");
+  const { room: bob, by } = await enter(t, wire.address, "Bob");
+  assert.deepEqual(by, ["poll"]);
+  wire.how = "pass";
+  const resumed = happens(bob, "resumed");
+  let n = 0;
+  const heard = [];
+  bob.on("message", ({ data }) => heard.push(Number(data)));
+  const timer = setInterval(() => ada.send(`${n++}`), 20);
+  t.after(() => clearInterval(timer));
+  await resumed;
+  clearInterval(timer);
+  assert.deepEqual(by, ["poll", "ws"]);
+  const last = happens(bob, "state");
+  ada.state(0, "end");
+  await last;
+  assert.deepEqual(heard, Array.from({ length: n }, (_, i) => i));
+  const { requests } = wire;
+  await talk([ada, bob], 20);
+  assert.equal(wire.requests, requests);
+});
+
+test("requests that are lost, cut or repeated lose and double nothing; and what is over for long is joined again", limits, async (t) => {
+  const address = await relay(t);
+  const wire = await proxy(t, address);
+  const { room: ada } = await enter(t, address, "Ada");
+  const { room: bob, by } = await enter(t, wire.address, "Bob", { use: ["poll"] });
+  const news = [];
+  for (const event of ["lost", "resumed", "reset", "closed"]) bob.on(event, () => news.push(event));
+  for (let i = 0; i < 5; i++) {
+    const talking = talk([ada, bob], 50);
+    wire.become("down");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    wire.become("refuse");
+    await talking;
+  }
+  assert.deepEqual([news, by], [[], ["poll"]]);
+  const lost = happens(bob, "lost");
+  wire.become("down");
+  await lost;
+  const talking = talk([ada, bob], 50);
+  wire.become("refuse");
+  await talking;
+  assert.deepEqual([news, by], [["lost", "resumed"], ["poll", "poll"]]);
+});
+
+test("where neither gets through, joining is given up and says why; who leaves early leaves nothing behind", limits, async (t) => {
+  const wire = await proxy(t, await relay(t), "down");
+  await assert.rejects(enter(t, wire.address, "Ada", { timeout: 1_500 }), /could not join within 1.5 s: no session: is the relay up/);
+  const { requests, upgrades } = wire;
+  wire.how = "pass";
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  assert.deepEqual([wire.requests, wire.upgrades], [requests, upgrades]);
+});
