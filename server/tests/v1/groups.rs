@@ -69,6 +69,29 @@ fn an_event_is_for_who_is_in_the_group_at_that_moment() {
 }
 
 #[test]
+fn who_left_a_group_has_nothing_of_its_keys_when_it_comes_back() {
+    let mut stage = Stage::new(Limits::default());
+    let [mut bob, mut ada, _cy] = three(&mut stage);
+    address(&mut ada, 1, StateAudience::Group(5));
+    set(&mut ada, 1, "near");
+    set(&mut ada, 2, "far");
+    ada.play(&mut stage);
+    assert_eq!(bob.news(&mut stage), ["2.1=near", "2.2=far"]);
+    // That it gets the key no longer is lost with its connection.
+    group(&mut bob, false, &[(5, false)]);
+    bob.write(&mut stage);
+    stage.settle();
+    bob.lose(&mut stage);
+    bob.reopen(&mut stage);
+    let mut heard = bob.news(&mut stage);
+    heard.retain(|line| line != "2.1 gone");
+    assert_eq!(heard, ["resumed", "all gone", "2.2=far"]);
+    set(&mut ada, 2, "farther");
+    ada.play(&mut stage);
+    assert_eq!(bob.news(&mut stage), ["2.2=farther"]);
+}
+
+#[test]
 fn who_enters_gets_the_values_and_who_exits_is_told_so() {
     let mut stage = Stage::new(Limits::default());
     let [mut bob, mut ada, mut cy] = three(&mut stage);

@@ -379,6 +379,39 @@ fn keep_for_host(actor: &mut Actor) {
 }
 
 #[test]
+fn a_key_for_the_host_that_is_its_own_goes_with_the_role() {
+    let (mut stage, [mut bob, mut ada, _cy]) = three(Limits::default());
+    keep_for_host(&mut bob);
+    bob.client
+        .state(5, false, Payload::Text("up"))
+        .expect("it fits");
+    assert_eq!(bob.news(&mut stage), ["1.5=up"]);
+    act(&mut bob, 1, Act::HandOver(id(2)));
+    let mut heard = bob.news(&mut stage);
+    heard.sort();
+    assert_eq!(heard, ["1.5 gone", "host 2 in term 2"]);
+    assert_eq!(ada.news(&mut stage), ["host 2 in term 2", "1.5=up"]);
+}
+
+#[test]
+fn who_is_not_the_host_any_more_when_it_comes_back_has_no_key_for_it() {
+    let (mut stage, [mut bob, mut ada, mut cy]) = three(Limits::default());
+    keep_for_host(&mut cy);
+    cy.client
+        .state(5, false, Payload::Text("up"))
+        .expect("it fits");
+    cy.play(&mut stage);
+    assert_eq!(bob.news(&mut stage), ["3.5=up"]);
+    bob.lose(&mut stage);
+    stage.settle();
+    pass(&mut stage, 1_100, &mut [&mut ada, &mut cy]);
+    bob.reopen(&mut stage);
+    let heard = bob.news(&mut stage);
+    assert!(heard.contains(&"all gone".to_owned()), "{heard:?}");
+    assert!(!heard.iter().any(|line| line.contains('=')), "{heard:?}");
+}
+
+#[test]
 fn a_key_for_the_host_goes_to_who_it_is() {
     let (mut stage, [mut bob, mut ada, mut cy]) = three(Limits::default());
     keep_for_host(&mut cy);

@@ -75,6 +75,8 @@ struct Receiver {
     lane: Option<Box<Lane>>,
     /// It is among those who may not get all that the stream is about to let go of.
     is_straggler: bool,
+    /// Since it was last told everything at once, keys went to it that do no longer, because it left a group or is not the host.
+    has_lost_keys: bool,
 }
 
 /// What a marked slot is to its receiver.
@@ -165,6 +167,7 @@ impl States {
             superseded: 0,
             lane: None,
             is_straggler: receiver.is_straggler,
+            has_lost_keys: false,
         };
     }
 
@@ -173,7 +176,10 @@ impl States {
         let receiver = self.receiver(seat);
         let since = receiver.welcomed;
         receiver.superseded = 0;
-        receiver.lane = Some(Box::new(Lane::new(since)));
+        let mut lane = Lane::new(since);
+        // Whether it was told of those, nobody knows.
+        lane.void = receiver.has_lost_keys;
+        receiver.lane = Some(Box::new(lane));
         self.mark_all(seat);
     }
 
@@ -417,7 +423,9 @@ impl States {
         let Self {
             table, receivers, ..
         } = self;
-        let Some(lane) = &mut receivers[seat as usize].lane else {
+        let receiver = &mut receivers[seat as usize];
+        receiver.has_lost_keys = true;
+        let Some(lane) = &mut receiver.lane else {
             return;
         };
         // Those that were readdressed since it was told of them last are marked.
@@ -430,7 +438,8 @@ impl States {
             .chain(marked)
             .filter_map(|slot| table.get(slot))
             .filter(|key| !ears.hears(key.name.0, key.to) && !key.packet.is_empty())
-            .filter(|key| key.name.0 != ears.player)
+            // In a group nobody hears itself.
+            .filter(|key| to == To::Host || key.name.0 != ears.player)
             .map(|key| key.name)
             .collect();
         lane.lose(lost);
