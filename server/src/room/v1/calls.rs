@@ -6,12 +6,21 @@
 
 use std::collections::VecDeque;
 
+use super::noted::Noted;
 use super::states::To;
 use super::{Player, Room, Seat};
 use crate::planted::{self, Fault};
 
-/// Players with their ids, each once, of whom some may be gone.
-type Called = VecDeque<(u32, Seat)>;
+/// Who is called, and for what.
+#[derive(Debug)]
+struct Called {
+    /// Players with their ids, each once, of whom some may be gone: first those who have yet to have their turn, then those of
+    /// the next round.
+    turns: VecDeque<(u32, Seat)>,
+    /// From this position of the log on each entry names for whom it is, and that is noted: by seat.
+    named: u64,
+    noted: Vec<Noted>,
+}
 
 /// Where the rounds of a room stand.
 #[derive(Debug, Default)]
@@ -19,8 +28,7 @@ pub(super) struct Rounds {
     turn: Option<Turn>,
     /// Something was said to everybody since the last round began.
     pub all: bool,
-    /// Who is called beside: first those who have yet to have their turn, then those of the next round. A room in which nothing
-    /// is said to some has none.
+    /// Who is called beside. A room in which nothing is said to some has none.
     called: Option<Box<Called>>,
     rotation: u32,
     /// Where the log was when the last round began, and when the last one did that is over.
@@ -103,7 +111,7 @@ impl Rounds {
 
     /// Whether the player with this id will have a turn, of whom it is said that it has.
     pub fn has(&self, id: u32) -> bool {
-        let mut called = self.called.iter().flat_map(|called| called.iter());
+        let mut called = self.called.iter().flat_map(|called| called.turns.iter());
         self.is_for_all() || called.any(|(other, _)| *other == id)
     }
 
@@ -116,9 +124,22 @@ impl Rounds {
 
     /// Nobody is called: lets go of the list.
     pub fn rest(&mut self) {
-        if self.called.as_ref().is_some_and(|called| called.is_empty()) {
+        let called = self.called.as_ref();
+        if called.is_some_and(|called| called.turns.is_empty()) {
             self.called = None;
         }
+    }
+
+    /// Which of the entries from this position on are for who sits here by name, the first as the lowest bit; None if that is not
+    /// known.
+    #[inline]
+    pub fn noted(&self, seat: Seat, position: u64) -> Option<u64> {
+        let called = self.called.as_ref()?;
+        if position < called.named {
+            return None;
+        }
+        let noted = called.noted.get(seat as usize);
+        noted.map_or(Some(0), |noted| noted.after(position))
     }
 }
 
@@ -134,12 +155,14 @@ impl Room {
         rounds.began = self.log.position();
         rounds.turn = Some(if std::mem::take(&mut rounds.all) {
             // Who was called besides has its turn among all.
-            rounds.called = None;
+            if let Some(called) = &mut rounds.called {
+                called.turns.clear();
+            }
             Turn::All(Lap::new(rotation % self.order.len()))
         } else {
             let left = rounds.called.as_mut().map_or(0, |called| {
-                let left = called.len();
-                called.rotate_left(rotation % left.max(1));
+                let left = called.turns.len();
+                called.turns.rotate_left(rotation % left.max(1));
                 left as u32
             });
             Turn::Called { left }
@@ -156,7 +179,7 @@ impl Room {
                 Turn::Called { left: 0 } => None,
                 Turn::Called { left } => {
                     *left -= 1;
-                    let called = self.rounds.called.as_mut()?.pop_front();
+                    let called = self.rounds.called.as_mut()?.turns.pop_front();
                     called.map(|(id, seat)| (Some(id), seat))
                 }
             };
@@ -247,18 +270,51 @@ impl Room {
     pub(super) fn call(&mut self, seat: Seat) {
         let player = &mut self.players[seat as usize];
         if !self.rounds.all && player.is_new_to_turn() {
-            let called = self.rounds.called.get_or_insert_default();
-            called.push_back((player.id, seat));
+            let turn = (player.id, seat);
+            self.called().turns.push_back(turn);
         }
     }
 
-    /// Something was said to these.
+    /// The entry that is said next is for who sits here, by name.
+    #[inline]
+    pub(super) fn call_by_name(&mut self, seat: Seat) {
+        let position = self.log.position();
+        let noted = &mut self.called().noted;
+        if noted.len() <= seat as usize {
+            noted.resize(seat as usize + 1, Noted::default());
+        }
+        noted[seat as usize].note(position);
+        self.call(seat);
+    }
+
+    /// The entry that is said next names nobody: everybody has a turn.
+    #[inline]
+    pub(super) fn call_all(&mut self) {
+        self.rounds.all = true;
+        if let Some(called) = &mut self.rounds.called {
+            called.named = self.log.position() + 1;
+        }
+    }
+
+    #[inline]
+    fn called(&mut self) -> &mut Called {
+        let named = self.log.position();
+        self.rounds.called.get_or_insert_with(|| {
+            Box::new(Called {
+                turns: VecDeque::new(),
+                named,
+                noted: Vec::new(),
+            })
+        })
+    }
+
+    /// The last thing that was said of keys is for these.
     pub(super) fn call_to(&mut self, to: To) {
         match to {
             To::Others | To::All => self.rounds.all = true,
             To::Host => {
                 if let Some(seat) = self.host.seat() {
-                    self.call(seat);
+                    self.call_for_key(seat);
                 }
             }
             To::Group(group) => {
@@ -268,10 +324,18 @@ impl Room {
                 groups
                     .players(group)
                     .iter()
-                    .for_each(|&(_, seat)| self.call(seat));
+                    .for_each(|&(_, seat)| self.call_for_key(seat));
                 self.groups = Some(groups);
             }
         }
+    }
+
+    #[inline]
+    fn call_for_key(&mut self, seat: Seat) {
+        if let Some(states) = &mut self.states {
+            states.note(seat);
+        }
+        self.call(seat);
     }
 }
 

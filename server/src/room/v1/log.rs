@@ -53,6 +53,16 @@ struct Entry {
     droppable: bool,
 }
 
+impl Entry {
+    /// Bytes before its packet: the list of whom it is for.
+    fn head(&self) -> usize {
+        match self.audience {
+            Kept::List => self.whom as usize * size_of::<u32>(),
+            Kept::Others | Kept::All | Kept::One => 0,
+        }
+    }
+}
+
 /// What is appended.
 #[derive(Debug, Clone, Copy)]
 pub struct Said<'a> {
@@ -103,12 +113,8 @@ impl<'l> Past<'l> {
 
     /// Its packet.
     pub fn packet(self) -> &'l [u8] {
-        let head = match self.entry.audience {
-            Kept::List => self.entry.whom as usize * size_of::<u32>(),
-            Kept::Others | Kept::All | Kept::One => 0,
-        };
         let end = self.log.end_of(self.entry);
-        &self.log.bytes[self.start + head..end]
+        &self.log.bytes[self.start + self.entry.head()..end]
     }
 }
 
@@ -335,6 +341,27 @@ impl Log {
         Some(which)
     }
 
+    /// Appends packets of entries that are here, at most `most` bytes: that of the entry behind a position if the lowest bit of
+    /// `which` is set, and so on. False if they are more.
+    pub fn copy(&self, position: u64, which: u64, most: usize, out: &mut Vec<u8>) -> bool {
+        let index = position.saturating_sub(self.first) as usize;
+        let until = out.len() + most;
+        let mut left = which;
+        while left != 0 {
+            let nth = index + left.trailing_zeros() as usize;
+            left &= left - 1;
+            let Some(entry) = self.entries.get(nth) else {
+                return false;
+            };
+            let packet = self.start(nth) + entry.head()..self.end_of(entry);
+            if out.len() + packet.len() > until {
+                return false;
+            }
+            out.extend_from_slice(&self.bytes[packet]);
+        }
+        true
+    }
+
     /// Who may lack one of the entries from a position on, of those who get droppable events: a bit for the ids that leave
     /// the same when divided by their number.
     pub fn lacked_by(&self, position: u64) -> u64 {
@@ -362,7 +389,7 @@ impl Log {
             }
             Kept::One => (0, entry.whom == reader.player),
             Kept::List => {
-                let head = entry.whom as usize * size_of::<u32>();
+                let head = entry.head();
                 (head, self.lists(start..start + head, reader.player))
             }
         };

@@ -18,6 +18,7 @@ mod groups;
 mod host;
 mod listing;
 mod log;
+mod noted;
 mod player;
 mod properties;
 mod serve;
@@ -565,8 +566,8 @@ impl Room {
             Audience::One(id) => self
                 .seat_of(id)
                 .into_iter()
-                .for_each(|seat| self.call(seat)),
-            Audience::Others | Audience::All | Audience::List(_) => self.rounds.all = true,
+                .for_each(|seat| self.call_by_name(seat)),
+            Audience::Others | Audience::All | Audience::List(_) => self.call_all(),
         }
         let said = Said {
             author,

@@ -1,13 +1,16 @@
 //! What several players of a room get, assembled once.
 //!
-//! Owns: some of the packets between two positions of one log. Must not know: connections, and what frames a message.
-//! Invariant: it is named by the life of its room, the two positions and which of the entries between them it has, and what a
-//! log has between two positions never changes; so it is never out of date, only of no use.
+//! Owns: some of the packets between two positions of one log, or of what was said of keys. Must not know: connections, and what
+//! frames a message. Invariant: it is named by the life of its room, the two positions and which of the packets between them it
+//! has, and what there is between two positions never changes; so it is never out of date, only of no use.
 
 use roomcast_protocol::v1::{self, Life};
 
+use super::calls::Rounds;
 use super::log::{Log, Reader, residue};
-use super::{Room, Seat};
+use super::states::{Ears, States};
+use super::{Player, Room, Seat};
+use crate::limits::SHARED_ENTRIES;
 use crate::planted;
 
 /// Bytes before the packets for what each message begins with: the header of one that is no larger than a bundle, and how
@@ -18,13 +21,10 @@ const HEADROOM: usize = 4 + v1::VARINT_BYTES_MAX;
 #[derive(Debug)]
 pub struct Share {
     life: Life,
-    from: u64,
-    to: u64,
-    /// The number of the last entry.
-    seq: u64,
-    /// Which entries: the first is the lowest bit.
+    place: Place,
+    /// Which packets: the first is the lowest bit.
     which: u64,
-    /// Who may have others, as [`Log::lacked_by`] says it.
+    /// Who may have others: a bit for the ids that leave the same when divided by their number.
     not_for: u64,
     bytes: Vec<u8>,
     /// How many entries the head that stands there covers, and where it begins.
@@ -44,6 +44,115 @@ pub enum Shared {
     Else,
 }
 
+/// Between which positions it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Of the log.
+    Entries { from: u64, to: u64 },
+    /// Of what was said of keys.
+    Values { from: u64, to: u64 },
+}
+
+/// Packets that were said in one order, from where a receiver is on: all are to be had.
+trait Source {
+    fn place(&self) -> Place;
+
+    /// The receiver's id.
+    fn player(&self) -> u32;
+
+    /// It may get less than others of whom the same can be said.
+    fn is_lossy(&self) -> bool;
+
+    /// Which are for it, the first as the lowest bit; None if that takes longer to say than it is worth.
+    fn which(&self) -> Option<u64>;
+
+    /// Who may lack one of them.
+    fn lacked(&self) -> u64;
+
+    /// Appends these, at most so many bytes. False if they are more.
+    fn copy(&self, which: u64, most: usize, out: &mut Vec<u8>) -> bool;
+}
+
+/// Of the log.
+struct Entries<'r> {
+    log: &'r Log,
+    rounds: &'r Rounds,
+    seat: Seat,
+    reader: Reader,
+}
+
+impl Source for Entries<'_> {
+    fn place(&self) -> Place {
+        Place::Entries {
+            from: self.reader.position,
+            to: self.log.position(),
+        }
+    }
+
+    fn player(&self) -> u32 {
+        self.reader.player
+    }
+
+    fn is_lossy(&self) -> bool {
+        self.reader.lossy_until > self.reader.position
+    }
+
+    fn which(&self) -> Option<u64> {
+        let from = self.reader.position;
+        let is_noted = from >= self.log.first()
+            && self.log.distance(from) <= SHARED_ENTRIES as u32
+            && !self.is_lossy();
+        let noted = self.rounds.noted(self.seat, from).filter(|_| is_noted);
+        debug_assert!(noted.is_none() || noted == self.log.heard_by(self.reader));
+        noted.or_else(|| self.log.heard_by(self.reader))
+    }
+
+    fn lacked(&self) -> u64 {
+        self.log.lacked_by(self.reader.position)
+    }
+
+    fn copy(&self, which: u64, most: usize, out: &mut Vec<u8>) -> bool {
+        self.log.copy(self.reader.position, which, most, out)
+    }
+}
+
+/// Of what was said of keys.
+struct Values<'r> {
+    states: &'r States,
+    seat: Seat,
+    from: u64,
+    ears: Ears<'r>,
+}
+
+impl Source for Values<'_> {
+    fn place(&self) -> Place {
+        Place::Values {
+            from: self.from,
+            to: self.states.end(),
+        }
+    }
+
+    fn player(&self) -> u32 {
+        self.ears.player
+    }
+
+    fn is_lossy(&self) -> bool {
+        false
+    }
+
+    fn which(&self) -> Option<u64> {
+        self.states.heard_by(self.seat, self.from, self.ears)
+    }
+
+    fn lacked(&self) -> u64 {
+        self.states.lacked_by(self.from)
+    }
+
+    fn copy(&self, which: u64, most: usize, out: &mut Vec<u8>) -> bool {
+        self.states.copy(self.from, which, most, out)
+    }
+}
+
 /// What of a share is for a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -56,9 +165,7 @@ impl Default for Share {
     fn default() -> Self {
         Self {
             life: Life([0; 8]),
-            from: 0,
-            to: 0,
-            seq: 0,
+            place: Place::Entries { from: 0, to: 0 },
             which: 0,
             not_for: u64::MAX,
             bytes: vec![0; HEADROOM],
@@ -92,24 +199,26 @@ impl Share {
         &self.bytes[start..]
     }
 
-    /// What of it is for a receiver who is to get everything up to the end of this log. Most get all of what the one before
-    /// them got.
-    #[inline]
-    fn part_of(&mut self, life: Life, log: &Log, reader: Reader) -> Part {
-        let is_of_here =
-            (self.from, self.to) == (reader.position, log.position()) && self.life == life;
-        let is_lossy = reader.lossy_until > reader.position;
-        if is_of_here && !is_lossy && self.not_for & residue(reader.player) == 0 {
-            return Part::All;
-        }
-        self.part_of_other(life, log, reader, is_of_here)
+    /// Whether there are events in it.
+    pub fn has_events(&self) -> bool {
+        matches!(self.place, Place::Entries { .. })
     }
 
-    /// The same, of whom that can't be said without a look at the entries. It is made anew if it is of another place, or has
+    /// What of it is for a receiver who is to get everything that there is. Most get all of what the one before them got.
+    #[inline]
+    fn part_of(&mut self, life: Life, source: &impl Source) -> Part {
+        let is_of_here = self.place == source.place() && self.life == life;
+        if is_of_here && !source.is_lossy() && self.not_for & residue(source.player()) == 0 {
+            return Part::All;
+        }
+        self.part_of_other(life, source, is_of_here)
+    }
+
+    /// The same, of whom that can't be said without a look at what is for it. It is made anew if it is of another place, or has
     /// less than is to be had.
     #[inline(never)]
-    fn part_of_other(&mut self, life: Life, log: &Log, reader: Reader, is_of_here: bool) -> Part {
-        let which = match log.heard_by(reader) {
+    fn part_of_other(&mut self, life: Life, source: &impl Source, is_of_here: bool) -> Part {
+        let which = match source.which() {
             Some(0) => return Part::Nothing,
             Some(which) => which,
             None => return Part::Else,
@@ -122,34 +231,36 @@ impl Share {
             };
         }
         // Of no use until all of it is there.
-        self.to = self.from;
+        self.place = Place::Entries { from: 0, to: 0 };
         self.not_for = u64::MAX;
         self.bytes.truncate(HEADROOM);
         self.head = None;
-        let (from, to) = (reader.position, log.position());
         let most = v1::BUNDLE_BYTES_MAX - v1::VARINT_BYTES_MAX;
-        let bytes = &mut self.bytes;
-        let portion = log.next(reader, to, (0, most), &mut |run| {
-            bytes.extend_from_slice(log.slice(run));
-        });
-        let Some(portion) = portion.filter(|it| it.position == to && it.len <= most) else {
+        if !source.copy(which, most, &mut self.bytes) {
             return Part::Else;
-        };
-        (self.life, self.from, self.to) = (life, from, to);
-        (self.seq, self.which) = (portion.seq, which);
-        if u64::from(which.count_ones()) == to - from {
-            self.not_for = log.lacked_by(from);
+        }
+        (self.life, self.place, self.which) = (life, source.place(), which);
+        if self.place.len() == u64::from(which.count_ones()) {
+            self.not_for = source.lacked();
         }
         Part::All
     }
 }
 
+impl Place {
+    /// Packets in it, for whomever.
+    fn len(self) -> u64 {
+        match self {
+            Self::Entries { from, to } | Self::Values { from, to } => to - from,
+        }
+    }
+}
+
 impl Room {
-    /// Gives a player all that the log has for it, if that is just what `share` holds or can be made to hold. `now` is the time,
-    /// ms.
+    /// Gives a player all that is for it, if that is just what `share` holds or can be made to hold. `now` is the time, ms.
     #[inline]
     pub fn give_shared(&mut self, seat: Seat, now: u32, share: &mut Share) -> Shared {
-        if self.states.is_some() || self.ticks.is_some() || self.awaits_host(seat) {
+        if self.ticks.is_some() || self.awaits_host(seat) {
             return Shared::Else;
         }
         let player = &mut self.players[seat as usize];
@@ -157,16 +268,60 @@ impl Room {
             return Shared::Else;
         }
         player.settle(self.rounds.settled);
-        let part = share.part_of(self.life, &self.log, player.reader());
+        if let Some(states) = &self.states
+            && !states.keeps_up(seat)
+        {
+            return self.give_shared_values(seat, share);
+        }
+        let source = Entries {
+            log: &self.log,
+            rounds: &self.rounds,
+            seat,
+            reader: player.reader(),
+        };
+        let part = share.part_of(self.life, &source);
         if part == Part::Else {
             return Shared::Else;
         }
         player.got_to(self.log.position());
-        player.set_lags(false);
-        match part {
-            Part::Nothing => Shared::Nothing,
-            _ => Shared::All(player.tell(planted::told_up_to(share.seq, self.log.seq()))),
+        gave(player, part, self.log.seq())
+    }
+
+    /// The same of whom something was said of keys to: it gets that alone, or else both in their order.
+    #[inline(never)]
+    fn give_shared_values(&mut self, seat: Seat, share: &mut Share) -> Shared {
+        let has_events = self.players[seat as usize].position < self.log.position();
+        let Some(states) = self.states.as_ref().filter(|_| !has_events) else {
+            return Shared::Else;
+        };
+        let Some(from) = states.kept_up_to(seat) else {
+            return Shared::Else;
+        };
+        let ears = self.ears(seat);
+        let source = Values {
+            states,
+            seat,
+            from,
+            ears,
+        };
+        let part = share.part_of(self.life, &source);
+        if part == Part::Else {
+            return Shared::Else;
         }
+        if let Some(states) = &mut self.states {
+            states.gave(seat, states.end(), 0);
+        }
+        gave(&mut self.players[seat as usize], part, self.log.seq())
+    }
+}
+
+/// A player was given this, and so all there was, up to the entry of this number.
+#[inline]
+fn gave(player: &mut Player, part: Part, seq: u64) -> Shared {
+    player.set_lags(false);
+    match part {
+        Part::Nothing => Shared::Nothing,
+        Part::All | Part::Else => Shared::All(player.tell(planted::told_up_to(seq, seq))),
     }
 }
 

@@ -4,7 +4,6 @@ use roomcast_protocol::v1::{Change, Changed, Key, List, Owner, Payload, PlayerId
 
 use super::log::{Audience, Said};
 use super::properties::Unchanged;
-use super::states::To;
 use super::{Room, Rules, Seat};
 use crate::planted::{self, Fault};
 
@@ -128,31 +127,33 @@ impl Room {
         let mut present = Vec::new();
         let audience = match to {
             up::Audience::Others => {
-                self.rounds.all = true;
+                self.call_all();
                 Audience::Others
             }
             up::Audience::All => {
-                self.rounds.all = true;
+                self.call_all();
                 Audience::All
             }
             up::Audience::Host if self.host.id().is_none() => {
                 return self.refuse(id, number, down::refused::PLAYER_GONE, now);
             }
             up::Audience::Host => {
-                self.call_to(To::Host);
+                if let Some(seat) = self.host.seat() {
+                    self.call_by_name(seat);
+                }
                 Audience::One(self.host.id().map_or(0, PlayerId::get))
             }
             up::Audience::One(player) => {
                 let Some(seat) = self.seat_of(player.get()) else {
                     return self.refuse(id, number, down::refused::PLAYER_GONE, now);
                 };
-                self.call(seat);
+                self.call_by_name(seat);
                 Audience::One(player.get())
             }
             up::Audience::List(players) => {
                 for player in players.iter().map(PlayerId::get) {
                     if let Some(seat) = self.seat_of(player) {
-                        self.call(seat);
+                        self.call_by_name(seat);
                         present.push(player);
                     }
                 }
@@ -160,9 +161,10 @@ impl Room {
             }
             up::Audience::Group(group) => {
                 let groups = self.groups.take();
-                let players = groups.iter().flat_map(|groups| groups.players(group));
-                for &(player, seat) in players.filter(|(player, _)| *player != id) {
-                    self.call(seat);
+                let players = groups.as_ref().map_or(&[][..], |it| it.players(group));
+                present.reserve_exact(players.len());
+                for &(player, seat) in players.iter().filter(|(player, _)| *player != id) {
+                    self.call_by_name(seat);
                     present.push(player);
                 }
                 self.groups = groups;

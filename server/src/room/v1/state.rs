@@ -158,10 +158,10 @@ impl Room {
         rules: &Rules,
     ) {
         let (after, leaves) = (self.log.position(), self.leaves_at(now));
-        let Some(states) = &mut self.states else {
-            return;
-        };
         for (key, packet, to) in staying {
+            let Some(states) = &mut self.states else {
+                return;
+            };
             let Some(Ok(down::Packet::State { payload, .. })) = down::Packets::new(&packet).next()
             else {
                 continue;
@@ -186,9 +186,9 @@ impl Room {
             let slot = states.slot_of(name, when);
             states.readdress(slot, to, false, &encoded(removed(name)), when);
             let when = states.now(left, after, leaves);
-            states.say(slot, Value::Here, len, when, |out| packet.encode(out));
+            let to = states.say(slot, Value::Here, len, when, |out| packet.encode(out));
+            self.call_to(to);
         }
-        // That somebody left is for everybody.
     }
 
     /// A key as the room knows it, and the id of who speaks of it.

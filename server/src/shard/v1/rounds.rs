@@ -134,7 +134,8 @@ impl Shard {
         let before = room.how_far(seat);
         match room.give_shared(seat, self.now as u32, share) {
             Shared::All(covered) => {
-                room[seat].set_begun(true);
+                let begun = share.has_events() || room[seat].has_begun();
+                room[seat].set_begun(begun);
                 share.cover(covered, transport::encode_binary_head);
                 assembled.clear();
                 assembled.extend_from_slice(share.message());
@@ -203,7 +204,9 @@ impl Shard {
     #[cold]
     pub(in crate::shard) fn shared_written(&mut self, slot: u32, written: usize) {
         if let Some((room, seat)) = self.seat_of(slot) {
-            self.v1.rooms[room][seat].set_begun(true);
+            let begun = self.v1.share.has_events();
+            let player = &mut self.v1.rooms[room][seat];
+            player.set_begun(begun || player.has_begun());
         }
         let rest = &self.v1.shared()[written..];
         let connection = &mut self.connections[slot as usize];

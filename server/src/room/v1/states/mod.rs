@@ -17,6 +17,7 @@ use self::stream::Stream;
 pub use self::stream::{Most, Portion, Whom};
 pub use self::table::{Key, Slot, Table, Value, When};
 use super::Seat;
+use super::noted::Noted;
 
 /// Who gets a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,8 @@ struct Receiver {
     /// What it was not sent since then because something newer was said of the key, or since it came back.
     superseded: u64,
     lane: Option<Box<Lane>>,
+    /// What of the stream may be for it, of what is for some alone.
+    noted: Noted,
     /// It is among those who may not get all that the stream is about to let go of.
     is_straggler: bool,
     /// Since it was last told everything at once, keys went to it that do no longer, because it left a group or is not the host.
@@ -166,6 +169,7 @@ impl States {
             welcomed: position,
             superseded: 0,
             lane: None,
+            noted: Noted::since(position),
             is_straggler: receiver.is_straggler,
             has_lost_keys: false,
         };
@@ -257,6 +261,40 @@ impl States {
             }
             Some(_) => None,
         }
+    }
+
+    /// What was said last is for who sits here, maybe, and for nobody of whom this is not said.
+    #[inline]
+    pub fn note(&mut self, seat: Seat) {
+        let last = self.stream.position().saturating_sub(1);
+        self.receiver(seat).noted.note(last);
+    }
+
+    /// How far who sits here is, if it keeps up.
+    #[inline]
+    pub fn kept_up_to(&self, seat: Seat) -> Option<u64> {
+        let receiver = self.receivers.get(seat as usize)?;
+        let keeps_up = receiver.lane.is_none() && receiver.at >= self.stream.first();
+        keeps_up.then_some(receiver.at)
+    }
+
+    /// Which packets from this position on are for who sits here, the first as the lowest bit; None if that takes longer to say
+    /// than it is worth.
+    pub fn heard_by(&self, seat: Seat, at: u64, ears: Ears<'_>) -> Option<u64> {
+        let is_noted = at >= self.stream.unnamed();
+        let receiver = self.receivers.get(seat as usize).filter(|_| is_noted);
+        let noted = receiver.and_then(|receiver| receiver.noted.after(at));
+        self.stream.heard_by(at, ears, noted)
+    }
+
+    /// Who may lack one of the packets from this position on: a bit for the ids that leave the same when divided by their number.
+    pub fn lacked_by(&self, at: u64) -> u64 {
+        self.stream.lacked_by(at)
+    }
+
+    /// Appends these of the packets from this position on, at most `most` bytes. False if they are more.
+    pub fn copy(&self, at: u64, which: u64, most: usize, out: &mut Vec<u8>) -> bool {
+        self.stream.copy(at, which, most, out)
     }
 
     /// What comes next for who keeps up and is at this position.

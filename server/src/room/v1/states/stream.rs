@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::super::log::residue;
 use super::{Ears, Slot, To};
+use crate::limits::SHARED_ENTRIES;
 
 /// One packet.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +75,8 @@ pub struct Stream {
     /// Bytes at the beginning of `bytes` that are gone.
     dead: usize,
     base: u64,
+    /// The position behind the last packet of which is noted to nobody that it is for it.
+    unnamed: u64,
 }
 
 impl Stream {
@@ -114,7 +118,72 @@ impl Stream {
             key,
             stale: false,
         });
+        let is_named = matches!(whom.to, To::Group(_) | To::Host) && whom.but.is_none();
+        if !is_named {
+            self.unnamed = self.position();
+        }
         &self.bytes[start..]
+    }
+
+    /// From this position on it is noted for whom each packet is.
+    #[inline]
+    pub fn unnamed(&self) -> u64 {
+        self.unnamed
+    }
+
+    /// Which packets from a position that is still here are for a receiver, the first as the lowest bit: of those among `noted`, if
+    /// that is known. None if there are more than [`SHARED_ENTRIES`].
+    pub fn heard_by(&self, position: u64, ears: Ears<'_>, noted: Option<u64>) -> Option<u64> {
+        let index = position.saturating_sub(self.first) as usize;
+        let count = self.said.len().checked_sub(index)?;
+        if count > SHARED_ENTRIES {
+            return None;
+        }
+        let mut left = noted.unwrap_or(u64::MAX >> (u64::BITS as usize - count.max(1)));
+        let mut which = 0;
+        while left != 0 {
+            let nth = left.trailing_zeros();
+            let said = self.said.get(index + nth as usize);
+            which |= u64::from(said.is_some_and(|said| said.is_for(ears))) << nth;
+            left &= left - 1;
+        }
+        Some(which)
+    }
+
+    /// Appends packets that are here, at most `most` bytes: the one behind a position if the lowest bit of `which` is set, and so
+    /// on. False if they are more.
+    pub fn copy(&self, position: u64, which: u64, most: usize, out: &mut Vec<u8>) -> bool {
+        let index = position.saturating_sub(self.first) as usize;
+        let until = out.len() + most;
+        let mut left = which;
+        while left != 0 {
+            let nth = index + left.trailing_zeros() as usize;
+            left &= left - 1;
+            let Some(said) = self.said.get(nth) else {
+                return false;
+            };
+            let packet = self.start(nth) - self.base..said.end - self.base;
+            let packet = packet.start as usize..packet.end as usize;
+            if out.len() + packet.len() > until {
+                return false;
+            }
+            out.extend_from_slice(&self.bytes[packet]);
+        }
+        true
+    }
+
+    /// Who may lack one of the packets from a position on: a bit for the ids that leave the same when divided by their number.
+    pub fn lacked_by(&self, position: u64) -> u64 {
+        let index = position.saturating_sub(self.first) as usize;
+        let said = self.said.range(index.min(self.said.len())..);
+        said.fold(0, |lacked, said| {
+            lacked
+                | match (said.to, said.but) {
+                    (To::All, None) => 0,
+                    (To::Others, None) => residue(said.author),
+                    _ => u64::MAX,
+                }
+        })
     }
 
     /// Something newer takes the place of this packet, which went to these and was said at `position` if it is there.
