@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::mem;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -14,8 +15,8 @@ const OWN_SEGMENT: usize = 16 * 1024;
 
 #[derive(Debug)]
 enum Segment {
-    /// Bytes of this receiver alone, or copied out of a batch: then, messages.
-    Own(Vec<u8>, Said),
+    /// Bytes of this receiver alone, or copied out of a batch.
+    Own(Vec<u8>),
     /// A range of a frozen batch in the receiver's dialect, frames whole.
     Shared {
         encoding: Rc<Encoding>,
@@ -44,7 +45,7 @@ impl Segment {
 
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Own(bytes, _) => bytes,
+            Self::Own(bytes) => bytes,
             Self::Shared {
                 encoding,
                 start,
@@ -53,22 +54,11 @@ impl Segment {
         }
     }
 
-    fn said(&self) -> Said {
-        match self {
-            Self::Own(_, said) => *said,
-            Self::Shared {
-                encoding,
-                start,
-                end,
-            } => encoding.said(&(*start..*end)),
-        }
-    }
-
     /// Bytes of memory that it keeps from being freed, behind `before` in its queue: parts of one buffer that follow
     /// one another pin it once.
     fn pins(&self, before: Option<&Self>) -> usize {
         match self {
-            Self::Own(bytes, _) => bytes.capacity(),
+            Self::Own(bytes) => bytes.capacity(),
             Self::Shared { .. } if before.is_some_and(|before| self.goes_on(before)) => 0,
             Self::Shared { encoding, .. } => encoding.capacity(),
         }
@@ -91,6 +81,8 @@ pub(super) struct Queue {
     begun: bool,
     /// Memory that all segments hold, and their overhead.
     charged: usize,
+    /// The messages of all copies that wait: in a segment of its own each would make every segment two thirds larger.
+    copied: Said,
 }
 
 impl Queue {
@@ -128,11 +120,8 @@ impl Queue {
 
     #[inline(never)]
     fn push_copy(&mut self, encoding: &Encoding, range: Range<u32>) {
-        let said = encoding.said(&range);
+        self.copied.push(encoding.said(&range));
         self.append(|out| out.extend_from_slice(encoding.slice(range)));
-        if let Some(Segment::Own(_, own)) = self.segments.back_mut() {
-            own.push(said);
-        }
     }
 
     /// Appends to the last own segment, or to a new one. Never to one that is being written: its bytes that have left
@@ -141,7 +130,7 @@ impl Queue {
     pub(super) fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
         let being_written = self.begun && self.segments.len() == 1;
         match self.segments.back_mut() {
-            Some(Segment::Own(bytes, _))
+            Some(Segment::Own(bytes))
                 if !being_written
                     && (bytes.len() < OWN_SEGMENT / 2
                         || bytes.capacity() - bytes.len() > COPY_BELOW) =>
@@ -156,7 +145,7 @@ impl Queue {
                 let mut bytes = Vec::new();
                 encode(&mut bytes);
                 let added = bytes.len();
-                self.push(Segment::Own(bytes, Said::default()));
+                self.push(Segment::Own(bytes));
                 added
             }
         }
@@ -191,6 +180,7 @@ impl Queue {
             return;
         }
         debug_assert!(!other.begun, "whole frames wait behind others");
+        self.copied.push(mem::take(&mut other.copied));
         while let Some(segment) = other.pop() {
             self.push(segment);
         }
@@ -225,23 +215,44 @@ impl Queue {
         out.len() - before
     }
 
-    /// Notes that `written` bytes have left, and in `left` which messages; returns those bytes that were not from here.
+    /// Notes that `written` bytes have left, and in `left` which messages, those of all copies with the first of them; returns
+    /// those bytes that were not from here.
     pub(super) fn advance(&mut self, mut written: usize, left: &mut Said) -> usize {
-        while let Some(first) = self.segments.front() {
-            let rest = first.bytes().len() - self.written;
+        let mut gone = 0;
+        for segment in &self.segments {
+            let rest = segment.bytes().len() - self.written;
             if written < rest {
                 self.written += written;
                 self.begun |= self.written > 0;
+                self.drop_first(gone);
                 return 0;
             }
             written -= rest;
-            self.written = 0;
-            self.begun = false;
-            if let Some(segment) = self.pop() {
-                left.push(segment.said());
-            }
+            (self.written, self.begun) = (0, false);
+            gone += 1;
+            left.push(match segment {
+                Segment::Own(_) => mem::take(&mut self.copied),
+                Segment::Shared {
+                    encoding,
+                    start,
+                    end,
+                } => encoding.said(&(*start..*end)),
+            });
         }
+        self.drop_first(gone);
         written
+    }
+
+    /// So many segments have left: all, most often.
+    fn drop_first(&mut self, gone: usize) {
+        if gone == self.segments.len() && !planted::is(Fault::Overcharge) {
+            self.segments.clear();
+            self.charged = 0;
+            return;
+        }
+        for _ in 0..gone {
+            self.pop();
+        }
     }
 
     /// Takes out the rest of a frame of which a byte has left, as a copy, so that it alone pins nothing. Of copied frames
@@ -252,7 +263,7 @@ impl Queue {
         if !self.begun {
             return begun;
         }
-        let written = std::mem::take(&mut self.written);
+        let written = mem::take(&mut self.written);
         (self.begun, begun.begun) = (false, true);
         match self.pop() {
             Some(Segment::Shared {
@@ -266,12 +277,14 @@ impl Queue {
                 said.messages = said.messages.saturating_sub(1);
                 left.push(said);
                 said.messages = 1;
-                begun.push(Segment::Own(encoding.slice(at..cut).to_vec(), said));
+                begun.copied = said;
+                begun.push(Segment::Own(encoding.slice(at..cut).to_vec()));
                 if cut < end {
                     self.push_front(&encoding, cut..end);
                 }
             }
             Some(own) => {
+                begun.copied = mem::take(&mut self.copied);
                 begun.push(own);
                 begun.written = written;
             }
@@ -284,10 +297,10 @@ impl Queue {
         let next = self.segments.front();
         let is_pinned = next.is_some_and(|next| next.is_part_of(encoding));
         let first = if is_copied(encoding, &range) && !is_pinned {
-            Segment::Own(
-                encoding.slice(range.clone()).to_vec(),
-                encoding.said(&range),
-            )
+            let mut copied = encoding.said(&range);
+            copied.push(self.copied);
+            self.copied = copied;
+            Segment::Own(encoding.slice(range).to_vec())
         } else {
             Segment::shared(encoding, range)
         };
