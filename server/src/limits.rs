@@ -87,8 +87,17 @@ pub const WRITE_SLICE_US: u64 = 25_000;
 /// Reads or writes between two looks at the clock that tell whether a slice is over; so many are done in any case.
 pub const CALLS_PER_LOOK: u32 = 16;
 
-// An iteration keeps the timers waiting for 50 ms at most.
-const _: () = assert!(READ_SLICE_US + WRITE_SLICE_US + HANDSHAKE_SLICE_US <= 50_000);
+/// Microseconds of an iteration for the reads of who does not play, and as many to accept at each door (budget): as long as
+/// those who play took in it, but not less than this. Connections that come by the thousand may delay a player by so much.
+pub const STRANGERS_SLICE_US: u64 = 200;
+
+/// Nor more than this (budget).
+pub const STRANGERS_SLICE_MAX_US: u64 = 4_000;
+
+// An iteration keeps the timers waiting for 50 ms at most, with one door or two.
+const _: () = assert!(
+    READ_SLICE_US + WRITE_SLICE_US + 2 * STRANGERS_SLICE_MAX_US + HANDSHAKE_SLICE_US <= 50_000
+);
 
 /// Readiness events taken from one poll.
 pub const EVENTS_PER_POLL: usize = 4096;
@@ -182,7 +191,7 @@ pub const SEALED_REST: usize = 4 * 1024;
 
 /// Microseconds after which the handshakes of an iteration wait for the next one (budget), whether or not
 /// [`Limits::tls_handshakes`] is used up: one costs from 0.1 ms (ECDSA) to 2 ms (RSA with 4,096 bits).
-pub const HANDSHAKE_SLICE_US: u64 = 2_000;
+pub const HANDSHAKE_SLICE_US: u64 = 200;
 
 /// Connections whose first bytes have come and that wait for their TLS handshake to begin (limit): in a storm the oldest is
 /// reset. As many as a reactor begins in several seconds.

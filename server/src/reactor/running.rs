@@ -20,7 +20,8 @@ use super::slice::Slice;
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
     ACCEPT_BUDGET, ACCEPT_PAUSE_MS, ASK_BUDGET, FIN, HANDSHAKE_SLICE_US, LAST_PUBLICATION_MS,
-    LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, WRITE_SLICE_US,
+    LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, STRANGERS_SLICE_MAX_US,
+    STRANGERS_SLICE_US, WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
 use crate::shard::{Action, Answer, Common, Handover, Handshake, Shard, Unanswered, Written};
@@ -94,6 +95,8 @@ pub struct Running<N: Net> {
     sleep: u64,
     /// Reads for which no edge will come.
     carried: VecDeque<Handle>,
+    /// Reads of who does not play, or not yet: their turn comes once everybody who plays has been read and written.
+    strangers: VecDeque<Handle>,
     /// Reads that go into a handshake that costs much; those too are put off.
     handshakes: Handshakes<Handle>,
     actions: Vec<Action>,
@@ -135,6 +138,7 @@ impl<N: Net> Running<N> {
             real: now,
             sleep: 0,
             carried: VecDeque::new(),
+            strangers: VecDeque::new(),
             handshakes: Handshakes::new(handshake_ms),
             actions: Vec::new(),
             slots: Vec::new(),
@@ -193,9 +197,9 @@ impl<N: Net> Running<N> {
         self.mail();
         self.asked();
         self.hear(events);
-        self.accept();
         self.shard.freeze();
         self.flush();
+        self.receive_strangers(polled);
         // Last, so that a peer is not found slow for what this iteration has written.
         if !(planted::is(Fault::SleepingTimer) && N::events(events).next().is_some()) {
             self.shard.expire();
@@ -223,8 +227,12 @@ impl<N: Net> Running<N> {
                 Accepting::Idle | Accepting::HandedOver => {}
             }
         }
-        let carried_over = !self.carried.is_empty() || !self.handshakes.is_empty();
-        if carried_over || self.shard.has_work() || self.net.has_mail() {
+        let carried_over = !self.carried.is_empty() || !self.strangers.is_empty();
+        if carried_over
+            || !self.handshakes.is_empty()
+            || self.shard.has_work()
+            || self.net.has_mail()
+        {
             return 0;
         }
         let passed = now - self.real;
@@ -397,18 +405,38 @@ impl<N: Net> Running<N> {
         }
     }
 
-    /// Accepts in portions; out of descriptors it pauses instead of spinning on a listener that stays ready.
-    fn accept(&mut self) {
+    /// Reads who does not play, and accepts: a slice for each, as long as the players of this iteration took since it `polled`
+    /// (us), so that thousands of strangers at most double what a player waits for, and are not kept waiting by thousands of
+    /// players. What they are answered leaves with the next iteration's flush.
+    fn receive_strangers(&mut self, polled: u64) {
+        let took = self.net.clock() - polled;
+        let us = took.clamp(STRANGERS_SLICE_US, STRANGERS_SLICE_MAX_US);
+        let mut slice = Slice::new(&self.net, us);
+        for _ in 0..self.strangers.len() {
+            if slice.is_over(&self.net) {
+                break;
+            }
+            if let Some(handle) = self.strangers.pop_front()
+                && let Some(to_the_end) = self.sockets.uncarry(handle)
+            {
+                self.read_now(handle, to_the_end);
+            }
+        }
         for door in 0..self.doors.len() {
             if self.doors[door].is_open(self.now) {
-                self.doors[door].accepting = self.accept_at(door);
+                self.doors[door].accepting = self.accept_at(door, us);
             }
         }
     }
 
-    /// Accepts one portion; returns how it goes on.
-    fn accept_at(&mut self, door: usize) -> Accepting {
+    /// Accepts one portion, for so many microseconds; returns how it goes on. Out of descriptors it pauses instead of spinning on a
+    /// listener that stays ready.
+    fn accept_at(&mut self, door: usize, us: u64) -> Accepting {
+        let mut slice = Slice::new(&self.net, us);
         for _ in 0..ACCEPT_BUDGET {
+            if slice.is_over(&self.net) {
+                break;
+            }
             match self.net.accept(door) {
                 Accepted::Connection(socket, peer) => self.deal(socket, door, peer),
                 Accepted::Gone => {}
@@ -478,18 +506,21 @@ impl<N: Net> Running<N> {
         }
     }
 
-    /// Reads a socket, at once or, if that goes on with a handshake that costs much, when its turn comes. Once per iteration whoever
-    /// asks: of a read that is put off only what this edge says is kept.
+    /// Reads a socket: a player's at once, a stranger's once its turn comes, or, if that goes on with a handshake that costs much,
+    /// when that is. Once per iteration whoever asks: of a read that is put off only what this edge says is kept.
     fn read(&mut self, handle: Handle, to_the_end: bool) {
         if self.sockets.current(handle).is_none() {
             return;
         }
         if self.sockets.is_carried(handle) {
             self.sockets.carry(handle, to_the_end);
+        } else if self.shard.is_playing(handle.slot) {
+            self.read_now(handle, to_the_end);
         } else {
             match self.shard.handshake(handle.slot) {
                 None => {
-                    self.read_now(handle, to_the_end);
+                    self.sockets.carry(handle, to_the_end);
+                    self.strangers.push_back(handle);
                 }
                 Some(Handshake::Beginning(deadline)) => {
                     self.sockets.carry(handle, to_the_end);

@@ -572,6 +572,12 @@ impl Shard {
         slot as u32
     }
 
+    /// Whether what comes from this socket is a player's.
+    #[inline]
+    pub fn is_playing(&self, slot: u32) -> bool {
+        matches!(self.connections[slot as usize].phase, Phase::Open(_))
+    }
+
     /// How far a handshake is that the next bytes of this socket go into, if they do. Its steps cost a thousand times what a
     /// message does, and so does a ticket's signature, forged or not: the reactor rations such reads.
     pub fn handshake(&self, slot: u32) -> Option<Handshake> {

@@ -1,6 +1,8 @@
 //! Time: the slices of an iteration, and a process that stood still.
 
-use roomcast::limits::{CALLS_PER_LOOK, Limits, READ_SLICE_US, WRITE_SLICE_US};
+use roomcast::limits::{
+    CALLS_PER_LOOK, Limits, READ_SLICE_US, STRANGERS_SLICE_MAX_US, WRITE_SLICE_US,
+};
 use roomcast_protocol::frame::Opcode;
 
 use crate::net::WireId;
@@ -37,6 +39,30 @@ fn an_iteration_is_over_in_time_however_much_there_is_to_do() {
     for wire in wires {
         assert_eq!(stage.heard(wire), "text hello");
     }
+    stage.close();
+}
+
+/// In one iteration, in which thousands of others have sent something too.
+#[test]
+fn players_wait_for_no_stranger() {
+    let (mut stage, wires) = crowd(1);
+    let strangers: Vec<WireId> = (0..200).map(|_| stage.connect()).collect();
+    stage.settle();
+    stage.net().weather.call_us = SLOW_US;
+    let request = stage.request("/echo");
+    for &wire in &strangers {
+        stage.arrive(wire, &request);
+    }
+    stage.arrive(wires[0], &text("hello"));
+    let began = stage.net().now();
+    stage.turn();
+    assert_eq!(stage.heard(wires[0]), "text hello");
+    let took = stage.now - began;
+    let slice = u64::from(CALLS_PER_LOOK) * SLOW_US + STRANGERS_SLICE_MAX_US;
+    assert!(took <= slice / 1_000, "{took} ms");
+    // And those are kept waiting by nobody.
+    stage.settle();
+    assert!(strangers.iter().all(|&wire| stage.is_seated(wire)));
     stage.close();
 }
 
