@@ -1,6 +1,10 @@
 //! The limit of open files: every player is one.
 
+use std::io;
+use std::os::fd::RawFd;
+
 use rlimit::Resource;
+use rustix::io::fcntl_dupfd_cloexec;
 
 use crate::limits::{CONTROL_DESCRIPTORS, DESCRIPTOR_RESERVE, HANDSHAKE_RESERVE};
 
@@ -15,6 +19,17 @@ pub fn raise() -> u64 {
         tracing::warn!(%error, soft, hard, "the limit of open files stays as it is");
         soft
     })
+}
+
+/// Makes the process's table of descriptors as large at once as is `wanted`, and `allowed`. Linux doubles it whenever it is full, and a process with several
+/// threads then waits for all processors to have noticed (`synchronize_rcu` in `expand_fdtable`): 10 to 15 ms in an accept(2),
+/// during which a reactor does nothing else. A table never shrinks; its entries take 8 bytes each, of the kernel's.
+pub fn make_room(wanted: usize, allowed: u64) {
+    let all = RawFd::try_from(allowed.min(wanted as u64)).unwrap_or(RawFd::MAX);
+    let highest = all.saturating_sub(1);
+    if let Err(error) = fcntl_dupfd_cloexec(io::stderr(), highest) {
+        tracing::debug!(%error, highest, "the table of descriptors grows as it is used");
+    }
 }
 
 /// What else than connections of players has descriptors.

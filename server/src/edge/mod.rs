@@ -240,6 +240,7 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
         tls,
         tickets,
     } = Prospect::of(config)?;
+    descriptors::make_room(others.needed_for(limits.max_connections), descriptors);
     let mut common = Common::new(limits, reactors)
         .with_connections_max(others.connections(descriptors))
         .with_operators(others.control)

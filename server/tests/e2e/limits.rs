@@ -79,6 +79,20 @@ fn the_soft_limit_on_descriptors_is_raised() {
     );
 }
 
+/// It would stand still for a moment whenever that has to grow.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_table_of_descriptors_has_room_for_all_players_at_once() {
+    let relay = Relay::start_with_descriptors(4096, 4096, &["--max-connections", "2000"]);
+    assert!(
+        relay.descriptor_table() > 2_000,
+        "{}",
+        relay.descriptor_table()
+    );
+    let relay = Relay::start_with_descriptors(256, 256, &["--max-connections", "200"]);
+    assert!(relay.descriptor_table() >= 256, "as far as is allowed");
+}
+
 /// Without a free descriptor the relay serves those it has, does not spin, and accepts again later.
 #[test]
 fn when_descriptors_run_out_the_relay_serves_on_and_recovers() {

@@ -283,12 +283,21 @@ impl Relay {
 
     /// Bytes of memory that the process holds (VmRSS of proc(5)).
     pub(crate) fn resident(&self) -> u64 {
+        1024 * self.status("VmRSS:")
+    }
+
+    /// Descriptors for which the table of the process has room (FDSize of proc(5)).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn descriptor_table(&self) -> u64 {
+        self.status("FDSize:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .expect("the relay's status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = status.lines().find(|line| line.starts_with(name));
         let figure = line.and_then(|line| line.split_whitespace().nth(1));
-        let kilobytes: u64 = figure.expect("a figure").parse().expect("a number");
-        kilobytes * 1024
+        figure.expect("a figure").parse().expect("a number")
     }
 
     /// Processor time that the process has used, in clock ticks.
