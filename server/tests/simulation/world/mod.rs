@@ -46,6 +46,8 @@ const LAG_MS: u64 = 40;
 const WHOLE_HEAD: usize = 1024;
 /// Iterations without a byte or a mail after which a reactor is said to spin.
 const SPIN: usize = 1_000;
+/// Milliseconds after which who still says something once all is over says it for ever.
+const NO_REST_MS: u64 = 60 * 60 * 1_000;
 
 /// What a run amounted to.
 #[derive(Debug, Default)]
@@ -545,7 +547,11 @@ impl World<'_> {
     /// Settles until `done`, or until shards have taken no bytes for `ms`.
     fn outlast(&mut self, ms: u64, done: impl Fn(&Self) -> bool + Copy) -> Verdict {
         let mut taken = None;
+        let began = self.now;
         loop {
+            if self.now > began + NO_REST_MS {
+                return Err("after all that, it does not come to rest".into());
+            }
             let now_taken = self.net().taken - self.heartbeats;
             if done(self) || taken.replace(now_taken) == Some(now_taken) {
                 return Ok(());
