@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod close;
+pub mod events;
 pub mod frame;
 pub mod mask;
 pub mod proxy_header;

@@ -12,7 +12,7 @@ mod walk;
 
 pub use decode::{Decoder, Item};
 pub use encode::{Header, encode, encode_close, encode_head, encode_masked, encoded_len, header};
-pub use walk::first_len;
+pub use walk::{first_len, parts};
 
 use crate::close::CloseCode;
 

@@ -2,6 +2,8 @@
 //!
 //! Owns: how long an unmasked frame is. Must not know: whether it breaks a rule; who decodes it says so.
 
+use super::Opcode;
+
 /// Bytes of the unmasked frame at the front of `bytes`; `None` if not all of it is there, or if it is masked.
 ///
 /// ```
@@ -12,6 +14,26 @@
 /// ```
 #[must_use]
 pub fn first_len(bytes: &[u8]) -> Option<usize> {
+    lens(bytes).map(|(head, payload)| head + payload)
+}
+
+/// The opcode and the payload of the unmasked frame at the front of `bytes`; `None` if not all of it is there, it is masked or
+/// of no known kind.
+///
+/// ```
+/// use roomcast_protocol::frame::{Opcode, parts};
+///
+/// assert_eq!(parts(b"\x81\x05hello\x81"), Some((Opcode::Text, &b"hello"[..])));
+/// ```
+#[must_use]
+pub fn parts(bytes: &[u8]) -> Option<(Opcode, &[u8])> {
+    let (head, payload) = lens(bytes)?;
+    let opcode = Opcode::from_bits(bytes[0] & 0x0f)?;
+    Some((opcode, &bytes[head..head + payload]))
+}
+
+/// Bytes of the head and of the payload of the frame at the front, if all of it is there.
+fn lens(bytes: &[u8]) -> Option<(usize, usize)> {
     let &[_, second, ref rest @ ..] = bytes else {
         return None;
     };
@@ -25,5 +47,5 @@ pub fn first_len(bytes: &[u8]) -> Option<usize> {
         _ => return None,
     };
     let len = payload.checked_add(head)?;
-    (len <= bytes.len()).then_some(len)
+    (len <= bytes.len()).then_some((head, payload))
 }

@@ -48,7 +48,7 @@ pub use refusal::{Claim, Refusal};
 pub use request::{Request, RequestKind, Upgrade, parse_request};
 pub use response::{
     Content, Readers, Reply, write_accept, write_content, write_continue, write_done,
-    write_refusal, write_refusal_for, write_reply, write_response,
+    write_endless, write_refusal, write_refusal_for, write_reply, write_response,
 };
 pub use room_name::{RoomName, room_name};
 pub use status::Status;

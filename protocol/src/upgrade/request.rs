@@ -30,6 +30,8 @@ pub struct Request<'h> {
     pub bearer: Option<&'h str>,
     /// What proxies say about who it is from. Anybody may have written it: whose word counts is for the server to know.
     pub forwarded: Forwarded<'h>,
+    /// The Last-Event-ID field, by which an EventSource says where it was (WHATWG HTML, section 9.2.4).
+    pub last_event: Option<&'h str>,
     /// Where its content ends; that of all but a POST has no bytes.
     pub framing: Framing,
     /// Its content waits for a 100 (RFC 9110 section 10.1.1).
@@ -122,6 +124,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
         origin: known.origin()?,
         bearer: known.bearer()?,
         forwarded: Forwarded::new(fields),
+        last_event: known.last_event(),
         framing,
         expects_continue: known.expects_continue && line.version == Version::Http11,
         keeps: !known.connection_close && line.version == Version::Http11,
@@ -151,6 +154,7 @@ struct Known<'h> {
     authorization: Once<'h>,
     content_length: Once<'h>,
     transfer_encoding: Once<'h>,
+    last_event: Once<'h>,
     expects_continue: bool,
     connection_close: bool,
     connection_upgrade: bool,
@@ -192,6 +196,8 @@ impl<'h> Known<'h> {
                 known.authorization.put(value);
             } else if is("Content-Length") {
                 known.content_length.put(value);
+            } else if is("Last-Event-ID") {
+                known.last_event.put(value);
             } else if is("Transfer-Encoding") {
                 known.transfer_encoding.put(value);
             } else if is("Expect") {
@@ -237,6 +243,12 @@ impl<'h> Known<'h> {
             Ok(origin) if origin.is_ascii() && !self.origin.repeated => Ok(Some(origin)),
             _ => Err(Refusal::BadOrigin),
         }
+    }
+
+    /// Of two it would not be known which is meant.
+    fn last_event(&self) -> Option<&'h str> {
+        let value = self.last_event.first.filter(|_| !self.last_event.repeated);
+        value.and_then(|value| str::from_utf8(value).ok())
     }
 
     /// Whose scheme is in any case (RFC 9110 section 11.1). Of two fields one reader takes the first, another the last.

@@ -134,6 +134,16 @@ pub fn write_reply(out: &mut Vec<u8>, reply: Reply<'_>, keeps: bool, readers: Re
     out.extend_from_slice(body);
 }
 
+/// Appends the head of a 200 for these readers, whose content goes on until the connection ends.
+pub fn write_endless(out: &mut Vec<u8>, kind: &str, readers: Readers) {
+    let readers = readable_by(readers);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: {kind}\r\n{AS_IT_IS}\
+         X-Content-Type-Options: nosniff\r\n{readers}\r\n"
+    );
+    out.extend_from_slice(head.as_bytes());
+}
+
 /// Appends a 204, without content: it has been done. Also the answer to whoever asks beforehand whether it may (a
 /// preflight of CORS): it may.
 pub fn write_done(out: &mut Vec<u8>, keeps: bool, readers: Readers) {
