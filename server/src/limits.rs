@@ -12,7 +12,8 @@ use roomcast_protocol::upgrade::MAX_HEAD;
 
 pub use self::sessions::{
     ANSWERED_MS, POLL_BUDGET, POLL_BYTES, POLL_HOLD_MS, SESSION_CONNECTIONS, SESSION_ENDED_MS,
-    SESSION_SILENCE_MS, SESSIONS_ENDED, TICKET_BYTES, UP_VERDICT_MS,
+    SESSION_SILENCE_MS, SESSIONS_ENDED, STREAM_BYTES, STREAM_KEPT, STREAM_MS, STREAM_PING_MS,
+    STREAM_PORTION, STREAM_RETRY_MS, TICKET_BYTES, UP_VERDICT_MS,
 };
 
 /// Bytes: one receive buffer per reactor. A connection is read at most once per iteration, so this is also what one

@@ -11,6 +11,26 @@ pub const POLL_HOLD_MS: u32 = 20_000;
 /// Bytes of one answer to a poll (budget), unless the first frame alone has more.
 pub const POLL_BYTES: usize = 64 * 1024;
 
+/// Milliseconds after which a stream says that it is there (budget): as often as proxies have to see something.
+pub const STREAM_PING_MS: u32 = 15_000;
+
+/// Bytes after which a stream ends and its client asks again (limit): pages keep all of an answer in memory.
+pub const STREAM_BYTES: usize = 1024 * 1024;
+
+/// Milliseconds after which a stream ends, for the same reason (limit).
+pub const STREAM_MS: u32 = 600_000;
+
+/// Bytes of frames that a stream is given at once (budget), unless the first alone has more. As events, short ones are seven
+/// times as long.
+pub const STREAM_PORTION: usize = 16 * 1024;
+
+/// Bytes of frames that were given to a stream and are kept for who comes back without them (limit); and for
+/// [`STREAM_PING_MS`] at least, twice that at most.
+pub const STREAM_KEPT: usize = 32 * 1024;
+
+/// Milliseconds that an EventSource waits before it comes back (budget), up to twice as many: not all at once.
+pub const STREAM_RETRY_MS: u32 = 500;
+
 /// Milliseconds without a request after which the player of a session in a raw room is gone (limit): a poll that was lost, and
 /// a client's own pause before it asks again. (In roomcast.v1 it is [`HEARD_WITHIN_MS`](super::HEARD_WITHIN_MS), and the player is away.)
 pub const SESSION_SILENCE_MS: u32 = 30_000;
@@ -41,6 +61,12 @@ const SESSION_BYTES: usize = 64 * 1024;
 
 /// Bytes of a request's content where only a ticket is expected, or nothing that matters (limit).
 pub const TICKET_BYTES: usize = 8 * 1024;
+
+// A stream that is read is heard of before it would be missed, and what it is given fits beside what is kept.
+const _: () = {
+    assert!(STREAM_PING_MS < SESSION_SILENCE_MS && SESSION_SILENCE_MS < STREAM_MS);
+    assert!(STREAM_PORTION <= STREAM_KEPT && STREAM_KEPT < SESSION_BYTES);
+};
 
 impl Limits {
     /// Bytes of frames that a session holds before it takes no more.

@@ -142,6 +142,9 @@ impl Shard {
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         let Phase::Closing(step, ebb) = &mut connection.phase else {
+            if unsent == 0 {
+                self.has_all(slot);
+            }
             return;
         };
         if *step == Closing::Linger {

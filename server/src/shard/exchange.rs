@@ -14,12 +14,22 @@ use super::sessions::Call;
 use super::{Common, EndReason, Shard};
 use crate::limits::{ANSWERED_MS, HANDSHAKE_READ};
 
+/// How far it is.
+#[derive(Debug)]
+enum Stage {
+    /// This takes its content.
+    Arriving(Body),
+    /// Its content is whole, and the answer awaited.
+    Heeded,
+    /// The answer has begun, and ends with the connection.
+    Streaming,
+}
+
 /// A request under way.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) call: Call,
-    /// Takes its content; none once that is whole, and the answer is awaited.
-    body: Option<Body>,
+    stage: Stage,
     content: Vec<u8>,
     /// Bytes that came before the answer.
     early: usize,
@@ -39,7 +49,7 @@ impl Exchange {
     /// It is announced to have more content than is taken.
     pub(super) fn new(call: Call, request: &Request<'_>, most: usize) -> Result<Self, Refusal> {
         Ok(Self {
-            body: Some(Body::new(request.framing, most)?),
+            stage: Stage::Arriving(Body::new(request.framing, most)?),
             call,
             content: Vec::new(),
             early: 0,
@@ -63,7 +73,7 @@ impl Exchange {
 
     /// Whether its content is not whole.
     pub(super) fn is_arriving(&self) -> bool {
-        self.body.is_some()
+        matches!(self.stage, Stage::Arriving(_))
     }
 
     /// Bytes that it holds.
@@ -99,7 +109,7 @@ impl Shard {
         let Phase::Exchange(exchange) = &mut self.connections[slot as usize].phase else {
             return;
         };
-        let Some(body) = &mut exchange.body else {
+        let Stage::Arriving(body) = &mut exchange.stage else {
             exchange.keeps = false;
             exchange.early += bytes.len();
             if exchange.early > HANDSHAKE_READ {
@@ -112,7 +122,7 @@ impl Shard {
             Ok(false) => {}
             Ok(true) => {
                 exchange.keeps &= input.is_empty();
-                exchange.body = None;
+                exchange.stage = Stage::Heeded;
                 let content = mem::take(&mut exchange.content);
                 self.heed_call(slot, content);
             }
@@ -146,12 +156,35 @@ impl Shard {
         self.finish(slot, upgrade::write_done);
     }
 
+    /// Begins an answer that goes on until the connection ends.
+    pub(super) fn open_answer(&mut self, slot: u32, kind: &str, greet: impl FnOnce(&mut Vec<u8>)) {
+        let connection = &mut self.connections[slot as usize];
+        let Phase::Exchange(exchange) = &mut connection.phase else {
+            return;
+        };
+        exchange.stage = Stage::Streaming;
+        let readers = exchange.readers;
+        connection.outbox.push(|out| {
+            upgrade::write_endless(out, kind, readers);
+            greet(out);
+        });
+        self.list(slot);
+    }
+
+    /// Ends an answer that has begun, behind what was queued of it.
+    pub(super) fn close_answer(&mut self, slot: u32) {
+        self.begin_closing(slot, Closing::Flush, EndReason::Answered);
+    }
+
     fn finish(&mut self, slot: u32, write: impl FnOnce(&mut Vec<u8>, bool, Readers)) {
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         let Phase::Exchange(exchange) = &mut connection.phase else {
             return;
         };
+        if let Stage::Streaming = exchange.stage {
+            return self.close_answer(slot);
+        }
         let keeps = exchange.keeps && !exchange.is_arriving() && !self.draining;
         let (readers, proxy) = (exchange.readers, exchange.proxy);
         connection.outbox.push_own(|out| write(out, keeps, readers));

@@ -318,6 +318,7 @@ impl Shard {
         if self.say_goodbye(slot) {
             return;
         }
+        self.drained(slot);
         if self.v1.impairments.held(slot) > 0 {
             return;
         }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::patience;
 use crate::relay::Relay;
 use crate::v1::join;
-use crate::wire::{Response, TEXT, Wire};
+use crate::wire::{BINARY, Response, TEXT, Wire};
 
 const DOCUMENT: &str = include_str!("../../../docs/HTTP.md");
 
@@ -131,6 +131,9 @@ fn sessions_end_as_websockets_do() {
     let at = open(&mut wire, "lobby", "");
     send(&mut wire, "GET", &poll(&at, 0), b"");
     let mut newer = Wire::connect(relay.addr());
+    // Once this is answered, the older one has been read.
+    let up = ask(&mut newer, "POST", &format!("{at}/up?seq=0"), b"");
+    assert_eq!(up.0, 204);
     send(&mut newer, "GET", &poll(&at, 0), b"");
     assert_eq!(wire.answer().0.status, 204);
     relay.signal(Signal::TERM);
@@ -333,6 +336,105 @@ fn roomcast_v1_over_polls() {
                 received.expect("the relay keeps to the protocol");
             }
         }
+    }
+}
+
+/// A stream goes on where a poll was, events where a stream was, and each ends the one before.
+#[test]
+fn streams_and_events_say_what_polls_do() {
+    let relay = Relay::start(&[]);
+    for room in ["lobby", "arena", "attic", "cellar"] {
+        let mut other = Wire::join(relay.addr(), &format!("/rooms/{room}"));
+        let mut wire = Wire::connect(relay.addr());
+        let at = open(&mut wire, room, "");
+        other.message(TEXT, b"zero");
+        let first = ask(&mut wire, "GET", &format!("{at}/poll?ack=0"), b"");
+        assert_eq!(first, (200, texts(&["zero"])));
+        let mut stream = Wire::connect(relay.addr());
+        send(&mut stream, "GET", &format!("{at}/stream?ack=1"), b"");
+        let head = stream.response_head();
+        assert_eq!(
+            (head.status, head.field("connection")),
+            (200, Some("close"))
+        );
+        assert_eq!(head.field("x-accel-buffering"), Some("no"));
+        assert_eq!(head.field("access-control-allow-origin"), Some("*"));
+        for said in ["one", "two"] {
+            other.message(TEXT, said.as_bytes());
+            stream.expect(TEXT, said.as_bytes());
+        }
+        let mut events = Wire::connect(relay.addr());
+        let request = format!(
+            "GET {at}/events?ack=0 HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 2\r\n\r\n"
+        );
+        events.send(request.as_bytes());
+        let head = events.response_head();
+        assert_eq!(head.field("content-type"), Some("text/event-stream"));
+        stream.expect_end();
+        assert!(events.line().starts_with("retry: "));
+        other.message(BINARY, b"\0");
+        other.message(TEXT, b"a\nb");
+        let mut lines = String::new();
+        while !lines.ends_with("data: b\n\n") {
+            lines += &events.line();
+        }
+        let expected = "\nid: 3\ndata: two\n\nid: 4\nevent: b\ndata: AA==\n\n\
+                        id: 5\ndata: a\ndata: b\n\n";
+        assert_eq!(lines, expected);
+        assert_eq!(ask(&mut wire, "POST", &format!("{at}/close"), b"").0, 204);
+        let left = ["id: 6\n", "event: close\n", "data: 1000\n", "\n"];
+        assert_eq!(left.map(|_| events.line()), left);
+        events.expect_end();
+        let gone = ask(&mut wire, "GET", &format!("{at}/stream?ack=6"), b"");
+        assert_eq!(gone.0, 410);
+    }
+}
+
+/// Who has nothing but EventSource has a seat, speaks, and comes back to it.
+#[test]
+fn a_watcher_needs_no_more_than_a_get() {
+    let relay = Relay::start(&[]);
+    for room in ["lobby", "arena", "attic", "cellar"] {
+        let mut other = Wire::join(relay.addr(), &format!("/rooms/{room}"));
+        let watch = |last: &str| {
+            let mut events = Wire::connect(relay.addr());
+            let request =
+                format!("GET /rooms/{room}/http/events HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
+            events.send(request.as_bytes());
+            assert_eq!(events.response_head().status, 200);
+            assert!(events.line().starts_with("retry: "));
+            let lines = [(); 4].map(|()| events.line());
+            assert_eq!((&*lines[0], &*lines[1]), ("\n", "event: session\n"));
+            let said = lines[2].strip_prefix("data: ").expect("data");
+            let said: serde_json::Value = serde_json::from_str(said).expect("JSON");
+            (events, said["id"].as_str().expect("an id").to_owned())
+        };
+        let (mut events, id) = watch("");
+        for said in ["one", "two"] {
+            other.message(TEXT, said.as_bytes());
+        }
+        let lines = [(); 3].map(|()| events.line());
+        let expected = [&format!("id: {id}:1\n"), "data: one\n", "\n"];
+        assert_eq!(lines, expected);
+        let mut wire = Wire::connect(relay.addr());
+        let text = |wire: &mut Wire, query: &str, said: &[u8]| {
+            let target = format!("/rooms/{room}/http/{id}/text{query}");
+            ask(wire, "POST", &target, said).0
+        };
+        assert_eq!(text(&mut wire, "", b"hi"), 204);
+        for _ in 0..2 {
+            assert_eq!(text(&mut wire, "?seq=1", b"once"), 204);
+        }
+        assert_eq!(text(&mut wire, "?seq=3", b"too soon"), 409);
+        other.expect(TEXT, b"hi");
+        other.expect(TEXT, b"once");
+        // Its connection was lost behind the first event.
+        let (mut again, same) = watch(&format!("Last-Event-ID: {id}:1\r\n"));
+        assert_eq!(same, id);
+        let lines = [(); 3].map(|()| again.line());
+        assert_eq!(lines[..2], [format!("id: {id}:2\n"), "data: two\n".into()]);
+        let (_, new) = watch(&format!("Last-Event-ID: {id}:9\r\n"));
+        assert_ne!(new, id, "there was no such event");
     }
 }
 

@@ -423,6 +423,17 @@ impl Wire {
         (response, body)
     }
 
+    /// The next line, with its end.
+    pub(crate) fn line(&mut self) -> String {
+        loop {
+            if let Some(at) = self.unread.iter().position(|&byte| byte == b'\n') {
+                let line = self.unread.drain(..=at).collect();
+                return String::from_utf8(line).expect("a line of text");
+            }
+            assert!(self.fill(), "the stream ended within a line");
+        }
+    }
+
     /// Like [`Wire::response`]; None if the stream ended before the first byte.
     pub(crate) fn try_response(&mut self) -> Option<(Response, Vec<u8>)> {
         (!self.unread.is_empty() || self.fill()).then(|| self.response())

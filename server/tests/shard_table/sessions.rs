@@ -2,14 +2,15 @@
 
 use roomcast::limits::{
     ANSWERED_MS, Limits, POLL_BUDGET, POLL_HOLD_MS, PerSource, SESSION_ENDED_MS,
-    SESSION_SILENCE_MS, SESSIONS_ENDED, UP_VERDICT_MS,
+    SESSION_SILENCE_MS, SESSIONS_ENDED, STREAM_BYTES, STREAM_KEPT, STREAM_MS, STREAM_PING_MS,
+    STREAM_PORTION, UP_VERDICT_MS,
 };
 use roomcast::shard::{Common, Network, Proxies};
 use roomcast_protocol::frame::Opcode;
 
 use crate::homes::room_of;
 use crate::net::WireId;
-use crate::stage::{Stage, frame, text};
+use crate::stage::{Stage, WIDE, frame, text};
 
 /// Answers so far: their statuses, and what came last.
 fn answers(stage: &mut Stage, wire: WireId) -> (Vec<u16>, Vec<u8>) {
@@ -345,5 +346,88 @@ fn all_who_poll_are_answered_in_turn() {
         let told = answers(&mut stage, wire);
         assert_eq!(told, (vec![200], b"\x81\x01a".to_vec()));
     }
+    agree(&stage);
+}
+
+/// A stream, without the head of its answer and the ping behind it.
+fn stream(stage: &mut Stage, at: &str, ack: u64, capacity: usize) -> WireId {
+    let wire = stage.connect_to(0, capacity);
+    stage.send(
+        wire,
+        &request("GET", &format!("{at}/stream?ack={ack}"), b""),
+    );
+    let head = stage.net().wires[wire].take(usize::MAX);
+    assert!(head.starts_with(b"HTTP/1.1 200 "), "{head:?}");
+    wire
+}
+
+/// As long as its peer acknowledges what it is sent, it is there.
+#[test]
+fn a_stream_says_that_it_stands_and_ends_in_time() {
+    let mut stage = Stage::new(Limits::default());
+    let (_, at) = open(&mut stage, "/rooms/r");
+    let mut wire = stream(&mut stage, &at, 0, WIDE);
+    let pings = STREAM_MS / STREAM_PING_MS - 2;
+    let mut got = Vec::new();
+    for _ in 0..pings {
+        // Timers may be late, and are set again by then.
+        stage.pass(u64::from(STREAM_PING_MS) + 50);
+        got.append(&mut stage.net().wires[wire].take(usize::MAX));
+    }
+    assert_eq!(got, b"\x89\x00".repeat(pings as usize));
+    stage.pass(2 * u64::from(STREAM_PING_MS));
+    stage.net().wires[wire].take(usize::MAX);
+    assert!(stage.net().wires[wire].is_at_end(), "it is to ask again");
+    assert_eq!(stage.common.seated(), 1);
+    // Nothing is acknowledged any more.
+    let other = stage.join("/rooms/r");
+    wire = stream(&mut stage, &at, 0, WIDE);
+    stage.send(other, &frame(Opcode::Binary, &[7; 20_000]));
+    stage.pass(u64::from(SESSION_SILENCE_MS) + 500);
+    assert_eq!(stage.common.seated(), 1, "{}", stage.ends());
+    let told = stage.net().wires[wire].take(usize::MAX);
+    assert!(told.windows(9).any(|it| it == b"\x0f\xa5no sign"), "4005");
+    assert!(stage.net().wires[wire].is_at_end());
+    agree(&stage);
+}
+
+/// What is given and not taken waits; what was taken is kept for a while; after so many bytes it ends.
+#[test]
+fn what_a_stream_is_given_is_bounded() {
+    let mut stage = Stage::new(Limits::default());
+    let other = stage.join("/rooms/r");
+    let (_, at) = open(&mut stage, "/rooms/r");
+    let slow = stream(&mut stage, &at, 0, 2_000);
+    let message = frame(Opcode::Binary, &[7; 996]);
+    for _ in 0..100 {
+        stage.send(other, &message);
+    }
+    let charged = stage.charged(slow);
+    assert!((1..=2 * STREAM_PORTION).contains(&charged), "{charged}");
+    let mut got = 0;
+    while got < 100_000 {
+        let bytes = stage.net().wires[slow].take(usize::MAX).len();
+        assert!(bytes > 0, "{got}");
+        got += bytes;
+        stage.settle();
+    }
+    agree(&stage);
+    // Some of it is there for who comes back, not all.
+    for (ack, status) in [(0, 409), (100 - STREAM_KEPT as u64 / 2_000, 200)] {
+        let wire = stage.connect();
+        let target = format!("{at}/stream?ack={ack}");
+        stage.send(wire, &request("GET", &target, b""));
+        let head = stage.net().wires[wire].take(usize::MAX);
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(head.starts_with(expected.as_bytes()), "{ack}: {head:?}");
+    }
+    let wire = stream(&mut stage, &at, 100, WIDE);
+    let mut got = 0;
+    while got < STREAM_BYTES {
+        stage.send(other, &message);
+        got += stage.net().wires[wire].take(usize::MAX).len();
+    }
+    assert!(stage.net().wires[wire].is_at_end(), "{got}");
+    assert_eq!(stage.common.seated(), 2);
     agree(&stage);
 }

@@ -63,6 +63,17 @@ pub(in crate::shard) struct Opening {
     pub(super) ticket: Option<Box<str>>,
 }
 
+/// How a stream writes frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::shard) enum Format {
+    /// As they are.
+    Frames,
+    /// For EventSource.
+    Events,
+    /// For one that came without a session, and comes back with the name of this one.
+    Watch,
+}
+
 /// What a request asks for.
 #[derive(Debug, Clone)]
 pub(in crate::shard) enum Call {
@@ -72,8 +83,14 @@ pub(in crate::shard) enum Call {
     Open(Box<Opening>),
     /// The frames from this number on; those before it have arrived.
     Poll(Id, u64),
+    /// The same, and then all that comes.
+    Stream(Id, u64, Format),
+    /// A seat, and all that comes; or what comes from this number on, if the session of who asks is still there.
+    Watch(Box<Opening>, Option<(Id, u64)>),
     /// To take the frames in the content, of which the first has this number.
     Up(Id, u64),
+    /// To take the content as one text, which has this number; without, it is the next one.
+    Text(Id, Option<u64>),
     /// To leave.
     Close(Id),
 }
@@ -96,32 +113,45 @@ impl Call {
         let Some(room) = room_name(room) else {
             return Some(Err(Refusal::BadRoomName));
         };
-        Some(match (request.method, rest) {
-            ("POST", None) => Ok(Self::Open(Box::new(Opening {
+        let opening = || {
+            Box::new(Opening {
                 room,
                 admission: Admission::by_http(room, said(request.query, "protocol")),
                 ticket: tickets::carried(request).map(Box::from),
-            }))),
-            (method, Some(rest)) => Self::of_session(method, rest, request.query),
+            })
+        };
+        Some(match (request.method, rest) {
+            ("POST", None) => Ok(Self::Open(opening())),
+            ("GET", Some("events")) => {
+                let seen = request.last_event.and_then(|it| it.split_once(':'));
+                let seen = seen.and_then(|(id, count)| Some((Id::of(id)?, count_of(count)?)));
+                Ok(Self::Watch(opening(), seen))
+            }
+            (method, Some(rest)) => Self::of_session(method, rest, request),
             _ => Err(Refusal::PostOnly),
         })
     }
 
-    fn of_session(method: &str, rest: &str, query: Option<&str>) -> Result<Self, Refusal> {
+    fn of_session(method: &str, rest: &str, request: &Request<'_>) -> Result<Self, Refusal> {
         let (id, what) = rest.split_once('/').ok_or(Refusal::NotFound)?;
         let id = Id::of(id).ok_or(Refusal::NotFound)?;
-        let number = |name| {
-            let number = said(query, name).filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
-            number
-                .and_then(|number| number.parse().ok())
-                .ok_or(Refusal::NoNumber)
-        };
+        let said = |name| said(request.query, name);
+        let number = |name| said(name).and_then(count_of).ok_or(Refusal::NoNumber);
         match (method, what) {
             ("GET", "poll") => Ok(Self::Poll(id, number("ack")?)),
+            ("GET", "stream") => Ok(Self::Stream(id, number("ack")?, Format::Frames)),
+            ("GET", "events") => {
+                // Of who comes back, the address is still the first one.
+                let seen = request.last_event.and_then(count_of);
+                let ack = seen.map_or_else(|| number("ack"), Ok)?;
+                Ok(Self::Stream(id, ack, Format::Events))
+            }
             ("POST", "up") => Ok(Self::Up(id, number("seq")?)),
+            ("POST", "text") if said("seq").is_none() => Ok(Self::Text(id, None)),
+            ("POST", "text") => Ok(Self::Text(id, Some(number("seq")?))),
             ("POST", "close") => Ok(Self::Close(id)),
-            (_, "poll") => Err(Refusal::MethodNotAllowed),
-            (_, "up" | "close") => Err(Refusal::PostOnly),
+            (_, "poll" | "stream" | "events") => Err(Refusal::MethodNotAllowed),
+            (_, "up" | "text" | "close") => Err(Refusal::PostOnly),
             _ => Err(Refusal::NotFound),
         }
     }
@@ -129,16 +159,21 @@ impl Call {
     /// The session for which its content is, which may be large.
     pub(in crate::shard) fn brings_to(&self) -> Option<Id> {
         match self {
-            Self::Up(id, _) => Some(*id),
-            Self::Preflight | Self::Open(_) | Self::Poll(..) | Self::Close(_) => None,
+            Self::Up(id, _) | Self::Text(id, _) => Some(*id),
+            Self::Preflight
+            | Self::Open(_)
+            | Self::Poll(..)
+            | Self::Stream(..)
+            | Self::Watch(..)
+            | Self::Close(_) => None,
         }
     }
 
     /// Bytes that its content may have.
     pub(in crate::shard) fn content_max(&self, limits: &Limits) -> usize {
-        match self {
-            Self::Up(..) => limits.up_bytes(),
-            Self::Preflight | Self::Open(_) | Self::Poll(..) | Self::Close(_) => TICKET_BYTES,
+        match self.brings_to() {
+            Some(_) => limits.up_bytes(),
+            None => TICKET_BYTES,
         }
     }
 
@@ -146,12 +181,20 @@ impl Call {
     pub(in crate::shard) fn home(&self, common: &Common) -> Option<usize> {
         match self {
             Self::Preflight => None,
-            Self::Open(opening) => Some(common.home(&opening.room)),
-            Self::Poll(id, _) | Self::Up(id, _) | Self::Close(id) => {
-                Some(id.reactor).filter(|&reactor| reactor < common.reactors)
-            }
+            Self::Open(opening) | Self::Watch(opening, _) => Some(common.home(&opening.room)),
+            Self::Poll(id, _)
+            | Self::Stream(id, ..)
+            | Self::Up(id, _)
+            | Self::Text(id, _)
+            | Self::Close(id) => Some(id.reactor).filter(|&reactor| reactor < common.reactors),
         }
     }
+}
+
+/// A number of frames.
+fn count_of(text: &str) -> Option<u64> {
+    let is_count = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_count)
 }
 
 /// What a query says under a name, first, if that needs no decoding.
@@ -168,13 +211,39 @@ mod tests {
     use super::*;
 
     fn called(line: &str) -> String {
-        let head = format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
+        called_with(line, "")
+    }
+
+    fn called_with(line: &str, fields: &str) -> String {
+        let head = format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         let request = parse_request(head.as_bytes()).expect("a good head");
         match Call::of(&request) {
             None => "nothing".into(),
             Some(Err(refusal)) => format!("{refusal:?}"),
             Some(Ok(Call::Open(opening))) => format!("Open({:?})", opening.ticket),
+            Some(Ok(Call::Watch(opening, seen))) => {
+                format!("Watch({:?}, {seen:?})", opening.ticket)
+            }
             Some(Ok(call)) => format!("{call:?}"),
+        }
+    }
+
+    /// As EventSource says it.
+    #[test]
+    fn who_comes_back_says_where_it_was() {
+        let id = format!("0002{:08x}{:032x}", 7, u128::MAX);
+        let events = format!("GET /rooms/a/http/{id}/events?ack=5");
+        let watch = "GET /rooms/a/http/events";
+        for (line, last, call) in [
+            (&*events, "9".into(), "Stream(Id(2, 7), 9, Events)"),
+            (&*events, "+9".into(), "Stream(Id(2, 7), 5, Events)"),
+            (watch, format!("{id}:9"), "Watch(None, Some((Id(2, 7), 9)))"),
+            (watch, format!("{id}:"), "Watch(None, None)"),
+            (watch, "9".into(), "Watch(None, None)"),
+        ] {
+            let field = format!("Last-Event-ID: {last}\r\n");
+            assert_eq!(called_with(line, &field), call, "{line} {field}");
+            assert_ne!(called_with(line, &field.repeat(2)), "nothing");
         }
     }
 
@@ -190,6 +259,22 @@ mod tests {
             (format!("GET {}", at("poll?ack=5")), "Poll(Id(2, 7), 5)"),
             (format!("POST {}", at("up?a=b&seq=0")), "Up(Id(2, 7), 0)"),
             (format!("POST {}", at("close")), "Close(Id(2, 7))"),
+            (
+                format!("GET {}", at("stream?ack=5")),
+                "Stream(Id(2, 7), 5, Frames)",
+            ),
+            (
+                format!("GET {}", at("events?ack=5")),
+                "Stream(Id(2, 7), 5, Events)",
+            ),
+            (format!("GET {}", at("events")), "NoNumber"),
+            ("GET /rooms/a/http/events".into(), "Watch(None, None)"),
+            (format!("POST {}", at("text")), "Text(Id(2, 7), None)"),
+            (
+                format!("POST {}", at("text?seq=1")),
+                "Text(Id(2, 7), Some(1))",
+            ),
+            (format!("POST {}", at("text?seq=x")), "NoNumber"),
             (format!("GET {}", at("poll")), "NoNumber"),
             (format!("GET {}", at("poll?ack=-1")), "NoNumber"),
             (format!("GET {}", at("poll?ack=+1")), "NoNumber"),

@@ -4,7 +4,7 @@ use std::mem;
 
 use roomcast_protocol::upgrade::{Reply, Status};
 
-use super::{Carrier, Session};
+use super::{Asker, Carrier, Session};
 use crate::limits::{POLL_BUDGET, POLL_BYTES, SESSION_CONNECTIONS};
 use crate::shard::connection::Phase;
 use crate::shard::sources::Counted;
@@ -28,6 +28,7 @@ impl Shard {
         let Some(taken) = taken else { return false };
         self.sessions.tell(slot);
         self.wrote_other(Written::Carried(taken));
+        self.pour(slot);
         true
     }
 
@@ -76,14 +77,15 @@ impl Shard {
         if session.down.is_empty() {
             return;
         }
-        let Some(carrier) = session.poll.take() else {
+        let Some(Asker::Poll(carrier)) = session.asker else {
             return;
         };
+        session.asker = None;
         if !self.is_asking(carrier) {
             return;
         }
         self.connections[slot as usize].heard(now, 0);
-        let body = self.sessions.by_slot[&slot].front(POLL_BYTES).to_vec();
+        let body = self.sessions.by_slot[&slot].front(0, POLL_BYTES).to_vec();
         let reply = Reply {
             status: Status::Ok200,
             kind: "application/octet-stream",
@@ -181,7 +183,8 @@ impl Shard {
                 self.count_newcomer(carrier.slot);
             }
         }
-        for carrier in [session.poll, session.verdict].into_iter().flatten() {
+        let asker = session.asker.map(|asker| asker.carrier());
+        for carrier in [asker, session.verdict].into_iter().flatten() {
             if self.is_asking(carrier) {
                 self.respond_gone(carrier.slot, Some(slot));
             }

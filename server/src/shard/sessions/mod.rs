@@ -10,6 +10,7 @@
 mod call;
 mod carry;
 mod serve;
+mod stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
@@ -19,6 +20,7 @@ use roomcast_protocol::frame::first_len;
 
 pub(super) use self::call::Call;
 use self::call::Id;
+use self::stream::{Events, Stream};
 use crate::limits::SESSIONS_ENDED;
 
 /// Hexadecimal digits of a session's name: its reactor, its slot, its secret.
@@ -30,6 +32,23 @@ struct Carrier {
     slot: u32,
     /// Tells it from a later connection in the same slot.
     id: u64,
+}
+
+/// Who asks for the frames of a session.
+#[derive(Debug)]
+enum Asker {
+    /// It waits for some.
+    Poll(Carrier),
+    /// It gets all that come.
+    Stream(Stream),
+}
+
+impl Asker {
+    fn carrier(&self) -> Carrier {
+        match self {
+            Self::Poll(carrier) | Self::Stream(Stream { carrier, .. }) => *carrier,
+        }
+    }
 }
 
 /// A session. Its player, if it has one, is that of the connection in its slot.
@@ -47,8 +66,7 @@ struct Session {
     up: u64,
     /// It ends: what is still said must find room.
     is_ending: bool,
-    /// Who waits for frames.
-    poll: Option<Carrier>,
+    asker: Option<Asker>,
     /// Who brings something, as long as that is not whole.
     bringing: Option<Carrier>,
     /// Who waits until what it brought has been heard.
@@ -69,7 +87,7 @@ impl Session {
             most,
             up: 0,
             is_ending: false,
-            poll: None,
+            asker: None,
             bringing: None,
             verdict: None,
             is_told: false,
@@ -96,23 +114,27 @@ impl Session {
         self.down.len() - before
     }
 
-    /// Whole frames from the front, at most so many bytes of them, unless the first alone has more.
-    fn front(&self, most: usize) -> &[u8] {
-        let mut ends = frames(&self.down);
+    /// Whole frames from this byte on, at most so many bytes of them, unless the first alone has more.
+    fn front(&self, from: usize, most: usize) -> &[u8] {
+        let down = &self.down[from..];
+        let mut ends = frames(down);
         let first = ends.next().unwrap_or(0);
         let end = ends.take_while(|&end| end <= most).last();
-        &self.down[..end.unwrap_or(first)]
+        &down[..end.unwrap_or(first)]
+    }
+
+    /// Whether the frames from that of this number on are still there.
+    fn reaches(&self, number: u64) -> bool {
+        (self.first..=self.first + self.count).contains(&number)
     }
 
     /// Forgets the frames before that of this number, which have arrived. False if there was none of it yet, or if it was
     /// forgotten before.
     fn acknowledge(&mut self, number: u64) -> bool {
-        let Some(gone) = number.checked_sub(self.first) else {
-            return false;
-        };
-        if gone > self.count {
+        if !self.reaches(number) {
             return false;
         }
+        let gone = number - self.first;
         if gone == self.count {
             self.down = Vec::new();
         } else if gone > 0 {
@@ -142,6 +164,7 @@ pub(super) struct Sessions {
     told: Vec<u32>,
     /// Those that may be heard again.
     unpaused: Vec<u32>,
+    events: Events,
     /// Those that have ended, the oldest first, and some that are gone.
     ended: VecDeque<Carrier>,
 }
@@ -202,7 +225,7 @@ impl Sessions {
     /// There is something for who polls the session in this slot.
     fn tell(&mut self, slot: u32) {
         if let Some(session) = self.by_slot.get_mut(&slot)
-            && session.poll.is_some()
+            && matches!(session.asker, Some(Asker::Poll(_)))
             && !session.is_told
         {
             session.is_told = true;
@@ -227,19 +250,19 @@ mod tests {
         ];
         assert_eq!(session.take(&slices), 14 + 260);
         assert_eq!((session.first, session.count), (0, 3));
-        assert_eq!(session.front(0), hello, "one in any case");
-        assert_eq!(session.front(266), hello);
-        assert_eq!(session.front(267).len(), 267);
-        assert_eq!(session.front(9_999).len(), 274);
+        assert_eq!(session.front(0, 0), hello, "one in any case");
+        assert_eq!(session.front(0, 266), hello);
+        assert_eq!(session.front(0, 267).len(), 267);
+        assert_eq!(session.front(0, 9_999).len(), 274);
         assert!(!session.acknowledge(4));
         assert!(session.acknowledge(0) && session.acknowledge(1));
-        assert_eq!(session.front(0), long);
+        assert_eq!(session.front(0, 0), long);
         assert!(!session.acknowledge(0), "it is forgotten");
         session.take(&[IoSlice::new(hello)]);
         assert!(session.acknowledge(3));
-        assert_eq!((session.front(9_999), session.first), (hello, 3));
+        assert_eq!((session.front(0, 9_999), session.first), (hello, 3));
         assert!(session.acknowledge(4));
-        assert_eq!((session.front(9_999), session.count), (&[][..], 0));
+        assert_eq!((session.front(0, 9_999), session.count), (&[][..], 0));
     }
 
     #[test]

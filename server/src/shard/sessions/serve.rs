@@ -1,15 +1,17 @@
 //! What becomes of calls: seats, polls, frames that come up, farewells.
 
 use roomcast_protocol::close::CloseCode;
+use roomcast_protocol::frame::{self, Opcode};
 use roomcast_protocol::upgrade::{Refusal, Reply, Status};
 
-use super::call::{Call, Id, Opening};
-use super::{Session, frames};
+use super::call::{Call, Format, Id, Opening};
+use super::{Asker, Session, frames};
 use crate::limits::{POLL_HOLD_MS, UP_VERDICT_MS};
 use crate::shard::connection::Phase;
 use crate::shard::exchange::Exchange;
 use crate::shard::notices::Notice;
-use crate::shard::{CloseReason, EndReason, Shard};
+use crate::shard::tickets::Pass;
+use crate::shard::{CloseReason, DisconnectReason, EndReason, Shard};
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -23,9 +25,23 @@ impl Shard {
         match exchange.call.clone() {
             Call::Preflight => self.respond_done(slot),
             Call::Open(opening) => self.open_session(slot, &opening, &content),
+            Call::Watch(opening, seen) => self.watch(slot, &opening, &content, seen),
             Call::Poll(id, ack) => {
                 if let Some(session) = self.session_for(slot, id) {
                     self.poll(slot, session, ack);
+                }
+            }
+            Call::Stream(id, ack, format) => {
+                if let Some(session) = self.session_for(slot, id) {
+                    self.begin_stream(slot, session, (id, ack), format);
+                }
+            }
+            Call::Text(id, seq) => {
+                if let Some(session) = self.session_for(slot, id) {
+                    let next = self.sessions.by_slot.get(&session).map(|it| it.up);
+                    let mut text = Vec::new();
+                    frame::encode(&mut text, Opcode::Text, &content);
+                    self.take_up(slot, session, seq.or(next).unwrap_or_default(), &text);
                 }
             }
             Call::Up(id, seq) => {
@@ -44,9 +60,40 @@ impl Shard {
         }
     }
 
-    /// A seat, and a session for it. Whoever gets none for a reason that a WebSocket would be told in a close frame is told
-    /// it so here too.
+    /// A seat, and a session for it.
     fn open_session(&mut self, slot: u32, opening: &Opening, content: &[u8]) {
+        let Some((_, id)) = self.seat_session(slot, opening, content) else {
+            return;
+        };
+        let up = self.common.limits.up_bytes();
+        let body = format!("{{\"id\":\"{id}\",\"hold_ms\":{POLL_HOLD_MS},\"up_bytes\":{up}}}\n");
+        self.respond(slot, reply(Status::Ok200, JSON, &body));
+    }
+
+    /// The same for who only listens, and at once; it may be who was here before.
+    fn watch(&mut self, slot: u32, opening: &Opening, content: &[u8], seen: Option<(Id, u64)>) {
+        let known = seen.and_then(|(id, ack)| {
+            let session = self.session_of(id)?;
+            let reaches = self.sessions.by_slot.get(&session)?.reaches(ack);
+            reaches.then_some((session, id, ack))
+        });
+        let new = |(session, id)| (session, id, 0);
+        let found = match known {
+            Some(known) => Some(known),
+            None => self.seat_session(slot, opening, content).map(new),
+        };
+        if let Some((session, id, ack)) = found {
+            if let Phase::Exchange(exchange) = &mut self.connections[slot as usize].phase {
+                exchange.call = Call::Stream(id, ack, Format::Watch);
+            }
+            self.count_carrier(session, slot);
+            self.begin_stream(slot, session, (id, ack), Format::Watch);
+        }
+    }
+
+    /// A seat, and a session for it: its slot and its name. Whoever gets none for a reason that a WebSocket would be told in a
+    /// close frame is told it so in the session; who gets none has been answered.
+    fn seat_session(&mut self, slot: u32, opening: &Opening, content: &[u8]) -> Option<(u32, Id)> {
         let mut admission = opening.admission;
         if let Some(judge) = &self.common.tickets {
             let brought = str::from_utf8(content).ok().map(str::trim_ascii);
@@ -55,23 +102,16 @@ impl Shard {
             let judged = ticket.ok_or(Refusal::NoTicket);
             match judged.and_then(|ticket| judge.judge(ticket, Some(&*opening.room))) {
                 Ok(pass) => admission.pass = pass,
-                Err(refusal) => return self.refuse(slot, refusal, false),
+                Err(refusal) => {
+                    self.refuse(slot, refusal, false);
+                    return None;
+                }
             }
         }
         let pass = admission.pass;
-        if self.draining {
-            return self.refuse_for(slot, Refusal::Draining, false, CloseReason::Drain);
-        }
-        if self.is_banned(slot, pass) {
-            return self.refuse_for(slot, Refusal::Banned, false, EndReason::Banned);
-        }
-        if let Some(excess) = self.excess(slot, pass) {
-            self.tell(Notice::AddressFull, slot);
-            return self.refuse_for(slot, excess.refusal(), false, excess.reason());
-        }
-        if !self.common.take_seat() {
-            self.tell(Notice::Full, slot);
-            return self.refuse_for(slot, Refusal::ServerFull, false, EndReason::Full);
+        if let Err((refusal, reason)) = self.take_seat(slot, pass) {
+            self.refuse_for(slot, refusal, false, reason);
+            return None;
         }
         let session = self.connect_carried(slot);
         self.count_player(session, pass);
@@ -80,20 +120,35 @@ impl Shard {
             slot: session,
             secret: u128::from_be_bytes(self.v1.secrets.bytes()),
         };
-        let limits = &self.common.limits;
-        let most = limits.session_bytes(admission.is_v1());
-        let up = limits.up_bytes();
-        self.sessions
-            .by_slot
-            .insert(session, Session::new(id.secret, most));
+        let most = self.common.limits.session_bytes(admission.is_v1());
+        let of = Session::new(id.secret, most);
+        self.sessions.by_slot.insert(session, of);
         self.join(session, &admission, Vec::new());
         self.count_carrier(session, slot);
-        let body = format!("{{\"id\":\"{id}\",\"hold_ms\":{POLL_HOLD_MS},\"up_bytes\":{up}}}\n");
-        self.respond(slot, reply(Status::Ok200, JSON, &body));
+        Some((session, id))
+    }
+
+    /// Takes a seat of the process for the request in this slot, if it may have one.
+    fn take_seat(&mut self, slot: u32, pass: Pass) -> Result<(), (Refusal, DisconnectReason)> {
+        if self.draining {
+            return Err((Refusal::Draining, CloseReason::Drain.into()));
+        }
+        if self.is_banned(slot, pass) {
+            return Err((Refusal::Banned, EndReason::Banned.into()));
+        }
+        if let Some(excess) = self.excess(slot, pass) {
+            self.tell(Notice::AddressFull, slot);
+            return Err((excess.refusal(), excess.reason().into()));
+        }
+        if !self.common.take_seat() {
+            self.tell(Notice::Full, slot);
+            return Err((Refusal::ServerFull, EndReason::Full.into()));
+        }
+        Ok(())
     }
 
     /// The slot of the session of this name.
-    fn session_of(&self, id: Id) -> Option<u32> {
+    pub(super) fn session_of(&self, id: Id) -> Option<u32> {
         let here = Some(id).filter(|id| id.reactor == self.index);
         here.and_then(|id| self.sessions.find(id))
     }
@@ -124,36 +179,48 @@ impl Shard {
         }
     }
 
-    /// The request in slot `by` asks for the frames from number `ack` on.
+    /// The request in slot `by` asks for the frames from number `ack` on, until there are some, or for a while.
     fn poll(&mut self, by: u32, slot: u32, ack: u64) {
+        if self.asks(by, slot, ack, Asker::Poll(self.carrier(by))) {
+            self.hold(by, POLL_HOLD_MS);
+            self.answer_poll(slot);
+        }
+    }
+
+    /// The request in slot `by` asks for the frames from number `ack` on, and nobody else any longer. False if it has been
+    /// answered otherwise.
+    pub(super) fn asks(&mut self, by: u32, slot: u32, ack: u64, asker: Asker) -> bool {
         let now = self.now32();
-        let carrier = self.carrier(by);
         let Some(session) = self.sessions.by_slot.get_mut(&slot) else {
-            return;
+            return false;
         };
         if !session.acknowledge(ack) {
             let (first, end) = (session.first, session.first + session.count);
             let body = format!("There are the frames from {first} to {end}.\n");
-            return self.respond(by, reply(Status::Conflict409, TEXT, &body));
+            self.respond(by, reply(Status::Conflict409, TEXT, &body));
+            return false;
         }
-        let older = session.poll.replace(carrier);
-        if let Some(older) = older.filter(|&older| older != carrier && self.is_asking(older)) {
+        let (older, has_some) = (session.asker.replace(asker), session.count > 0);
+        let older = older.map(|older| older.carrier());
+        let other = older.filter(|&older| older != self.carrier(by) && self.is_asking(older));
+        if let Some(older) = other {
             self.respond_done(older.slot);
         }
         self.connections[slot as usize].heard(now, 0);
-        // There may be room again for what waits.
+        self.goes_on(slot);
+        if !has_some && !self.is_seated(slot) && self.is_clear(slot) {
+            self.forget_asker(slot);
+            self.respond_gone(by, Some(slot));
+            return false;
+        }
+        true
+    }
+
+    /// There may be room again for what waits for the session in this slot.
+    pub(super) fn goes_on(&mut self, slot: u32) {
         if !self.is_clear(slot) || self.is_owed(slot) {
             self.list(slot);
         }
-        self.answer_poll(slot);
-        if !self.is_asking(carrier) {
-            return;
-        }
-        if !self.is_seated(slot) && self.is_clear(slot) {
-            self.forget_asker(slot);
-            return self.respond_gone(by, Some(slot));
-        }
-        self.hold(by, POLL_HOLD_MS);
     }
 
     /// The request in slot `by` brings these frames, of which the first has number `seq`.
@@ -207,7 +274,7 @@ impl Shard {
     }
 
     /// The request in this slot waits for at most so long.
-    fn hold(&mut self, slot: u32, ms: u32) {
+    pub(super) fn hold(&mut self, slot: u32, ms: u32) {
         let now = self.now32();
         self.connections[slot as usize].deadline = now.wrapping_add(ms);
         self.rearm(slot);
@@ -216,7 +283,7 @@ impl Shard {
     /// Nobody polls the session in this slot any more.
     fn forget_asker(&mut self, slot: u32) {
         if let Some(session) = self.sessions.by_slot.get_mut(&slot) {
-            session.poll = None;
+            session.asker = None;
         }
     }
 
@@ -237,7 +304,8 @@ impl Shard {
                     self.respond(slot, reply(Status::Ok200, "application/octet-stream", ""));
                 }
             }
-            Call::Up(id, _) => {
+            Call::Stream(id, ..) => self.beat(slot, id),
+            Call::Up(id, _) | Call::Text(id, _) => {
                 let carrier = self.carrier(slot);
                 if let Some(session) = self.sessions.find(id)
                     && let Some(session) = self.sessions.by_slot.get_mut(&session)
@@ -246,7 +314,9 @@ impl Shard {
                 }
                 self.respond(slot, busy());
             }
-            Call::Preflight | Call::Open(_) | Call::Close(_) => self.respond(slot, busy()),
+            Call::Preflight | Call::Open(_) | Call::Watch(..) | Call::Close(_) => {
+                self.respond(slot, busy());
+            }
         }
     }
 
@@ -264,7 +334,7 @@ impl Shard {
 impl Exchange {
     /// Whether a ticket comes with it.
     pub(in crate::shard) fn may_bring_ticket(&self) -> bool {
-        matches!(self.call, Call::Open(_))
+        matches!(self.call, Call::Open(_) | Call::Watch(..))
     }
 }
 
