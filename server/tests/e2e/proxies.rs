@@ -160,6 +160,62 @@ fn serves(connect: impl Fn() -> Wire) {
     one.expect(TEXT, b"and back");
 }
 
+/// Sessions pass too, and what is said reaches them as it is said.
+fn serves_sessions(connect: impl Fn() -> Wire, connect_other: impl Fn() -> Wire) {
+    let asking = |method: &str, target: &str, body: &str| {
+        let mut wire = connect();
+        let length = body.len();
+        // What has no length is not cut into chunks then.
+        let request = format!(
+            "{method} /rooms/sessions/http{target} HTTP/1.0\r\nHost: localhost\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        wire.send(request.as_bytes());
+        wire
+    };
+    let ask = |method: &str, target: &str, body: &str| {
+        let (response, body) = asking(method, target, body).answer();
+        (response.status, body)
+    };
+    let patience = patience("seats");
+    let id = loop {
+        patience.check();
+        let (status, body) = ask("POST", "", "");
+        if status == 200 {
+            let said: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            break said["id"].as_str().expect("an id").to_owned();
+        }
+        assert_eq!(status, 429, "who was here before is not gone yet");
+    };
+    let mut other = loop {
+        patience.check();
+        let mut wire = connect_other();
+        wire.send(upgrade_request("/rooms/sessions").as_bytes());
+        if wire.response_head().status == 101 {
+            break wire;
+        }
+    };
+    assert_eq!(ask("POST", &format!("/{id}/text"), "hi").0, 204);
+    other.expect(TEXT, b"hi");
+    let mut poll = asking("GET", &format!("/{id}/poll?ack=0"), "");
+    other.message(TEXT, b"to a poll");
+    let (response, body) = poll.answer();
+    assert_eq!((response.status, &body[2..]), (200, &b"to a poll"[..]));
+    let mut stream = asking("GET", &format!("/{id}/stream?ack=1"), "");
+    assert_eq!(stream.response_head().status, 200);
+    for said in ["one", "two"] {
+        other.message(TEXT, said.as_bytes());
+        stream.expect(TEXT, said.as_bytes());
+    }
+    let mut events = asking("GET", &format!("/{id}/events?ack=3"), "");
+    assert_eq!(events.response_head().status, 200);
+    for said in ["three", "four"] {
+        other.message(TEXT, said.as_bytes());
+        while events.line() != format!("data: {said}\n") {}
+    }
+    assert_eq!(ask("POST", &format!("/{id}/close"), "").0, 204);
+}
+
 /// Where players come from that a proxy of 127.0.0.1 forwards for, one place for each address and no more.
 const TOLD_APART: [&str; 6] = [
     "--trusted-proxy=127.0.0.1",
@@ -237,7 +293,39 @@ fn nginx_as_printed() {
     let proxy = start_nginx(folder.path(), "", &location);
     if let Some(proxy) = proxy {
         serves(|| Wire::connect(proxy.addr));
+        let connect = || Wire::connect(proxy.addr);
+        serves_sessions(connect, connect);
         tells_apart(relay, |from| Wire::connect_from(from, proxy.addr, None));
+    }
+}
+
+/// Nothing but where to: HTTP/1.0, what is answered gathered, no word about players.
+#[test]
+fn nginx_as_it_comes_serves_sessions_in_rooms_with_players() {
+    let relay = Relay::start(&[]);
+    let folder = TempDir::new().expect("a folder");
+    let location = format!("location / {{ proxy_pass http://{}; }}", relay.addr());
+    if let Some(proxy) = start_nginx(folder.path(), "", &location) {
+        // Upgrades do not pass.
+        serves_sessions(|| Wire::connect(proxy.addr), || Wire::connect(relay.addr()));
+    }
+}
+
+/// The same: streams may be late, not more.
+#[test]
+fn haproxy_as_it_comes_serves_sessions() {
+    let relay = Relay::start(&[]);
+    let folder = TempDir::new().expect("a folder");
+    let addr_of_relay = relay.addr();
+    let proxy = Proxy::start("haproxy", &["-db", "-f", "config"], folder.path(), |addr| {
+        format!(
+            "defaults\n    mode http\n    timeout connect 5s\n    timeout client 50s\n    \
+             timeout server 50s\nlisten http\n    bind {addr}\n    server relay {addr_of_relay}\n"
+        )
+    });
+    if let Some(proxy) = proxy {
+        let connect = || Wire::connect(proxy.addr);
+        serves_sessions(connect, connect);
     }
 }
 
@@ -287,6 +375,8 @@ fn haproxy_as_printed() {
     if let Some(proxy) = proxy {
         proxy.says("Health check for server roomcast/relay1 succeeded");
         serves(|| Wire::connect_tls(proxy.addr, &client));
+        let connect = || Wire::connect_tls(proxy.addr, &client);
+        serves_sessions(connect, connect);
         tells_apart(relay, |from| {
             Wire::connect_from(from, proxy.addr, Some(&client))
         });
@@ -361,6 +451,26 @@ fn shares_rooms(relays: &[Relay; 2], connect: impl Fn() -> Wire) {
         players[0].message(BINARY, &[room]);
         players[1].expect(BINARY, &[room]);
         players[2].expect(BINARY, &[room]);
+    }
+    // So do players without a WebSocket.
+    for room in 0..16 {
+        let mut other = connect().upgrade(&format!("/rooms/shared-{room}"));
+        let ask = |method: &str, target: &str, body: &str| {
+            let mut wire = connect();
+            let length = body.len();
+            let request = format!(
+                "{method} /rooms/shared%2D{room}/http{target} HTTP/1.1\r\nHost: localhost\r\n\
+                 Content-Length: {length}\r\n\r\n{body}"
+            );
+            wire.send(request.as_bytes());
+            let (response, body) = wire.answer();
+            (response.status, String::from_utf8(body).expect("text"))
+        };
+        let (status, body) = ask("POST", "", "");
+        assert_eq!(status, 200, "{body}");
+        let id = body.split('"').nth(3).expect("an id");
+        assert_eq!(ask("POST", &format!("/{id}/text"), "hi").0, 204);
+        other.expect(TEXT, b"hi");
     }
     for relay in relays {
         relay.ended(1);
