@@ -151,6 +151,7 @@ fn what_the_server_does_wrong_is_found() {
         planted::Fault::GhostState,
         planted::Fault::GroupOff,
         planted::Fault::Unfenced,
+        planted::Fault::LateTail,
     ] {
         let wrong = |&seed: &u64| seeded(seed, Some(Fault::Within(fault))).1.is_err();
         let found = (0..1_000).find(wrong);

@@ -17,10 +17,11 @@ use roomcast_protocol::v1::{
 
 use super::World;
 use super::compose::{Errand, Script, message};
-use super::ledger::{GuestId, changes, event, numbered};
+use super::ledger::GuestId;
 use super::net::WireId;
 use super::oracle::{Verdict, must};
 use super::player::{Habit, Heard};
+use super::said::{changes, event, numbered};
 use super::scenario::Way;
 
 /// Ids of players that are spoken to: some of them are not there.
@@ -301,7 +302,7 @@ impl World<'_> {
             21 if self.common.limits.impairment && self.choices.once_in(4) => {
                 self.impair(wire, guest);
             }
-            21 => {}
+            21 => self.save(guest),
             22 if self.returns < RETURNS && self.choices.once_in(8) => {
                 self.come_back(guest);
                 return Ok(());
@@ -435,6 +436,27 @@ impl World<'_> {
             (client.willing(willing, visible), packet)
         };
         self.keep(guest, sent, numbered(packet));
+    }
+
+    /// Leaves a snapshot with the relay, as of all that it has heard, if it takes itself for the host.
+    fn save(&mut self, guest: GuestId) {
+        let Guest { client, .. } = &mut self.guests[guest];
+        let ledger = &mut self.oracle.ledger;
+        let Some(cursor) = client.cursor().filter(|_| ledger.may_save(guest)) else {
+            return;
+        };
+        self.said += 1;
+        let (_, state) = message(self.said, 60, &mut self.choices);
+        let term = ledger.term(guest);
+        let act = up::Act::Snapshot {
+            seq: cursor.seq,
+            state: &state,
+        };
+        let sent = client.act(term, act);
+        if sent.is_ok() {
+            ledger.saves(guest, state.to_vec());
+        }
+        self.keep(guest, sent, numbered(up::Packet::Act { term, act }));
     }
 
     /// Asks for a bad network, or for none any more.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use roomcast_protocol::v1::up::{KeyAudience, StateAudience};
 use roomcast_protocol::v1::{Key, Life, Payload};
 
-use super::ledger::event;
 use super::oracle::Verdict;
+use super::said::event;
 
 /// A key, and whose it is: a player's, or (0) the room's.
 type Name = (u32, Key);

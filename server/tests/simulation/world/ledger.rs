@@ -10,49 +10,17 @@ use std::rc::Rc;
 use roomcast::limits::Limits;
 use roomcast_protocol::v1::client::Event;
 use roomcast_protocol::v1::up::{self, Audience};
-use roomcast_protocol::v1::{Key, Life, Owner, Payload, PlayerId, Term, Token, down};
+use roomcast_protocol::v1::{Key, Life, Payload, PlayerId, Term, Token, down};
 
 use super::bounds::SLACK_MS;
 use super::keys::{Ears, Held, Keys};
 use super::net::WireId;
 use super::oracle::Verdict;
+use super::said::{Said, To, changes, event, number, numbered};
+use super::tail::{Saved, Tail};
 
 /// A client of roomcast.v1, by its index among all of the world.
 pub(crate) type GuestId = usize;
-
-/// For whom something is.
-#[derive(Debug)]
-enum To {
-    Others,
-    All,
-    Some(Vec<u32>),
-}
-
-/// Something that was said in a room.
-#[derive(Debug)]
-struct Said {
-    author: u32,
-    to: To,
-    what: Vec<u8>,
-    droppable: bool,
-    /// As the host of this term, which the relay may refuse.
-    term: Option<Term>,
-}
-
-impl Said {
-    /// Whether it may not have been applied, or was left out for who is behind.
-    fn may_be_missing(&self) -> bool {
-        self.droppable || self.term.is_some()
-    }
-
-    fn is_for(&self, player: u32) -> bool {
-        match &self.to {
-            To::Others => self.author != player,
-            To::All => true,
-            To::Some(players) => players.contains(&player),
-        }
-    }
-}
 
 /// The seat of a guest, as a shard must see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +86,8 @@ struct Guest {
     doubtful: usize,
     view: View,
     held: Held,
+    /// The tail of a snapshot that it is being told.
+    tail: Option<Tail>,
     /// It knows all of its room.
     is_live: bool,
 }
@@ -131,6 +101,8 @@ pub(crate) struct Ledger {
     guests: Vec<Guest>,
     keys: Keys,
     groups: BTreeMap<([u8; 8], u32), Groups>,
+    /// Snapshots, by what they are.
+    saved: BTreeMap<Vec<u8>, Saved>,
     /// Who the host was in each term.
     terms: BTreeMap<([u8; 8], Term), u32>,
     /// Whose each id is, in each life of a room.
@@ -139,35 +111,6 @@ pub(crate) struct Ledger {
     ghosts: usize,
     /// Packets that were taken, but for heartbeats.
     pub(crate) taken: u64,
-}
-
-/// An event, to be compared.
-pub(crate) fn event(payload: Payload<'_>) -> Vec<u8> {
-    let kind = if payload.is_text() { b't' } else { b'b' };
-    [&[kind], payload.bytes()].concat()
-}
-
-/// Changes of properties, to be compared.
-pub(crate) fn changes<'a>(
-    owner: Owner,
-    changes: impl Iterator<Item = (&'a str, Option<Payload<'a>>)>,
-) -> Vec<u8> {
-    let mut what = format!("p{}", number(owner)).into_bytes();
-    for (key, value) in changes {
-        what.extend_from_slice(format!(" {key}=").as_bytes());
-        what.extend(value.map(event).unwrap_or_default());
-    }
-    what
-}
-
-/// What else has a number, to be compared.
-pub(crate) fn numbered(packet: up::Packet<'_>) -> Vec<u8> {
-    format!("{packet:?}").into_bytes()
-}
-
-/// A player's id, or 0 for the room.
-fn number(owner: Owner) -> u32 {
-    owner.map_or(0, PlayerId::get)
 }
 
 impl Ledger {
@@ -179,6 +122,7 @@ impl Ledger {
             guests: Vec::new(),
             keys: Keys::default(),
             groups: BTreeMap::new(),
+            saved: BTreeMap::new(),
             terms: BTreeMap::new(),
             ids: BTreeMap::new(),
             ghosts: 0,
@@ -204,6 +148,7 @@ impl Ledger {
             doubtful: 0,
             view: View::default(),
             held: Held::new(),
+            tail: None,
             is_live: false,
         });
     }
@@ -211,6 +156,24 @@ impl Ledger {
     /// A guest's client has taken something to send.
     pub(crate) fn says(&mut self, guest: GuestId, what: Vec<u8>) {
         self.guests[guest].unheard.push_back(what);
+    }
+
+    /// Whether a guest takes itself for the host, and knows all that it heard.
+    pub(crate) fn may_save(&self, guest: GuestId) -> bool {
+        let this = &self.guests[guest];
+        this.is_live && !this.skips && this.view.host.1 == this.id
+    }
+
+    /// A guest's client has taken a snapshot to send.
+    pub(crate) fn saves(&mut self, guest: GuestId, state: Vec<u8>) {
+        let this = &self.guests[guest];
+        let saved = Saved {
+            guest,
+            host: this.id,
+            heard: this.next,
+            said: self.rooms[&this.room].len(),
+        };
+        self.saved.insert(state, saved);
     }
 
     /// A guest's page is loaded anew: what it has not sent is lost.
@@ -448,7 +411,9 @@ impl Ledger {
     ) -> Verdict {
         let heard = match told {
             Event::Packet(packet) => self.packet(guest, packet),
+            Event::Tail(packet) => self.tail(guest, packet),
             Event::Resumed => {
+                self.guests[guest].tail = None;
                 self.guests[guest].is_sure = true;
                 Ok(())
             }
@@ -500,7 +465,50 @@ impl Ledger {
             ..View::default()
         };
         this.held.clear();
+        this.tail = None;
         Ok(())
+    }
+
+    /// A guest was told a part of a tail.
+    fn tail(&mut self, guest: GuestId, packet: down::Packet<'_>) -> Verdict {
+        let this = &mut self.guests[guest];
+        let Some(tail) = &mut this.tail else {
+            return Ok(());
+        };
+        let all = &self.rooms[&this.room];
+        let holds = match packet {
+            down::Packet::Event {
+                author, payload, ..
+            } => tail.told(all, author.get(), &event(payload)),
+            down::Packet::Properties {
+                owner,
+                author,
+                changes: changed,
+            } => {
+                let changed = changed
+                    .iter()
+                    .map(|change| (change.key.as_str(), change.value));
+                tail.told(all, number(author), &changes(owner, changed))
+            }
+            down::Packet::Host { id, .. } => {
+                tail.passes_to(number(id));
+                true
+            }
+            _ => true,
+        };
+        let wrong = || format!("in the tail of {tail:?}, {packet:?} is not what comes next");
+        holds.then_some(()).ok_or_else(wrong)
+    }
+
+    /// A guest has been told all of a tail, if it was told one.
+    fn tail_ends(&mut self, guest: GuestId) -> Verdict {
+        let this = &mut self.guests[guest];
+        match this.tail.take() {
+            Some(tail) if !this.skips && !tail.is_whole(&self.rooms[&this.room], this.next) => {
+                Err(format!("something is missing at the end of {tail:?}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn packet(&mut self, guest: GuestId, packet: down::Packet<'_>) -> Verdict {
@@ -573,9 +581,16 @@ impl Ledger {
                 view.host = (term, id);
                 grows && *self.terms.entry((life, term)).or_insert(id) == id
             }
+            down::Packet::Snapshot { state, cut, .. } => {
+                let saved = self.saved.get(state).copied();
+                this.tail = saved.filter(|_| !cut).map(Tail::behind);
+                saved.is_some_and(|saved| self.guests[saved.guest].room == self.guests[guest].room)
+            }
             down::Packet::Ready => {
                 this.is_live = true;
-                view.players.contains_key(&this.id)
+                let knows_itself = view.players.contains_key(&this.id);
+                self.tail_ends(guest)?;
+                knows_itself
             }
             down::Packet::Refused { .. } => {
                 let doubtful = this.doubtful > 0;

@@ -16,8 +16,10 @@ mod planted;
 #[path = "../../tls/played.rs"]
 mod played;
 mod player;
+mod said;
 mod scenario;
 mod secure;
+mod tail;
 mod wire;
 
 use std::cell::{RefCell, RefMut};
@@ -44,6 +46,8 @@ use self::wire::{Edges, Wire};
 const LAG_MS: u64 = 40;
 /// Bytes of a receive buffer that take every request head of the simulation at once.
 const WHOLE_HEAD: usize = 1024;
+/// Milliseconds that a line which was made bad holds back what is said last, at most.
+const LINE_MS: u64 = 1_000;
 /// Iterations without a byte or a mail after which a reactor is said to spin.
 const SPIN: usize = 1_000;
 /// Milliseconds after which who still says something once all is over says it for ever.
@@ -605,6 +609,10 @@ impl World<'_> {
             if reads && self.oracle.is_seated(wire) || lost {
                 self.oracle.owes_nothing(wire)?;
             }
+        }
+        if self.guests_are_owed_nothing().is_err() {
+            // What all are told of who was lost just then may be on a line that is bad, of whose bytes nobody here knows.
+            self.settle(self.now + LINE_MS, |_| false)?;
         }
         self.guests_are_owed_nothing()
     }
