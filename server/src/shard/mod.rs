@@ -262,7 +262,7 @@ impl Common {
         self.seated.load(Ordering::Relaxed)
     }
 
-    /// Connections of the whole process, in any phase.
+    /// Connections of the whole process that have sockets, in any phase.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -566,7 +566,9 @@ impl Shard {
     }
 
     fn insert(&mut self, connection: Connection) -> u32 {
-        self.common.connections.fetch_add(1, Ordering::Relaxed);
+        if !connection.carried {
+            self.common.connections.fetch_add(1, Ordering::Relaxed);
+        }
         let slot = self.connections.insert(connection);
         self.peak = self.peak.max(self.connections.len());
         slot as u32
@@ -683,7 +685,9 @@ impl Shard {
             let connection = connections.remove(slot as usize);
             bearers.depart(slot, &connection, &common.sources, *real);
             farewells.say(slot, &connection, common, *real);
-            common.connections.fetch_sub(1, Ordering::Relaxed);
+            if !connection.carried {
+                common.connections.fetch_sub(1, Ordering::Relaxed);
+            }
             freed(slot);
             false
         });

@@ -67,6 +67,8 @@ fn a_poll_is_held_and_who_asks_no_more_is_gone() {
         let other = stage.join(&room);
         let (wire, at) = open(&mut stage, &room);
         assert_eq!(stage.common.seated(), 2);
+        // A session is none that has a socket.
+        assert_eq!(stage.common.connections(), 2);
         assert_eq!(stage.place(wire).map(|place| place.0), Some(reactor));
         let poll = format!("{at}/poll?ack=0");
         assert_eq!(ask(&mut stage, wire, "GET", &poll), (vec![], vec![]));
