@@ -10,9 +10,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::planted::{self, Fault};
-
+use super::noted::ones;
 use crate::limits::{LOG_SPAN_MAX, SHARED_ENTRIES};
+use crate::planted::{self, Fault};
 
 /// For whom an entry is, of those who are in the room when it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -346,10 +346,7 @@ impl Log {
     pub fn copy(&self, position: u64, which: u64, most: usize, out: &mut Vec<u8>) -> bool {
         let index = position.saturating_sub(self.first) as usize;
         let until = out.len() + most;
-        let mut left = which;
-        while left != 0 {
-            let nth = index + left.trailing_zeros() as usize;
-            left &= left - 1;
+        for nth in ones(which).map(|nth| index + nth) {
             let Some(entry) = self.entries.get(nth) else {
                 return false;
             };

@@ -43,6 +43,16 @@ impl Noted {
     }
 }
 
+/// The numbers of the bits that are set, ascending.
+#[inline]
+pub(super) fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        lowest
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

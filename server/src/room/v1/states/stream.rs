@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::super::log::residue;
+use super::super::noted::ones;
 use super::{Ears, Slot, To};
 use crate::limits::SHARED_ENTRIES;
 
@@ -139,15 +140,11 @@ impl Stream {
         if count > SHARED_ENTRIES {
             return None;
         }
-        let mut left = noted.unwrap_or(u64::MAX >> (u64::BITS as usize - count.max(1)));
-        let mut which = 0;
-        while left != 0 {
-            let nth = left.trailing_zeros();
-            let said = self.said.get(index + nth as usize);
-            which |= u64::from(said.is_some_and(|said| said.is_for(ears))) << nth;
-            left &= left - 1;
-        }
-        Some(which)
+        let maybe = noted.unwrap_or(u64::MAX >> (u64::BITS as usize - count.max(1)));
+        Some(ones(maybe).fold(0, |which, nth| {
+            let said = self.said.get(index + nth);
+            which | u64::from(said.is_some_and(|said| said.is_for(ears))) << nth
+        }))
     }
 
     /// Appends packets that are here, at most `most` bytes: the one behind a position if the lowest bit of `which` is set, and so
@@ -155,10 +152,7 @@ impl Stream {
     pub fn copy(&self, position: u64, which: u64, most: usize, out: &mut Vec<u8>) -> bool {
         let index = position.saturating_sub(self.first) as usize;
         let until = out.len() + most;
-        let mut left = which;
-        while left != 0 {
-            let nth = index + left.trailing_zeros() as usize;
-            left &= left - 1;
+        for nth in ones(which).map(|nth| index + nth) {
             let Some(said) = self.said.get(nth) else {
                 return false;
             };
