@@ -512,26 +512,17 @@ impl<N: Net> Running<N> {
         if self.sockets.current(handle).is_none() {
             return;
         }
-        if self.sockets.is_carried(handle) {
-            self.sockets.carry(handle, to_the_end);
-        } else if self.shard.is_playing(handle.slot) {
+        if !self.sockets.is_carried(handle) && self.shard.is_playing(handle.slot) {
             self.read_now(handle, to_the_end);
-        } else {
+        } else if self.sockets.carry(handle, to_the_end) {
             match self.shard.handshake(handle.slot) {
-                None => {
-                    self.sockets.carry(handle, to_the_end);
-                    self.strangers.push_back(handle);
-                }
+                None => self.strangers.push_back(handle),
                 Some(Handshake::Beginning(deadline)) => {
-                    self.sockets.carry(handle, to_the_end);
                     if let Some(oldest) = self.handshakes.knock(handle, self.now, deadline) {
                         self.refuse_handshake(oldest);
                     }
                 }
-                Some(Handshake::Begun(deadline)) => {
-                    self.sockets.carry(handle, to_the_end);
-                    self.handshakes.answer(handle, deadline);
-                }
+                Some(Handshake::Begun(deadline)) => self.handshakes.answer(handle, deadline),
             }
         }
     }
