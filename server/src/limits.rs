@@ -574,6 +574,12 @@ pub const DOORS_TOLD: usize = 8;
 /// Milliseconds for which the longest iteration is told at least: who scrapes once a minute misses none.
 pub const PEAK_WINDOW_MS: u64 = 60_000;
 
+/// Buckets of a histogram of how many messages leave together (limit): one for each doubling, from 1 to 1,024, and one for more.
+pub const BATCH_SIZES: usize = 12;
+
+/// Certificates that metrics tell of (limit): the first in the order of the flags.
+pub const CERTIFICATES_TOLD: usize = 64;
+
 /// Buckets of a histogram of how long messages are here (limit): two for each doubling, from [`RESIDENCE_FIRST_US`] to 8 s.
 pub const RESIDENCE_BUCKETS: usize = 36;
 

@@ -18,8 +18,9 @@ use prometheus_client::registry::Registry;
 
 use super::process::Process;
 use super::system;
+use crate::limits::CERTIFICATES_TOLD;
 use crate::reactor::Address;
-use crate::shard::{AtDoor, Counters, Histogram, Pace};
+use crate::shard::{AtDoor, BatchSizes, Counters, Histogram, Pace};
 
 /// What stands in front of every name.
 const PREFIX: &str = "roomcast";
@@ -87,6 +88,7 @@ impl Collector for Scrape {
         of_totals(&counted, into)?;
         of_gauges(&counted, into)?;
         of_residence(&counted.residence, into)?;
+        of_batches(&counted.batches, into)?;
         of_labels(&counted, into)
     }
 }
@@ -181,7 +183,6 @@ impl Process {
 
     fn of_system(&self, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let now = |value: Option<u64>| value.map(|value| Number::Now(value as f64));
-        let end = (self.certificates_end)().map(|end| Number::Now(end as f64));
         let numbers = [
             (
                 "open_files",
@@ -198,16 +199,19 @@ impl Process {
                 "Connections that this machine's kernel turned away, of any program, because nobody accepted in time",
                 system::listen_overflows().map(Number::Total),
             ),
-            (
-                "certificates_end_seconds",
-                "When the first of the certificates in force ends, in seconds since 1970",
-                end,
-            ),
         ];
         for (name, help, number) in numbers {
             if let Some(number) = number {
                 one(into, name, help, number)?;
             }
+        }
+        let help = "When each of the certificates in force ends, in seconds since 1970: by its number, in the order of the flags";
+        let name = "certificates_end_seconds";
+        let mut metric = into.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let ends = (self.certificates_end)();
+        for (number, end) in (0u32..).zip(ends.into_iter().take(CERTIFICATES_TOLD)) {
+            let labels = [("certificate", number.to_string())];
+            ConstGauge::new(end as f64).encode(metric.encode_family(&labels)?)?;
         }
         let help = "Processor time of each thread";
         let name = "thread_cpu_seconds";
@@ -396,16 +400,6 @@ fn of_totals(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Resul
             counted.cut_off,
         ),
         (
-            "batches",
-            "Batches that raw rooms have sent",
-            counted.batches,
-        ),
-        (
-            "batched_messages",
-            "Messages in those batches: their ratio is how many leave together",
-            counted.batched,
-        ),
-        (
             "reads_delayed",
             "Times that somebody was read later, having sent more than it may in a second",
             counted.delayed,
@@ -473,6 +467,18 @@ fn of_gauges(counted: &Counters, into: &mut DescriptorEncoder<'_>) -> fmt::Resul
     Ok(())
 }
 
+/// How many messages leave together.
+fn of_batches(batches: &BatchSizes, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Batches that raw rooms have sent, by the messages in each";
+    let mut metric = into.encode_descriptor("batch_messages", help, None, MetricType::Histogram)?;
+    let rows = batches.rows();
+    let buckets: Vec<(f64, u64)> = rows
+        .map(|(end, count)| (end.map_or(f64::INFINITY, f64::from), count))
+        .collect();
+    let sum = batches.messages() as f64;
+    metric.encode_histogram::<NoLabelSet>(sum, batches.count(), &buckets, None)
+}
+
 /// How long messages are here.
 fn of_residence(residence: &Histogram, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "From when a message may have come to its socket until it is written to one of its receivers";
@@ -538,6 +544,9 @@ mod tests {
             let mut counters = published.lock();
             counters.received = received;
             counters.rooms = 1;
+            for messages in [1, 3, 5_000] {
+                counters.batches.note(messages);
+            }
             counters.ends.note(CloseReason::SlowConsumer);
         }
         let text = text(process).unwrap();
@@ -550,6 +559,12 @@ mod tests {
             "# TYPE roomcast_residence_seconds histogram",
             "roomcast_residence_seconds_bucket{le=\"0.000064\"} 0",
             "roomcast_residence_seconds_bucket{le=\"+Inf\"} 0",
+            "roomcast_batch_messages_bucket{le=\"1.0\"} 2",
+            "roomcast_batch_messages_bucket{le=\"2.0\"} 2",
+            "roomcast_batch_messages_bucket{le=\"4.0\"} 4",
+            "roomcast_batch_messages_bucket{le=\"1024.0\"} 4",
+            "roomcast_batch_messages_bucket{le=\"+Inf\"} 6",
+            "roomcast_batch_messages_sum 10008.0",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
@@ -578,7 +593,16 @@ mod tests {
             .filter_map(|label| Some(label.split_once('=')?.0))
             .collect();
         let known = [
-            "blame", "config", "door", "kind", "le", "reactor", "reason", "security", "thread",
+            "blame",
+            "certificate",
+            "config",
+            "door",
+            "kind",
+            "le",
+            "reactor",
+            "reason",
+            "security",
+            "thread",
             "version",
         ];
         assert_eq!(labels, BTreeSet::from(known));

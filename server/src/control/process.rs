@@ -29,8 +29,8 @@ pub struct Process {
     pub open_files_max: u64,
     /// A number of the flags in force: another one where they differ.
     pub config: String,
-    /// When the first of the certificates in force ends (seconds since 1970), if there are any.
-    pub certificates_end: Box<dyn Fn() -> Option<i64> + Send + Sync>,
+    /// When each of the certificates in force ends (seconds since 1970).
+    pub certificates_end: Box<dyn Fn() -> Vec<i64> + Send + Sync>,
     /// Counts log lines that found no room.
     pub dropped_log_lines: fn() -> u64,
     /// After how long a drain begins, and over how long it is spread, if nothing else is said (ms).
@@ -73,7 +73,7 @@ impl Process {
 impl Process {
     /// One of so many reactors that do not run, and all doors that are told.
     pub(super) fn unserved(reactors: usize) -> Self {
-        use crate::limits::{DOORS_TOLD, Limits};
+        use crate::limits::{CERTIFICATES_TOLD, DOORS_TOLD, Limits};
         Self {
             common: Arc::new(Common::new(Limits::default(), reactors)),
             published: (0..reactors).map(|_| Published::default()).collect(),
@@ -83,7 +83,7 @@ impl Process {
             began: SystemTime::UNIX_EPOCH,
             open_files_max: 1_024,
             config: "0".to_owned(),
-            certificates_end: Box::new(|| Some(1)),
+            certificates_end: Box::new(|| vec![1; CERTIFICATES_TOLD + 1]),
             dropped_log_lines: || 0,
             goodbye_ms: (0, 0),
             reload: Box::new(|| {}),

@@ -1,6 +1,7 @@
 //! What a shard has seen and done, in plain numbers.
 
 use super::{Ends, Histogram, Stock};
+use crate::limits::BATCH_SIZES;
 
 /// Totals since the shard began, if nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,10 +40,8 @@ pub struct Counters {
     pub delayed: u64,
     /// Connections accepted that speak TLS.
     pub accepted_tls: u64,
-    /// Batches of raw rooms, and messages in them.
-    pub batches: u64,
-    /// See there.
-    pub batched: u64,
+    /// Batches of raw rooms, by how many messages were in each.
+    pub batches: BatchSizes,
     /// Players who are behind and still take bytes, now.
     pub pressing: u64,
     /// Players who are read no further because their room presses, or for what they send, now.
@@ -61,6 +60,47 @@ pub struct Counters {
     pub ends: Ends,
     /// How the reactor's loop goes, as it says.
     pub pace: Pace,
+}
+
+/// Batches by how many messages are in each: up to 1, 2, 4 and so on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BatchSizes {
+    counts: [u64; BATCH_SIZES],
+    messages: u64,
+}
+
+impl BatchSizes {
+    /// One more, of so many messages.
+    #[inline]
+    pub fn note(&mut self, messages: u32) {
+        let doublings = messages.next_power_of_two().trailing_zeros() as usize;
+        self.counts[doublings.min(BATCH_SIZES - 1)] += 1;
+        self.messages += u64::from(messages);
+    }
+
+    /// Adds another one's.
+    pub fn add(&mut self, other: &Self) {
+        for (own, other) in self.counts.iter_mut().zip(other.counts) {
+            *own += other;
+        }
+        self.messages += other.messages;
+    }
+
+    /// Batches.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Messages in all of them.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Batches of at most so many messages, and of more than the row before says; the last row has no end.
+    pub fn rows(&self) -> impl Iterator<Item = (Option<u32>, u64)> + '_ {
+        let ends = (0..BATCH_SIZES - 1).map(|doublings| Some(1 << doublings));
+        ends.chain([None]).zip(self.counts)
+    }
 }
 
 /// How a reactor's loop goes. Times are of its own clock.
@@ -104,8 +144,7 @@ impl Counters {
         self.cut_off += other.cut_off;
         self.delayed += other.delayed;
         self.accepted_tls += other.accepted_tls;
-        self.batches += other.batches;
-        self.batched += other.batched;
+        self.batches.add(&other.batches);
         self.pressing += other.pressing;
         self.paused += other.paused;
         self.logged += other.logged;

@@ -197,8 +197,7 @@ impl Shard {
                     0
                 };
                 if room.freeze() {
-                    counters.batches += 1;
-                    counters.batched += room.batch().map_or(0, |batch| u64::from(batch.len()));
+                    counters.batches.note(room.batch().map_or(0, Batch::len));
                     strains.say(RoomRef::Batches(id), said, now as u32);
                     flush.fanouts.push(id);
                 }

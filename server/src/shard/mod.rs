@@ -63,7 +63,7 @@ use slab::Slab;
 pub use self::accounts::Imbalance;
 pub use self::asked::{Answer, EndRow, Figures, Page, PlayerRow, Question, RoomRow};
 use self::connection::{Connection, Phase};
-pub use self::counters::{Counters, Pace};
+pub use self::counters::{BatchSizes, Counters, Pace};
 pub use self::disconnect::{CloseReason, DisconnectReason, EndReason, Ends};
 use self::ebb::Lingering;
 use self::farewells::Farewells;

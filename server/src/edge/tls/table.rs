@@ -74,11 +74,11 @@ impl Certificates {
         Self(RwLock::new(Arc::new(table)))
     }
 
-    /// When the first of the certificates that are served now ends (Unix time in seconds).
-    pub fn end(&self) -> i64 {
+    /// When each of the certificates that are served now ends (Unix time in seconds), in the order in which they were given.
+    pub fn ends(&self) -> Vec<i64> {
         let table = self.current();
         let ends = table.pairs().iter().map(|pair| pair.leaf.not_after);
-        ends.min().unwrap_or_default()
+        ends.collect()
     }
 
     /// The table that is served now.
