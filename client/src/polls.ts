@@ -13,6 +13,8 @@ const AGAIN_MIN = 100;
 const AGAIN_MAX = 1_000;
 /** A session that nothing is heard of for so many ms is given up. */
 const FAILING_MAX = 5_000;
+/** So long who leaves insists on being heard. */
+const LEAVING_MAX = 2_000;
 
 const BINARY = 2;
 const CLOSE = 8;
@@ -62,8 +64,14 @@ export class Polls extends EventTarget implements Socket {
     if (this.#state !== "Open" || code !== 1000) return this.#end(code);
     this.#state = "Closing";
     this.#stop.abort();
-    const left = this.#up().then(() => this.#ask("/close", ""));
-    void left.catch(() => {}).then(() => this.#end(code));
+    void this.#leave(code);
+  }
+
+  async #leave(code: number): Promise<void> {
+    await this.#up();
+    // Else nobody was there to hear what was sent before.
+    if (this.#state === "Closing") await this.#ask("/close", "").catch(() => {});
+    this.#end(code);
   }
 
   async #open(room: URL, protocol: string): Promise<void> {
@@ -157,7 +165,7 @@ export class Polls extends EventTarget implements Socket {
           return null;
       }
       failing = Math.min(failing, performance.now());
-      if (performance.now() - failing >= FAILING_MAX) {
+      if (performance.now() - failing >= (this.#state === "Closing" ? LEAVING_MAX : FAILING_MAX)) {
         this.#end(1006, "no answer");
         return null;
       }

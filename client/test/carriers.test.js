@@ -1,6 +1,7 @@
 // Players whom no WebSocket reaches, in rooms of the real relay, beside those who have one.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 
 import WebSocket from "ws";
@@ -123,5 +124,20 @@ test("where neither gets through, joining is given up and says why; nothing more
   await assert.rejects(enter(t, wire.address, "Ada", { timeout: 1_500 }), /could not join within 1.5 s: no session: is the relay up/);
   const { mock } = t.mock.method(globalThis, "fetch");
   await new Promise((resolve) => setTimeout(resolve, 1_000));
-  assert.equal(mock.callCount(), 0);
+  assert.deepEqual(mock.calls.filter(({ arguments: [url] }) => url.includes(wire.address)), []);
+});
+
+test("who leaves by polls insists for 2 s, and asks nothing more of a relay that is gone", limits, async (t) => {
+  const wire = await proxy(t, await relay(t));
+  const socket = new (carriers({ use: ["poll"] }))(`ws://${wire.address}/rooms/abc`, ["roomcast.v1"]);
+  await once(socket, "open");
+  const { mock } = t.mock.method(globalThis, "fetch");
+  wire.become("down");
+  socket.send(new Uint8Array(1));
+  const [began] = [performance.now(), socket.close(1000)];
+  await once(socket, "close");
+  const passed = performance.now() - began;
+  assert.ok(passed >= 2_000 && passed < 4_500, `${passed} ms`);
+  const asked = mock.calls.map(({ arguments: [url] }) => url.replace(/.*\/(\w+).*/, "$1"));
+  assert.ok(asked.length > 3 && asked.every((what) => what === "up" || what === "poll"), `${asked}`);
 });
