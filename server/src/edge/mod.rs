@@ -367,7 +367,9 @@ fn operate(
         began: SystemTime::now(),
         open_files_max,
         config: config.fingerprint(),
-        certificates_end: Box::new(move || served.as_ref().map_or(Vec::new(), |served| served.ends())),
+        certificates_end: Box::new(move || {
+            served.as_ref().map_or(Vec::new(), |served| served.ends())
+        }),
         dropped_log_lines: logs::dropped,
         goodbye_ms: (config.drain_delay.as_millis(), config.drain.as_millis()),
         reload: Box::new({
