@@ -62,6 +62,32 @@ pub enum Dialect {
     V1,
 }
 
+/// How clients reach the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// By a WebSocket.
+    Ws,
+    /// By requests (docs/HTTP.md), each of which waits for what comes next.
+    Poll,
+    /// By one that is answered with all that comes.
+    Stream,
+    /// By one that is answered with events, as an EventSource asks.
+    Events,
+}
+
+impl Carrier {
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ws => "ws",
+            Self::Poll => "poll",
+            Self::Stream => "stream",
+            Self::Events => "events",
+        }
+    }
+}
+
 /// Whose certificates are believed, for a `wss` target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
@@ -118,6 +144,8 @@ pub struct Scenario {
     pub request: Request,
     /// How messages are exchanged.
     pub dialect: Dialect,
+    /// How clients reach the relay.
+    pub carrier: Carrier,
     /// Connections, healthy and misbehaving together.
     pub clients: usize,
     /// Clients in each room; the last room takes what is left.
@@ -186,6 +214,7 @@ impl Scenario {
             tls: Tls::default(),
             request: Request::default(),
             dialect: Dialect::Raw,
+            carrier: Carrier::Ws,
             clients: 1_000,
             room_size: 10,
             senders_per_room: 10,
@@ -447,6 +476,12 @@ impl Scenario {
                 "drops must be 0 to {RATE_MAX} per second, not {}",
                 self.drops
             ));
+        }
+        if self.carrier != Carrier::Ws && self.target.is_secure() {
+            return fail("clients are carried to ws:// only: give a relay without TLS");
+        }
+        if self.carrier != Carrier::Ws && !self.source_addresses.is_empty() {
+            return fail("clients that are carried have no source addresses: leave them out");
         }
         if self.drops > 0.0 && self.dialect == Dialect::Raw {
             return fail("drops need --dialect v1: in the raw dialect nobody can come back");

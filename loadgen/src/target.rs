@@ -5,7 +5,7 @@
 //! characters, no spaces and no fragment.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// What stands for the room in a path.
@@ -139,6 +139,19 @@ impl Target {
             host
         } else {
             format!("{host}:{}", self.port)
+        }
+    }
+
+    /// The same rooms by way of somebody at this address, who speaks no TLS.
+    pub(crate) fn carried_by(&self, address: SocketAddr) -> Self {
+        Self {
+            secure: false,
+            host: match address.ip() {
+                IpAddr::V4(ip) => Host::Name(ip.to_string()),
+                IpAddr::V6(ip) => Host::V6(ip),
+            },
+            port: address.port(),
+            template: self.template.clone(),
         }
     }
 

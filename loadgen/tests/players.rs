@@ -13,7 +13,7 @@ use real::Relay;
 use roomcast_loadgen::engine::{self, EngineError, Silent};
 use roomcast_loadgen::outcome::{Counts, Outcome};
 use roomcast_loadgen::play::{Groups, Play};
-use roomcast_loadgen::scenario::{Dialect, MessageKind, Scenario};
+use roomcast_loadgen::scenario::{Carrier, Dialect, MessageKind, Scenario};
 use roomcast_loadgen::target::Target;
 use sessions::Fault;
 
@@ -82,6 +82,27 @@ fn every_event_is_heard_by_all_others() {
             assert_whole(&outcome);
             assert_eq!(outcome.latency.len(), DELIVERIES);
             assert_eq!((outcome.join.len(), outcome.connect.len()), (24, 24));
+        }
+    }
+}
+
+/// Without a WebSocket, whichever way is taken: nothing is checked less.
+#[test]
+fn whoever_is_carried_by_requests_hears_all_of_it_too() {
+    let relay = Relay::start(&[]);
+    for dialect in [Dialect::Raw, Dialect::V1] {
+        for carrier in [Carrier::Poll, Carrier::Stream, Carrier::Events] {
+            for (kind, size) in [(MessageKind::Binary, 64), (MessageKind::Text, 2_000)] {
+                let outcome = run(&Scenario {
+                    dialect,
+                    carrier,
+                    kind,
+                    size,
+                    ..scenario(&relay)
+                });
+                assert_whole(&outcome);
+                assert_eq!(outcome.scenario.target, scenario(&relay).target);
+            }
         }
     }
 }

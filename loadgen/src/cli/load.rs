@@ -20,7 +20,7 @@ use super::values::{
 };
 use crate::exit::Failure;
 use crate::play::{Groups, Play};
-use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule};
+use crate::scenario::{Carrier, Dialect, MessageKind, Polling, Scenario, Schedule};
 use crate::target::Target;
 
 /// What is put on the server.
@@ -44,6 +44,15 @@ pub struct LoadArgs {
         help_heading = "Target"
     )]
     pub dialect: DialectArg,
+    /// How clients reach the relay: by a WebSocket, or without one, as docs/HTTP.md says (ws:// only). All is checked alike; latency
+    /// has two hops within the generator more, one in each direction
+    #[arg(
+        long,
+        env = "LOADGEN_CARRIER",
+        default_value = "ws",
+        help_heading = "Target"
+    )]
+    pub carrier: CarrierArg,
     /// Process id of the server, for its CPU and memory [default: who listens at a loopback url]
     #[arg(
         long,
@@ -242,6 +251,19 @@ pub enum DialectArg {
     V1,
 }
 
+/// How clients reach the relay.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CarrierArg {
+    /// By a WebSocket.
+    Ws,
+    /// By requests, each of which waits for what comes next.
+    Poll,
+    /// By one that is answered with all that comes.
+    Stream,
+    /// By one that is answered with events, as an EventSource asks.
+    Events,
+}
+
 impl LoadArgs {
     /// The scenario that is described.
     ///
@@ -256,6 +278,12 @@ impl LoadArgs {
         scenario.dialect = match self.dialect {
             DialectArg::Raw => Dialect::Raw,
             DialectArg::V1 => Dialect::V1,
+        };
+        scenario.carrier = match self.carrier {
+            CarrierArg::Ws => Carrier::Ws,
+            CarrierArg::Poll => Carrier::Poll,
+            CarrierArg::Stream => Carrier::Stream,
+            CarrierArg::Events => Carrier::Events,
         };
         scenario.tls = self.tls.tls();
         scenario.request = self.request.request();

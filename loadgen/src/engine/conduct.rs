@@ -14,6 +14,7 @@ use crossbeam_channel::RecvTimeoutError;
 use roomcast_protocol::upgrade::ClientError;
 
 use super::assembly::{Sum, TimelineParts};
+use super::carriers;
 use super::clock::{Clock, Nanos, nanos};
 use super::crew::Crew;
 use super::error::EngineError;
@@ -77,7 +78,11 @@ fn run_at(
 ) -> Result<Outcome, EngineError> {
     scenario.check()?;
     let secure = Secure::of(&scenario.target, &scenario.tls)?;
-    limits::raise_descriptors(scenario.clients, scenario.threads)?;
+    let descriptors = carriers::descriptors(scenario.carrier);
+    limits::raise_descriptors(
+        scenario.clients.saturating_mul(descriptors),
+        scenario.threads,
+    )?;
     let addresses = limits::resolve(&scenario.target)?;
     let started_at = SystemTime::now();
     let settings = Arc::new(Settings {

@@ -20,10 +20,12 @@
 //! link    what conductor and workers say to each other
 //! usage     /proc           validity  whether the run can be trusted
 //! trust     whose certificates are believed          tickets   sessions to resume
+//! carriers  where WebSockets become requests, for players without one
 //! ```
 
 mod alarm;
 mod assembly;
+mod carriers;
 mod client;
 mod clock;
 mod conduct;
@@ -74,7 +76,12 @@ pub fn run(
     progress: &dyn Progress,
     stop: &AtomicBool,
 ) -> Result<Outcome, EngineError> {
-    conduct::run(scenario, progress, stop)
+    let Some((carried, _door)) = carriers::begin(scenario)? else {
+        return conduct::run(scenario, progress, stop);
+    };
+    let mut outcome = conduct::run(&carried, progress, stop)?;
+    outcome.scenario = scenario.clone();
+    Ok(outcome)
 }
 
 /// Makes TLS handshakes as `plan` says, until its time is over or `stop` is true.

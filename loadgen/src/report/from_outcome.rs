@@ -13,7 +13,7 @@ use super::model::{
     Server, Stages, TlsScenario, Traffic, Validity,
 };
 use crate::outcome::{self, InvalidReason, Outcome, Stopped};
-use crate::scenario::{Dialect, MessageKind, Polling, Scenario, Schedule, Tls, Trust};
+use crate::scenario::{Carrier, Dialect, MessageKind, Polling, Scenario, Schedule, Tls, Trust};
 
 impl From<&Outcome> for Report {
     fn from(outcome: &Outcome) -> Self {
@@ -82,6 +82,10 @@ impl From<&Scenario> for ScenarioReport {
                 Dialect::V1 => "v1",
             }
             .to_owned(),
+            carrier: match scenario.carrier {
+                Carrier::Ws => None,
+                carrier => Some(carrier.name().to_owned()),
+            },
             url: scenario.target.to_string(),
             tls: scenario.target.is_secure().then(|| (&scenario.tls).into()),
             subprotocol: scenario.subprotocol().map(str::to_owned),

@@ -79,6 +79,9 @@ const TICKED_CPU_MIN_NS: u64 = 500_000_000;
 pub struct ScenarioReport {
     /// What the server speaks (`--dialect`): `raw` or `v1`.
     pub profile: String,
+    /// How clients reached it (`--carrier`); absent when that was by WebSockets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
     /// Where the server was, without the room.
     pub url: String,
     /// How TLS was done; absent when the url is `ws`.

@@ -29,6 +29,10 @@ pub(super) fn load(report: &Report) -> String {
         "v1" => "players of roomcast.v1",
         _ => "clients",
     };
+    let carrier = match &scenario.carrier {
+        Some(carrier) => format!(" by {carrier}"),
+        None => String::new(),
+    };
     let states = match scenario.states_hz > 0.0 {
         true => format!(
             " and {} values of {} keys in turn",
@@ -46,7 +50,7 @@ pub(super) fn load(report: &Report) -> String {
         hz => format!(", on ticks at {} Hz", count(hz)),
     };
     format!(
-        "{} {clients} in {} {} of {}, {senders} {} {} at {} Hz{states}{groups}{burst}{ticks}, measured for {} s",
+        "{} {clients}{carrier} in {} {} of {}, {senders} {} {} at {} Hz{states}{groups}{burst}{ticks}, measured for {} s",
         count(scenario.clients),
         count(scenario.rooms),
         if scenario.rooms == 1 { "room" } else { "rooms" },

@@ -104,6 +104,7 @@ pub(crate) fn report() -> Report {
 fn scenario() -> ScenarioReport {
     ScenarioReport {
         profile: "raw".to_owned(),
+        carrier: None,
         url: "ws://127.0.0.1:7777".to_owned(),
         tls: None,
         subprotocol: None,
