@@ -18,7 +18,7 @@ const HZ_MAX = 128;
 /** So many slacks are remembered. */
 const SLACKS = 8;
 /** By so much packets are to come before the tick, unless that is more than a quarter of its length. */
-const AIM = 3_000;
+const AIM = 2_000;
 /** By so much it is worth to move: the relay's clock goes in such steps. */
 const STEP = 1_000;
 /** For so long a moment lasts: what is sent in it may be several messages. */
@@ -37,8 +37,12 @@ export class Ticks implements Aligns {
   /** When the next moment begins, and when the last did. */
   #next = 0;
   #moment = -Infinity;
+  /** Something waits for the next. */
+  #waiting = false;
   /** When something was sent first since the moments were moved; Infinity: nothing was. */
   #first = Infinity;
+  /** What the relay tells next may be of what was sent before the moments were moved. */
+  #moved = false;
   /** How long before a tick the packets came, as they would have at the present moments; the last of them. */
   #slacks: number[] = [];
   #superseded = 0;
@@ -59,6 +63,7 @@ export class Ticks implements Aligns {
   /** @internal */
   lost(): void {
     this.#first = Infinity;
+    this.#moved = false;
     this.#slacks = [];
     this.#superseded = 0;
   }
@@ -84,9 +89,13 @@ export class Ticks implements Aligns {
   /** @internal */
   allows(now: number): boolean {
     if (this.#length === 0) return true;
-    if (now >= this.#next) {
-      this.#moment = now;
-      this.#next += (Math.floor((now - this.#next) / this.#length) + 1) * this.#length;
+    this.#next ||= now;
+    const passed = now - this.#next;
+    if (passed >= 0) {
+      // What was not there when the moment came waits for the next: at once it would go so each time, and never be aligned.
+      if (this.#waiting || this.tell || passed % this.#length < MOMENT) this.#moment = now;
+      this.#next += (Math.floor(passed / this.#length) + 1) * this.#length;
+      this.#waiting = false;
       guarded(() => this.tell?.());
     }
     return hidden() || now - this.#moment < MOMENT;
@@ -99,6 +108,8 @@ export class Ticks implements Aligns {
 
   /** @internal */
   due(waits: boolean): number {
+    // What there is to send after it was asked whether it may be waits for the next moment.
+    this.#waiting ||= waits;
     return this.#length > 0 && (this.tell || (waits && !hidden())) ? this.#next : Infinity;
   }
 
@@ -110,20 +121,24 @@ export class Ticks implements Aligns {
     this.lost();
   }
 
-  /** The answer to a ping of the time `asked`: the packets before that came so long before the tick. */
+  /** The answer to a ping of the time `asked`: the packets since the one before came so long before the tick. */
   #told(asked: number, ahead: number, now: number): void {
     if (this.#length === 0 || asked <= this.#first || hidden()) return;
+    const mixed = this.#moved;
+    this.#moved = false;
+    if (mixed) return;
     const half = Math.floor(this.#length / 2);
     this.#slacks.push(Math.max(-half, Math.min(half, ahead)));
     if (this.#slacks.length > SLACKS) this.#slacks.shift();
-    // The least of them, but that one among several may be a chance.
+    // The least of them, but that one of all that are remembered may be a chance.
     const ascending = [...this.#slacks].sort((a, b) => a - b);
-    const later = (ascending[1] ?? ascending[0]!) - Math.min(AIM, Math.floor(this.#length / 4));
+    const later = ascending[+(ascending.length === SLACKS)]! - Math.min(AIM, Math.floor(this.#length / 4));
     if (Math.abs(later) < STEP) return;
     this.#slacks = this.#slacks.map((slack) => slack - later);
     const next = (this.#next - now + later) % this.#length;
     this.#next = now + (next < 0 ? next + this.#length : next);
     this.#first = Infinity;
+    this.#moved = true;
   }
 }
 

@@ -208,8 +208,8 @@ impl Session {
 
     /// Whether what is said now waits for the moment before a tick.
     #[inline]
-    pub(crate) fn waits(&self, now: Nanos) -> bool {
-        self.machine.sends_at() > micros(now)
+    pub(crate) fn waits(&mut self, now: Nanos) -> bool {
+        self.machine.holds(micros(now))
     }
 
     /// It is the host, in this term, and is to leave a snapshot.
@@ -262,9 +262,6 @@ impl Session {
         let mut due = self.machine.due();
         if waiting && self.machine.allowance(micros(now)) == 0 {
             due = due.map(|due| due.min(self.machine.allowed_at()));
-        }
-        if waiting && self.waits(now) {
-            due = due.map(|due| due.min(self.machine.sends_at()));
         }
         due.map_or(Nanos::MAX, |micros| micros.saturating_mul(1000))
     }

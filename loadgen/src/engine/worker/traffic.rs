@@ -298,7 +298,8 @@ impl Traffic {
         let mut session = session.take()?;
         let mut batch = 0;
         // All of one moment goes at once: an aligned player has only one in each tick.
-        let says = client.is_joined() && !session.waits(now);
+        let any = client.pending() > 0 || self.values.are_pending(index);
+        let says = client.is_joined() && any && !session.waits(now);
         if says && client.pending() > 0 {
             let values = self.values.ready(index) * self.writing.frame_len;
             let bytes = BATCH_BYTES.saturating_sub(values);

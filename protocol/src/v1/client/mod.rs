@@ -322,8 +322,11 @@ impl Client {
         let mut due = self.heard_at + DEAD_AFTER;
         if self.is_answered() {
             due = due.min(self.ping_due());
+            let at = self.align.due();
             if self.backlog.has_unsent() || self.states.are_waiting() {
-                due = due.min(self.pace.next().max(self.sends_at()));
+                due = due.min(self.pace.next().max(at.unwrap_or(0)));
+            } else if let Some(at) = at {
+                due = due.min(at);
             }
         }
         Some(due)
@@ -374,7 +377,8 @@ impl Client {
             self.pace.spend(now, usize::from(!self.urgent.is_empty()));
             message.append(&mut self.urgent);
         }
-        if self.is_answered() && (self.leaving || self.align.allows(now)) {
+        let waits = self.backlog.has_unsent() || self.states.are_waiting();
+        if self.is_answered() && (self.align.allows(now, waits) || self.leaving) {
             let packets = self.pace.allowed(now);
             let room = self.message_max.min(super::BUNDLE_BYTES_MAX);
             let sent = self.backlog.send(
@@ -455,11 +459,10 @@ impl Client {
         self.align.want(align);
     }
 
-    /// When what the game has said is sent, if it waits for the moment before a tick; 0: at once. A game that tells its states just
-    /// then tells the newest.
-    #[must_use]
-    pub fn sends_at(&self) -> u64 {
-        self.align.next()
+    /// Whether what the game says now would wait for the moment before a tick, because the client [aligns](Self::align). A game that
+    /// waits itself, and asks again when the client is [due](Self::due), says its newest states then.
+    pub fn holds(&mut self, now: u64) -> bool {
+        !self.align.allows(now, true)
     }
 
     /// Values that the relay has not sent on this connection because newer ones took their place, as it has said last to who

@@ -247,7 +247,12 @@ impl Room {
     }
 
     /// The answer to a ping, at the relay's time (µs).
-    pub fn pong(&self, seat: Seat, (echo, ticks): (u64, bool), time: u64) -> down::Packet<'static> {
+    pub fn pong(
+        &mut self,
+        seat: Seat,
+        (echo, ticks): (u64, bool),
+        time: u64,
+    ) -> down::Packet<'static> {
         if !ticks {
             return down::Packet::Pong { echo, time };
         }
@@ -255,7 +260,7 @@ impl Room {
             echo,
             time,
             superseded: { self.states.as_ref() }.map_or(0, |states| states.superseded(seat)),
-            slack: self.slack(seat),
+            slack: self.tell_slack(seat),
         }
     }
 

@@ -9,8 +9,56 @@ use roomcast_protocol::v1::down::{self, Slack};
 
 use super::{Room, RoomId, Seat};
 
-/// Of somebody who has said nothing.
-const NOTHING: u16 = u16::MAX;
+/// Of a packet that there was not.
+const NOTHING: i16 = i16::MAX;
+
+/// How near to a tick a player spoke since it was told last: twice the ms before it, or one more than twice those after it, as a
+/// negative number. The less, the later.
+#[derive(Clone, Copy, Debug)]
+struct Spoke {
+    latest: i16,
+    /// Of the second latest: who was late once was so by chance.
+    second: i16,
+    /// It was told, and nothing was said since.
+    told: bool,
+}
+
+impl Spoke {
+    const NEVER: Self = Self {
+        latest: NOTHING,
+        second: NOTHING,
+        told: true,
+    };
+
+    fn note(&mut self, near: i16) {
+        if self.told {
+            *self = Self {
+                latest: near,
+                second: NOTHING,
+                told: false,
+            };
+        } else if near < self.latest {
+            (self.latest, self.second) = (near, self.latest);
+        } else {
+            self.second = self.second.min(near);
+        }
+    }
+
+    fn tell(&mut self) -> Slack {
+        self.told = true;
+        let near = match self.second {
+            NOTHING => self.latest,
+            second => second,
+        };
+        match near {
+            NOTHING => Slack::default(),
+            _ => Slack {
+                late: near < 0,
+                micros: u64::from(near.unsigned_abs() / 2) * 1_000,
+            },
+        }
+    }
+}
 
 /// What a room has that ticks. One that does not has none of it.
 #[derive(Debug)]
@@ -24,8 +72,8 @@ pub(super) struct Ticks {
     due: Option<u64>,
     /// Where the log was then: what was said before may leave.
     end: u64,
-    /// By seat: how near to a tick it spoke last: twice the ms before it, or one more than twice those after it.
-    spoke: Vec<u16>,
+    /// By seat.
+    spoke: Vec<Spoke>,
 }
 
 impl Ticks {
@@ -64,14 +112,14 @@ impl Ticks {
         first.max(self.last + 1)
     }
 
-    /// How near to a tick that is which is said now.
-    fn slack(&self, now: u64) -> u16 {
+    /// How near to a tick that is which is said now, as [`Spoke`] has it.
+    fn near(&self, now: u64) -> i16 {
         let next = self.next(now);
         let ahead = self.time(next) - now;
         // Two lengths of a tick at most, so that it fits: 2 s.
         match now.checked_sub(self.time(next - 1)) {
-            Some(behind) if behind < ahead => 2 * behind as u16 + 1,
-            _ => 2 * ahead as u16,
+            Some(behind) if behind < ahead => -(2 * behind as i16 + 1),
+            _ => 2 * ahead as i16,
         }
     }
 }
@@ -140,9 +188,10 @@ impl Room {
         if let Some(ticks) = &mut self.ticks {
             let seat = seat as usize;
             if ticks.spoke.len() <= seat {
-                ticks.spoke.resize(seat + 1, NOTHING);
+                ticks.spoke.resize(seat + 1, Spoke::NEVER);
             }
-            ticks.spoke[seat] = ticks.slack(now);
+            let near = ticks.near(now);
+            ticks.spoke[seat].note(near);
         }
     }
 
@@ -150,21 +199,15 @@ impl Room {
     pub(super) fn forget_slack(&mut self, seat: Seat) {
         let spoke = self.ticks.as_mut().map(|ticks| &mut ticks.spoke);
         if let Some(spoke) = spoke.and_then(|spoke| spoke.get_mut(seat as usize)) {
-            *spoke = NOTHING;
+            *spoke = Spoke::NEVER;
         }
     }
 
-    /// How near to a tick who sits here spoke last.
-    pub(super) fn slack(&self, seat: Seat) -> Slack {
-        let spoke = self.ticks.as_ref().map(|ticks| &ticks.spoke);
-        let slack = spoke.and_then(|spoke| spoke.get(seat as usize));
-        match slack {
-            None | Some(&NOTHING) => Slack::default(),
-            Some(slack) => Slack {
-                late: slack % 2 == 1,
-                micros: u64::from(slack / 2) * 1_000,
-            },
-        }
+    /// How near to a tick who sits here spoke since this was asked last, or before that if it said nothing since.
+    pub(super) fn tell_slack(&mut self, seat: Seat) -> Slack {
+        let spoke = self.ticks.as_mut().map(|ticks| &mut ticks.spoke);
+        let spoke = spoke.and_then(|spoke| spoke.get_mut(seat as usize));
+        spoke.map_or(Slack::default(), Spoke::tell)
     }
 }
 
@@ -191,7 +234,7 @@ mod tests {
             // Once it was, what is said in the same millisecond waits for another.
             ticks.last = next;
             prop_assert_eq!(ticks.next(at), next + 1);
-            prop_assert_eq!(ticks.slack(at), 1);
+            prop_assert_eq!(ticks.near(at), -1);
             // In a second there are as many as there should be.
             prop_assert_eq!(ticks.time(next + u64::from(hz)) - at, 1_000);
         }
@@ -200,10 +243,23 @@ mod tests {
     #[test]
     fn slack_is_to_the_nearer_tick() {
         let ticks = Ticks::new(20, 0, 0);
-        let slacks: Vec<u16> = [50, 51, 70, 75, 76, 99, 100]
-            .map(|now| ticks.slack(now))
-            .to_vec();
-        assert_eq!(slacks, [0, 3, 41, 50, 48, 2, 0]);
+        let near = [50, 51, 70, 75, 76, 99, 100].map(|now| ticks.near(now));
+        assert_eq!(near, [0, -3, -41, 50, 48, 2, 0]);
+    }
+
+    #[test]
+    fn of_what_was_said_since_it_was_told_the_second_latest_counts() {
+        let mut spoke = Spoke::NEVER;
+        let mut told = |near: &[i16]| {
+            near.iter().for_each(|&near| spoke.note(near));
+            let Slack { late, micros } = spoke.tell();
+            (late, micros / 1_000)
+        };
+        assert_eq!(told(&[]), (false, 0));
+        assert_eq!(told(&[-5]), (true, 2));
+        assert_eq!(told(&[]), (true, 2), "nothing was said since");
+        assert_eq!(told(&[8, -41, 6, 10]), (false, 3));
+        assert_eq!(told(&[-41, -1, 6]), (true, 0));
     }
 
     /// However many rooms were made, in each part of a second about as many tick.
