@@ -537,7 +537,7 @@ pub const LOG_BYTES_MIN: usize = 2 * RECEIVE_BUFFER;
 
 /// Entries of a log, or values, that are assembled once for several players (budget), a bit for each: where there are more,
 /// walking all of them is little for what is written. For so many it is noted which are for a player by name: 16 bytes for each
-/// seat of a room in which something is said to some alone, until it rests, and as many where keys are.
+/// seat of a room in which something is said to some alone, until it rests, and as many where a key is for some alone.
 pub const SHARED_ENTRIES: usize = u64::BITS as usize;
 
 /// Bytes of the buffer of one room's log (limit), what is gone and not yet given up among them: with the largest packet that

@@ -157,6 +157,7 @@ impl Shard {
             of.must(room.is_accounted(), "its players, log or properties")?;
             of.must(self.v1.will_look_at(id, room), "what was said there")?;
             of.must(room.is_everybody_called(), "whose turn it is")?;
+            of.must(room.is_at_rest(), "whose turn it was")?;
         }
         Of::Shard.must(logged == self.v1.log_bytes(), "bytes of logs")?;
         let tagged = self

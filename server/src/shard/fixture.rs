@@ -9,12 +9,23 @@ use crate::transport::Port;
 
 /// A player comes to a room of this name; its slot.
 pub(super) fn seated(shard: &mut Shard, room: &str) -> u32 {
+    comes(shard, room, "", b"")
+}
+
+/// The same of roomcast.v1, with its first packet right behind the request.
+pub(super) fn joined(shard: &mut Shard, room: &str) -> u32 {
+    let protocol = "Sec-WebSocket-Protocol: roomcast.v1\r\n";
+    let join = b"\x82\x89\0\0\0\0\x48\x07\0\0\x03Ada\0";
+    comes(shard, room, protocol, join)
+}
+
+fn comes(shard: &mut Shard, room: &str, field: &str, behind: &[u8]) -> u32 {
     let slot = shard.accept(Port::Plain, None);
     let request = format!(
         "GET /rooms/{room} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{field}\r\n"
     );
-    shard.receive(slot, &mut request.into_bytes());
+    shard.receive(slot, &mut [request.as_bytes(), behind].concat());
     slot
 }
 

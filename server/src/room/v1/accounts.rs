@@ -20,6 +20,11 @@ impl Room {
         })
     }
 
+    /// Whether a room that nobody will look at has let go of whom something was said to.
+    pub fn is_at_rest(&self) -> bool {
+        self.timed || self.dirty || self.is_serving() || !self.rounds.has_called()
+    }
+
     /// Whether its players are found by their ids, and the bytes of its log and of all properties are as they were counted.
     pub fn is_accounted(&self) -> bool {
         let order = self.order.iter();

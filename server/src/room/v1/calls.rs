@@ -6,20 +6,19 @@
 
 use std::collections::VecDeque;
 
-use super::noted::Noted;
+use super::noted::Notes;
 use super::states::To;
 use super::{Player, Room, Seat};
 use crate::planted::{self, Fault};
 
 /// Who is called, and for what.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Called {
     /// Players with their ids, each once, of whom some may be gone: first those who have yet to have their turn, then those of
     /// the next round.
     turns: VecDeque<(u32, Seat)>,
-    /// From this position of the log on each entry names for whom it is, and that is noted: by seat.
-    named: u64,
-    noted: Vec<Noted>,
+    /// Which entries are for whom. None where nobody was named since the room last rested.
+    notes: Option<Box<Notes>>,
 }
 
 /// Where the rounds of a room stand.
@@ -115,6 +114,11 @@ impl Rounds {
         self.is_for_all() || called.any(|(other, _)| *other == id)
     }
 
+    /// Whether there is a list of who is called.
+    pub fn has_called(&self) -> bool {
+        self.called.is_some()
+    }
+
     /// Who was at this place in the order of ids is gone.
     pub fn close_gap(&mut self, index: usize) {
         if let Some(Turn::All(lap)) = &mut self.turn {
@@ -122,24 +126,12 @@ impl Rounds {
         }
     }
 
-    /// Nobody is called: lets go of the list.
-    pub fn rest(&mut self) {
-        let called = self.called.as_ref();
-        if called.is_some_and(|called| called.turns.is_empty()) {
-            self.called = None;
-        }
-    }
-
     /// Which of the entries from this position on are for who sits here by name, the first as the lowest bit; None if that is not
     /// known.
     #[inline]
     pub fn noted(&self, seat: Seat, position: u64) -> Option<u64> {
-        let called = self.called.as_ref()?;
-        if position < called.named {
-            return None;
-        }
-        let noted = called.noted.get(seat as usize);
-        noted.map_or(Some(0), |noted| noted.after(position))
+        let notes = self.called.as_ref()?.notes.as_ref()?;
+        notes.after(seat, position)
     }
 }
 
@@ -155,8 +147,9 @@ impl Room {
         rounds.began = self.log.position();
         rounds.turn = Some(if std::mem::take(&mut rounds.all) {
             // Who was called besides has its turn among all.
-            if let Some(called) = &mut rounds.called {
-                called.turns.clear();
+            match &mut rounds.called {
+                Some(called) if called.notes.is_some() => called.turns.clear(),
+                called => *called = None,
             }
             Turn::All(Lap::new(rotation % self.order.len()))
         } else {
@@ -271,19 +264,40 @@ impl Room {
         let player = &mut self.players[seat as usize];
         if !self.rounds.all && player.is_new_to_turn() {
             let turn = (player.id, seat);
-            self.called().turns.push_back(turn);
+            let called = self.rounds.called.get_or_insert_default();
+            called.turns.push_back(turn);
         }
+    }
+
+    /// Nothing is said, and everybody was given all that it takes: nobody has a turn but who could not be given something.
+    pub(super) fn rest_turns(&mut self) {
+        let Some(mut called) = self.rounds.called.take() else {
+            return;
+        };
+        called.notes = None;
+        called.turns.retain(|&(id, seat)| {
+            let player = self.players.get_mut(seat as usize);
+            let Some(player) = player.filter(|player| player.id == id) else {
+                return false;
+            };
+            let lags = player.lags();
+            if !lags {
+                player.has_its_turn();
+            }
+            lags
+        });
+        self.rounds.called = Some(called).filter(|called| !called.turns.is_empty());
     }
 
     /// The entry that is said next is for who sits here, by name.
     #[inline]
     pub(super) fn call_by_name(&mut self, seat: Seat) {
         let position = self.log.position();
-        let noted = &mut self.called().noted;
-        if noted.len() <= seat as usize {
-            noted.resize(seat as usize + 1, Noted::default());
-        }
-        noted[seat as usize].note(position);
+        let called = self.rounds.called.get_or_insert_default();
+        let notes = called
+            .notes
+            .get_or_insert_with(|| Box::new(Notes::since(position)));
+        notes.note(seat, position);
         self.call(seat);
     }
 
@@ -291,21 +305,10 @@ impl Room {
     #[inline]
     pub(super) fn call_all(&mut self) {
         self.rounds.all = true;
-        if let Some(called) = &mut self.rounds.called {
-            called.named = self.log.position() + 1;
+        let called = self.rounds.called.as_mut();
+        if let Some(notes) = called.and_then(|called| called.notes.as_mut()) {
+            notes.begin_at(self.log.position() + 1);
         }
-    }
-
-    #[inline]
-    fn called(&mut self) -> &mut Called {
-        let named = self.log.position();
-        self.rounds.called.get_or_insert_with(|| {
-            Box::new(Called {
-                turns: VecDeque::new(),
-                named,
-                noted: Vec::new(),
-            })
-        })
     }
 
     /// The last thing that was said of keys is for these.

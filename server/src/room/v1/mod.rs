@@ -505,7 +505,7 @@ impl Room {
         let position = position.min(self.tail_begins().unwrap_or(u64::MAX));
         self.log.forget(position, until.wrapping_sub(LOG_REACH_MS));
         if !self.is_serving() && !self.dirty {
-            self.rounds.rest();
+            self.rest_turns();
             self.mark_stragglers(true);
             if let Some(states) = &mut self.states {
                 states.rest();
@@ -515,14 +515,16 @@ impl Room {
 
     /// Milliseconds until [`Room::forget`] may have something to do; None if nothing was said lately.
     pub fn forgets_in(&self, now: u32) -> Option<u32> {
-        let Some(oldest) = self.log.oldest() else {
-            let states = self.states.as_ref().filter(|states| states.is_restless());
-            return states.map(|_| LOG_REACH_MS / 4);
+        // Until more is said, a snapshot may hold all of the log.
+        let is_held = self.tail_begins() == Some(self.log.first());
+        let Some(oldest) = self.log.oldest().filter(|_| !is_held) else {
+            let states = self.states.as_ref();
+            let is_restless = self.dirty
+                || self.is_serving()
+                || self.rounds.has_called()
+                || states.is_some_and(|states| states.is_restless());
+            return is_restless.then_some(LOG_REACH_MS / 4);
         };
-        if self.tail_begins() == Some(self.log.first()) {
-            // Until more is said, all of it is held.
-            return None;
-        }
         let age = now.wrapping_sub(oldest);
         // An entry more or less does not matter: a busy room is looked at four times in a reach.
         Some((LOG_REACH_MS + 1).saturating_sub(age).max(LOG_REACH_MS / 4))

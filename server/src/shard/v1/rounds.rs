@@ -280,3 +280,32 @@ fn assemble(
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::shard::Common;
+    use crate::shard::fixture::{joined, write};
+
+    /// Of those who come at once, all but the last are given the news of the others behind their welcomes, not in their turns.
+    #[test]
+    fn nobody_is_called_in_a_room_at_rest() {
+        let common = Arc::new(Common::new(Limits::default(), 1));
+        let mut shard = Shard::new(common, 0, 0, 7);
+        for _ in 0..3 {
+            joined(&mut shard, "lobby");
+        }
+        write(&mut shard);
+        assert!(shard.v1.timers().next_deadline().is_some());
+        for second in 1..15 {
+            shard.advance(second * 1_000, second * 1_000);
+            shard.expire();
+            write(&mut shard);
+        }
+        assert_eq!(shard.v1.timers().next_deadline(), None);
+        shard.accounts().expect("nothing is kept");
+    }
+}

@@ -17,7 +17,7 @@ use self::stream::Stream;
 pub use self::stream::{Most, Portion, Whom};
 pub use self::table::{Key, Slot, Table, Value, When};
 use super::Seat;
-use super::noted::Noted;
+use super::noted::Notes;
 
 /// Who gets a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +74,6 @@ struct Receiver {
     /// What it was not sent since then because something newer was said of the key, or since it came back.
     superseded: u64,
     lane: Option<Box<Lane>>,
-    /// What of the stream may be for it, of what is for some alone.
-    noted: Noted,
     /// It is among those who may not get all that the stream is about to let go of.
     is_straggler: bool,
     /// Since it was last told everything at once, keys went to it that do no longer, because it left a group or is not the host.
@@ -100,6 +98,8 @@ pub struct States {
     stream: Stream,
     /// By seat; who has none yet is at the beginning.
     receivers: Vec<Receiver>,
+    /// What of the stream may be for whom, of what is for some alone.
+    notes: Notes,
     /// Who had its turn and has not got all there was, a seat each once.
     stragglers: Vec<Seat>,
     /// Where the stream was when the last round began.
@@ -146,6 +146,7 @@ impl States {
     /// Nothing is said any more: who has not got the last of it gets the newest values instead.
     pub fn rest(&mut self) {
         self.stream.clear();
+        self.notes.rest();
         self.round = self.stream.position();
         self.frozen = self.stream.end();
     }
@@ -169,7 +170,6 @@ impl States {
             welcomed: position,
             superseded: 0,
             lane: None,
-            noted: Noted::since(position),
             is_straggler: receiver.is_straggler,
             has_lost_keys: false,
         };
@@ -267,7 +267,7 @@ impl States {
     #[inline]
     pub fn note(&mut self, seat: Seat) {
         let last = self.stream.position().saturating_sub(1);
-        self.receiver(seat).noted.note(last);
+        self.notes.note(seat, last);
     }
 
     /// How far who sits here is, if it keeps up.
@@ -281,10 +281,7 @@ impl States {
     /// Which packets from this position on are for who sits here, the first as the lowest bit; None if that takes longer to say
     /// than it is worth.
     pub fn heard_by(&self, seat: Seat, at: u64, ears: Ears<'_>) -> Option<u64> {
-        let is_noted = at >= self.stream.unnamed();
-        let receiver = self.receivers.get(seat as usize).filter(|_| is_noted);
-        let noted = receiver.and_then(|receiver| receiver.noted.after(at));
-        self.stream.heard_by(at, ears, noted)
+        self.stream.heard_by(at, ears, self.notes.after(seat, at))
     }
 
     /// Who may lack one of the packets from this position on: a bit for the ids that leave the same when divided by their number.
@@ -403,6 +400,9 @@ impl States {
         };
         let packet = self.stream.append(whom, (Some(slot), when.after), encode);
         self.table.say(slot, value, packet, len, when);
+        if matches!(to, To::Others | To::All) {
+            self.notes.begin_at(self.stream.position());
+        }
         to
     }
 
@@ -433,6 +433,7 @@ impl States {
                     out.extend_from_slice(packet);
                 });
             }
+            self.notes.begin_at(self.stream.position());
         }
         self.table.readdress(slot, to, stays, when);
         Some(before)

@@ -76,8 +76,6 @@ pub struct Stream {
     /// Bytes at the beginning of `bytes` that are gone.
     dead: usize,
     base: u64,
-    /// The position behind the last packet of which is noted to nobody that it is for it.
-    unnamed: u64,
 }
 
 impl Stream {
@@ -119,17 +117,7 @@ impl Stream {
             key,
             stale: false,
         });
-        let is_named = matches!(whom.to, To::Group(_) | To::Host) && whom.but.is_none();
-        if !is_named {
-            self.unnamed = self.position();
-        }
         &self.bytes[start..]
-    }
-
-    /// From this position on it is noted for whom each packet is.
-    #[inline]
-    pub fn unnamed(&self) -> u64 {
-        self.unnamed
     }
 
     /// Which packets from a position that is still here are for a receiver, the first as the lowest bit: of those among `noted`, if
