@@ -22,15 +22,19 @@ mod operations;
 #[allow(dead_code, reason = "the tests also ask for what a client heard")]
 mod stage;
 
+#[path = "../../server/tests/shard_table/guest.rs"]
+mod guest;
+
 use world::choices::{self, Choices};
 
 /// A target's name, which is also that of its corpus, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this module.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     ("shard_operations", shard_operations),
     ("shard_players", shard_players),
+    ("shard_sessions", shard_sessions),
     ("tls_transport", tls_transport),
 ];
 
@@ -51,6 +55,11 @@ pub fn shard_operations(data: &[u8]) {
 /// heard is known.
 pub fn shard_players(data: &[u8]) {
     operations::run(Choices::Bytes(data), STEPS);
+}
+
+/// One session whose requests arrive in pieces, break off and are sent again, decided byte by byte: nothing is lost or comes twice.
+pub fn shard_sessions(data: &[u8]) {
+    guest::run(data);
 }
 
 /// The TLS machine, as server or client, against rustls's own other side, whose bytes are cut, changed, doubled and dropped on
