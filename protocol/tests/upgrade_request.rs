@@ -220,6 +220,27 @@ fn origins() {
     }
 }
 
+/// An image, a frame or a link of another origin: its browser says no Origin, and that.
+#[test]
+fn who_asks_for_a_page_of_another_origin() {
+    let site = |site| format!("sec-fetch-site: {site}");
+    for (fields, is_foreign) in [
+        (vec![], false),
+        (vec![site("none")], false),
+        (vec![site("same-origin")], false),
+        (vec![site("same-site")], true),
+        (vec![site("cross-site")], true),
+        (vec![site("")], true),
+        (vec![site("none"), site("cross-site")], true),
+        (vec![site("cross-site"), "Origin: https://a".into()], false),
+    ] {
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let bytes = with(&fields);
+        let request = parse_request(&bytes).unwrap();
+        assert_eq!(request.is_foreign, is_foreign, "{fields:?}");
+    }
+}
+
 #[test]
 fn subprotocols() {
     #[rustfmt::skip]

@@ -93,7 +93,10 @@ fn the_status_of_every_refusal() {
             | Refusal::TicketSpectates
             | Refusal::TicketStay
             | Refusal::TicketRevoked => 401,
-            Refusal::OriginNotAllowed | Refusal::HostNotAllowed | Refusal::Banned => 403,
+            Refusal::OriginNotAllowed
+            | Refusal::OriginNotSaid
+            | Refusal::HostNotAllowed
+            | Refusal::Banned => 403,
             Refusal::NotFound | Refusal::BadRoomName => 404,
             Refusal::MethodNotAllowed | Refusal::PostOnly | Refusal::UpgradeNeedsGet => 405,
             Refusal::HeadTimeout => 408,
@@ -147,7 +150,10 @@ fn a_refusal_is_a_whole_response_and_the_last() {
         assert_eq!(answer.field("Cache-Control"), Some("no-store"));
         assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"));
         // Pages that may not connect may not read either; whose player is banned may say so.
-        let is_foreign = matches!(refusal, Refusal::OriginNotAllowed | Refusal::HostNotAllowed);
+        let is_foreign = matches!(
+            refusal,
+            Refusal::OriginNotAllowed | Refusal::OriginNotSaid | Refusal::HostNotAllowed
+        );
         let readers = (!is_foreign).then_some("*");
         assert_eq!(answer.field("Access-Control-Allow-Origin"), readers);
         let connection = answer.field("Connection").unwrap();

@@ -98,6 +98,8 @@ pub enum Refusal {
     BadSearch,
     /// The server's: Origin is not among those allowed.
     OriginNotAllowed,
+    /// The server's: a page of another origin asks, and which one is not said.
+    OriginNotSaid,
     /// The server's: it is not to be reached by the name that the request says.
     HostNotAllowed,
     /// The server's: a ticket is needed and there is none.
@@ -231,6 +233,7 @@ impl Refusal {
         Self::BadRoomName,
         Self::BadSearch,
         Self::OriginNotAllowed,
+        Self::OriginNotSaid,
         Self::HostNotAllowed,
         Self::NoTicket,
         Self::BadTicket,
@@ -300,7 +303,9 @@ impl Refusal {
                 Status::UpgradeRequired426
             }
             Self::NotFound | Self::BadRoomName => Status::NotFound404,
-            Self::OriginNotAllowed | Self::HostNotAllowed | Self::Banned => Status::Forbidden403,
+            Self::OriginNotAllowed | Self::OriginNotSaid | Self::HostNotAllowed | Self::Banned => {
+                Status::Forbidden403
+            }
             Self::NoTicket
             | Self::BadTicket
             | Self::TicketExpired
@@ -383,7 +388,10 @@ impl Refusal {
             Self::NotFound => "There is nothing here: rooms are at /rooms/NAME.",
             Self::NoNumber | Self::CutFrames | Self::PostOnly => self.of_session(),
             Self::BadRoomName | Self::BadSearch => self.of_room(),
-            Self::OriginNotAllowed | Self::HostNotAllowed | Self::ForwardedTwice => self.of_gate(),
+            Self::OriginNotAllowed
+            | Self::OriginNotSaid
+            | Self::HostNotAllowed
+            | Self::ForwardedTwice => self.of_gate(),
             Self::NoTicket
             | Self::BadTicket
             | Self::TicketExpired
@@ -458,6 +466,9 @@ impl Refusal {
         match self {
             Self::ForwardedTwice => {
                 "X-Forwarded-For and Forwarded name different clients: have the proxy remove the one that it does not write."
+            }
+            Self::OriginNotSaid => {
+                "A page of another origin asks, and does not say which: open this with EventSource or fetch."
             }
             Self::HostNotAllowed => {
                 "This server does not go by that name: the operator can allow it with --allow-host."

@@ -26,6 +26,9 @@ pub struct Request<'h> {
     pub host: Option<&'h str>,
     /// The Origin field (RFC 6454 section 7), printable ASCII; browsers always send it with a handshake.
     pub origin: Option<&'h str>,
+    /// A page of another origin asks and does not say of which, as it does with an image, a frame or a link: there is no Origin,
+    /// and Sec-Fetch-Site, which pages can't write, says neither `same-origin` nor `none` (W3C Fetch Metadata, section 2.3).
+    pub is_foreign: bool,
     /// What stands behind `Bearer` in the Authorization field (RFC 6750 section 2.1).
     pub bearer: Option<&'h str>,
     /// What proxies say about who it is from. Anybody may have written it: whose word counts is for the server to know.
@@ -122,6 +125,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<'_>, Refusal> {
         query: target.query,
         host: target.authority.or(host),
         origin: known.origin()?,
+        is_foreign: known.is_foreign && known.origin.first.is_none(),
         bearer: known.bearer()?,
         forwarded: Forwarded::new(fields),
         last_event: known.last_event(),
@@ -155,6 +159,7 @@ struct Known<'h> {
     content_length: Once<'h>,
     transfer_encoding: Once<'h>,
     last_event: Once<'h>,
+    is_foreign: bool,
     expects_continue: bool,
     connection_close: bool,
     connection_upgrade: bool,
@@ -192,6 +197,8 @@ impl<'h> Known<'h> {
                 known.bad_protocol |= !elements(value).all(is_token);
             } else if is("Origin") {
                 known.origin.put(value);
+            } else if is("Sec-Fetch-Site") {
+                known.is_foreign |= value != b"same-origin" && value != b"none";
             } else if is("Authorization") {
                 known.authorization.put(value);
             } else if is("Content-Length") {

@@ -72,7 +72,9 @@ pub fn write_refusal_for(out: &mut Vec<u8>, refusal: Refusal, head_only: bool) {
         _ => status.fields(),
     };
     let readers = match refusal {
-        Refusal::OriginNotAllowed | Refusal::HostNotAllowed => Readers::NoPage,
+        Refusal::OriginNotAllowed | Refusal::OriginNotSaid | Refusal::HostNotAllowed => {
+            Readers::NoPage
+        }
         _ => Readers::EveryPage,
     };
     let body = format!("{refusal}\n");

@@ -339,6 +339,12 @@ impl Shard {
         if let Err(refusal) = gate.admit(request.host, request.origin, local) {
             return Route::Refuse(refusal);
         }
+        if let Route::Exchange(exchange) = &route
+            && exchange.call.is_watch()
+            && request.is_foreign
+        {
+            return Route::Refuse(Refusal::OriginNotSaid);
+        }
         // A session's ticket comes with its content.
         let judge = self.common.tickets.as_ref();
         let Some(judge) = judge.filter(|_| !matches!(route, Route::Exchange(_))) else {

@@ -120,6 +120,55 @@ fn pages_that_are_allowed_connect_and_read_why_they_may_not() {
     }
 }
 
+/// An image or a frame needs no permission to ask, and would hold a seat for each of its page's visitors.
+#[test]
+fn no_page_has_its_visitors_take_seats_without_saying_whose_it_is() {
+    for flags in [&[][..], &["--allow-origin", "https://play.example.com"]] {
+        let relay = Relay::start(flags);
+        let watch = |fields: &str| {
+            let mut wire = Wire::connect(relay.addr());
+            let head =
+                format!("GET /rooms/a/http/events HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+            wire.send(head.as_bytes());
+            wire.response_head().status
+        };
+        for (fields, status) in [
+            (
+                "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n",
+                403,
+            ),
+            (
+                "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\n",
+                403,
+            ),
+            (
+                "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\n",
+                200,
+            ),
+            ("Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\n", 200),
+            (
+                "Sec-Fetch-Site: cross-site\r\nOrigin: https://play.example.com\r\n",
+                200,
+            ),
+            ("", 200),
+        ] {
+            assert_eq!(watch(fields), status, "{flags:?} {fields}");
+        }
+        // What takes no seat may be asked for from anywhere.
+        let link = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n";
+        assert_eq!(
+            told(
+                &relay,
+                "/rooms?tag=a",
+                &format!("Host: localhost\r\n{link}")
+            )
+            .0
+            .status,
+            200
+        );
+    }
+}
+
 /// Whatever a page asks for: nothing that it sends needs that, but it may send more.
 #[test]
 fn whoever_may_connect_is_told_so_beforehand() {

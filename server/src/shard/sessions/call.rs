@@ -156,6 +156,11 @@ impl Call {
         }
     }
 
+    /// Whether it takes a seat though it is a GET, which any page may have its visitor's browser send.
+    pub(in crate::shard) fn is_watch(&self) -> bool {
+        matches!(self, Self::Watch(..))
+    }
+
     /// The session for which its content is, which may be large.
     pub(in crate::shard) fn brings_to(&self) -> Option<Id> {
         match self {
