@@ -3,93 +3,147 @@
 //! Owns the connection. Must not know sessions. Invariant: a request is sent again only if the connection had been kept from an
 //! earlier one, which a server may end at any time (RFC 9112 section 9.3.1).
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io::{self, ErrorKind};
 
-/// For how long an answer is waited for: longer than a poll is held.
-const PATIENCE: Duration = Duration::from_secs(40);
+use mio::event::Event;
+use mio::{Registry, Token};
+
+use super::pipe::Pipe;
+use super::{Relay, wrong};
 
 /// Bytes of an answer's head, at most, and its fields.
 const HEAD_MAX: usize = 16 * 1024;
 const FIELDS_MAX: usize = 32;
 
-/// What an answer is read from.
-pub(super) type Incoming = BufReader<TcpStream>;
+/// Where requests of a line leave.
+pub(super) struct Site<'a> {
+    pub(super) relay: &'a Relay,
+    pub(super) registry: &'a Registry,
+    pub(super) token: Token,
+}
 
 /// A connection, if there is one.
+#[derive(Default)]
 pub(super) struct Line {
-    address: SocketAddr,
-    /// Fields that every request has, each with its CRLF.
-    fields: String,
-    kept: Option<Incoming>,
+    pipe: Option<Pipe>,
+    /// What was asked, until its answer begins.
+    request: Vec<u8>,
+    /// It had been answered before that.
+    is_kept: bool,
+    came: Vec<u8>,
 }
 
 impl Line {
-    pub(super) fn new(address: SocketAddr, fields: &str) -> Self {
-        Self {
-            address,
-            fields: fields.to_owned(),
-            kept: None,
-        }
+    pub(super) fn heed(&mut self, event: &Event) -> io::Result<()> {
+        self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.heed(event))
     }
 
-    /// Another connection to the same server.
-    pub(super) fn another(&self) -> Self {
-        Self::new(self.address, &self.fields)
-    }
-
-    /// Asks, and waits for the whole answer: its status and its content.
+    /// Asks for something.
     pub(super) fn ask(
         &mut self,
+        site: &Site<'_>,
         method: &str,
         target: &str,
         content: &[u8],
-    ) -> io::Result<(u16, Vec<u8>)> {
-        let is_kept = self.kept.is_some();
-        match self.ask_once(method, target, content) {
-            Err(_) if is_kept => self.ask_once(method, target, content),
-            answered => answered,
+    ) -> io::Result<()> {
+        let (fields, length) = (&site.relay.fields, content.len());
+        let head =
+            format!("{method} {target} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n");
+        self.request = [head.as_bytes(), content].concat();
+        self.is_kept = self.pipe.is_some();
+        match self.send(site) {
+            Err(_) if self.is_kept => self.send_anew(site),
+            sent => sent,
         }
     }
 
-    fn ask_once(
-        &mut self,
-        method: &str,
-        target: &str,
-        content: &[u8],
-    ) -> io::Result<(u16, Vec<u8>)> {
-        let mut incoming = self.send(method, target, content)?;
-        let head = Head::read(&mut incoming)?;
-        let mut answer = vec![0; head.length];
-        incoming.read_exact(&mut answer)?;
-        self.kept = Some(incoming).filter(|_| !head.is_last);
-        Ok((head.status, answer))
+    /// The same on a connection of its own.
+    pub(super) fn open(&mut self, site: &Site<'_>, target: &str) -> io::Result<()> {
+        self.pipe = None;
+        self.ask(site, "GET", target, &[])
     }
 
-    /// Asks for an answer that does not end before the connection: its status, and what its content is read from.
-    pub(super) fn open(&mut self, target: &str) -> io::Result<(u16, Incoming)> {
-        self.kept = None;
-        let mut incoming = self.send("GET", target, &[])?;
-        Ok((Head::read(&mut incoming)?.status, incoming))
+    fn send_anew(&mut self, site: &Site<'_>) -> io::Result<()> {
+        self.pipe = None;
+        self.is_kept = false;
+        self.send(site)
     }
 
-    fn send(&mut self, method: &str, target: &str, content: &[u8]) -> io::Result<Incoming> {
-        let mut incoming = match self.kept.take() {
-            Some(incoming) => incoming,
+    fn send(&mut self, site: &Site<'_>) -> io::Result<()> {
+        let pipe = match &mut self.pipe {
+            Some(pipe) => pipe,
             None => {
-                let stream = TcpStream::connect(self.address)?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                BufReader::new(stream)
+                self.came.clear();
+                let pipe = Pipe::connect(site.relay.address, site.registry, site.token)?;
+                self.pipe.insert(pipe)
             }
         };
-        let (fields, length) = (&self.fields, content.len());
-        let head =
-            format!("{method} {target} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n");
-        let request = [head.as_bytes(), content].concat();
-        incoming.get_mut().write_all(&request)?;
-        Ok(incoming)
+        pipe.write(&self.request)
+    }
+
+    /// The whole answer, once it is there: its status and its content.
+    pub(super) fn answer(&mut self, site: &Site<'_>) -> io::Result<Option<(u16, Vec<u8>)>> {
+        self.read_answer(site)?;
+        let Some((end, head)) = Head::read(&self.came)? else {
+            return Ok(None);
+        };
+        if self.came.len() < end + head.length {
+            return match self.is_over() {
+                true => Err(wrong("a part of an answer")),
+                false => Ok(None),
+            };
+        }
+        let content = self.came.drain(..end + head.length).skip(end).collect();
+        if head.is_last {
+            self.pipe = None;
+        }
+        Ok(Some((head.status, content)))
+    }
+
+    /// The status of an answer that does not end before its connection, once it is there.
+    pub(super) fn opened(&mut self, site: &Site<'_>) -> io::Result<Option<u16>> {
+        self.read_answer(site)?;
+        let Some((end, head)) = Head::read(&self.came)? else {
+            return Ok(None);
+        };
+        self.came.drain(..end);
+        Ok(Some(head.status))
+    }
+
+    /// Reads, and asks again where a kept connection turns out to be none.
+    fn read_answer(&mut self, site: &Site<'_>) -> io::Result<()> {
+        let read = self.read();
+        let is_lost = match &read {
+            Ok(_) => self.is_over() && self.came.is_empty(),
+            Err(_) => true,
+        };
+        if is_lost && self.is_kept && self.came.is_empty() {
+            return self.send_anew(site);
+        }
+        if is_lost {
+            return Err(read
+                .err()
+                .unwrap_or_else(|| ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, at most so much at once. False: there is nothing now.
+    pub(super) fn read(&mut self) -> io::Result<bool> {
+        match &mut self.pipe {
+            Some(pipe) => pipe.read(&mut self.came),
+            None => Ok(false),
+        }
+    }
+
+    /// What has come and was not taken.
+    pub(super) fn came(&mut self) -> &mut Vec<u8> {
+        &mut self.came
+    }
+
+    /// Whether nothing more comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.pipe.as_ref().is_none_or(|pipe| pipe.is_ended)
     }
 }
 
@@ -104,25 +158,18 @@ struct Head {
 }
 
 impl Head {
-    /// Takes a head, and nothing that stands behind it.
-    fn read(incoming: &mut impl BufRead) -> io::Result<Self> {
-        let bad = || io::Error::new(ErrorKind::InvalidData, "the head of an answer");
-        let mut bytes = Vec::new();
-        loop {
-            let (before, came) = (bytes.len(), incoming.fill_buf()?);
-            if came.is_empty() || before > HEAD_MAX {
-                return Err(bad());
+    /// The head at the front, and where it ends, once it is whole.
+    fn read(bytes: &[u8]) -> io::Result<Option<(usize, Self)>> {
+        let bad = || wrong("the head of an answer");
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut response = httparse::Response::new(&mut fields);
+        match response.parse(bytes).map_err(|_| bad())? {
+            httparse::Status::Complete(end) => {
+                let head = Self::of(&response).ok_or_else(bad)?;
+                Ok(Some((end, head)))
             }
-            bytes.extend_from_slice(came);
-            let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-            let mut response = httparse::Response::new(&mut fields);
-            match response.parse(&bytes).map_err(|_| bad())? {
-                httparse::Status::Complete(end) => {
-                    incoming.consume(end - before);
-                    return Self::of(&response).ok_or_else(bad);
-                }
-                httparse::Status::Partial => incoming.consume(bytes.len() - before),
-            }
+            httparse::Status::Partial if bytes.len() < HEAD_MAX => Ok(None),
+            httparse::Status::Partial => Err(bad()),
         }
     }
 
@@ -148,26 +195,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_wherever_it_is_cut_and_nothing_behind_it() {
+    fn a_head_is_read_once_it_is_whole() {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nConnection: close\r\n\r\nhello";
         let expected = Head {
             status: 200,
             length: 5,
             is_last: true,
         };
-        for cut in 1..answer.len() {
-            let mut incoming = answer[..cut].chain(&answer[cut..]);
-            assert_eq!(Head::read(&mut incoming).unwrap(), expected);
-            let mut content = String::new();
-            incoming.read_to_string(&mut content).unwrap();
-            assert_eq!(content, "hello");
+        let end = answer.len() - 5;
+        for cut in 0..end {
+            assert_eq!(Head::read(&answer[..cut]).unwrap(), None);
         }
-        for bad in [
-            "HTTP/1.1 200 OK\r\n",
-            "HTTP/1.1 204\r\nContent-Length: x\r\n\r\n",
-            "hello\r\n",
-        ] {
-            assert!(Head::read(&mut bad.as_bytes()).is_err(), "{bad}");
+        assert_eq!(Head::read(answer).unwrap(), Some((end, expected)));
+        for bad in ["HTTP/1.1 204\r\nContent-Length: x\r\n\r\n", "hello\r\n"] {
+            assert!(Head::read(bad.as_bytes()).is_err(), "{bad}");
         }
     }
 }

@@ -2,31 +2,42 @@
 //!
 //! Owns the door behind which WebSockets become sessions. Must not know what messages say, nor how anything is counted.
 //! Invariant: frames go on in both directions in their order, each once, or the WebSocket ends. So what a relay loses, doubles
-//! or makes up on such a way is judged as it is on any other. Two threads for each client wait for sockets; the time that
-//! they take counts as the relay's.
+//! or makes up on such a way is judged as it is on any other. One thread carries all clients; what it takes counts as the
+//! relay's.
 
-mod ascent;
+mod down;
 mod events;
 mod line;
 mod passage;
+mod pipe;
+mod up;
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use self::passage::{Fetch, Passage};
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use self::passage::{Passage, Side, Then};
+use self::pipe::Pipe;
 use super::error::EngineError;
 use super::limits;
 use crate::scenario::{Carrier, Scenario};
 
-/// Descriptors of a client: its WebSocket's two ends, one of them twice, what it asks on, and what it says on.
-const DESCRIPTORS: usize = 5;
+/// Descriptors of a client: its WebSocket's two ends, what it asks on, and what it says on.
+const DESCRIPTORS: usize = 4;
 
-/// Bytes of stack of a thread: a few buffers.
-const STACK: usize = 256 * 1024;
+/// Events taken from one poll.
+const EVENTS: usize = 1024;
+/// That of the door. Passages have their indices, times the number of their sides.
+const DOOR: Token = Token(usize::MAX);
+const SIDES: [Side; 3] = [Side::Client, Side::Down, Side::Up];
 
 /// For how long a request waits that is to be sent again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -36,7 +47,7 @@ struct Relay {
     address: SocketAddr,
     /// Fields that every request has, each with its CRLF.
     fields: String,
-    fetch: Fetch,
+    carrier: Carrier,
 }
 
 /// Where WebSockets end as long as this lives.
@@ -63,12 +74,9 @@ pub(super) fn descriptors(carrier: Carrier) -> usize {
 
 /// The same scenario for clients whose WebSockets end at a door of this process, if they are to be carried.
 pub(super) fn begin(scenario: &Scenario) -> Result<Option<(Scenario, Door)>, EngineError> {
-    let fetch = match scenario.carrier {
-        Carrier::Ws => return Ok(None),
-        Carrier::Poll => Passage::poll,
-        Carrier::Stream => Passage::stream,
-        Carrier::Events => Passage::events,
-    };
+    if scenario.carrier == Carrier::Ws {
+        return Ok(None);
+    }
     scenario.check()?;
     let addresses = limits::resolve(&scenario.target)?;
     let is_there = |address: &&SocketAddr| TcpStream::connect(address).is_ok();
@@ -85,7 +93,7 @@ pub(super) fn begin(scenario: &Scenario) -> Result<Option<(Scenario, Door)>, Eng
     let door = open(Relay {
         address,
         fields,
-        fetch,
+        carrier: scenario.carrier,
     });
     let door = door.map_err(|source| EngineError::System {
         what: "cannot carry clients",
@@ -101,27 +109,105 @@ pub(super) fn begin(scenario: &Scenario) -> Result<Option<(Scenario, Door)>, Eng
 }
 
 fn open(relay: Relay) -> io::Result<Door> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let poll = Poll::new()?;
+    poll.registry()
+        .register(&mut listener, DOOR, Interest::READABLE)?;
     let door = Door {
         address: listener.local_addr()?,
         is_shut: Arc::new(AtomicBool::new(false)),
     };
-    let (relay, is_shut) = (Arc::new(relay), Arc::clone(&door.is_shut));
-    spawn(move || {
-        for client in listener.incoming().flatten() {
-            if is_shut.load(Ordering::Relaxed) {
-                break;
-            }
-            let relay = Arc::clone(&relay);
-            // Who can't be carried loses its WebSocket, which its run tells of.
-            let _ = spawn(move || Passage::begin(client, &relay));
-        }
-    })?;
+    let mut passages = Passages {
+        relay,
+        listener,
+        poll,
+        all: Slab::new(),
+        again: BTreeSet::new(),
+        again_at: Instant::now(),
+    };
+    let is_shut = Arc::clone(&door.is_shut);
+    thread::Builder::new().spawn(move || passages.run(&is_shut))?;
     Ok(door)
 }
 
-fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().stack_size(STACK).spawn(run)
+/// All clients' ways.
+struct Passages {
+    relay: Relay,
+    listener: TcpListener,
+    poll: Poll,
+    all: Slab<Passage>,
+    /// Those that are to go on in a while, and when.
+    again: BTreeSet<usize>,
+    again_at: Instant,
+}
+
+impl Passages {
+    /// Carries clients until the door is shut. An error is the end of all of them, which their run tells of.
+    fn run(&mut self, is_shut: &AtomicBool) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        while !is_shut.load(Ordering::Relaxed) {
+            let timeout = Some(AGAIN).filter(|_| !self.again.is_empty());
+            self.poll.poll(&mut events, timeout)?;
+            for event in &events {
+                if event.token() == DOOR {
+                    self.let_in()?;
+                    continue;
+                }
+                let (index, side) = (event.token().0 / SIDES.len(), event.token().0 % SIDES.len());
+                let heeded = match self.all.get_mut(index) {
+                    Some(passage) => passage.heed(SIDES[side], event),
+                    // Of one that has ended.
+                    None => continue,
+                };
+                self.go_on(index, heeded);
+            }
+            if !self.again.is_empty() && Instant::now() >= self.again_at {
+                for index in std::mem::take(&mut self.again) {
+                    self.go_on(index, Ok(()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn let_in(&mut self) -> io::Result<()> {
+        loop {
+            let client = match self.listener.accept() {
+                Ok((client, _)) => client,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let entry = self.all.vacant_entry();
+            let index = entry.key();
+            let client = Pipe::new(client, self.poll.registry(), token(index, Side::Client))?;
+            entry.insert(Passage::new(client));
+            self.go_on(index, Ok(()));
+        }
+    }
+
+    /// Whoever can't be carried on loses its WebSocket.
+    fn go_on(&mut self, index: usize, so_far: io::Result<()>) {
+        let Some(passage) = self.all.get_mut(index) else {
+            return;
+        };
+        let registry = self.poll.registry();
+        let then =
+            so_far.and_then(|()| passage.go_on(&self.relay, registry, |side| token(index, side)));
+        match then {
+            Ok(Then::Wait) => {}
+            Ok(Then::Again) => {
+                if self.again.is_empty() {
+                    self.again_at = Instant::now() + AGAIN;
+                }
+                self.again.insert(index);
+            }
+            Ok(Then::End) | Err(_) => drop(self.all.remove(index)),
+        }
+    }
+}
+
+fn token(index: usize, side: Side) -> Token {
+    Token(index * SIDES.len() + side as usize)
 }
 
 fn wrong(what: &str) -> io::Error {
