@@ -196,6 +196,13 @@ def slow_reader(directory):
     within(peers, "with", "without", "latency.p99", 1.25, "p99 of the others")
 
 
+def carriers(directory):
+    peers = load(directory)
+    overview(peers, "ws")
+    within(peers, "stream", "ws", "server.cpu_per_delivery", 1.15, "CPU for each delivery, stream")
+    within(peers, "events", "ws", "server.cpu_per_delivery", 1.5, "CPU for each delivery, events")
+
+
 def host_kills(directory):
     peers = load(directory)
     overview(peers, "kills")
@@ -400,8 +407,8 @@ def micro_goals(groups):
 SCENARIOS = {
     f.__name__.replace("_", "-"): f
     for f in (arena, burst, royale, saturation, saturation_10, stall, memory, fifty, rooms)
-    + (states, ticks, groups, slow_reader, host_kills)
-}
+    + (states, ticks, groups, slow_reader, carriers, host_kills)
+} | {"carriers-100": carriers}
 
 if __name__ == "__main__":
     match sys.argv[1:]:
