@@ -47,6 +47,8 @@ pub enum Fault {
     DeadSpeaks,
     /// A value is told before what its author said earlier.
     HastyState,
+    /// A value that has waited is told as a new one.
+    Ageless,
     /// The keys of who leaves stay.
     GhostState,
     /// A key for a group is one for the group with the next number.

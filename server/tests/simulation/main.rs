@@ -148,6 +148,7 @@ fn what_the_server_does_wrong_is_found() {
         planted::Fault::DeadSpeaks,
         planted::Fault::AwayGrows,
         planted::Fault::HastyState,
+        planted::Fault::Ageless,
         planted::Fault::GhostState,
         planted::Fault::GroupOff,
         planted::Fault::Unfenced,

@@ -211,7 +211,8 @@ impl Room {
                 lane.passed_over = before == 0;
                 break;
             }
-            if candidate.age != aged && candidate.telling == Telling::Packet {
+            let has_waited = candidate.age != aged && !planted::is(Fault::Ageless);
+            if has_waited && candidate.telling == Telling::Packet {
                 aged = candidate.age;
                 let ms = u64::from(aged);
                 given.len += body.write(down::Packet::Aged { ms });

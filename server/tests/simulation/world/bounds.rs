@@ -17,6 +17,13 @@ use super::scenario::CROWD;
 /// come late.
 pub(crate) const SLACK_MS: u64 = 400;
 
+/// A time, and the same without what the process stood still before it, ms.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) at: u64,
+    pub(crate) awake: u64,
+}
+
 /// Milliseconds between two iterations of a reactor that has something to do, at most: the world's lag, and its step.
 const ITERATION_MS: u32 = 64;
 

@@ -226,7 +226,7 @@ impl World<'_> {
 
     /// What a guest makes of what comes.
     pub(super) fn tell_guest(&mut self, wire: WireId, whose: GuestId, heard: &Heard) -> Verdict {
-        let now = self.now * 1_000;
+        let (at, now) = (self.now, self.now * 1_000);
         let steady = self.players[wire].habit == Habit::Steady;
         let guest = &mut self.guests[whose];
         if guest.wire != wire {
@@ -236,11 +236,12 @@ impl World<'_> {
             (Heard::Welcome, _) => self.opened(wire),
             (Heard::Message((MessageKind::Binary, bundle)), Some(link)) => {
                 let ledger = &mut self.oracle.ledger;
+                ledger.opens_bundle(whose, bundle, at);
                 let mut verdict = Ok(());
                 let token = guest.client.token();
                 let received = guest.client.receive(link, now, bundle, &mut |event| {
                     if verdict.is_ok() {
-                        verdict = ledger.heard(wire, whose, event, steady);
+                        verdict = ledger.heard(wire, whose, event, (steady, at));
                     }
                 });
                 verdict?;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use roomcast_protocol::v1::up::{KeyAudience, StateAudience};
 use roomcast_protocol::v1::{Key, Life, Payload};
 
+use super::bounds::{Moment, SLACK_MS};
 use super::oracle::Verdict;
 use super::said::event;
 
@@ -23,6 +24,8 @@ struct Told {
     writer: u32,
     /// So much had been said in its room.
     after: usize,
+    /// When a shard took it.
+    at: Moment,
 }
 
 #[derive(Debug)]
@@ -30,6 +33,19 @@ struct Keyed {
     told: Vec<Told>,
     /// For whom it was, each from so much on that was said of it.
     to: Vec<(usize, StateAudience)>,
+    /// When that changed last.
+    turned: Option<Moment>,
+}
+
+/// A value as a guest is told it, now.
+#[derive(Debug)]
+pub(crate) struct Hearing<'p> {
+    pub(crate) value: Payload<'p>,
+    pub(crate) now: Moment,
+    /// For so long it has waited, as the guest is told, ms.
+    pub(crate) aged_ms: u64,
+    /// By so much it may be older; None: nobody knows for how long it was on its way.
+    pub(crate) late_ms: Option<u64>,
 }
 
 /// Whom somebody is to audiences.
@@ -79,17 +95,18 @@ impl Keys {
         let keyed = || Keyed {
             told: Vec::new(),
             to: Vec::new(),
+            turned: None,
         };
         self.all.entry((life.0, name)).or_insert_with(keyed)
     }
 
-    /// A shard took a value of a key, or the end of it, when so much had been said in the room.
+    /// A shard took a value of a key, or the end of it, then and when so much had been said in the room.
     pub(crate) fn says(
         &mut self,
         life: Life,
         (writer, room, key): (u32, bool, Key),
         value: Option<Payload<'_>>,
-        after: usize,
+        (after, at): (usize, Moment),
     ) {
         let owner = if room { 0 } else { writer };
         let value = value.map(event);
@@ -97,14 +114,22 @@ impl Keys {
             value,
             writer,
             after,
+            at,
         });
     }
 
     /// A shard took for whom a key is from now on.
-    pub(crate) fn addresses(&mut self, life: Life, writer: u32, audience: KeyAudience) {
+    pub(crate) fn addresses(
+        &mut self,
+        life: Life,
+        writer: u32,
+        audience: KeyAudience,
+        now: Moment,
+    ) {
         let owner = if audience.room { 0 } else { writer };
         let keyed = self.keyed(life, (owner, audience.key));
         keyed.to.push((keyed.told.len(), audience.to));
+        keyed.turned = Some(now);
     }
 
     /// A guest hears of a value. `told`: whether it was told all that this writer had said to it, of so much. `ears`: with all
@@ -115,20 +140,35 @@ impl Keys {
         ears: &Ears<'_>,
         held: &mut Held,
         name: Name,
-        value: Payload<'_>,
+        heard: &Hearing<'_>,
         told: impl Fn(u32, usize) -> bool,
     ) -> Verdict {
         let keyed = self.all.get(&(life.0, name));
         let keyed = keyed.ok_or("a key that nobody has set")?;
-        let value = event(value);
+        let value = event(heard.value);
         let is_that = |told: &Told| told.value.as_ref() == Some(&value);
         let at = keyed.told.iter().rposition(is_that);
         let at = at.ok_or("a value that nobody gave to it")?;
         // What was said again after a lost connection may be heard as what was said first.
         let first = keyed.told.iter().find(|told| is_that(told));
-        let Told { writer, after, .. } = first.unwrap_or(&keyed.told[at]);
+        let Told {
+            writer,
+            after,
+            at: since,
+            ..
+        } = first.unwrap_or(&keyed.told[at]);
         if !keyed.since(at).any(|to| ears.hear(name, to)) {
             return Err("a value that was for others alone".into());
+        }
+        if heard.now.at + SLACK_MS < since.at + heard.aged_ms {
+            return Err("a value that has waited for longer than there was it".into());
+        }
+        // To whom it goes since lately it is new.
+        let fresh = keyed.told[at].at.awake;
+        let fresh = keyed.turned.map_or(fresh, |turned| turned.awake.max(fresh));
+        let is_late = |late_ms| heard.now.awake > fresh + heard.aged_ms + late_ms;
+        if heard.late_ms.is_some_and(is_late) {
+            return Err("a value that has waited is told as a new one".into());
         }
         if held.insert(name, at).is_some_and(|before| before > at) {
             Err("a value older than the one before".into())

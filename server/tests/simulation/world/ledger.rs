@@ -13,7 +13,7 @@ use roomcast::limits::Limits;
 use roomcast_protocol::v1::up::{self, Audience};
 use roomcast_protocol::v1::{Life, PlayerId, Term, Token};
 
-use super::bounds::SLACK_MS;
+use super::bounds::{Moment, SLACK_MS};
 use super::keys::{Ears, Held, Keys};
 use super::net::WireId;
 use super::oracle::Verdict;
@@ -87,6 +87,12 @@ struct Guest {
     doubtful: usize,
     view: View,
     held: Held,
+    /// The relay's time (µs) in what it heard last that says it, and when (ms) that was heard.
+    stated: Option<(u64, u64)>,
+    /// How long before the bundle that it is told was written the tick was of which it is, ms.
+    late_ms: u64,
+    /// For how long values that it is told of had waited then, as it is told, ms.
+    aged_ms: u64,
     /// The tail of a snapshot that it is being told.
     tail: Option<Tail>,
     /// It knows all of its room.
@@ -97,7 +103,10 @@ struct Guest {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     grace_ms: u32,
+    flush_interval_ms: u32,
     players_max: usize,
+    /// Milliseconds that the whole process stood still.
+    stalled: u64,
     rooms: BTreeMap<Rc<str>, Vec<Said>>,
     guests: Vec<Guest>,
     keys: Keys,
@@ -118,6 +127,8 @@ impl Ledger {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             grace_ms: limits.grace_ms,
+            flush_interval_ms: limits.flush_interval_ms,
+            stalled: 0,
             players_max: limits.max_room_members,
             rooms: BTreeMap::new(),
             guests: Vec::new(),
@@ -149,9 +160,24 @@ impl Ledger {
             doubtful: 0,
             view: View::default(),
             held: Held::new(),
+            stated: None,
+            late_ms: 0,
+            aged_ms: 0,
             tail: None,
             is_live: false,
         });
+    }
+
+    /// The whole process stood still.
+    pub(crate) fn stands_still(&mut self, ms: u64) {
+        self.stalled += ms;
+    }
+
+    fn moment(&self, now: u64) -> Moment {
+        Moment {
+            at: now,
+            awake: now - self.stalled,
+        }
     }
 
     /// A guest's client has taken something to send.
@@ -214,7 +240,7 @@ impl Ledger {
             if let up::Packet::Join(join) = packet {
                 self.joins(wire, guest, &join, now)?;
             } else if self.guests[guest].seat == Seat::Here(wire) {
-                self.applied(guest, packet)
+                self.applied(guest, packet, now)
                     .map_err(|wrong| format!("guest {guest}: {wrong}"))?;
             }
         }
@@ -258,11 +284,12 @@ impl Ledger {
     }
 
     /// A packet of a player that is in its room.
-    fn applied(&mut self, guest: GuestId, packet: up::Packet<'_>) -> Verdict {
+    fn applied(&mut self, guest: GuestId, packet: up::Packet<'_>, now: u64) -> Verdict {
         let this = &self.guests[guest];
         let author = this.id;
         let life = Life(this.view.life.unwrap_or_default());
         let after = self.rooms[&this.room].len();
+        let at = self.moment(now);
         let (to, what, droppable) = match packet {
             up::Packet::Event {
                 to,
@@ -301,15 +328,16 @@ impl Ledger {
                 key, room, payload, ..
             } => {
                 let of = (author, room, key);
-                self.keys.says(life, of, Some(payload), after);
+                self.keys.says(life, of, Some(payload), (after, at));
                 return Ok(());
             }
             up::Packet::Delete { key, room, .. } => {
-                self.keys.says(life, (author, room, key), None, after);
+                let of = (author, room, key);
+                self.keys.says(life, of, None, (after, at));
                 return Ok(());
             }
             up::Packet::Audience(audience) => {
-                self.keys.addresses(life, author, audience);
+                self.keys.addresses(life, author, audience, at);
                 return self.takes(guest, &numbered(packet));
             }
             up::Packet::Groups { only, groups } => {

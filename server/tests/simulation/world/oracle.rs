@@ -19,7 +19,7 @@ use super::net::WireId;
 use super::player::Heard;
 
 /// Members of a room who are served in one iteration, whatever they are told.
-const PORTION: u64 = 40;
+pub(crate) const PORTION: u64 = 40;
 
 /// Nothing, or what is wrong.
 pub(crate) type Verdict = Result<(), String>;
@@ -108,6 +108,12 @@ impl Oracle {
             delivered: 0,
             ends: Ends::default(),
         }
+    }
+
+    /// The whole process stands still.
+    pub(crate) fn stands_still(&mut self, ms: u64) {
+        self.stalled += ms;
+        self.ledger.stands_still(ms);
     }
 
     /// A connection begins; they are numbered in this order.

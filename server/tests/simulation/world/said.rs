@@ -2,7 +2,7 @@
 //!
 //! Owns: one thing that was said, and for whom. Must not know: who heard it.
 
-use roomcast_protocol::v1::{Owner, Payload, PlayerId, Term, up};
+use roomcast_protocol::v1::{Owner, Payload, PlayerId, Term, down, up};
 
 /// For whom something is.
 #[derive(Debug)]
@@ -70,6 +70,22 @@ pub(crate) fn changes<'a>(
 /// What else has a number, to be compared.
 pub(crate) fn numbered(packet: up::Packet<'_>) -> Vec<u8> {
     format!("{packet:?}").into_bytes()
+}
+
+/// When a bundle was written, by the relay's time (µs), and when the tick was of which it is, as far as it says so.
+pub(crate) fn times(bundle: &[u8]) -> (Option<u64>, Option<u64>) {
+    let packets = down::Bundle::decode(bundle).map(|bundle| bundle.packets);
+    let (mut written, mut tick) = (None, None);
+    for packet in packets.into_iter().flatten().flatten() {
+        match packet {
+            down::Packet::Resumed { time, .. } | down::Packet::KeepAlive { time } => {
+                written = Some(time);
+            }
+            down::Packet::Tick { time, .. } => tick = Some(time),
+            _ => {}
+        }
+    }
+    (written, tick)
 }
 
 /// A player's id, or 0 for the room.

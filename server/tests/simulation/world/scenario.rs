@@ -214,7 +214,7 @@ impl<'c> World<'c> {
                 27 if self.choices.once_in(40) => {
                     // The process stands still: stopped, or on a machine that is paused.
                     let ms = self.choices.one_of(&[3_000, 30_000, 90_000]);
-                    self.oracle.stalled += ms;
+                    self.oracle.stands_still(ms);
                     self.reach(self.now + ms);
                     // Nobody else did: what they answer to what came before has arrived too.
                     self.all_but_the_process()?;

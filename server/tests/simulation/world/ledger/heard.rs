@@ -6,23 +6,43 @@
 use roomcast_protocol::v1::client::Event;
 use roomcast_protocol::v1::{Key, Life, Payload, down};
 
-use super::super::keys::Ears;
+use super::super::bounds::SLACK_MS;
+use super::super::keys::{Ears, Hearing};
 use super::super::net::WireId;
-use super::super::oracle::Verdict;
-use super::super::said::{Said, changes, event, number};
+use super::super::oracle::{PORTION, Verdict};
+use super::super::said::{Said, changes, event, number, times};
 use super::super::tail::Tail;
 use super::{Groups, GuestId, Ledger, View};
 
 impl Ledger {
-    /// A guest was told something over a connection. `steady`: over one that takes everything at once.
+    /// A guest begins to hear a bundle, now (ms). Who comes back may find that nothing was said since the last tick, and AGED
+    /// counts up to there; bundles of one write say once when that was.
+    pub(crate) fn opens_bundle(&mut self, guest: GuestId, bundle: &[u8], now: u64) {
+        let this = &mut self.guests[guest];
+        let (written, tick) = times(bundle);
+        this.stated = written.map(|time| (time, now)).or(this.stated);
+        let written = this.stated.filter(|(_, heard)| *heard == now);
+        let late = written
+            .zip(tick)
+            .map(|((written, _), tick)| written.saturating_sub(tick));
+        (this.late_ms, this.aged_ms) = (late.unwrap_or(0) / 1_000, 0);
+    }
+
+    /// A guest was told something over a connection, now (ms). `steady`: over one that takes everything at once.
     pub(crate) fn heard(
         &mut self,
         wire: WireId,
         guest: GuestId,
         told: Event<'_>,
-        steady: bool,
+        (steady, now): (bool, u64),
     ) -> Verdict {
         let heard = match told {
+            Event::Packet(down::Packet::State {
+                author,
+                key,
+                payload,
+                ..
+            }) => self.told_state(guest, (number(author), key), payload, (steady, now)),
             Event::Packet(packet) => self.packet(guest, packet),
             Event::Tail(packet) => self.tail(guest, packet),
             Event::Resumed => {
@@ -165,12 +185,10 @@ impl Ledger {
             }
             down::Packet::Player { id, away, .. } => view.players.insert(id.get(), away).is_none(),
             down::Packet::Joined { id, .. } => view.players.insert(id.get(), false).is_none(),
-            down::Packet::State {
-                author,
-                key,
-                payload,
-                ..
-            } => return self.told_state(guest, (number(author), key), payload),
+            down::Packet::Aged { ms } => {
+                this.aged_ms = ms;
+                true
+            }
             down::Packet::Removed { author, key } => {
                 this.held.remove(&(number(author), key));
                 true
@@ -245,10 +263,26 @@ impl Ledger {
         Err("another event".into())
     }
 
-    /// A guest was told a value.
-    fn told_state(&mut self, guest: GuestId, name: (u32, Key), value: Payload<'_>) -> Verdict {
+    /// A guest was told a value, now (ms).
+    fn told_state(
+        &mut self,
+        guest: GuestId,
+        name: (u32, Key),
+        value: Payload<'_>,
+        (steady, now): (bool, u64),
+    ) -> Verdict {
+        let now = self.moment(now);
+        // A crowd is served in portions.
+        let portions = 1 + self.guests.len() as u64 / PORTION;
+        let late_ms = u64::from(self.flush_interval_ms) + portions * SLACK_MS;
         let this = &mut self.guests[guest];
         let (me, next) = (this.id, this.next);
+        let heard = Hearing {
+            value,
+            now,
+            aged_ms: this.late_ms + this.aged_ms,
+            late_ms: (steady && this.is_live).then_some(late_ms),
+        };
         if name.0 != 0 && !this.view.players.contains_key(&name.0) {
             return Err(format!("a value of player {}, who is not there", name.0));
         }
@@ -269,6 +303,6 @@ impl Ledger {
             groups: &groups.ever,
         };
         self.keys
-            .heard(life, &ears, &mut this.held, name, value, told)
+            .heard(life, &ears, &mut this.held, name, &heard, told)
     }
 }
