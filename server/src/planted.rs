@@ -55,6 +55,8 @@ pub enum Fault {
     GroupOff,
     /// What is said as the host of whatever term is taken for said by the host.
     Unfenced,
+    /// Who was put out of its room may come back to it.
+    Unbarred,
     /// In each round something is kept for a player of roomcast.v1 that is away.
     AwayGrows,
 }

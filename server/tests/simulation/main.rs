@@ -22,10 +22,8 @@ const V1_ONLY: &[&str] = &[
     "room_exists",
     "other_dialect",
     "too_many_rooms",
-    "kicked",
     "room_closed",
     "room_locked",
-    "barred",
 ];
 
 fn seeded(seed: u64, fault: Option<Fault>) -> (Report, Result<(), String>) {
@@ -153,6 +151,7 @@ fn what_the_server_does_wrong_is_found() {
         planted::Fault::GroupOff,
         planted::Fault::Unfenced,
         planted::Fault::LateTail,
+        planted::Fault::Unbarred,
     ] {
         let wrong = |&seed: &u64| seeded(seed, Some(Fault::Within(fault))).1.is_err();
         let found = (0..1_000).find(wrong);

@@ -9,6 +9,7 @@ use super::log::Audience;
 use super::speak::Effect;
 use super::{Room, Rules, Seat};
 use crate::limits::{BARRED_MAX, TRIPS_PER_PACKET};
+use crate::planted::{self, Fault};
 
 /// What hosts have done in a room that is remembered.
 #[derive(Debug, Default)]
@@ -76,7 +77,9 @@ impl Room {
         }
         let player = &self.players[whom as usize];
         let (place, token) = (player.player, player.token());
-        self.acted.get_or_insert_default().bar(token);
+        if !planted::is(Fault::Unbarred) {
+            self.acted.get_or_insert_default().bar(token);
+        }
         self.leave(whom, left::KICKED, now, rules);
         Ok(Effect::PutOut(place))
     }

@@ -3,7 +3,9 @@
 //! Owns: the table of all reasons, as a client and an operator are promised it. Must not know: connections. Invariant:
 //! every arm is a promise of the documentation, none is read off the server's code.
 
-use roomcast::shard::CloseReason::{Drain, Idle, Left, NoJoin, Replaced, RoomFull, SlowConsumer};
+use roomcast::shard::CloseReason::{
+    Barred, Drain, Idle, Kicked, Left, NoJoin, Replaced, RoomFull, SlowConsumer,
+};
 use roomcast::shard::DisconnectReason::{self as Reason, Close, End};
 use roomcast::shard::EndReason::{
     Answered, ConnectionLost, Cut, Full, HandshakeRefused, HandshakeTimeout, Overloaded,
@@ -47,7 +49,7 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
         }
         (End(PeerClosed), Mark::Close(_)) => true,
         (Close(Left), Mark::Packets(Errand::Leave, _)) => true,
-        (Close(RoomFull | Replaced), Mark::Packets(Errand::Join, _)) => true,
+        (Close(RoomFull | Replaced | Barred), Mark::Packets(Errand::Join, _)) => true,
         // At a door it is not known yet.
         (Close(RoomFull), Mark::Seat { place, .. }) => *place != Place::Door,
         (End(Full | Overloaded) | Close(RoomFull | Drain), mark) => {
@@ -71,7 +73,7 @@ pub(crate) fn comes_alone(
         End(HandshakeRefused) => conduct.is_some_and(|conduct| !conduct.agreed),
         End(HandshakeTimeout) => !seated,
         Close(Idle | SlowConsumer) => seated,
-        Close(NoJoin | Replaced) | End(Cut) => seated && guest,
+        Close(NoJoin | Replaced | Kicked) | End(Cut) => seated && guest,
         // Who has no seat when the process ends, ends with it.
         Close(Drain) => draining,
         _ => follows_from_conduct(reason, conduct),

@@ -50,6 +50,8 @@ pub(crate) struct Guest {
     leaves: bool,
     /// Its session is at its end.
     is_over: bool,
+    /// It was put out, and may try to come back all the same.
+    is_out: bool,
     /// It has asked for a bad network, and may ask again on its next connection.
     is_impaired: bool,
     /// Tokens of players that it was.
@@ -88,6 +90,7 @@ impl World<'_> {
             joins: false,
             leaves: false,
             is_over: false,
+            is_out: false,
             is_impaired: false,
             former: Vec::new(),
         });
@@ -116,7 +119,8 @@ impl World<'_> {
             Some(_) => self.choices.one_of(&[Way::Plain, Way::Secure]),
             None => Way::Plain,
         };
-        let reloads = self.choices.once_in(6);
+        let is_over = self.guests[guest].is_over;
+        let reloads = is_over || self.choices.once_in(6);
         let of_long_ago = reloads && self.choices.once_in(3);
         let wire = self.players.len();
         self.returns += 1;
@@ -136,7 +140,7 @@ impl World<'_> {
                 _ => this.client.token(),
             };
             this.client = client(guest, token, self.tick_hz);
-            this.leaves = false;
+            (this.leaves, this.is_over, this.is_out) = (false, false, false);
             self.oracle.ledger.reloads(guest);
         }
         let room = Rc::clone(&this.room);
@@ -148,7 +152,7 @@ impl World<'_> {
         if let Some(guest) = self.players[wire].guest
             && self.guests[guest].wire == wire
             && !self.guests[guest].leaves
-            && !self.guests[guest].is_over
+            && (!self.guests[guest].is_over || self.guests[guest].is_out)
             && self.returns < RETURNS
             && self.choices.once_in(2)
         {
@@ -252,6 +256,7 @@ impl World<'_> {
             (Heard::Message(_), _) => must(false, wire, "that is no bundle")?,
             (Heard::Close(code, _), Some(link)) => {
                 guest.is_over |= guest.client.closed(link, *code) == Some(Next::Stop);
+                guest.is_out |= *code == Some(CloseCode::KICKED);
             }
             _ => {}
         }
@@ -303,6 +308,7 @@ impl World<'_> {
             21 if self.common.limits.impairment && self.choices.once_in(4) => {
                 self.impair(wire, guest);
             }
+            21 if self.choices.once_in(3) => self.put_out(guest),
             21 => self.save(guest),
             22 if self.returns < RETURNS && self.choices.once_in(8) => {
                 self.come_back(guest);
@@ -422,21 +428,41 @@ impl World<'_> {
         self.keep(guest, sent, numbered(up::Packet::Groups { only, groups }));
     }
 
-    /// Hands the role of the host over, be it its own or not, or says whether it would have it.
+    /// Says whether it would be the host, or, be it the host or not, hands the role over or asks to put somebody out.
     fn reign(&mut self, guest: GuestId) {
         let choices = &mut self.choices;
         let (willing, visible) = (!choices.once_in(4), !choices.once_in(3));
         let to = PlayerId::new(choices.below(IDS) as u32 + 1).expect("not 0");
-        let (term, act) = (self.oracle.ledger.term(guest), up::Act::HandOver(to));
-        let hands_over = self.choices.once_in(2);
-        let client = &mut self.guests[guest].client;
-        let (sent, packet) = if hands_over {
-            (client.act(term, act), up::Packet::Act { term, act })
-        } else {
-            let packet = up::Packet::Willing { willing, visible };
-            (client.willing(willing, visible), packet)
-        };
-        self.keep(guest, sent, numbered(packet));
+        match self.choices.below(5) {
+            0..=1 => {
+                let packet = up::Packet::Willing { willing, visible };
+                let sent = self.guests[guest].client.willing(willing, visible);
+                self.keep(guest, sent, numbered(packet));
+            }
+            2..=3 => self.ask(guest, up::Act::HandOver(to)),
+            _ => self.ask(guest, up::Act::Kick(to)),
+        }
+    }
+
+    /// Puts out somebody of whom it knows, if it takes itself for the host.
+    fn put_out(&mut self, guest: GuestId) {
+        let ledger = &self.oracle.ledger;
+        let known = ledger.known_to(guest);
+        if ledger.may_save(guest) && !known.is_empty() {
+            let whom = known[self.choices.below(known.len())];
+            self.ask(guest, up::Act::Kick(whom));
+        }
+    }
+
+    /// Asks for something that is the host's to ask for.
+    fn ask(&mut self, guest: GuestId, act: up::Act<'_>) {
+        let ledger = &mut self.oracle.ledger;
+        let term = ledger.term(guest);
+        let sent = self.guests[guest].client.act(term, act);
+        if let (up::Act::Kick(whom), Ok(number)) = (act, &sent) {
+            ledger.kicks(guest, *number, whom);
+        }
+        self.keep(guest, sent, numbered(up::Packet::Act { term, act }));
     }
 
     /// Leaves a snapshot with the relay, as of all that it has heard, if it takes itself for the host.

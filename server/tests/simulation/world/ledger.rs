@@ -15,6 +15,7 @@ use roomcast_protocol::v1::{Life, PlayerId, Term, Token};
 
 use super::bounds::{Moment, SLACK_MS};
 use super::keys::{Ears, Held, Keys};
+use super::kicks::{Kicks, Terms, Who};
 use super::net::WireId;
 use super::oracle::Verdict;
 use super::said::{Said, To, changes, event, numbered};
@@ -43,6 +44,8 @@ struct Joined {
     said: usize,
     /// It came back to a seat that must be there.
     kept: bool,
+    /// It was put out before, as others had heard.
+    is_out: bool,
 }
 
 /// What a guest knows of its room.
@@ -85,6 +88,8 @@ struct Guest {
     lost: usize,
     /// Packets of its that may have been refused.
     doubtful: usize,
+    /// Whom it asked to put out, with the numbers of those packets, but for those that were refused.
+    kicks: Vec<(u64, u32)>,
     view: View,
     held: Held,
     /// The relay's time (µs) in what it heard last that says it, and when (ms) that was heard.
@@ -113,8 +118,8 @@ pub(crate) struct Ledger {
     groups: BTreeMap<([u8; 8], u32), Groups>,
     /// Snapshots, by what they are.
     saved: BTreeMap<Vec<u8>, Saved>,
-    /// Who the host was in each term.
-    terms: BTreeMap<([u8; 8], Term), u32>,
+    terms: Terms,
+    kicks: Kicks,
     /// Whose each id is, in each life of a room.
     ids: BTreeMap<([u8; 8], u32), (GuestId, Token)>,
     /// Players whose guests never heard of them, or have forgotten them: they may have a seat.
@@ -135,7 +140,8 @@ impl Ledger {
             keys: Keys::default(),
             groups: BTreeMap::new(),
             saved: BTreeMap::new(),
-            terms: BTreeMap::new(),
+            terms: Terms::new(),
+            kicks: Kicks::default(),
             ids: BTreeMap::new(),
             ghosts: 0,
             taken: 0,
@@ -158,6 +164,7 @@ impl Ledger {
             unheard: VecDeque::new(),
             lost: 0,
             doubtful: 0,
+            kicks: Vec::new(),
             view: View::default(),
             held: Held::new(),
             stated: None,
@@ -201,6 +208,41 @@ impl Ledger {
             said: self.rooms[&this.room].len(),
         };
         self.saved.insert(state, saved);
+    }
+
+    /// Players of whom a guest knows.
+    pub(crate) fn known_to(&self, guest: GuestId) -> Vec<PlayerId> {
+        let known = self.guests[guest].view.players.keys();
+        known.filter_map(|id| PlayerId::new(*id)).collect()
+    }
+
+    /// A guest's client has taken a packet of this number that puts somebody out.
+    pub(crate) fn kicks(&mut self, guest: GuestId, number: u64, whom: PlayerId) {
+        self.guests[guest].kicks.push((number, whom.get()));
+    }
+
+    /// Whether a guest may have been put out, be it as somebody of whom it has not heard yet.
+    pub(crate) fn may_be_put_out(&self, guest: GuestId) -> bool {
+        let is_it = |who: Who| self.ids.get(&who).is_none_or(|(whose, _)| *whose == guest);
+        let room = &self.guests[guest].room;
+        self.kicks.may_be_one(room, &self.terms, is_it)
+    }
+
+    /// Whether who comes with this join may have been put out.
+    pub(crate) fn may_be_barred(&self, join: &[u8]) -> bool {
+        let mut packets = up::decode(join).into_iter().flatten();
+        let Some(Ok(up::Packet::Join(join))) = packets.next() else {
+            return false;
+        };
+        let mut players = self.players_of(join.back.map(|back| back.token));
+        players.any(|who| self.kicks.may_be_out(who, &self.terms))
+    }
+
+    /// Who has this token.
+    fn players_of(&self, token: Option<Token>) -> impl Iterator<Item = Who> {
+        let ids = self.ids.iter();
+        ids.filter(move |(_, (_, other))| Some(*other) == token)
+            .map(|(who, _)| *who)
     }
 
     /// A guest's page is loaded anew: what it has not sent is lost.
@@ -257,7 +299,14 @@ impl Ledger {
             Seat::Here(_) => true,
             Seat::Away { until } => now < until,
         };
-        let kept = comes_back && kept;
+        let token = join.back.map(|back| back.token);
+        let kicks = &self.kicks;
+        let may_be_out = self
+            .players_of(token)
+            .any(|who| kicks.may_be_out(who, &self.terms));
+        let is_out = self.players_of(token).any(|who| kicks.is_out(who));
+        let kept = comes_back && kept && !may_be_out;
+        let this = &mut self.guests[guest];
         // Of a connection that it gave up before, whose join took longer: it never hears of that.
         let late = this.joined.iter().any(|other| other.wire > wire);
         if late && !kept {
@@ -274,6 +323,7 @@ impl Ledger {
             wire,
             said: self.rooms[&this.room].len(),
             kept,
+            is_out,
         });
         this.seat = Seat::Here(wire);
         let room = Rc::clone(&this.room);
@@ -354,7 +404,11 @@ impl Ledger {
                 return self.takes(guest, &numbered(packet));
             }
             up::Packet::Willing { .. } => return self.takes(guest, &numbered(packet)),
-            up::Packet::Act { .. } => {
+            up::Packet::Act { term, act } => {
+                if let up::Act::Kick(whom) = act {
+                    let whom = (life.0, whom.get());
+                    self.kicks.takes(&this.room, (author, term), whom);
+                }
                 self.guests[guest].doubtful += 1;
                 return self.takes(guest, &numbered(packet));
             }
@@ -443,6 +497,12 @@ impl Ledger {
             "an event is missing"
         } else if !this.unheard.is_empty() {
             "what it said was not applied"
+        } else if this
+            .kicks
+            .iter()
+            .any(|(_, whom)| this.view.players.contains_key(whom))
+        {
+            "whom it put out is there"
         } else {
             return Ok(());
         };

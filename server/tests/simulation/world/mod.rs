@@ -9,6 +9,7 @@ mod compose;
 mod endings;
 mod guest;
 mod keys;
+mod kicks;
 mod ledger;
 mod net;
 mod oracle;
@@ -303,7 +304,12 @@ impl World<'_> {
                 reason,
                 DisconnectReason::End(
                     EndReason::Full | EndReason::Overloaded | EndReason::HandshakeRefused
-                ) | DisconnectReason::Close(CloseReason::RoomFull | CloseReason::Drain)
+                ) | DisconnectReason::Close(
+                    CloseReason::RoomFull
+                        | CloseReason::Drain
+                        | CloseReason::Kicked
+                        | CloseReason::Barred
+                )
             );
         must(
             !steady || fate,

@@ -179,6 +179,10 @@ impl Oracle {
         if link.reason.is_some() {
             return must(ended.is_none() && !seated, wire, "goes on after its end");
         }
+        if ended == Some(CloseReason::Kicked.into()) {
+            // By what another said in this iteration: nothing is heard of it any more.
+            link.ahead.clear();
+        }
         while let Some((at, mark)) = self.links[wire].ahead.front().cloned() {
             let heard = self.links[wire].taken - self.links[wire].waiting;
             let whole = at <= heard;
@@ -241,6 +245,10 @@ impl Oracle {
             (DisconnectReason::Close(CloseReason::Replaced), None) => {
                 self.is_seated(wire) && link.guest.is_some()
             }
+            (DisconnectReason::Close(CloseReason::Kicked), None) => self.may_be_put_out(wire),
+            (DisconnectReason::Close(CloseReason::Barred), Some(Mark::Packets(_, packets))) => {
+                self.ledger.may_be_barred(packets)
+            }
             (_, None) => endings::follows_from_conduct(reason, link.conduct),
             (DisconnectReason::End(EndReason::Full), _) => {
                 self.seated() >= self.limits.max_connections
@@ -261,6 +269,12 @@ impl Oracle {
             _ => true,
         };
         must(just, wire, reason.label())
+    }
+
+    /// Whether a host may have put out whose connection this is.
+    fn may_be_put_out(&self, wire: WireId) -> bool {
+        let guest = self.links[wire].guest;
+        self.is_seated(wire) && guest.is_some_and(|guest| self.ledger.may_be_put_out(guest))
     }
 
     fn join(&mut self, wire: WireId, room: Rc<str>, place: Place) -> Verdict {
@@ -303,7 +317,7 @@ impl Oracle {
                 _ => None,
             };
             let grace_ms = match (reason, said) {
-                (DisconnectReason::Close(CloseReason::Left), _) => None,
+                (DisconnectReason::Close(CloseReason::Left | CloseReason::Kicked), _) => None,
                 (_, Some(CloseCode::NORMAL)) => None,
                 (_, Some(CloseCode::GOING_AWAY)) => Some(GOING_AWAY_MS),
                 _ if self.draining => Some(0),
@@ -318,7 +332,8 @@ impl Oracle {
         must(self.links[wire].reason.is_none(), wire, "a second end")?;
         let conduct = self.links[wire].conduct;
         let seated = (self.is_seated(wire), self.links[wire].guest.is_some());
-        let just = endings::comes_alone(reason, seated, self.draining, conduct);
+        let just = endings::comes_alone(reason, seated, self.draining, conduct)
+            && (reason != CloseReason::Kicked.into() || self.may_be_put_out(wire));
         self.end(wire, reason, now);
         must(just, wire, reason.label())
     }

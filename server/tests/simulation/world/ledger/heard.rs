@@ -46,9 +46,14 @@ impl Ledger {
             Event::Packet(packet) => self.packet(guest, packet),
             Event::Tail(packet) => self.tail(guest, packet),
             Event::Resumed => {
-                self.guests[guest].tail = None;
-                self.guests[guest].is_sure = true;
-                Ok(())
+                let this = &mut self.guests[guest];
+                this.tail = None;
+                this.is_sure = true;
+                let mut joined = this.joined.iter();
+                let is_out = joined.any(|joined| joined.wire == wire && joined.is_out);
+                is_out
+                    .then_some(())
+                    .map_or(Ok(()), |()| Err("who was put out is back".into()))
             }
             Event::Reset { reason } => {
                 let behind = reason == down::reset::BEHIND;
@@ -85,6 +90,11 @@ impl Ledger {
             }
             this.doubtful = 0;
         }
+        let life = welcome.life.0;
+        if joined.is_out && this.view.life == Some(life) {
+            return Err("who was put out is let in".into());
+        }
+        this.kicks.clear();
         this.id = id;
         this.token = Some(welcome.token);
         this.is_sure = true;
@@ -198,10 +208,13 @@ impl Ledger {
                 true
             }
             down::Packet::RefusedState { .. } => false,
-            down::Packet::Left { id, .. } => {
+            down::Packet::Left { id, reason } => {
+                let who = (view.life.unwrap_or_default(), id.get());
+                let kicked = reason == down::left::KICKED;
+                let may_be = self.kicks.left(who, kicked, &self.terms);
                 this.held.retain(|(owner, _), _| *owner != id.get());
                 view.properties.retain(|(owner, _), _| *owner != id.get());
-                view.players.remove(&id.get()).is_some()
+                view.players.remove(&id.get()).is_some() && may_be
             }
             down::Packet::Away(id) => view.players.insert(id.get(), true) == Some(false),
             down::Packet::Back(id) => view.players.insert(id.get(), false) == Some(true),
@@ -223,7 +236,8 @@ impl Ledger {
                 self.tail_ends(guest)?;
                 knows_itself
             }
-            down::Packet::Refused { .. } => {
+            down::Packet::Refused { number, .. } => {
+                this.kicks.retain(|(kick, _)| *kick != number);
                 let doubtful = this.doubtful > 0;
                 this.doubtful = this.doubtful.saturating_sub(1);
                 doubtful
