@@ -349,8 +349,48 @@ fn caddy_as_printed() {
         },
     );
     if let Some(proxy) = proxy {
-        serves(|| Wire::connect(proxy.addr));
+        let connect = || Wire::connect(proxy.addr);
+        serves(connect);
+        serves_sessions(connect, connect);
         tells_apart(relay, |from| Wire::connect_from(from, proxy.addr, None));
+    }
+}
+
+/// Apache with this among its directives.
+fn start_apache(folder: &Path, directives: &str) -> Option<Proxy> {
+    let modules: String = ["mpm_event", "authz_core", "headers", "proxy", "proxy_http"]
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+        .concat();
+    // One process, or those that it has begun would outlive the test.
+    let arguments = ["-X", "-d", ".", "-f", "config"];
+    Proxy::start("apache2", &arguments, folder, |addr| {
+        format!(
+            "DefaultRuntimeDir .\nPidFile pid\nErrorLog /dev/stderr\nServerName localhost\n\
+             Listen {addr}\n{modules}{directives}"
+        )
+    })
+}
+
+#[test]
+fn apache_as_printed() {
+    let relay = Relay::start(&TOLD_APART);
+    let folder = TempDir::new().expect("a folder");
+    if let Some(proxy) = start_apache(folder.path(), &printed("apache", &relay)) {
+        let connect = || Wire::connect(proxy.addr);
+        serves(connect);
+        serves_sessions(connect, connect);
+        tells_apart(relay, |from| Wire::connect_from(from, proxy.addr, None));
+    }
+}
+
+/// Nothing but where to: upgrades do not pass, streams do.
+#[test]
+fn apache_as_it_comes_serves_sessions() {
+    let relay = Relay::start(&[]);
+    let folder = TempDir::new().expect("a folder");
+    let directives = format!("ProxyPass \"/\" \"http://{}/\"\n", relay.addr());
+    if let Some(proxy) = start_apache(folder.path(), &directives) {
+        serves_sessions(|| Wire::connect(proxy.addr), || Wire::connect(relay.addr()));
     }
 }
 

@@ -386,10 +386,11 @@ impl Wire {
         let head = String::from_utf8(self.unread.drain(..end).collect()).expect("a head of ASCII");
         let mut lines = head.trim_end().split("\r\n");
         let status_line = lines.next().expect("a status line");
-        let status = status_line
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3))
-            .expect("a status");
+        // Caddy answers in the version that it was asked in.
+        let said = ["HTTP/1.1 ", "HTTP/1.0 "]
+            .iter()
+            .find_map(|version| status_line.strip_prefix(version));
+        let status = said.and_then(|rest| rest.get(..3)).expect("a status");
         let fields = lines.map(|line| {
             let (name, value) = line.split_once(": ").expect("a field");
             (name.to_ascii_lowercase(), value.to_owned())
