@@ -126,6 +126,8 @@ pub(crate) struct Ledger {
     ghosts: usize,
     /// Packets that were taken, but for heartbeats.
     pub(crate) taken: u64,
+    /// Connections that end in this iteration, and not by what they sent: somebody may have got their seats before that is heard.
+    pub(crate) going: Vec<WireId>,
 }
 
 impl Ledger {
@@ -145,6 +147,7 @@ impl Ledger {
             ids: BTreeMap::new(),
             ghosts: 0,
             taken: 0,
+            going: Vec::new(),
         }
     }
 
@@ -251,9 +254,10 @@ impl Ledger {
         this.lost = this.unheard.len();
     }
 
-    /// Players of a room who have a connection, and those who may have a seat.
+    /// Players of a room who have a connection and keep it, and those who may have a seat.
     fn players(&self, room: &str) -> (usize, usize) {
-        let here = |guest: &&Guest| matches!(guest.seat, Seat::Here(_));
+        let stays = |wire: WireId| !self.going.contains(&wire);
+        let here = |guest: &&Guest| matches!(guest.seat, Seat::Here(wire) if stays(wire));
         let seated = |guest: &&Guest| guest.seat != Seat::None;
         let guests = || self.guests.iter().filter(|guest| &*guest.room == room);
         (

@@ -193,6 +193,13 @@ impl World<'_> {
     /// Tells the oracle what an iteration did, and checks the bounds.
     fn judge(&mut self, index: usize, now: u64) -> Verdict {
         let seen = self.net().take_seen(index);
+        let kicked = Some(CloseReason::Kicked.into());
+        let going = seen.iter().filter_map(|seen| match seen {
+            Seen::Ended { wire, .. } => Some(*wire),
+            Seen::Took { wire, ended, .. } if *ended == kicked => Some(*wire),
+            _ => None,
+        });
+        self.oracle.ledger.going = going.collect();
         for seen in seen {
             match seen {
                 Seen::Took {

@@ -279,7 +279,12 @@ impl Oracle {
 
     fn join(&mut self, wire: WireId, room: Rc<str>, place: Place) -> Verdict {
         let said = self.rooms.entry(Rc::clone(&room)).or_default().len();
-        let members = self.members(&room, u64::MAX) + 1;
+        let goes = |wire: &&WireId| {
+            let stay = self.links[**wire].stay.as_ref();
+            stay.is_some_and(|stay| stay.room == room)
+        };
+        let going = self.ledger.going.iter().filter(goes).count();
+        let members = self.members(&room, u64::MAX) + 1 - going;
         must(
             place == Place::Door || members <= self.limits.max_room_members,
             wire,
