@@ -280,8 +280,9 @@ impl Oracle {
     fn join(&mut self, wire: WireId, room: Rc<str>, place: Place) -> Verdict {
         let said = self.rooms.entry(Rc::clone(&room)).or_default().len();
         let goes = |wire: &&WireId| {
-            let stay = self.links[**wire].stay.as_ref();
-            stay.is_some_and(|stay| stay.room == room)
+            let link = &self.links[**wire];
+            let here = link.stay.as_ref().is_some_and(|stay| stay.room == room);
+            here && link.reason.is_none()
         };
         let going = self.ledger.going.iter().filter(goes).count();
         let members = self.members(&room, u64::MAX) + 1 - going;
