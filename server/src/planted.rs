@@ -57,6 +57,8 @@ pub enum Fault {
     Unfenced,
     /// Who was put out of its room may come back to it.
     Unbarred,
+    /// Nobody is told that its answers have been taken at another reactor.
+    LostCredit,
     /// In each round something is kept for a player of roomcast.v1 that is away.
     AwayGrows,
 }

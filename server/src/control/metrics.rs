@@ -328,7 +328,7 @@ impl Process {
             ),
             (
                 "mailbox_depth",
-                "Connections on their way in the fullest mailbox",
+                "Connections and requests on their way in the fullest mailbox",
                 depths.max().unwrap_or_default() as f64,
             ),
             (

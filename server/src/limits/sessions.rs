@@ -51,6 +51,16 @@ pub const UP_VERDICT_MS: u32 = 5_000;
 /// Milliseconds that a connection is kept behind an answer (limit). Browsers ask again at once or not at all.
 pub const ANSWERED_MS: u32 = 30_000;
 
+/// Bytes for which a question counts that one reactor asks another, beside its content (budget).
+pub const REMOTE_ASK: usize = 256;
+
+/// Bytes of questions of one reactor that another one has not answered, held polls among them (limit): the next is told 503.
+pub const REMOTE_ASKS: usize = 8 * 1024 * 1024;
+
+/// Bytes of answers on their way from one reactor to another (limit, unless one alone is larger): what finds no room waits as
+/// frames of its session.
+pub const REMOTE_ANSWERS: usize = 1024 * 1024;
+
 /// Connections of one session that do not count for its address (limit): a poll, what goes up, and one of each that was cut and
 /// is not known to be.
 pub const SESSION_CONNECTIONS: usize = 4;
@@ -65,6 +75,7 @@ pub const TICKET_BYTES: usize = 8 * 1024;
 // A stream that is read is heard of before it would be missed, and what it is given fits beside what is kept.
 const _: () = {
     assert!(STREAM_PING_MS < SESSION_SILENCE_MS && SESSION_SILENCE_MS < STREAM_MS);
+    assert!(2 * POLL_BYTES <= REMOTE_ANSWERS && 2 * RECEIVE_BUFFER <= REMOTE_ASKS);
     assert!(STREAM_PORTION <= STREAM_KEPT && STREAM_KEPT < SESSION_BYTES);
 };
 

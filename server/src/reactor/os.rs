@@ -14,12 +14,11 @@ use socket2::SockRef;
 
 use super::asks::Ask;
 use super::listener;
-use super::mailbox::{self, Address, Mail};
+use super::mailbox::{self, Address, Mail, Mailbox};
 use super::net::{Accepted, Event, Net};
 use super::sockets::door;
 use super::tcp_info;
 use super::unsent::unsent;
-use super::weighed::Receiver;
 use crate::shard::Figures;
 
 /// One reactor's part of the operating system.
@@ -27,7 +26,7 @@ use crate::shard::Figures;
 pub struct Os {
     poll: Poll,
     listeners: Vec<TcpListener>,
-    mail: Receiver<Mail>,
+    mail: Mailbox,
     asks: Lane<Ask>,
     peers: Vec<Address>,
     epoch: Instant,
@@ -157,7 +156,7 @@ impl Net for Os {
     }
 
     fn take_mail(&mut self) -> Option<Mail> {
-        self.mail.try_recv().ok()
+        self.mail.take()
     }
 
     fn take_ask(&mut self) -> Option<Ask> {

@@ -345,9 +345,11 @@ impl<N: Net> Running<N> {
                         .watch(&self.shard, &self.sockets, Step::Adopted(slot));
                 }
                 Some(Mail::Accepted { socket, door, peer }) => self.admit(socket, door, peer),
+                Some(Mail::Word(word)) => self.shard.hear_word(word),
                 None => break,
             }
         }
+        self.shard.give_credit();
     }
 
     /// Answers the control plane. What of it concerns players leaves with this iteration's flush.
@@ -721,6 +723,11 @@ impl<N: Net> Running<N> {
                 home,
                 handover,
             } => self.hand_off(slot, home, handover),
+            Action::Say { reactor, word } => {
+                if let Err(Mail::Word(word)) = self.net.send_mail(reactor, Mail::Word(word)) {
+                    self.shard.unsaid(reactor, word);
+                }
+            }
         }
     }
 

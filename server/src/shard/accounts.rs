@@ -206,8 +206,9 @@ impl Shard {
         )?;
         let known = |slot: u32| self.connections.contains(slot as usize);
         must(self.unread.slots().all(known), "unread bytes of nobody")?;
-        // Connections without a socket are those of sessions.
-        let carried = slots(|it| it.carried && !matches!(it.phase, Phase::Dead));
+        // Connections without a socket are those of sessions, and requests of other reactors.
+        let carried =
+            slots(|it| it.carried && !matches!(it.phase, Phase::Dead | Phase::Exchange(_)));
         must(
             are_the_same(self.sessions.slots(), carried),
             "who has a session",

@@ -7,9 +7,10 @@
 use std::mem;
 use std::net::IpAddr;
 
-use roomcast_protocol::upgrade::{self, Body, Readers, Refusal, Reply, Request};
+use roomcast_protocol::upgrade::{self, Body, Readers, Refusal, Reply, Request, Status};
 
 use super::connection::{Closing, Phase};
+use super::remote::Remote;
 use super::sessions::Call;
 use super::{Common, EndReason, Shard};
 use crate::limits::{ANSWERED_MS, HANDSHAKE_READ};
@@ -39,6 +40,10 @@ pub(super) struct Exchange {
     readers: Readers,
     /// Whose socket it is, if that is a proxy who says where the request comes from.
     proxy: Option<IpAddr>,
+    /// The number under which another reactor is asked for its answer.
+    pub(super) awaits: Option<u64>,
+    /// It is another reactor's, which is told the answer.
+    pub(super) remote: Option<Remote>,
 }
 
 impl Exchange {
@@ -57,7 +62,38 @@ impl Exchange {
             expects_continue: request.expects_continue,
             readers: Readers::NoPage,
             proxy: None,
+            awaits: None,
+            remote: None,
         })
+    }
+
+    /// One that is whole, of another reactor's connection.
+    pub(super) fn of_another(call: Call, remote: Remote) -> Self {
+        Self {
+            call,
+            stage: Stage::Heeded,
+            content: Vec::new(),
+            early: 0,
+            keeps: false,
+            expects_continue: false,
+            readers: Readers::NoPage,
+            proxy: None,
+            awaits: None,
+            remote: Some(remote),
+        }
+    }
+
+    /// Whether its connection goes to the home of what it asks of: for an answer without end, and where its content, which has
+    /// not come whole, is taken only for a session that is there.
+    pub(super) fn goes_home(&self, mut rest: &[u8]) -> bool {
+        if self.call.is_endless() {
+            return true;
+        }
+        let Stage::Arriving(body) = &self.stage else {
+            return false;
+        };
+        let whole = body.clone().next(&mut rest, &mut Vec::new());
+        self.call.brings_to().is_some() && matches!(whole, Ok(false))
     }
 
     /// Whose pages may read the answer, and which proxy it goes to, if it does.
@@ -85,7 +121,11 @@ impl Exchange {
 impl Shard {
     /// The head of this request is whole; `rest` came behind it.
     pub(super) fn begin_exchange(&mut self, slot: u32, exchange: Box<Exchange>, rest: &[u8]) {
-        let brings_to = exchange.call.brings_to();
+        // What is for another reactor is here as a whole.
+        let elsewhere = exchange
+            .home(&self.common)
+            .is_some_and(|home| home != self.index);
+        let brings_to = exchange.call.brings_to().filter(|_| !elsewhere);
         let waits = exchange.expects_continue && rest.is_empty();
         self.connections[slot as usize].phase = Phase::Exchange(exchange);
         self.rearm(slot);
@@ -146,6 +186,9 @@ impl Shard {
 
     /// Answers the request that is under way.
     pub(super) fn respond(&mut self, slot: u32, reply: Reply<'_>) {
+        if self.reply_to_remote(slot, reply) {
+            return;
+        }
         self.finish(slot, |out, keeps, readers| {
             upgrade::write_reply(out, reply, keeps, readers);
         });
@@ -153,6 +196,9 @@ impl Shard {
 
     /// Answers that it has been done.
     pub(super) fn respond_done(&mut self, slot: u32) {
+        if self.done_for_remote(slot) {
+            return;
+        }
         self.finish(slot, upgrade::write_done);
     }
 
@@ -187,8 +233,12 @@ impl Shard {
         }
         let keeps = exchange.keeps && !exchange.is_arriving() && !self.draining;
         let (readers, proxy) = (exchange.readers, exchange.proxy);
+        let awaited = exchange.awaits.is_some();
         connection.outbox.push_own(|out| write(out, keeps, readers));
         connection.phase = Phase::Answered;
+        if awaited {
+            self.count_newcomer(slot);
+        }
         if let Some(proxy) = proxy {
             // The next request is another person's.
             self.count_no_longer(slot);
@@ -200,5 +250,14 @@ impl Shard {
         self.connections[slot as usize].deadline = now.wrapping_add(ANSWERED_MS);
         self.rearm(slot);
         self.list(slot);
+    }
+}
+
+/// There is no room for a request now.
+pub(super) fn busy() -> Reply<'static> {
+    Reply {
+        status: Status::Unavailable503,
+        kind: "text/plain; charset=utf-8",
+        body: b"What came before is not heard yet: send the same again.\n",
     }
 }

@@ -225,7 +225,7 @@ impl Shard {
             }
             Route::List(search) => self.list_rooms(slot, &search, form),
             Route::Exchange(exchange) => match exchange.home(&self.common) {
-                Some(home) if home != self.index => {
+                Some(home) if home != self.index && exchange.goes_home(rest) => {
                     self.hand_off(slot, home, Errand::Exchange(exchange), rest);
                 }
                 _ => self.begin_exchange(slot, exchange, rest),
@@ -523,6 +523,10 @@ impl Shard {
         head_only: bool,
         reason: impl Into<DisconnectReason>,
     ) {
+        let reason = reason.into();
+        if self.refuse_remote(slot, refusal, reason) {
+            return;
+        }
         let outbox = &mut self.connections[slot as usize].outbox;
         outbox.push_own(|out| upgrade::write_refusal_for(out, refusal, head_only));
         self.begin_closing(slot, Closing::Flush, reason);

@@ -9,11 +9,12 @@ use roomcast_protocol::upgrade::Refusal;
 
 use super::connection::{Closing, Connection, Phase};
 use super::ebb::Ebb;
+use super::exchange::Exchange;
 use super::identity::Identity;
 use super::sources::Counted;
 use super::{Action, CloseReason, DisconnectReason, EndReason, Handover, Shard};
 use crate::delivery::Outbox;
-use crate::limits::{DRAIN_ROOM_MS, EBB_FIRST_LOOK_MS, SESSION_ENDED_MS};
+use crate::limits::{DRAIN_ROOM_MS, EBB_FIRST_LOOK_MS, SESSION_ENDED_MS, UP_VERDICT_MS};
 use crate::transport::{Heard, Port, Security};
 
 impl Shard {
@@ -122,6 +123,19 @@ impl Shard {
         self.insert(connection)
     }
 
+    /// The same for a request of another reactor, which has the socket.
+    pub(super) fn connect_remote(&mut self, who: Identity, exchange: Exchange) -> u32 {
+        let now = self.now32();
+        let phase = Phase::Exchange(Box::new(exchange));
+        let deadline = now.wrapping_add(UP_VERDICT_MS);
+        let mut connection = Connection::new(who, Security::Plain, phase, now, deadline);
+        connection.carried = true;
+        connection.writable = false;
+        let slot = self.insert(connection);
+        self.rearm(slot);
+        slot
+    }
+
     /// Ends all players over `spread_ms`, and refuses new ones: each room at its own random moment, all of it within
     /// [`DRAIN_ROOM_MS`], so that none plays on in two processes. Told again, it goes on as it was told first.
     pub fn drain(&mut self, spread_ms: u32) {
@@ -192,6 +206,11 @@ impl Shard {
             .map(|(slot, _)| slot as u32)
             .collect();
         for slot in slots {
+            if self.remote(slot).is_some() {
+                // It ends where its connection is.
+                self.bury(slot);
+                continue;
+            }
             self.drop_connection(slot, CloseReason::Drain);
             self.farewells.say(
                 slot,

@@ -43,6 +43,7 @@ mod pulse;
 #[cfg(feature = "test-dialect")]
 mod reattach;
 mod receive;
+mod remote;
 mod residence;
 mod secure;
 mod sessions;
@@ -83,6 +84,8 @@ use self::player::Player;
 use self::pressure::Strains;
 pub use self::proxies::{Network, Proxies};
 use self::pulse::Pulse;
+use self::remote::Remotes;
+pub use self::remote::Word;
 use self::residence::Residence;
 pub use self::residence::{Bucket, Histogram, RoomResidence};
 use self::sessions::Sessions;
@@ -432,6 +435,13 @@ pub enum Action {
         /// What the other shard needs.
         handover: Box<Handover>,
     },
+    /// Tell [`Shard::hear_word`] of another reactor this, in order; [`Shard::unsaid`], if that has ended.
+    Say {
+        /// To which.
+        reactor: usize,
+        /// What.
+        word: Word,
+    },
 }
 
 /// How far a handshake is that costs much: that of TLS, or a request head with a ticket. And when it must be complete (ms).
@@ -464,6 +474,7 @@ pub struct Shard {
     strains: Strains,
     unread: Unread,
     sessions: Sessions,
+    remotes: Remotes,
     guards: Guards,
     bearers: Bearers,
     makers: Makers,
@@ -526,6 +537,7 @@ impl Shard {
             strains: Strains::default(),
             unread: Unread::default(),
             sessions: Sessions::default(),
+            remotes: Remotes::new(common.reactors),
             guards: Guards::default(),
             bearers: Bearers::default(),
             makers: Makers::default(),

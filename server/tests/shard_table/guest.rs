@@ -214,7 +214,7 @@ impl World {
                 // The client sees the end, and ends its side.
                 Action::ShutdownWrite(slot) => shard.end_of_input(slot),
                 Action::Weigh(slot) => shard.weighed(slot, 0),
-                Action::HandOff { .. } => panic!("{action:?}"),
+                Action::HandOff { .. } | Action::Say { .. } => panic!("{action:?}"),
             }
             shard.take_actions(&mut actions);
         }

@@ -22,6 +22,7 @@ mod lingering;
 mod phases;
 mod planes;
 mod ready;
+mod remote;
 mod requests;
 mod residence;
 mod sessions;

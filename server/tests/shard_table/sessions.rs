@@ -13,7 +13,7 @@ use crate::net::WireId;
 use crate::stage::{Stage, WIDE, frame, text};
 
 /// Answers so far: their statuses, and what came last.
-fn answers(stage: &mut Stage, wire: WireId) -> (Vec<u16>, Vec<u8>) {
+pub(crate) fn answers(stage: &mut Stage, wire: WireId) -> (Vec<u16>, Vec<u8>) {
     let bytes = stage.net().wires[wire].take(usize::MAX);
     let mut statuses = Vec::new();
     let mut rest = &bytes[..];
@@ -32,19 +32,24 @@ fn answers(stage: &mut Stage, wire: WireId) -> (Vec<u16>, Vec<u8>) {
     (statuses, body)
 }
 
-fn request(method: &str, target: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(method: &str, target: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
 
-fn ask(stage: &mut Stage, wire: WireId, method: &str, target: &str) -> (Vec<u16>, Vec<u8>) {
+pub(crate) fn ask(
+    stage: &mut Stage,
+    wire: WireId,
+    method: &str,
+    target: &str,
+) -> (Vec<u16>, Vec<u8>) {
     stage.send(wire, &request(method, target, b""));
     answers(stage, wire)
 }
 
 /// A connection, and the path of a session in that room.
-fn open(stage: &mut Stage, room: &str) -> (WireId, String) {
+pub(crate) fn open(stage: &mut Stage, room: &str) -> (WireId, String) {
     let wire = stage.connect();
     let (statuses, body) = ask(stage, wire, "POST", &format!("{room}/http"));
     assert_eq!(statuses, [200]);
@@ -53,7 +58,7 @@ fn open(stage: &mut Stage, room: &str) -> (WireId, String) {
     (wire, format!("{room}/http/{id}"))
 }
 
-fn agree(stage: &Stage) {
+pub(crate) fn agree(stage: &Stage) {
     for reactor in &stage.reactors {
         assert_eq!(reactor.shard().accounts(), Ok(()));
     }
@@ -69,7 +74,7 @@ fn a_poll_is_held_and_who_asks_no_more_is_gone() {
         assert_eq!(stage.common.seated(), 2);
         // A session is none that has a socket.
         assert_eq!(stage.common.connections(), 2);
-        assert_eq!(stage.place(wire).map(|place| place.0), Some(reactor));
+        assert_eq!(stage.place(wire).map(|place| place.0), Some(0), "it stays");
         let poll = format!("{at}/poll?ack=0");
         assert_eq!(ask(&mut stage, wire, "GET", &poll), (vec![], vec![]));
         stage.pass(u64::from(POLL_HOLD_MS) - 100);
@@ -174,13 +179,14 @@ fn what_comes_up_is_heard_once_however_often_it_is_sent() {
     agree(&stage);
 }
 
+/// Requests without an end, and large ones, go home with their connections.
 #[test]
 fn a_full_mailbox_is_answered_503() {
     let mut stage = Stage::with_reactors(Limits::default(), 2);
     let room = room_of(&stage, 1);
     stage.net().weather.mailbox = 0;
     let wire = stage.connect();
-    let told = ask(&mut stage, wire, "POST", &format!("{room}/http"));
+    let told = ask(&mut stage, wire, "GET", &format!("{room}/http/events"));
     assert_eq!(told.0, [503]);
     assert_eq!(stage.common.seated(), 0);
 }

@@ -149,6 +149,7 @@ impl Stage {
                     let adopted = self.shards[home].adopt(*handover);
                     self.moved.push(((index, slot), (home, adopted)));
                 }
+                Action::Say { reactor, word } => self.shards[reactor].hear_word(word),
             }
         }
         let shard = &mut self.shards[index];

@@ -252,7 +252,7 @@ impl Stage {
                 }
                 // Everything arrives.
                 Action::Weigh(slot) => shard.weighed(slot, 0),
-                Action::HandOff { .. } => panic!("{action:?}"),
+                Action::HandOff { .. } | Action::Say { .. } => panic!("{action:?}"),
             }
         }
         let mut unpaused = Vec::new();

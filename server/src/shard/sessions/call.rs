@@ -174,6 +174,11 @@ impl Call {
         }
     }
 
+    /// Whether its answer goes on until its connection ends.
+    pub(in crate::shard) fn is_endless(&self) -> bool {
+        matches!(self, Self::Stream(..) | Self::Watch(..))
+    }
+
     /// Bytes that its content may have.
     pub(in crate::shard) fn content_max(&self, limits: &Limits) -> usize {
         match self.brings_to() {

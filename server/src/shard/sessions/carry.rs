@@ -80,18 +80,34 @@ impl Shard {
         let Some(Asker::Poll(carrier)) = session.asker else {
             return;
         };
-        session.asker = None;
-        if !self.is_asking(carrier) {
+        let bytes = session.front(0, POLL_BYTES).len();
+        let is_asking = self.is_asking(carrier);
+        if is_asking
+            && let Some(remote) = self.remote(carrier.slot)
+            && !self.remotes.has_credit(remote, bytes, slot)
+        {
             return;
         }
+        let Some(session) = self.sessions.by_slot.get_mut(&slot) else {
+            return;
+        };
+        session.asker = None;
+        if !is_asking {
+            return;
+        }
+        let body = session.front(0, POLL_BYTES).to_vec();
         self.connections[slot as usize].heard(now, 0);
-        let body = self.sessions.by_slot[&slot].front(0, POLL_BYTES).to_vec();
         let reply = Reply {
             status: Status::Ok200,
             kind: "application/octet-stream",
             body: &body,
         };
         self.respond(carrier.slot, reply);
+    }
+
+    /// There may be room for the answer to who polls the session in this slot.
+    pub(in crate::shard) fn tell_again(&mut self, slot: u32) {
+        self.sessions.tell(slot);
     }
 
     /// Tells who brought something that all of it has been heard, once it has.
@@ -135,6 +151,10 @@ impl Shard {
     /// The connection in slot `of` carries requests of the session in this slot: as long as they are few, only the session
     /// counts for its address.
     pub(super) fn count_carrier(&mut self, slot: u32, of: u32) {
+        if self.remote(of).is_some() {
+            // Its reactor counts it, but not while it waits.
+            return;
+        }
         let carrier = self.carrier(of);
         let Self {
             sessions,

@@ -8,7 +8,7 @@ use super::call::{Call, Format, Id, Opening};
 use super::{Asker, Session, frames};
 use crate::limits::{POLL_HOLD_MS, UP_VERDICT_MS};
 use crate::shard::connection::Phase;
-use crate::shard::exchange::Exchange;
+use crate::shard::exchange::{Exchange, busy};
 use crate::shard::notices::Notice;
 use crate::shard::tickets::Pass;
 use crate::shard::{CloseReason, DisconnectReason, EndReason, Shard};
@@ -22,7 +22,11 @@ impl Shard {
         let Phase::Exchange(exchange) = &self.connections[slot as usize].phase else {
             return;
         };
-        match exchange.call.clone() {
+        let call = exchange.call.clone();
+        if let Some(home) = call.home(&self.common).filter(|&home| home != self.index) {
+            return self.ask_home(slot, home, call, content);
+        }
+        match call {
             Call::Preflight => self.respond_done(slot),
             Call::Open(opening) => self.open_session(slot, &opening, &content),
             Call::Watch(opening, seen) => self.watch(slot, &opening, &content, seen),
@@ -274,7 +278,7 @@ impl Shard {
     }
 
     /// The request in this slot waits for at most so long.
-    pub(super) fn hold(&mut self, slot: u32, ms: u32) {
+    pub(in crate::shard) fn hold(&mut self, slot: u32, ms: u32) {
         let now = self.now32();
         self.connections[slot as usize].deadline = now.wrapping_add(ms);
         self.rearm(slot);
@@ -295,6 +299,9 @@ impl Shard {
         if exchange.is_arriving() {
             let reason = EndReason::HandshakeTimeout;
             return self.refuse_for(slot, Refusal::HeadTimeout, false, reason);
+        }
+        if exchange.awaits.is_some() {
+            return self.respond(slot, busy());
         }
         match exchange.call.clone() {
             Call::Poll(id, _) => {
@@ -341,12 +348,4 @@ impl Exchange {
 fn reply<'a>(status: Status, kind: &'a str, body: &'a str) -> Reply<'a> {
     let body = body.as_bytes();
     Reply { status, kind, body }
-}
-
-fn busy() -> Reply<'static> {
-    reply(
-        Status::Unavailable503,
-        TEXT,
-        "What came before is not heard yet: send the same again.\n",
-    )
 }

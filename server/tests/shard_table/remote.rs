@@ -1,0 +1,106 @@
+//! Requests whose connection is at another reactor than their session.
+
+use roomcast::limits::{Limits, POLL_BYTES, REMOTE_ANSWERS, UP_VERDICT_MS};
+use roomcast::planted::{Fault, plant};
+use roomcast_protocol::frame::Opcode;
+
+use crate::homes::room_of;
+use crate::sessions::{agree, answers, ask, open, request};
+use crate::stage::{Stage, frame, text};
+
+/// As behind a proxy that mixes people: nothing of one request is left for the next.
+#[test]
+fn a_connection_stays_whoever_asks_on_it() {
+    let mut stage = Stage::with_reactors(Limits::default(), 3);
+    let wire = stage.connect();
+    let mut players = Vec::new();
+    for reactor in [2, 0, 1] {
+        let room = room_of(&stage, reactor);
+        let other = stage.join(&room);
+        let (statuses, body) = ask(&mut stage, wire, "POST", &format!("{room}/http"));
+        assert_eq!(statuses, [200]);
+        let body = String::from_utf8(body).expect("text");
+        let id = body.split('"').nth(3).expect("an id");
+        players.push((other, format!("{room}/http/{id}")));
+    }
+    assert_eq!(stage.common.seated(), 6);
+    for (other, at) in &players {
+        let up = request("POST", &format!("{at}/up?seq=0"), b"\x81\x02hi");
+        for _ in 0..2 {
+            stage.send(wire, &up);
+            assert_eq!(answers(&mut stage, wire), (vec![204], vec![]), "{at}");
+        }
+        assert_eq!(stage.heard(*other), "text hi");
+        let poll = format!("{at}/poll?ack=0");
+        assert!(ask(&mut stage, wire, "GET", &poll).0.is_empty());
+        stage.send(*other, &text("hello"));
+        let told = (vec![200], b"\x81\x05hello".to_vec());
+        assert_eq!(answers(&mut stage, wire), told);
+        assert_eq!(ask(&mut stage, wire, "GET", &poll), told, "it was lost");
+        assert_eq!(
+            ask(&mut stage, wire, "GET", &format!("{at}/poll?ack=9")).0,
+            [409]
+        );
+        agree(&stage);
+    }
+    for (_, at) in &players {
+        assert_eq!(stage.place(wire).map(|at| at.0), Some(0));
+        assert_eq!(
+            ask(&mut stage, wire, "POST", &format!("{at}/close")).0,
+            [204]
+        );
+    }
+    assert_eq!(stage.common.seated(), 3);
+    agree(&stage);
+}
+
+/// Who is gone gets no answer, and neither does who asks next on the same connection: what it was told comes again.
+#[test]
+fn an_answer_that_is_late_is_nobodys() {
+    let mut stage = Stage::with_reactors(Limits::default(), 2);
+    let room = room_of(&stage, 1);
+    let other = stage.join(&room);
+    let (wire, at) = open(&mut stage, &room);
+    let poll = format!("{at}/poll?ack=0");
+    assert!(ask(&mut stage, wire, "GET", &poll).0.is_empty());
+    stage.hang_up(wire);
+    stage.send(other, &text("hello"));
+    stage.pass(100);
+    agree(&stage);
+    let again = stage.connect();
+    let told = (vec![200], b"\x81\x05hello".to_vec());
+    assert_eq!(ask(&mut stage, again, "GET", &poll), told);
+    stage.pass(u64::from(UP_VERDICT_MS));
+    agree(&stage);
+}
+
+/// Many answers, of which two are all that may be on the way for each sixteenth part of them.
+fn polls_answered() -> usize {
+    let mut stage = Stage::with_reactors(Limits::default(), 2);
+    let room = room_of(&stage, 1);
+    let other = stage.join(&room);
+    let (wire, at) = open(&mut stage, &room);
+    let message = frame(Opcode::Binary, &[7; 16_000]);
+    for _ in 0..5 {
+        stage.send(other, &message);
+    }
+    let times = 2 * REMOTE_ANSWERS / POLL_BYTES;
+    let poll = format!("{at}/poll?ack=0");
+    let answered = (0..times).take_while(|_| ask(&mut stage, wire, "GET", &poll).0 == [200]);
+    let answered = answered.count();
+    agree(&stage);
+    if answered < times {
+        assert!(answered * POLL_BYTES >= REMOTE_ANSWERS);
+    }
+    answered * POLL_BYTES
+}
+
+/// What was taken makes room for more. Were that not said, answers would wait for ever, and this would find it.
+#[test]
+fn answers_have_credit_and_a_lost_one_is_found() {
+    assert_eq!(polls_answered(), 2 * REMOTE_ANSWERS);
+    plant(Some(Fault::LostCredit));
+    let answered = polls_answered();
+    plant(None);
+    assert!(answered < 2 * REMOTE_ANSWERS, "{answered}");
+}
