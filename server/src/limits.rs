@@ -5,6 +5,7 @@
 //! changing them needs a measurement, not an opinion.
 
 mod sessions;
+mod strangers;
 
 use std::num::NonZeroU32;
 
@@ -15,6 +16,9 @@ pub use self::sessions::{
     SESSION_CONNECTIONS, SESSION_ENDED_MS, SESSION_SILENCE_MS, SESSIONS_ENDED, STREAM_BYTES,
     STREAM_KEPT, STREAM_MS, STREAM_PING_MS, STREAM_PORTION, STREAM_RETRY_MS, TICKET_BYTES,
     UP_VERDICT_MS,
+};
+pub use self::strangers::{
+    ACCEPT_BUDGET, EVICTED_BUDGET, STRANGERS_PER_LOOK, STRANGERS_SLICE_MAX_US, STRANGERS_SLICE_US,
 };
 
 /// Bytes: one receive buffer per reactor. A connection is read at most once per iteration, so this is also what one
@@ -51,9 +55,6 @@ pub const SEND_BUFFER: usize = 128 * 1024;
 /// Most bytes a sender is remembered to have sent too much (limit): past this, an old flood is forgotten.
 pub const FLOOD_REMEMBERED: u32 = FLOOD_BURST + RECEIVE_BUFFER as u32;
 
-/// Connections accepted in one iteration (budget): a connect storm must not starve the seated players.
-pub const ACCEPT_BUDGET: usize = 64;
-
 /// Mails taken in one iteration (budget).
 pub const MAIL_BUDGET: usize = 1024;
 
@@ -88,13 +89,6 @@ pub const WRITE_SLICE_US: u64 = 25_000;
 
 /// Reads or writes between two looks at the clock that tell whether a slice is over; so many are done in any case.
 pub const CALLS_PER_LOOK: u32 = 16;
-
-/// Microseconds of an iteration for the reads of who does not play, and as many to accept at each door (budget): as long as
-/// those who play took in it, but not less than this. Connections that come by the thousand may delay a player by so much.
-pub const STRANGERS_SLICE_US: u64 = 200;
-
-/// Nor more than this (budget).
-pub const STRANGERS_SLICE_MAX_US: u64 = 4_000;
 
 // An iteration keeps the timers waiting for 50 ms at most, with one door or two.
 const _: () = assert!(

@@ -19,9 +19,9 @@ use super::pace::Pacer;
 use super::slice::Slice;
 use super::sockets::{Handle, Named, Sockets};
 use crate::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, ASK_BUDGET, FIN, HANDSHAKE_SLICE_US, LAST_PUBLICATION_MS,
-    LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS, STRANGERS_SLICE_MAX_US,
-    STRANGERS_SLICE_US, WRITE_SLICE_US,
+    ACCEPT_BUDGET, ACCEPT_PAUSE_MS, ASK_BUDGET, EVICTED_BUDGET, FIN, HANDSHAKE_SLICE_US,
+    LAST_PUBLICATION_MS, LAST_WORDS_MS, MAIL_BUDGET, POLL_MS, READ_SLICE_US, STANDSTILL_MS,
+    STRANGERS_SLICE_MAX_US, STRANGERS_SLICE_US, WRITE_SLICE_US,
 };
 use crate::planted::{self, Fault};
 use crate::shard::{Action, Answer, Common, Handover, Handshake, Shard, Unanswered, Written};
@@ -413,7 +413,7 @@ impl<N: Net> Running<N> {
     fn receive_strangers(&mut self, polled: u64) {
         let took = self.net.clock() - polled;
         let us = took.clamp(STRANGERS_SLICE_US, STRANGERS_SLICE_MAX_US);
-        let mut slice = Slice::new(&self.net, us);
+        let mut slice = Slice::of_strangers(&self.net, us);
         for _ in 0..self.strangers.len() {
             if slice.is_over(&self.net) {
                 break;
@@ -434,7 +434,7 @@ impl<N: Net> Running<N> {
     /// Accepts one portion, for so many microseconds; returns how it goes on. Out of descriptors it pauses instead of spinning on a
     /// listener that stays ready.
     fn accept_at(&mut self, door: usize, us: u64) -> Accepting {
-        let mut slice = Slice::new(&self.net, us);
+        let mut slice = Slice::of_strangers(&self.net, us);
         for _ in 0..ACCEPT_BUDGET {
             if slice.is_over(&self.net) {
                 break;
@@ -453,7 +453,7 @@ impl<N: Net> Running<N> {
                         "can't accept: raise the limit of open files (ulimit -n) or lower --max-connections");
                     }
                     // Whoever has been shaking hands for long makes room; its descriptor is free after this iteration.
-                    let evicted = (0..ACCEPT_BUDGET).take_while(|_| self.shard.evict_newcomer());
+                    let evicted = (0..EVICTED_BUDGET).take_while(|_| self.shard.evict_newcomer());
                     return if evicted.count() > 0 {
                         Accepting::Ready
                     } else {
