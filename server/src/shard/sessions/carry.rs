@@ -80,22 +80,22 @@ impl Shard {
         let Some(Asker::Poll(carrier)) = session.asker else {
             return;
         };
-        let bytes = session.front(0, POLL_BYTES).len();
-        let is_asking = self.is_asking(carrier);
-        if is_asking
-            && let Some(remote) = self.remote(carrier.slot)
-            && !self.remotes.has_credit(remote, bytes, slot)
-        {
-            return;
-        }
+        let remote = self.is_asking(carrier).then(|| self.remote(carrier.slot));
         let Some(session) = self.sessions.by_slot.get_mut(&slot) else {
             return;
         };
-        session.asker = None;
-        if !is_asking {
+        let Some(remote) = remote else {
+            session.asker = None;
+            return;
+        };
+        let front = session.front(0, POLL_BYTES);
+        if let Some(remote) = remote
+            && !self.remotes.has_credit(remote, front.len(), slot)
+        {
             return;
         }
-        let body = session.front(0, POLL_BYTES).to_vec();
+        let body = front.to_vec();
+        session.asker = None;
         self.connections[slot as usize].heard(now, 0);
         let reply = Reply {
             status: Status::Ok200,
