@@ -57,6 +57,10 @@ pub enum Fault {
     Unfenced,
     /// Who was put out of its room may come back to it.
     Unbarred,
+    /// A room that is locked lets in who is new.
+    Ajar,
+    /// Who closes its room goes from it alone.
+    HalfClosed,
     /// Nobody is told that its answers have been taken at another reactor.
     LostCredit,
     /// In each round something is kept for a player of roomcast.v1 that is away.

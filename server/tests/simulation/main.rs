@@ -22,8 +22,6 @@ const V1_ONLY: &[&str] = &[
     "room_exists",
     "other_dialect",
     "too_many_rooms",
-    "room_closed",
-    "room_locked",
 ];
 
 fn seeded(seed: u64, fault: Option<Fault>) -> (Report, Result<(), String>) {
@@ -152,6 +150,8 @@ fn what_the_server_does_wrong_is_found() {
         planted::Fault::Unfenced,
         planted::Fault::LateTail,
         planted::Fault::Unbarred,
+        planted::Fault::Ajar,
+        planted::Fault::HalfClosed,
     ] {
         let wrong = |&seed: &u64| seeded(seed, Some(Fault::Within(fault))).1.is_err();
         let found = (0..1_000).find(wrong);

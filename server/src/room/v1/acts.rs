@@ -106,11 +106,21 @@ impl Room {
 
     /// Puts out everybody but who sits here, with all that was said; answers who that is, by their places in the shard.
     pub fn clear_but(&mut self, seat: Seat) -> Vec<u32> {
+        if planted::is(Fault::HalfClosed) {
+            return Vec::new();
+        }
         let others = self.players.iter();
         let others = others.filter(|(index, _)| *index != seat as usize);
         let others = others.map(|(_, player)| player.player).collect();
-        self.players.retain(|index, _| index == seat as usize);
-        self.order.retain(|other| *other == seat);
+        for index in (0..self.order.len()).rev() {
+            let other = self.order[index];
+            if other != seat {
+                self.order.remove(index);
+                self.rounds.close_gap(index);
+                let player = self.players.remove(other as usize);
+                self.property_bytes -= player.properties.bytes();
+            }
+        }
         self.states = None;
         self.groups = None;
         others

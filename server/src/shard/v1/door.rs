@@ -129,7 +129,7 @@ impl Shard {
                 self.makers.make(id, maker, common)?;
                 let life = Life(self.v1.secrets.bytes());
                 room.create(life, join.wishes, (id, self.now), &self.v1.rules);
-            } else if room.is_locked() {
+            } else if room.is_locked() && !planted::is(Fault::Ajar) {
                 return Err(CloseReason::RoomLocked.into());
             } else if room.is_full() {
                 return Err(Ending::Full(room.players()));

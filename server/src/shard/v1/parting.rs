@@ -117,6 +117,8 @@ impl Shard {
     /// Ends those who were put out of their rooms, whose seats they have left: their connections, and their places here.
     pub(in crate::shard) fn end_put_out(&mut self, reason: CloseReason) {
         for id in std::mem::take(&mut self.v1.put_out) {
+            // Who is behind has one, too.
+            self.player_timers.disarm(id);
             match self.players[id as usize].link {
                 Link::Here(slot) => {
                     self.note(slot, reason, None);
@@ -129,7 +131,6 @@ impl Shard {
                     self.close(slot, reason);
                 }
                 Link::Away { .. } => {
-                    self.player_timers.disarm(id);
                     self.players.remove(id as usize);
                     self.common.return_away();
                 }

@@ -4,13 +4,16 @@
 //! every arm is a promise of the documentation, none is read off the server's code.
 
 use roomcast::shard::CloseReason::{
-    Barred, Drain, Idle, Kicked, Left, NoJoin, Replaced, RoomFull, SlowConsumer,
+    Barred, Drain, Idle, Kicked, Left, NoJoin, Replaced, RoomClosed, RoomFull, RoomLocked,
+    SlowConsumer,
 };
 use roomcast::shard::DisconnectReason::{self as Reason, Close, End};
 use roomcast::shard::EndReason::{
     Answered, ConnectionLost, Cut, Full, HandshakeRefused, HandshakeTimeout, Overloaded,
     PeerClosed, PeerGone, Refused, TlsHandshake, TlsTruncated, TlsViolation,
 };
+
+use roomcast_protocol::v1::up;
 
 use super::compose::{Errand, Mark, Place};
 use super::player::Heard;
@@ -49,7 +52,8 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
         }
         (End(PeerClosed), Mark::Close(_)) => true,
         (Close(Left), Mark::Packets(Errand::Leave, _)) => true,
-        (Close(RoomFull | Replaced | Barred), Mark::Packets(Errand::Join, _)) => true,
+        (Close(RoomFull | RoomLocked | Replaced | Barred), Mark::Packets(Errand::Join, _)) => true,
+        (Close(RoomClosed), Mark::Packets(Errand::Speak, packets)) => asks_to_close(packets),
         // At a door it is not known yet.
         (Close(RoomFull), Mark::Seat { place, .. }) => *place != Place::Door,
         (End(Full | Overloaded) | Close(RoomFull | Drain), mark) => {
@@ -58,6 +62,13 @@ pub(crate) fn follows_from(reason: Reason, mark: &Mark) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether these packets ask for the end of their room.
+fn asks_to_close(packets: &[u8]) -> bool {
+    let closes =
+        |packet| matches!(packet, Ok(up::Packet::Act { act, .. }) if act == up::Act::Close);
+    up::decode(packets).into_iter().flatten().any(closes)
 }
 
 /// Whether a connection may end with this `reason` though it sent nothing to that effect.
@@ -73,7 +84,7 @@ pub(crate) fn comes_alone(
         End(HandshakeRefused) => conduct.is_some_and(|conduct| !conduct.agreed),
         End(HandshakeTimeout) => !seated,
         Close(Idle | SlowConsumer) => seated,
-        Close(NoJoin | Replaced | Kicked) | End(Cut) => seated && guest,
+        Close(NoJoin | Replaced | Kicked | RoomClosed) | End(Cut) => seated && guest,
         // Who has no seat when the process ends, ends with it.
         Close(Drain) => draining,
         _ => follows_from_conduct(reason, conduct),

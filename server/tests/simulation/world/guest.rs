@@ -36,6 +36,13 @@ const GROUPS: [u32; 3] = [0, 1, 7];
 /// Connections by which guests come back in one run, at most.
 const RETURNS: usize = 60;
 
+/// What is said to who is not wanted, and may not know better than to come again.
+const OUT: [CloseCode; 3] = [
+    CloseCode::KICKED,
+    CloseCode::ROOM_CLOSED,
+    CloseCode::ROOM_LOCKED,
+];
+
 /// Somebody who plays.
 #[derive(Debug)]
 pub(crate) struct Guest {
@@ -50,8 +57,10 @@ pub(crate) struct Guest {
     leaves: bool,
     /// Its session is at its end.
     is_over: bool,
-    /// It was put out, and may try to come back all the same.
+    /// It was put out or not let in, and may try to come back all the same.
     is_out: bool,
+    /// It has asked for the end of its room, and says no more.
+    is_silent: bool,
     /// It has asked for a bad network, and may ask again on its next connection.
     is_impaired: bool,
     /// Tokens of players that it was.
@@ -91,6 +100,7 @@ impl World<'_> {
             leaves: false,
             is_over: false,
             is_out: false,
+            is_silent: false,
             is_impaired: false,
             former: Vec::new(),
         });
@@ -140,7 +150,8 @@ impl World<'_> {
                 _ => this.client.token(),
             };
             this.client = client(guest, token, self.tick_hz);
-            (this.leaves, this.is_over, this.is_out) = (false, false, false);
+            (this.leaves, this.is_over) = (false, false);
+            (this.is_out, this.is_silent) = (false, false);
             self.oracle.ledger.reloads(guest);
         }
         let room = Rc::clone(&this.room);
@@ -256,7 +267,7 @@ impl World<'_> {
             (Heard::Message(_), _) => must(false, wire, "that is no bundle")?,
             (Heard::Close(code, _), Some(link)) => {
                 guest.is_over |= guest.client.closed(link, *code) == Some(Next::Stop);
-                guest.is_out |= *code == Some(CloseCode::KICKED);
+                guest.is_out |= code.is_some_and(|code| OUT.contains(&code));
             }
             _ => {}
         }
@@ -285,6 +296,10 @@ impl World<'_> {
         if self.guests[guest].wire != wire {
             return Ok(());
         }
+        if self.guests[guest].is_silent {
+            self.talk(wire);
+            return Ok(());
+        }
         let steady = self.players[wire].habit == Habit::Steady;
         match self.choices.below(if steady { 24 } else { 32 }) {
             0..=10 => self.call(guest),
@@ -308,7 +323,7 @@ impl World<'_> {
             21 if self.common.limits.impairment && self.choices.once_in(4) => {
                 self.impair(wire, guest);
             }
-            21 if self.choices.once_in(3) => self.put_out(guest),
+            21 if self.choices.once_in(2) => self.rule(guest),
             21 => self.save(guest),
             22 if self.returns < RETURNS && self.choices.once_in(8) => {
                 self.come_back(guest);
@@ -428,30 +443,41 @@ impl World<'_> {
         self.keep(guest, sent, numbered(up::Packet::Groups { only, groups }));
     }
 
-    /// Says whether it would be the host, or, be it the host or not, hands the role over or asks to put somebody out.
+    /// Says whether it would be the host, or, be it the host or not, hands the role over or asks for what is the host's.
     fn reign(&mut self, guest: GuestId) {
         let choices = &mut self.choices;
         let (willing, visible) = (!choices.once_in(4), !choices.once_in(3));
         let to = PlayerId::new(choices.below(IDS) as u32 + 1).expect("not 0");
-        match self.choices.below(5) {
+        match self.choices.below(6) {
             0..=1 => {
                 let packet = up::Packet::Willing { willing, visible };
                 let sent = self.guests[guest].client.willing(willing, visible);
                 self.keep(guest, sent, numbered(packet));
             }
             2..=3 => self.ask(guest, up::Act::HandOver(to)),
-            _ => self.ask(guest, up::Act::Kick(to)),
+            4 => self.ask(guest, up::Act::Kick(to)),
+            _ if self.choices.once_in(3) => self.ask(guest, up::Act::Close),
+            _ => {
+                let locked = self.choices.once_in(2);
+                self.ask(guest, up::Act::Lock(locked));
+            }
         }
     }
 
-    /// Puts out somebody of whom it knows, if it takes itself for the host.
-    fn put_out(&mut self, guest: GuestId) {
+    /// If it takes itself for the host: puts out somebody of whom it knows, or locks its room, opens or closes it.
+    fn rule(&mut self, guest: GuestId) {
         let ledger = &self.oracle.ledger;
         let known = ledger.known_to(guest);
-        if ledger.may_save(guest) && !known.is_empty() {
-            let whom = known[self.choices.below(known.len())];
-            self.ask(guest, up::Act::Kick(whom));
+        if !ledger.may_save(guest) || known.is_empty() {
+            return;
         }
+        let act = match self.choices.below(10) {
+            0..=5 => up::Act::Kick(known[self.choices.below(known.len())]),
+            6..=7 => up::Act::Lock(true),
+            8 => up::Act::Lock(false),
+            _ => up::Act::Close,
+        };
+        self.ask(guest, act);
     }
 
     /// Asks for something that is the host's to ask for.
@@ -462,6 +488,7 @@ impl World<'_> {
         if let (up::Act::Kick(whom), Ok(number)) = (act, &sent) {
             ledger.kicks(guest, *number, whom);
         }
+        self.guests[guest].is_silent |= act == up::Act::Close;
         self.keep(guest, sent, numbered(up::Packet::Act { term, act }));
     }
 

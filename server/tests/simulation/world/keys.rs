@@ -167,7 +167,9 @@ impl Keys {
         let fresh = keyed.told[at].at.awake;
         let fresh = keyed.turned.map_or(fresh, |turned| turned.awake.max(fresh));
         let is_late = |late_ms| heard.now.awake > fresh + heard.aged_ms + late_ms;
-        if heard.late_ms.is_some_and(is_late) {
+        // Who is the host since lately has not waited for it either, and since when it is, is not known.
+        let late_ms = heard.late_ms.filter(|_| keyed.to() != StateAudience::Host);
+        if late_ms.is_some_and(is_late) {
             return Err("a value that has waited is told as a new one".into());
         }
         if held.insert(name, at).is_some_and(|before| before > at) {

@@ -18,6 +18,7 @@ use super::keys::{Ears, Held, Keys};
 use super::kicks::{Kicks, Terms, Who};
 use super::net::WireId;
 use super::oracle::Verdict;
+use super::powers::{Asked, LifeId, Powers};
 use super::said::{Said, To, changes, event, numbered};
 use super::tail::{Saved, Tail};
 
@@ -46,6 +47,8 @@ struct Joined {
     kept: bool,
     /// It was put out before, as others had heard.
     is_out: bool,
+    /// The life of its room that was known to be locked, and that which was known to be over.
+    known: [Option<LifeId>; 2],
 }
 
 /// What a guest knows of its room.
@@ -57,6 +60,8 @@ struct View {
     properties: BTreeMap<(u32, String), Vec<u8>>,
     /// The term, and who is the host; 0: nobody.
     host: (Term, u32),
+    /// Nobody new is let in.
+    locked: bool,
 }
 
 /// The groups of a player: now, and ever.
@@ -120,6 +125,7 @@ pub(crate) struct Ledger {
     saved: BTreeMap<Vec<u8>, Saved>,
     terms: Terms,
     kicks: Kicks,
+    powers: Powers,
     /// Whose each id is, in each life of a room.
     ids: BTreeMap<([u8; 8], u32), (GuestId, Token)>,
     /// Players whose guests never heard of them, or have forgotten them: they may have a seat.
@@ -144,6 +150,7 @@ impl Ledger {
             saved: BTreeMap::new(),
             terms: Terms::new(),
             kicks: Kicks::default(),
+            powers: Powers::default(),
             ids: BTreeMap::new(),
             ghosts: 0,
             taken: 0,
@@ -241,6 +248,30 @@ impl Ledger {
         players.any(|who| self.kicks.may_be_out(who, &self.terms))
     }
 
+    /// Whether a guest may be kept out of its room because that is locked.
+    pub(crate) fn may_be_locked(&self, guest: GuestId) -> bool {
+        let room = &self.guests[guest].room;
+        self.powers.may_be_locked(room, &self.terms)
+    }
+
+    /// Whether a host may have closed the room of a guest.
+    pub(crate) fn may_be_closed(&self, guest: GuestId) -> bool {
+        let room = &self.guests[guest].room;
+        self.powers.may_be_closed(room, &self.terms)
+    }
+
+    /// A guest is sent away over this connection because its room is closed.
+    pub(crate) fn sent_away(&mut self, wire: WireId, guest: GuestId) {
+        let this = &self.guests[guest];
+        if let Some(life) = this.view.life
+            && this.seat == Seat::Here(wire)
+            && this.is_sure
+            && this.is_live
+        {
+            self.powers.closes(&this.room, life);
+        }
+    }
+
     /// Who has this token.
     fn players_of(&self, token: Option<Token>) -> impl Iterator<Item = Who> {
         let ids = self.ids.iter();
@@ -309,7 +340,8 @@ impl Ledger {
             .players_of(token)
             .any(|who| kicks.may_be_out(who, &self.terms));
         let is_out = self.players_of(token).any(|who| kicks.is_out(who));
-        let kept = comes_back && kept && !may_be_out;
+        let kept = comes_back && kept && !may_be_out && !self.may_be_closed(guest);
+        let known = self.powers.known(&self.guests[guest].room);
         let this = &mut self.guests[guest];
         // Of a connection that it gave up before, whose join took longer: it never hears of that.
         let late = this.joined.iter().any(|other| other.wire > wire);
@@ -328,6 +360,7 @@ impl Ledger {
             said: self.rooms[&this.room].len(),
             kept,
             is_out,
+            known,
         });
         this.seat = Seat::Here(wire);
         let room = Rc::clone(&this.room);
@@ -412,6 +445,10 @@ impl Ledger {
                 if let up::Act::Kick(whom) = act {
                     let whom = (life.0, whom.get());
                     self.kicks.takes(&this.room, (author, term), whom);
+                }
+                if let Some(asked) = Asked::of(act) {
+                    let room = Rc::clone(&this.room);
+                    self.powers.takes(&room, life.0, (author, term), asked);
                 }
                 self.guests[guest].doubtful += 1;
                 return self.takes(guest, &numbered(packet));
@@ -507,6 +544,8 @@ impl Ledger {
             .any(|(_, whom)| this.view.players.contains_key(whom))
         {
             "whom it put out is there"
+        } else if this.view.life.is_some() && this.view.life == self.powers.known(&this.room)[1] {
+            "its room was closed"
         } else {
             return Ok(());
         };

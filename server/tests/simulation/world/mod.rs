@@ -17,6 +17,7 @@ mod planted;
 #[path = "../../tls/played.rs"]
 mod played;
 mod player;
+mod powers;
 mod said;
 mod scenario;
 mod secure;
@@ -193,10 +194,14 @@ impl World<'_> {
     /// Tells the oracle what an iteration did, and checks the bounds.
     fn judge(&mut self, index: usize, now: u64) -> Verdict {
         let seen = self.net().take_seen(index);
-        let kicked = Some(CloseReason::Kicked.into());
+        let sent_away = |ended| {
+            [CloseReason::Kicked, CloseReason::RoomClosed]
+                .into_iter()
+                .any(|reason| ended == Some(reason.into()))
+        };
         let going = seen.iter().filter_map(|seen| match seen {
             Seen::Ended { wire, .. } => Some(*wire),
-            Seen::Took { wire, ended, .. } if *ended == kicked => Some(*wire),
+            Seen::Took { wire, ended, .. } if sent_away(*ended) => Some(*wire),
             _ => None,
         });
         self.oracle.ledger.going = going.collect();
@@ -316,6 +321,8 @@ impl World<'_> {
                         | CloseReason::Drain
                         | CloseReason::Kicked
                         | CloseReason::Barred
+                        | CloseReason::RoomClosed
+                        | CloseReason::RoomLocked
                 )
             );
         must(

@@ -179,7 +179,16 @@ impl Oracle {
         if link.reason.is_some() {
             return must(ended.is_none() && !seated, wire, "goes on after its end");
         }
-        if ended == Some(CloseReason::Kicked.into()) {
+        let by_itself = |reason| {
+            let heard = link.taken - link.waiting;
+            let mut ahead = link.ahead.iter().filter(|(at, _)| *at <= heard);
+            ahead.any(|(_, mark)| endings::follows_from(reason, mark))
+        };
+        let by_another = ended.filter(|reason| {
+            let sent_away = [CloseReason::Kicked, CloseReason::RoomClosed].map(Into::into);
+            sent_away.contains(reason) && !by_itself(*reason)
+        });
+        if by_another.is_some() {
             // By what another said in this iteration: nothing is heard of it any more.
             link.ahead.clear();
         }
@@ -190,7 +199,7 @@ impl Oracle {
                 // Whatever is wrong may be noticed before its last byte; all else only after it.
                 let wrong = matches!(mark, Mark::Breach(_) | Mark::Request { .. });
                 must(whole || wrong, wire, "it ended too early")?;
-                if let (Some(guest), Mark::Packets(Errand::Leave, packets)) =
+                if let (Some(guest), Mark::Packets(Errand::Leave | Errand::Speak, packets)) =
                     (self.links[wire].guest, &mark)
                 {
                     self.ledger.took(wire, guest, packets, now)?;
@@ -249,6 +258,10 @@ impl Oracle {
             (DisconnectReason::Close(CloseReason::Barred), Some(Mark::Packets(_, packets))) => {
                 self.ledger.may_be_barred(packets)
             }
+            (DisconnectReason::Close(CloseReason::RoomLocked), _) => link
+                .guest
+                .is_some_and(|guest| self.ledger.may_be_locked(guest)),
+            (DisconnectReason::Close(CloseReason::RoomClosed), _) => self.may_be_closed(wire),
             (_, None) => endings::follows_from_conduct(reason, link.conduct),
             (DisconnectReason::End(EndReason::Full), _) => {
                 self.seated() >= self.limits.max_connections
@@ -275,6 +288,12 @@ impl Oracle {
     fn may_be_put_out(&self, wire: WireId) -> bool {
         let guest = self.links[wire].guest;
         self.is_seated(wire) && guest.is_some_and(|guest| self.ledger.may_be_put_out(guest))
+    }
+
+    /// Whether a host may have closed the room of this connection.
+    fn may_be_closed(&self, wire: WireId) -> bool {
+        let guest = self.links[wire].guest;
+        self.is_seated(wire) && guest.is_some_and(|guest| self.ledger.may_be_closed(guest))
     }
 
     fn join(&mut self, wire: WireId, room: Rc<str>, place: Place) -> Verdict {
@@ -323,6 +342,10 @@ impl Oracle {
                 _ => None,
             };
             let grace_ms = match (reason, said) {
+                (DisconnectReason::Close(CloseReason::RoomClosed), _) => {
+                    self.ledger.sent_away(wire, guest);
+                    None
+                }
                 (DisconnectReason::Close(CloseReason::Left | CloseReason::Kicked), _) => None,
                 (_, Some(CloseCode::NORMAL)) => None,
                 (_, Some(CloseCode::GOING_AWAY)) => Some(GOING_AWAY_MS),
@@ -339,7 +362,8 @@ impl Oracle {
         let conduct = self.links[wire].conduct;
         let seated = (self.is_seated(wire), self.links[wire].guest.is_some());
         let just = endings::comes_alone(reason, seated, self.draining, conduct)
-            && (reason != CloseReason::Kicked.into() || self.may_be_put_out(wire));
+            && (reason != CloseReason::Kicked.into() || self.may_be_put_out(wire))
+            && (reason != CloseReason::RoomClosed.into() || self.may_be_closed(wire));
         self.end(wire, reason, now);
         must(just, wire, reason.label())
     }

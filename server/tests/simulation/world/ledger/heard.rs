@@ -78,6 +78,7 @@ impl Ledger {
     fn welcomed(&mut self, wire: WireId, guest: GuestId, welcome: &down::Welcome<'_>) -> Verdict {
         let id = welcome.id.get();
         let owner = (guest, welcome.token);
+        let is_new = !self.ids.contains_key(&(welcome.life.0, id));
         if *self.ids.entry((welcome.life.0, id)).or_insert(owner) != owner {
             return Err(format!("player {id} was somebody else"));
         }
@@ -93,6 +94,10 @@ impl Ledger {
         let life = welcome.life.0;
         if joined.is_out && this.view.life == Some(life) {
             return Err("who was put out is let in".into());
+        }
+        let [locked, closed] = joined.known;
+        if is_new && locked == Some(life) || closed == Some(life) {
+            return Err("who is new is let in where the host lets nobody in".into());
         }
         this.kicks.clear();
         this.id = id;
@@ -224,6 +229,11 @@ impl Ledger {
                 let grows = term > view.host.0;
                 view.host = (term, id);
                 grows && *self.terms.entry((life, term)).or_insert(id) == id
+            }
+            down::Packet::Locked(locked) => {
+                let life = view.life.unwrap_or_default();
+                let changes = std::mem::replace(&mut view.locked, locked) != locked;
+                changes && self.powers.told(&this.room, life, locked, &self.terms)
             }
             down::Packet::Snapshot { state, cut, .. } => {
                 let saved = self.saved.get(state).copied();
