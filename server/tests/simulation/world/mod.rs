@@ -28,7 +28,9 @@ use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roomcast::limits::{ACK_AFTER_MS, HANDSHAKE_SLICE_US, HEARD_WITHIN_MS, Limits, UNREAD_MAX};
+use roomcast::limits::{
+    ACK_AFTER_MS, HANDSHAKE_SLICE_US, HEARD_WITHIN_MS, Limits, STRANGERS_PER_LOOK, UNREAD_MAX,
+};
 use roomcast::reactor::Running;
 use roomcast::shard::{CloseReason, Common, DisconnectReason, EndReason, Ends};
 
@@ -302,7 +304,8 @@ impl World<'_> {
         let steady =
             self.players[wire].habit == Habit::Steady && !self.asleep && !self.players[wire].done;
         // Who is late is read once more: with so small a buffer that is a part of its head.
-        let in_parts = self.oracle.stalled > 0 && self.buffer < WHOLE_HEAD;
+        let in_parts =
+            self.buffer < WHOLE_HEAD && (self.oracle.stalled > 0 || self.is_thronged(now));
         let in_a_hurry =
             self.drained_at.is_some() || self.starved_at.is_some() || stormy || in_parts;
         let late = [
@@ -330,6 +333,20 @@ impl World<'_> {
             wire,
             &format!("{reason:?}, though it read everything"),
         )
+    }
+
+    /// Whether heads, of which each read brings a part, come or came lately from more than are heard in time: in one iteration a
+    /// reactor hears some strangers, and then looks at the clock.
+    fn is_thronged(&self, now: u64) -> bool {
+        let handshake = u64::from(self.limits().handshake_ms);
+        let is_new = |times: &&Times| {
+            let lately = times.ended.is_none_or(|ended| ended + handshake >= now);
+            times.met && !times.seated && lately
+        };
+        let newcomers = self.times.iter().filter(is_new).count();
+        let reads = newcomers * WHOLE_HEAD.div_ceil(self.buffer);
+        let iterations = reads as u64 / u64::from(STRANGERS_PER_LOOK);
+        iterations * LAG_MS >= handshake
     }
 
     /// Whether the player of this connection goes on over one that it had given up, of which no reactor could know that.
