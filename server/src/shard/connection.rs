@@ -154,6 +154,11 @@ impl Connection {
         }
     }
 
+    /// It has no seat, and goes on.
+    pub(super) fn is_unseated(&self) -> bool {
+        self.is_new() || matches!(self.phase, Phase::Exchange(_))
+    }
+
     /// On to another step of its closing.
     pub(super) fn close_on(&mut self, to: Closing) {
         if let Phase::Closing(step, _) = &mut self.phase {

@@ -44,6 +44,8 @@ pub(super) struct Exchange {
     pub(super) awaits: Option<u64>,
     /// It is another reactor's, which is told the answer.
     pub(super) remote: Option<Remote>,
+    /// A session counts for the address of its connection, at home or elsewhere.
+    pub(super) carries: bool,
 }
 
 impl Exchange {
@@ -64,6 +66,7 @@ impl Exchange {
             proxy: None,
             awaits: None,
             remote: None,
+            carries: false,
         })
     }
 
@@ -80,6 +83,7 @@ impl Exchange {
             proxy: None,
             awaits: None,
             remote: Some(remote),
+            carries: false,
         }
     }
 
@@ -233,11 +237,11 @@ impl Shard {
         }
         let keeps = exchange.keeps && !exchange.is_arriving() && !self.draining;
         let (readers, proxy) = (exchange.readers, exchange.proxy);
-        let awaited = exchange.awaits.is_some();
+        let counts_again = exchange.awaits.is_some() && !exchange.carries;
         connection.outbox.push_own(|out| write(out, keeps, readers));
         connection.phase = Phase::Answered;
-        if awaited {
-            self.count_newcomer(slot);
+        if counts_again {
+            self.count_again(slot);
         }
         if let Some(proxy) = proxy {
             // The next request is another person's.

@@ -34,6 +34,11 @@ enum Said {
     Answer(Box<Answer>),
     /// So many bytes of answers have been taken.
     Credit(usize),
+    /// No session counts for the address of this connection any more.
+    CountsAgain {
+        slot: u32,
+        id: u64,
+    },
 }
 
 /// A request, whole.
@@ -62,9 +67,19 @@ pub(super) struct Remote {
     by: Asking,
 }
 
+/// A connection at another reactor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Afar {
+    reactor: usize,
+    slot: u32,
+    id: u64,
+}
+
 #[derive(Debug)]
 struct Answer {
     to: Asking,
+    /// The session that was asked counts for the address of who asks.
+    carries: bool,
     verdict: Verdict,
 }
 
@@ -185,6 +200,12 @@ impl Shard {
         match said {
             Said::Ask(ask) => self.hear_ask(from, *ask),
             Said::Answer(answer) => self.hear_answer(from, *answer),
+            Said::CountsAgain { slot, id } => {
+                let connection = self.connections.get(slot as usize);
+                if connection.is_some_and(|it| it.who.id() == id && it.is_unseated()) {
+                    self.count_again(slot);
+                }
+            }
             Said::Credit(bytes) => {
                 let pair = &mut self.remotes.pairs[from];
                 pair.given = pair.given.saturating_sub(bytes);
@@ -200,7 +221,12 @@ impl Shard {
         if let Said::Ask(ask) = word.said {
             let to = ask.by;
             let verdict = gone();
-            self.hear_answer(reactor, Answer { to, verdict });
+            let answer = Answer {
+                to,
+                carries: false,
+                verdict,
+            };
+            self.hear_answer(reactor, answer);
         }
     }
 
@@ -227,16 +253,20 @@ impl Shard {
     }
 
     fn hear_answer(&mut self, from: usize, answer: Answer) {
-        let Answer { to, verdict } = answer;
+        let Answer {
+            to,
+            carries,
+            verdict,
+        } = answer;
         let pair = &mut self.remotes.pairs[from];
         pair.asked -= to.weighs;
         pair.taken += verdict.bytes();
-        let connection = self.connections.get(to.slot as usize);
-        let waits = connection.is_some_and(
-            |it| matches!(&it.phase, Phase::Exchange(it) if it.awaits == Some(to.number)),
-        );
-        if !waits {
-            return;
+        let connection = self.connections.get_mut(to.slot as usize);
+        match connection.map(|connection| &mut connection.phase) {
+            Some(Phase::Exchange(exchange)) if exchange.awaits == Some(to.number) => {
+                exchange.carries = carries;
+            }
+            _ => return,
         }
         let slot = to.slot;
         match verdict {
@@ -255,6 +285,19 @@ impl Shard {
             Phase::Exchange(exchange) => exchange.remote,
             _ => None,
         }
+    }
+
+    /// The connection that waits at another reactor for the answer to the request in this slot, if one does.
+    pub(super) fn afar(&self, slot: u32) -> Option<Afar> {
+        let Remote { reactor, by } = self.remote(slot)?;
+        let (slot, id) = (by.slot, self.connections[slot as usize].who.id());
+        Some(Afar { reactor, slot, id })
+    }
+
+    /// No session counts for the address of this connection any more.
+    pub(super) fn say_counts_again(&mut self, whose: Afar) {
+        let Afar { reactor, slot, id } = whose;
+        self.say_to(reactor, Said::CountsAgain { slot, id });
     }
 
     /// Answers a request that waits at another reactor with this. False if it is one of this reactor.
@@ -287,7 +330,16 @@ impl Shard {
         };
         let verdict = verdict();
         self.remotes.pairs[reactor].given += verdict.bytes();
-        self.say_to(reactor, Said::Answer(Box::new(Answer { to, verdict })));
+        let carries = match &self.connections[slot as usize].phase {
+            Phase::Exchange(exchange) => exchange.carries,
+            _ => false,
+        };
+        let answer = Answer {
+            to,
+            carries,
+            verdict,
+        };
+        self.say_to(reactor, Said::Answer(Box::new(answer)));
         self.bury(slot);
         true
     }

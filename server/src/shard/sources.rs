@@ -414,6 +414,13 @@ impl Shard {
         }
     }
 
+    /// The same, unless it does already.
+    pub(super) fn count_again(&mut self, slot: u32) {
+        if self.connections[slot as usize].counted == Counted::Not {
+            self.count_newcomer(slot);
+        }
+    }
+
     /// The connection in this slot has no seat, and counts no longer.
     pub(super) fn count_no_longer(&mut self, slot: u32) {
         let before = self.take_source(slot);

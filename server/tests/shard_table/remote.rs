@@ -1,6 +1,8 @@
 //! Requests whose connection is at another reactor than their session.
 
-use roomcast::limits::{Limits, POLL_BYTES, REMOTE_ANSWERS, UP_VERDICT_MS};
+use roomcast::limits::{
+    Limits, POLL_BYTES, REMOTE_ANSWERS, SESSION_CONNECTIONS, SESSION_ENDED_MS, UP_VERDICT_MS,
+};
 use roomcast::planted::{Fault, plant};
 use roomcast_protocol::frame::Opcode;
 
@@ -103,4 +105,45 @@ fn answers_have_credit_and_a_lost_one_is_found() {
     let answered = polls_answered();
     plant(None);
     assert!(answered < 2 * REMOTE_ANSWERS, "{answered}");
+}
+
+/// Whose session has a seat may have a few connections that carry it, be it at home elsewhere, until it is gone.
+#[test]
+fn what_carries_a_session_counts_as_that_wherever_it_is_at_home() {
+    for reactor in [0, 1] {
+        let mut limits = Limits::default();
+        limits.per_source.unseated = 2;
+        let mut stage = Stage::with_reactors(limits, 2);
+        stage.caller = Some("192.0.2.9".parse().expect("an address"));
+        let room = room_of(&stage, reactor);
+        let (first, at) = open(&mut stage, &room);
+        let conflict = format!("{at}/poll?ack=9");
+        let carrying: Vec<_> = (1..SESSION_CONNECTIONS)
+            .map(|_| {
+                let wire = stage.connect();
+                assert_eq!(ask(&mut stage, wire, "GET", &conflict).0, [409]);
+                wire
+            })
+            .collect();
+        let more = [(); 3].map(|()| stage.connect());
+        assert_eq!(more.map(|wire| stage.is_there(wire)), [true, true, false]);
+        more.into_iter().for_each(|wire| stage.hang_up(wire));
+        let wire = stage.connect();
+        assert!(stage.is_there(wire), "there is room");
+        let close = format!("{at}/close");
+        assert_eq!(ask(&mut stage, first, "POST", &close).0, [204]);
+        stage.pass(u64::from(SESSION_ENDED_MS) - 10_000);
+        for &wire in &carrying {
+            assert_eq!(
+                ask(&mut stage, wire, "GET", &conflict).0,
+                [409],
+                "it is remembered"
+            );
+        }
+        stage.pass(11_000);
+        assert!(carrying.iter().all(|&wire| stage.is_there(wire)));
+        let wire = stage.connect();
+        assert!(!stage.is_there(wire), "those who carried it count again");
+        agree(&stage);
+    }
 }

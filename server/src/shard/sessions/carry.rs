@@ -7,7 +7,7 @@ use roomcast_protocol::upgrade::{Reply, Status};
 use super::{Asker, Carrier, Session};
 use crate::limits::{POLL_BUDGET, POLL_BYTES, SESSION_CONNECTIONS};
 use crate::shard::connection::Phase;
-use crate::shard::sources::Counted;
+use crate::shard::remote::Afar;
 use crate::shard::{Shard, Written};
 
 impl Shard {
@@ -151,9 +151,8 @@ impl Shard {
     /// The connection in slot `of` carries requests of the session in this slot: as long as they are few, only the session
     /// counts for its address.
     pub(super) fn count_carrier(&mut self, slot: u32, of: u32) {
-        if self.remote(of).is_some() {
-            // Its reactor counts it, but not while it waits.
-            return;
+        if let Some(afar) = self.afar(of) {
+            return self.count_carrier_afar(slot, of, afar);
         }
         let carrier = self.carrier(of);
         let Self {
@@ -161,7 +160,7 @@ impl Shard {
             connections,
             ..
         } = self;
-        let Some(Session { carriers, .. }) = sessions.by_slot.get_mut(&slot) else {
+        let Some(Session { carriers, afar, .. }) = sessions.by_slot.get_mut(&slot) else {
             return;
         };
         if carriers.contains(&carrier) {
@@ -171,9 +170,34 @@ impl Shard {
             let connection = connections.get(other.slot as usize);
             connection.is_some_and(|connection| connection.who.id() == other.id)
         });
-        if carriers.len() < SESSION_CONNECTIONS {
+        if carriers.len() + afar.len() < SESSION_CONNECTIONS {
             carriers.push(carrier);
             self.count_no_longer(of);
+        }
+    }
+
+    /// The same of one at another reactor, which is told with the answer. In the place of an older one, if need be, of which
+    /// nobody says here when it is gone.
+    fn count_carrier_afar(&mut self, slot: u32, of: u32, one: Afar) {
+        let Some(Session { carriers, afar, .. }) = self.sessions.by_slot.get_mut(&slot) else {
+            return;
+        };
+        let known = afar.iter().position(|other| *other == one);
+        let is_full = carriers.len() + afar.len() >= SESSION_CONNECTIONS;
+        let older = match known {
+            Some(place) => {
+                afar.remove(place);
+                None
+            }
+            None if is_full && afar.is_empty() => return,
+            None => is_full.then(|| afar.remove(0)),
+        };
+        afar.push(one);
+        if let Phase::Exchange(exchange) = &mut self.connections[of as usize].phase {
+            exchange.carries = true;
+        }
+        if let Some(older) = older {
+            self.say_counts_again(older);
         }
     }
 
@@ -197,11 +221,12 @@ impl Shard {
             return;
         };
         for carrier in session.carriers {
-            if self.is_there(carrier)
-                && self.connections[carrier.slot as usize].counted == Counted::Not
-            {
-                self.count_newcomer(carrier.slot);
+            if self.is_there(carrier) {
+                self.count_again(carrier.slot);
             }
+        }
+        for carrier in session.afar {
+            self.say_counts_again(carrier);
         }
         let asker = session.asker.map(|asker| asker.carrier());
         for carrier in [asker, session.verdict].into_iter().flatten() {

@@ -21,6 +21,7 @@ use roomcast_protocol::frame::first_len;
 pub(super) use self::call::Call;
 use self::call::Id;
 use self::stream::{Events, Stream};
+use super::remote::Afar;
 use crate::limits::SESSIONS_ENDED;
 
 /// Hexadecimal digits of a session's name: its reactor, its slot, its secret.
@@ -75,6 +76,8 @@ struct Session {
     is_told: bool,
     /// Connections that count for no address, because this session does.
     carriers: Vec<Carrier>,
+    /// The same of other reactors, the oldest first: whether they are still there is not known.
+    afar: Vec<Afar>,
 }
 
 impl Session {
@@ -92,6 +95,7 @@ impl Session {
             verdict: None,
             is_told: false,
             carriers: Vec::new(),
+            afar: Vec::new(),
         }
     }
 
