@@ -11,6 +11,8 @@
 pub mod close;
 pub mod events;
 pub mod frame;
+#[cfg(feature = "http2")]
+pub mod http2;
 pub mod mask;
 pub mod proxy_header;
 #[cfg(feature = "tls")]

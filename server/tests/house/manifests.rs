@@ -43,7 +43,6 @@ pub(crate) fn manifest(file: &File) -> Vec<String> {
             "socket2",
             "rustix",
             "libc",
-            "tokio",
         ],
         "loadgen/Cargo.toml" => &["roomcast"],
         "server/Cargo.toml" => &["roomcast-loadgen"],

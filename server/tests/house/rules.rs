@@ -27,6 +27,12 @@ impl Claim {
 pub(crate) const CLAIMS: &[Claim] = &[
     Claim {
         scope: "protocol/src",
+        except: &["protocol/src/http2"],
+        forbidden: &["h2", "http", "tokio"],
+        why: "HTTP/2 is one machine that needs no runtime, and nothing else here is about it",
+    },
+    Claim {
+        scope: "protocol/src",
         except: &[],
         forbidden: &[
             "std::io",
@@ -224,6 +230,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             "server/src/shard/ebb.rs",
             "server/src/shard/flush.rs",
             "server/src/shard/handshake.rs",
+            "server/src/shard/http2.rs",
             "server/src/shard/lifecycle.rs",
             "server/src/shard/mod.rs",
             "server/src/shard/receive.rs",
