@@ -4,6 +4,7 @@
 //! operator may change stands in [`Limits`] and is filled in by `edge::config`; the rest are constants, because
 //! changing them needs a measurement, not an opinion.
 
+mod http2;
 mod sessions;
 mod strangers;
 
@@ -11,6 +12,7 @@ use std::num::NonZeroU32;
 
 use roomcast_protocol::upgrade::MAX_HEAD;
 
+pub use self::http2::{HTTP2_DRAIN_MS, HTTP2_IDLE_MS, HTTP2_PING_MS};
 pub use self::sessions::{
     ANSWERED_MS, POLL_BUDGET, POLL_BYTES, POLL_HOLD_MS, REMOTE_ANSWERS, REMOTE_ASK, REMOTE_ASKS,
     SESSION_CONNECTIONS, SESSION_ENDED_MS, SESSION_SILENCE_MS, SESSIONS_ENDED, STREAM_BYTES,

@@ -21,6 +21,7 @@ use super::units::{Bytes, Millis, parse_address, parse_count};
 use super::v1_flags::V1Flags;
 use super::{environment, memory};
 use crate::limits::{BATCH_SHARE_OF_OUTBOX, Limits, REACTORS_MAX};
+use crate::shard::Http2;
 use crate::transport::Port;
 
 const ABOUT: &str = "A relay for multiplayer games: rooms over WebSockets";
@@ -117,6 +118,11 @@ pub struct Config {
         help_heading = "Where"
     )]
     pub takeover: Option<PathBuf>,
+
+    /// HTTP/2 in clear for who begins with it, as proxies do that speak it with what is behind them. With --reactors 1 alone, for
+    /// now
+    #[arg(long, env = "ROOMCAST_H2C", help_heading = "Where")]
+    h2c: bool,
 
     /// Serve a small game at /demo, to see what this does. If only this machine can connect, players may also ask for a bad
     /// network for themselves, as with --allow-impairment
@@ -307,6 +313,12 @@ impl Config {
         let tls = self.tls.wanted()?;
         self.admin.agree()?;
         self.access.agree()?;
+        if (self.h2c || self.tls.http2) && self.reactors() > 1 {
+            return Err(
+                "--http2 and --h2c want --reactors 1: what is asked in one connection is answered by one reactor, for now"
+                    .to_owned(),
+            );
+        }
         let at = |listen: &Listen| match listen {
             Listen::At(address) => Some(*address),
             Listen::Off => None,
@@ -383,6 +395,14 @@ impl Config {
             && self.listeners().is_ok_and(|(plain, tls)| {
                 local(&plain) && tls.is_none_or(|tls| local(&tls.addresses))
             })
+    }
+
+    /// Who may speak HTTP/2.
+    pub fn http2(&self) -> Http2 {
+        Http2 {
+            over_tls: self.tls.http2,
+            in_clear: self.h2c,
+        }
     }
 
     /// Reactors to start.

@@ -246,7 +246,8 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
         .with_operators(others.control)
         .with_naming(config.log.naming())
         .with_demo(config.demo)
-        .with_proxies(config.access.proxies());
+        .with_proxies(config.access.proxies())
+        .with_http2(config.http2());
     if let Some(tls) = &tls {
         common = common.with_tls(tls.acceptor.clone().into());
     }
@@ -264,9 +265,8 @@ fn serve(config: &Config, passed: Passed) -> Result<(), Failure> {
     let common = Arc::new(common.with_gate(gate));
     let reactors = make_reactors(&common, rows).map_err(Failure::Start)?;
     let addresses: Vec<Address> = reactors.iter().map(Reactor::address).collect();
-    let advice = tls
-        .as_ref()
-        .map(|tls| tls.advice(doors::port_of_tls(&doors)));
+    let port = doors::port_of_tls(&doors);
+    let advice = tls.as_ref().map(|tls| tls.advice(port));
     let session_keys = tls.as_ref().and_then(|tls| tls.session_keys.clone());
     let served = tls.as_ref().map(|tls| tls.watch.certificates());
     let certificates = tls

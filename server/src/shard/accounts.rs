@@ -206,9 +206,10 @@ impl Shard {
         )?;
         let known = |slot: u32| self.connections.contains(slot as usize);
         must(self.unread.slots().all(known), "unread bytes of nobody")?;
-        // Connections without a socket are those of sessions, and requests of other reactors.
+        // Connections without a socket are those of sessions, requests of other reactors, and streams.
         let carried =
-            slots(|it| it.carried && !matches!(it.phase, Phase::Dead | Phase::Exchange(_)));
+            slots(|it| it.carried && !matches!(it.phase, Phase::Dead | Phase::Exchange(_)))
+                .filter(|slot| !self.streams.has(*slot));
         must(
             are_the_same(self.sessions.slots(), carried),
             "who has a session",

@@ -8,6 +8,7 @@ use roomcast_protocol::proxy_header;
 use super::DisconnectReason;
 use super::ebb::Ebb;
 use super::exchange::Exchange;
+use super::http2::Multiplex;
 use super::identity::Identity;
 use super::player::PlayerId;
 use super::pressure::Reading;
@@ -42,6 +43,8 @@ pub(super) enum Phase {
     Exchange(Box<Exchange>),
     /// Its last request has been answered, and another one may come.
     Answered,
+    /// It speaks HTTP/2: its requests are connections of their own.
+    Http2(Box<Multiplex>),
     /// The WebSocket is open, and this player's link.
     Open(PlayerId),
     /// It ends, for a reason already counted.
@@ -150,13 +153,14 @@ impl Connection {
         match &self.phase {
             Phase::Announced(..) | Phase::Hello | Phase::Handshake(_) | Phase::Answered => true,
             Phase::Exchange(exchange) => exchange.is_arriving(),
+            Phase::Http2(multiplex) => multiplex.is_idle(),
             Phase::Open(_) | Phase::Closing(..) | Phase::Dead => false,
         }
     }
 
     /// It has no seat, and goes on.
     pub(super) fn is_unseated(&self) -> bool {
-        self.is_new() || matches!(self.phase, Phase::Exchange(_))
+        self.is_new() || matches!(self.phase, Phase::Exchange(_) | Phase::Http2(_))
     }
 
     /// On to another step of its closing.

@@ -28,6 +28,8 @@ enum Due {
     Exchange,
     /// No other request has come since the last one was answered.
     Answered,
+    /// It speaks HTTP/2, and is to say that it is there.
+    Http2,
     /// Its stay, or its time at a door, is over.
     End(CloseReason),
     /// It seems to have been silent for too long.
@@ -93,6 +95,7 @@ impl Shard {
             | Phase::Hello
             | Phase::Exchange(_)
             | Phase::Answered
+            | Phase::Http2(_)
             | Phase::Closing(..)
             | Phase::Dead => {}
         }
@@ -123,6 +126,7 @@ impl Shard {
             Phase::Announced(..) | Phase::Hello | Phase::Handshake(_) => return only(Due::Head),
             Phase::Exchange(_) => return only(Due::Exchange),
             Phase::Answered => return only(Due::Answered),
+            Phase::Http2(_) => return only(Due::Http2),
             Phase::Closing(..) => return only(Due::Weighing),
             Phase::Dead => return [None; DUES],
             Phase::Open(player) => player,
@@ -182,11 +186,16 @@ impl Shard {
         for (due, _) in dues.filter(|&(_, left)| left == 0) {
             match due {
                 Due::Handshake => return self.drop_connection(slot, EndReason::HandshakeTimeout),
+                // Of a stream nothing waits in a socket.
+                Due::Head if self.connections[slot as usize].carried => {
+                    return self.convict(slot, true);
+                }
                 Due::Head => return self.silent.push(slot),
                 Due::Exchange => return self.end_exchange(slot),
                 Due::Answered => {
                     return self.begin_closing(slot, Closing::Flush, EndReason::Answered);
                 }
+                Due::Http2 => return self.look_at_http2(slot),
                 Due::Weighing if self.connections[slot as usize].carried => {
                     return self.bury(slot);
                 }

@@ -176,6 +176,12 @@ reasons! {
     TlsViolation => "tls_violation", Peer, ();
     /// TCP ended without the close_notify that tells an end from an attack that cuts.
     TlsTruncated => "tls_truncated", Network, ();
+    /// What came was no HTTP/2, or broke its rules.
+    Http2Violation => "http2_violation", Peer, ();
+    /// Too much of what costs more than it brings: streams taken back, pings, settings.
+    Http2Flood => "http2_flood", Peer, ();
+    /// It went on asking over HTTP/2, and did not read.
+    Http2Deaf => "http2_deaf", Peer, ();
     /// A mailbox was full: the home reactor can't take another connection now.
     Overloaded => "overloaded", Us, ();
     /// What should always work did not: a socket operation, or the sealing of a record.

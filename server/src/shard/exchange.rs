@@ -235,7 +235,8 @@ impl Shard {
         if let Stage::Streaming = exchange.stage {
             return self.close_answer(slot);
         }
-        let keeps = exchange.keeps && !exchange.is_arriving() && !self.draining;
+        let is_last = self.draining || self.streams.has(slot);
+        let keeps = exchange.keeps && !exchange.is_arriving() && !is_last;
         let (readers, proxy) = (exchange.readers, exchange.proxy);
         let counts_again = exchange.awaits.is_some() && !exchange.carries;
         connection.outbox.push_own(|out| write(out, keeps, readers));

@@ -170,6 +170,9 @@ impl Shard {
         if self.sessions.has_work() {
             self.carry_on();
         }
+        if self.streams.has_work() {
+            self.carry_on_streams();
+        }
         self.v1.is_carried = self.v1.has_work();
         self.v1.restart();
         self.v1.heed_ticks(self.now);
@@ -305,8 +308,7 @@ impl Shard {
             if matches!(connection.phase, Phase::Dead) {
                 continue;
             }
-            let writable =
-                connection.writable || connection.carried && self.sessions.has_room(slot);
+            let writable = connection.writable || connection.carried && self.takes_more(slot);
             if self.is_clear(slot) {
                 if let Some((room, seat)) = self.seat_of(slot) {
                     if self.offer_bundles(slot, room, seat) && !self.hold_back(slot) {

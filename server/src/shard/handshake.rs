@@ -178,6 +178,9 @@ impl Shard {
 
     /// A whole request head, and what came behind it.
     fn request(&mut self, slot: u32, bytes: &mut [u8], end: usize) {
+        if self.begins_http2(slot, &bytes[..end]) {
+            return self.begin_http2(slot, bytes);
+        }
         let (head, rest) = bytes.split_at_mut(end);
         let head_only = upgrade::asks_for_head_only(head);
         let request = match upgrade::parse_request(head) {

@@ -28,6 +28,7 @@ impl Shard {
             | Phase::Hello
             | Phase::Handshake(_)
             | Phase::Exchange(_)
+            | Phase::Http2(_)
             | Phase::Open(_) => {
                 let reason = match &connection.security {
                     Security::Tls(tls) if !tls.is_handshaking() && tls.heard() == Heard::More => {
@@ -89,7 +90,7 @@ impl Shard {
     }
 
     /// Of another connection: no other shard makes this one, and this one never again.
-    fn new_id(&mut self) -> u64 {
+    pub(super) fn new_id(&mut self) -> u64 {
         self.counters.accepted += 1;
         self.counters.accepted * self.common.reactors as u64 + self.index as u64
     }
@@ -154,6 +155,10 @@ impl Shard {
         let mut rooms = HashMap::new();
         for slot in slots {
             let connection = &mut self.connections[slot as usize];
+            if let Phase::Http2(_) = connection.phase {
+                self.drain_http2(slot);
+                continue;
+            }
             if connection.is_new() {
                 // They will only be told 503; nobody waits for them longer than for a close frame.
                 let left = connection.deadline.wrapping_sub(self.now as u32) as i32;
@@ -270,18 +275,21 @@ impl Shard {
     fn start_closing(&mut self, slot: u32, step: Closing, reason: impl Into<DisconnectReason>) {
         self.note(slot, reason, None);
         self.forget_ebb(slot);
+        self.forget_streams(slot);
+        let is_stream = self.streams.has(slot);
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Closing(step, Box::new(Ebb::new(now)));
         let close_ms = self.common.limits.close_ms;
         let first_look = match connection.carried {
+            true if is_stream => close_ms,
             // Who asks again is told why.
             true if self.draining => close_ms,
             true => SESSION_ENDED_MS,
             false => EBB_FIRST_LOOK_MS.min(close_ms),
         };
         connection.deadline = now.wrapping_add(first_look);
-        if connection.carried {
+        if connection.carried && !is_stream {
             self.end_session(slot);
         }
         self.rearm(slot);
@@ -322,8 +330,10 @@ impl Shard {
     /// Leaves the connection to be reaped.
     pub(super) fn bury(&mut self, slot: u32) {
         self.forget_ebb(slot);
+        self.forget_streams(slot);
         if self.connections[slot as usize].carried {
             self.forget_session(slot);
+            self.forget_stream(slot);
         }
         let connection = &mut self.connections[slot as usize];
         if !matches!(connection.phase, Phase::Dead) {
@@ -338,6 +348,7 @@ impl Shard {
             return;
         }
         self.drained(slot);
+        self.drained_http2(slot);
         if self.v1.impairments.held(slot) > 0 {
             return;
         }
@@ -347,6 +358,9 @@ impl Shard {
         };
         if connection.carried {
             // It has no socket, only its time.
+            if self.streams.has(slot) {
+                self.finish_stream(slot);
+            }
             return;
         }
         match step {

@@ -30,6 +30,7 @@ mod flush;
 mod gate;
 mod guard;
 mod handshake;
+mod http2;
 mod identity;
 mod lifecycle;
 mod newcomers;
@@ -74,6 +75,8 @@ pub use self::flush::{Pending, Written};
 pub use self::gate::{Gate, HostName, Origin, can_be_rebound};
 use self::guard::Guards;
 pub use self::handshake::Handover;
+pub use self::http2::Http2;
+use self::http2::Streams;
 pub use self::identity::{Addresses, Naming, RoomNames};
 use self::newcomers::Newcomers;
 pub use self::newcomers::Unanswered;
@@ -128,6 +131,7 @@ pub struct Common {
     naming: Naming,
     /// Who is believed that says where a request comes from.
     proxies: Proxies,
+    http2: Http2,
     sources: Sources,
     /// Somebody may ask how connections have ended.
     operated: bool,
@@ -166,6 +170,7 @@ impl Common {
             demo: false,
             naming: Naming::default(),
             proxies: Proxies::default(),
+            http2: Http2::default(),
             operated: false,
             seeded_secrets: false,
             homes: RandomState::new(),
@@ -475,6 +480,7 @@ pub struct Shard {
     unread: Unread,
     sessions: Sessions,
     remotes: Remotes,
+    streams: Streams,
     guards: Guards,
     bearers: Bearers,
     makers: Makers,
@@ -538,6 +544,7 @@ impl Shard {
             unread: Unread::default(),
             sessions: Sessions::default(),
             remotes: Remotes::new(common.reactors),
+            streams: Streams::default(),
             guards: Guards::default(),
             bearers: Bearers::default(),
             makers: Makers::default(),
@@ -610,6 +617,8 @@ impl Shard {
             Phase::Exchange(ref exchange) if exchange.may_bring_ticket() => {
                 Some(Handshake::Begun(deadline))
             }
+            // Each of its requests may bring one.
+            Phase::Http2(_) => Some(Handshake::Begun(deadline)),
             _ => None,
         }
     }
@@ -650,7 +659,10 @@ impl Shard {
 
     /// Work was carried over to the next iteration: do not sleep.
     pub fn has_work(&self) -> bool {
-        self.flush.has_work() || self.v1.has_work() || self.sessions.has_work()
+        self.flush.has_work()
+            || self.v1.has_work()
+            || self.sessions.has_work()
+            || self.streams.has_work()
     }
 
     /// What the reactor has to do; empties the list.
@@ -752,25 +764,6 @@ impl Shard {
     /// Why the connection in this slot ends, once it does.
     pub fn reason(&self, slot: u32) -> Option<DisconnectReason> {
         self.connections.get(slot as usize)?.reason
-    }
-
-    /// Bytes held for the connection in this slot and its player: charged for what waits, and of input: an incomplete
-    /// frame or message, and what has not been heard.
-    pub fn held(&self, slot: u32) -> (usize, usize) {
-        let Some(connection) = self.connections.get(slot as usize) else {
-            return (0, 0);
-        };
-        let mut charged = connection.outbox.charged() + self.v1.impairments.held(slot);
-        charged += self.sessions.held(slot);
-        if let Phase::Open(player) = connection.phase {
-            charged += self.players[player as usize].lanes.charged();
-        }
-        let content = match &connection.phase {
-            Phase::Exchange(exchange) => exchange.held(),
-            _ => 0,
-        };
-        let input = connection.decoder.buffered() + self.unread.held(slot) + content;
-        (charged, input)
     }
 
     /// Whether nothing waits for this connection, nor for its player.

@@ -191,7 +191,7 @@ impl Shard {
             Phase::Hello | Phase::Handshake(_) | Phase::Exchange(_) | Phase::Answered => {
                 return HANDSHAKE_READ;
             }
-            Phase::Closing(..) => return RECEIVE_BUFFER,
+            Phase::Http2(_) | Phase::Closing(..) => return RECEIVE_BUFFER,
             Phase::Dead => return 0,
         };
         let mut most = RECEIVE_BUFFER;

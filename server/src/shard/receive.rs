@@ -64,6 +64,7 @@ impl Shard {
             Phase::Handshake(_) => self.receive_head(slot, bytes),
             Phase::Exchange(_) => self.receive_content(slot, bytes),
             Phase::Answered => self.receive_next(slot, bytes),
+            Phase::Http2(_) => self.receive_http2(slot, bytes),
             Phase::Closing(Closing::AwaitPeer, _) => self.await_close(slot, bytes),
             Phase::Closing(Closing::Flush | Closing::Linger, _) => self.discard(slot, bytes.len()),
             Phase::Announced(..) | Phase::Hello | Phase::Dead => {}

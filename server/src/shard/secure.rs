@@ -142,6 +142,7 @@ impl Shard {
             | Phase::Hello
             | Phase::Handshake(_)
             | Phase::Exchange(_)
+            | Phase::Http2(_)
             | Phase::Answered
             | Phase::Open(_) => {
                 self.part(slot, reason, None);

@@ -47,6 +47,26 @@ pub(super) struct Stocktaking {
 }
 
 impl Shard {
+    /// Bytes held for the connection in this slot and its player: charged for what waits, and of input: an incomplete
+    /// frame or message, and what has not been heard.
+    pub fn held(&self, slot: u32) -> (usize, usize) {
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return (0, 0);
+        };
+        let mut charged = connection.outbox.charged() + self.v1.impairments.held(slot);
+        charged += self.sessions.held(slot);
+        if let Phase::Open(player) = connection.phase {
+            charged += self.players[player as usize].lanes.charged();
+        }
+        let content = match &connection.phase {
+            Phase::Exchange(exchange) => exchange.held(),
+            Phase::Http2(multiplex) => multiplex.held(),
+            _ => 0,
+        };
+        let input = connection.decoder.buffered() + self.unread.held(slot) + content;
+        (charged, input)
+    }
+
     /// Goes on looking at connections, and notes what was found once each was looked at.
     pub(super) fn look_at_connections(&mut self) {
         let Stocktaking { at, mut stock } = std::mem::take(&mut self.stocktaking);

@@ -16,6 +16,7 @@ mod finding;
 mod gate;
 mod handshake;
 mod http;
+mod http2;
 mod limits;
 mod lingering;
 mod logs;

@@ -18,6 +18,7 @@ mod finding;
 mod guest;
 mod heads;
 mod homes;
+mod http2;
 mod lingering;
 mod phases;
 mod planes;

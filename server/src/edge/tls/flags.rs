@@ -38,6 +38,11 @@ pub struct TlsFlags {
     #[arg(long, env = "ROOMCAST_TLS_TICKET_KEY", value_name = "FILE")]
     tls_ticket_key: Option<PathBuf>,
 
+    /// HTTP/2 for who offers it in the TLS handshake, for polls, streams and events. A WebSocket still begins as HTTP/1.1: a client
+    /// that offers both and opens one all the same can't then, which no browser does. With --reactors 1 alone, for now
+    #[arg(long, env = "ROOMCAST_HTTP2", value_parser = FalseyValueParser::new())]
+    pub http2: bool,
+
     /// wss for development: makes a certificate authority of your own and a certificate for this machine, and says how
     /// browsers, curl and loadgen trust it
     #[arg(long, env = "ROOMCAST_DEV_TLS", value_parser = FalseyValueParser::new())]
@@ -55,6 +60,8 @@ pub struct Wanted {
     pub source: Source,
     /// Where keys of session tickets are, if they are to outlive the process.
     pub session_keys: Option<PathBuf>,
+    /// Whether HTTP/2 is spoken with who can.
+    pub http2: bool,
 }
 
 /// Where certificates come from.
@@ -106,6 +113,11 @@ impl TlsFlags {
                 "--listen-tls needs a certificate: give --tls-cert and --tls-key, or --dev-tls to develop on this machine"
                     .to_owned(),
             );
+        } else if self.http2 {
+            return Err(
+                "--http2 is agreed on in TLS handshakes: give --tls-cert and --tls-key, or --h2c to speak it in clear with a proxy"
+                    .to_owned(),
+            );
         } else if self.tls_ticket_key.is_some() {
             return Err(
                 "--tls-ticket-key needs a certificate: give --tls-cert and --tls-key".to_owned(),
@@ -123,6 +135,7 @@ impl TlsFlags {
             by_default: self.listen_tls.is_empty(),
             source,
             session_keys: self.tls_ticket_key.clone(),
+            http2: self.http2,
         }))
     }
 }
@@ -188,6 +201,7 @@ mod tests {
             (&["--dev-tls", "--tls-cert=a", "--tls-key=a"], "--dev-tls"),
             (&["--dev-tls", "--tls-key=a"], "either"),
             (&["--tls-ticket-key=a"], "--tls-cert and --tls-key"),
+            (&["--http2"], "--h2c"),
         ] {
             let line = wanted(flags).unwrap_err();
             assert!(

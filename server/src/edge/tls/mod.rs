@@ -35,6 +35,9 @@ pub use self::trust::command as dev_cert;
 /// The only protocol spoken inside TLS (RFC 7301): WebSockets begin as HTTP/1.1.
 pub const ALPN: &[u8] = b"http/1.1";
 
+/// The same where a connection may speak HTTP/2, for who can.
+const ALPN_HTTP2: &[u8] = b"h2";
+
 /// wss, ready to be served.
 #[derive(Debug)]
 pub struct Tls {
@@ -93,7 +96,7 @@ pub fn setup(wanted: &Wanted) -> Result<Tls, NoTls> {
         .map(|path| Arc::new(SessionKeys::load(path, Arc::clone(&own))));
     let ticketer = session_keys.clone().map_or(own, |keys| keys as _);
     Ok(Tls {
-        acceptor: Acceptor::new(server_config(watch.certificates(), ticketer)?),
+        acceptor: Acceptor::new(server_config(watch.certificates(), ticketer, wanted.http2)?),
         watch,
         session_keys,
         authority,
@@ -111,7 +114,8 @@ impl Tls {
     }
 }
 
-/// The configuration that all reactors share: one ticketer, so that a session of one resumes at any other.
+/// The configuration that all reactors share: one ticketer, so that a session of one resumes at any other. `http2`: who can is
+/// agreed with on HTTP/2.
 ///
 /// # Errors
 ///
@@ -119,12 +123,17 @@ impl Tls {
 pub fn server_config(
     certificates: Arc<Certificates>,
     ticketer: Arc<dyn ProducesTickets>,
+    http2: bool,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    let offered = [ALPN_HTTP2, ALPN].into_iter();
+    config.alpn_protocols = offered
+        .skip(usize::from(!http2))
+        .map(<[u8]>::to_vec)
+        .collect();
     config.ticketer = ticketer;
     // A game client opens one connection at a time; a browser's second ticket would only be sealed, sent and forgotten.
     config.send_tls13_tickets = 1;
@@ -158,7 +167,7 @@ mod tests {
     fn serve(pairs: Vec<Pair>) -> (Arc<ServerConfig>, Arc<Certificates>) {
         let certificates = Arc::new(Certificates::new(Table::new(pairs)));
         (
-            server_config(Arc::clone(&certificates), Ticketer::new().unwrap()).unwrap(),
+            server_config(Arc::clone(&certificates), Ticketer::new().unwrap(), false).unwrap(),
             certificates,
         )
     }

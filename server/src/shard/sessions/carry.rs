@@ -17,6 +17,11 @@ impl Shard {
         self.connections[slot as usize].carried && self.carry_some(slot)
     }
 
+    /// Whether what stands in for the socket of the connection in this slot takes what is written for it.
+    pub(in crate::shard) fn takes_more(&self, slot: u32) -> bool {
+        self.sessions.has_room(slot) || self.streams.has_room(slot)
+    }
+
     #[inline(never)]
     fn carry_some(&mut self, slot: u32) -> bool {
         // Taken out, because what is written may lie anywhere else in the shard.
@@ -25,7 +30,9 @@ impl Shard {
         let taken =
             session.map(|session| self.pending().with_slices(|slices| session.take(slices)));
         self.sessions = sessions;
-        let Some(taken) = taken else { return false };
+        let Some(taken) = taken else {
+            return self.stream_write(slot);
+        };
         self.sessions.tell(slot);
         self.wrote_other(Written::Carried(taken));
         self.pour(slot);
@@ -151,6 +158,7 @@ impl Shard {
     /// The connection in slot `of` carries requests of the session in this slot: as long as they are few, only the session
     /// counts for its address.
     pub(super) fn count_carrier(&mut self, slot: u32, of: u32) {
+        let of = self.streams.parent(of);
         if let Some(afar) = self.afar(of) {
             return self.count_carrier_afar(slot, of, afar);
         }

@@ -264,7 +264,12 @@ impl Shard {
         }
         let format = stream.format;
         // Who has acknowledged everything until now is there.
-        self.actions.push(Action::Weigh(by));
+        if self.streams.has(by) {
+            // What has its connection is asked for as a whole.
+            self.has_all(by);
+        } else {
+            self.actions.push(Action::Weigh(by));
+        }
         let outbox = &mut self.connections[by as usize].outbox;
         if outbox.is_clear() {
             outbox.push(|out| format.beat(out));

@@ -30,8 +30,9 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
     };
     use EndReason::{
         AddressConnections, AddressHandshakes, AddressJoins, Answered, Banned, ConnectionLost, Cut,
-        Full, HandshakeRefused, HandshakeTimeout, Internal, Overloaded, PeerClosed, PeerGone,
-        ProxyHeader, Refused, TlsHandshake, TlsTruncated, TlsViolation,
+        Full, HandshakeRefused, HandshakeTimeout, Http2Deaf, Http2Flood, Http2Violation, Internal,
+        Overloaded, PeerClosed, PeerGone, ProxyHeader, Refused, TlsHandshake, TlsTruncated,
+        TlsViolation,
     };
     match reason {
         DisconnectReason::Close(Left | Kicked | PutOut | Revoked | RoomClosed | RoomEnded) => {
@@ -56,7 +57,8 @@ fn parting(reason: DisconnectReason, code: Option<CloseCode>) -> Parting {
         )
         | DisconnectReason::End(
             AddressConnections | AddressHandshakes | AddressJoins | Banned | ProxyHeader | Answered
-            | Full | HandshakeRefused | HandshakeTimeout | Overloaded | Refused(_) | TlsHandshake,
+            | Full | HandshakeRefused | HandshakeTimeout | Http2Deaf | Http2Flood | Http2Violation
+            | Overloaded | Refused(_) | TlsHandshake,
         ) => Parting::Detaches(u32::MAX),
     }
 }

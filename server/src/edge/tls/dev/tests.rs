@@ -74,7 +74,7 @@ fn a_client_that_trusts_the_authority_accepts_every_name_of_the_machine() {
     let ca = Pair::load(&authority.files(), NOW).unwrap();
     let leaf = Pair::load(&authority.leaf(), NOW).unwrap();
     let certificates = Arc::new(Certificates::new(Table::new(vec![leaf])));
-    let server = server_config(certificates, Ticketer::new().unwrap()).unwrap();
+    let server = server_config(certificates, Ticketer::new().unwrap(), false).unwrap();
     let client = client(&ca.certified.cert, &[&TLS13], &["http/1.1"]);
     for name in ["localhost", "127.0.0.1", "::1", "engine", "engine.local"] {
         let ends = Ends::connect(&server, &client, name);
@@ -114,7 +114,7 @@ fn what_the_authority_signs_for_others_is_not_accepted() {
         write_pair(&authority.leaf(), &leaf.pem(), &key).unwrap();
         let leaf = Pair::load(&authority.leaf(), NOW).unwrap();
         let certificates = Arc::new(Certificates::new(Table::new(vec![leaf])));
-        let server = server_config(certificates, Ticketer::new().unwrap()).unwrap();
+        let server = server_config(certificates, Ticketer::new().unwrap(), false).unwrap();
         let ends = Ends::connect(&server, &client, name);
         assert_eq!(ends.is_ok(), accepted, "{name}: {:?}", ends.err());
     }
