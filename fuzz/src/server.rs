@@ -25,13 +25,18 @@ mod stage;
 #[path = "../../server/tests/shard_table/guest.rs"]
 mod guest;
 
+use std::collections::BTreeSet;
+
+use roomcast_protocol::http2::{Event, Machine, PREFACE, STREAMS_MAX};
+use roomcast_protocol::upgrade;
 use world::choices::{self, Choices};
 
 /// A target's name, which is also that of its corpus, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this module.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
+    ("http2", http2),
     ("shard_operations", shard_operations),
     ("shard_players", shard_players),
     ("shard_sessions", shard_sessions),
@@ -60,6 +65,49 @@ pub fn shard_players(data: &[u8]) {
 /// One session whose requests arrive in pieces, break off and are sent again, decided byte by byte: nothing is lost or comes twice.
 pub fn shard_sessions(data: &[u8]) {
     guest::run(data);
+}
+
+/// A connection of HTTP/2 behind its preface: two bytes say how it is cut and which streams are answered, the rest comes as it is.
+/// Nothing panics, no more is held than may be, and what is gone is told once.
+pub fn http2(data: &[u8]) {
+    let Some((&[cut, answered], bytes)) = data.split_first_chunk() else {
+        return;
+    };
+    let mut machine = Machine::new();
+    let mut gone = BTreeSet::new();
+    let mut answer = Vec::new();
+    upgrade::write_done(&mut answer, true, upgrade::Readers::NoPage);
+    let all = [PREFACE, bytes].concat();
+    for (turn, bytes) in all.chunks(1 + usize::from(cut)).enumerate() {
+        let mut asked = BTreeSet::new();
+        let ended = machine.receive(bytes, turn as u64, &mut |event| match event {
+            Event::Question { stream, .. } => {
+                assert!(!gone.contains(&stream), "{stream} is gone");
+                asked.insert(stream);
+            }
+            Event::Gone { stream } => assert!(gone.insert(stream), "{stream} is gone twice"),
+            Event::Pong => {}
+        });
+        if ended.is_err() {
+            return;
+        }
+        for stream in asked {
+            match answered >> (stream / 2 % 8) & 1 {
+                1 if machine.answer(stream, &answer) == answer.len() => machine.finish(stream),
+                1 => machine.reset(stream),
+                _ => {}
+            }
+        }
+        match turn % 8 {
+            3 => machine.left(),
+            5 => drop(machine.ping()),
+            _ => {}
+        }
+        assert!(machine.streams() <= STREAMS_MAX as usize);
+        assert!(machine.held() < 1 << 20, "{}", machine.held());
+    }
+    machine.drain();
+    let _ = machine.go_on(&mut |_| {});
 }
 
 /// The TLS machine, as server or client, against rustls's own other side, whose bytes are cut, changed, doubled and dropped on
