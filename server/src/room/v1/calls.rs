@@ -163,7 +163,8 @@ impl Room {
         true
     }
 
-    /// Who is next in the running round, of those who have a connection; None when all had their turn.
+    /// Who is next in the running round, of those who have a connection; None when all had their turn. Whoever is not given all that
+    /// there is by [`Room::give_shared`] is to be [noted](Room::note_turn) as one who had its turn.
     #[inline]
     pub fn next_turn(&mut self) -> Option<Served> {
         loop {
@@ -192,11 +193,9 @@ impl Room {
                     player: player.player,
                     seat,
                 };
-                player.settle(self.rounds.settled);
                 if self.states.is_some() {
                     self.settle(seat);
                 }
-                self.note_lag(seat);
                 return Some(served);
             }
         }
@@ -223,6 +222,13 @@ impl Room {
         {
             states.settle(seat);
         }
+    }
+
+    /// Somebody has its turn, and was not given all there is at once: notes how far it is, and whether there is more.
+    #[inline]
+    pub fn note_turn(&mut self, seat: Seat) {
+        self.settle(seat);
+        self.note_lag(seat);
     }
 
     /// Somebody was given something, or could not be: notes whether it has all there is. If not, it has another turn.

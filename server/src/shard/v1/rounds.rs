@@ -47,6 +47,7 @@ impl Shard {
                 player.lanes.push_event(&Default::default(), 0..0);
             }
             let Link::Here(slot) = player.link else {
+                room.note_turn(served.seat);
                 continue;
             };
             let connection = &connections[slot as usize];
@@ -72,6 +73,7 @@ impl Shard {
                     Shared::Else => {}
                 }
             }
+            room.note_turn(served.seat);
             if self.offer_bundles(slot, id, served.seat) {
                 return Some(slot);
             }
