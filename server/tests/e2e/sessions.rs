@@ -131,9 +131,8 @@ fn sessions_end_as_websockets_do() {
     let at = open(&mut wire, "lobby", "");
     send(&mut wire, "GET", &poll(&at, 0), b"");
     let mut newer = Wire::connect(relay.addr());
-    // Once this is answered, the older one has been read.
-    let up = ask(&mut newer, "POST", &format!("{at}/up?seq=0"), b"");
-    assert_eq!(up.0, 204);
+    // Two reactors may have them: the older one is given time to come home.
+    assert!(!wire.readable_within(500), "it is held");
     send(&mut newer, "GET", &poll(&at, 0), b"");
     assert_eq!(wire.answer().0.status, 204);
     relay.signal(Signal::TERM);
