@@ -119,8 +119,7 @@ pub struct Config {
     )]
     pub takeover: Option<PathBuf>,
 
-    /// HTTP/2 in clear for who begins with it, as proxies do that speak it with what is behind them. With --reactors 1 alone, for
-    /// now
+    /// HTTP/2 in clear for who begins with it, as proxies do that speak it with what is behind them
     #[arg(long, env = "ROOMCAST_H2C", help_heading = "Where")]
     h2c: bool,
 
@@ -313,12 +312,6 @@ impl Config {
         let tls = self.tls.wanted()?;
         self.admin.agree()?;
         self.access.agree()?;
-        if (self.h2c || self.tls.http2) && self.reactors() > 1 {
-            return Err(
-                "--http2 and --h2c want --reactors 1: what is asked in one connection is answered by one reactor, for now"
-                    .to_owned(),
-            );
-        }
         let at = |listen: &Listen| match listen {
             Listen::At(address) => Some(*address),
             Listen::Off => None,

@@ -61,6 +61,15 @@ pub const REMOTE_ASKS: usize = 8 * 1024 * 1024;
 /// frames of its session.
 pub const REMOTE_ANSWERS: usize = 1024 * 1024;
 
+/// Bytes of one answer that are on their way to another reactor and not taken (limit), where it crosses in pieces.
+pub const LINK_CREDIT: usize = 64 * 1024;
+
+/// Bytes of all such answers on their way from one reactor to another one (limit); one piece may go beyond it.
+pub const LINKS_CREDIT: usize = 8 * 1024 * 1024;
+
+/// Milliseconds without a piece after which such an answer is given up (timer): a stream says every 15 s that it is there.
+pub const LINK_SILENCE_MS: u32 = 40_000;
+
 /// Connections of one session that do not count for its address (limit): a poll, what goes up, and one of each that was cut and
 /// is not known to be.
 pub const SESSION_CONNECTIONS: usize = 4;

@@ -209,7 +209,7 @@ impl Shard {
         // Connections without a socket are those of sessions, requests of other reactors, and streams.
         let carried =
             slots(|it| it.carried && !matches!(it.phase, Phase::Dead | Phase::Exchange(_)))
-                .filter(|slot| !self.streams.has(*slot));
+                .filter(|slot| !self.streams.has(*slot) && !self.links.has(*slot));
         must(
             are_the_same(self.sessions.slots(), carried),
             "who has a session",

@@ -46,6 +46,8 @@ pub(super) struct Exchange {
     pub(super) remote: Option<Remote>,
     /// A session counts for the address of its connection, at home or elsewhere.
     pub(super) carries: bool,
+    /// Bytes of its answer that came from another reactor, which does not know that they have left.
+    owed: usize,
 }
 
 impl Exchange {
@@ -67,11 +69,20 @@ impl Exchange {
             awaits: None,
             remote: None,
             carries: false,
+            owed: 0,
         })
     }
 
     /// One that is whole, of another reactor's connection.
-    pub(super) fn of_another(call: Call, remote: Remote) -> Self {
+    pub(super) fn of_another(call: Call, remote: Remote, readers: Readers) -> Self {
+        Self {
+            remote: Some(remote),
+            ..Self::whole(call, readers)
+        }
+    }
+
+    /// One that has no content.
+    pub(super) fn whole(call: Call, readers: Readers) -> Self {
         Self {
             call,
             stage: Stage::Heeded,
@@ -79,11 +90,12 @@ impl Exchange {
             early: 0,
             keeps: false,
             expects_continue: false,
-            readers: Readers::NoPage,
+            readers,
             proxy: None,
             awaits: None,
-            remote: Some(remote),
+            remote: None,
             carries: false,
+            owed: 0,
         }
     }
 
@@ -114,6 +126,29 @@ impl Exchange {
     /// Whether its content is not whole.
     pub(super) fn is_arriving(&self) -> bool {
         matches!(self.stage, Stage::Arriving(_))
+    }
+
+    /// Whether its answer has begun.
+    pub(super) fn is_streaming(&self) -> bool {
+        matches!(self.stage, Stage::Streaming)
+    }
+
+    pub(super) fn readers(&self) -> Readers {
+        self.readers
+    }
+
+    /// So many bytes of its answer came from another reactor.
+    pub(super) fn streams(&mut self, bytes: usize) {
+        self.stage = Stage::Streaming;
+        self.owed += bytes;
+    }
+
+    /// The number of the question and how many bytes of its answer have left, of which its reactor does not know.
+    pub(super) fn take_owed(&mut self) -> Option<(u64, usize)> {
+        let bytes = mem::take(&mut self.owed);
+        self.awaits
+            .filter(|_| bytes > 0)
+            .map(|number| (number, bytes))
     }
 
     /// Bytes that it holds.
@@ -238,7 +273,8 @@ impl Shard {
         let is_last = self.draining || self.streams.has(slot);
         let keeps = exchange.keeps && !exchange.is_arriving() && !is_last;
         let (readers, proxy) = (exchange.readers, exchange.proxy);
-        let counts_again = exchange.awaits.is_some() && !exchange.carries;
+        let counts_again =
+            exchange.awaits.is_some() && !exchange.carries && !self.streams.has(slot);
         connection.outbox.push_own(|out| write(out, keeps, readers));
         connection.phase = Phase::Answered;
         if counts_again {

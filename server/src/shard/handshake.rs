@@ -228,7 +228,11 @@ impl Shard {
             }
             Route::List(search) => self.list_rooms(slot, &search, form),
             Route::Exchange(exchange) => match exchange.home(&self.common) {
-                Some(home) if home != self.index && exchange.goes_home(rest) => {
+                Some(home)
+                    if home != self.index
+                        && exchange.goes_home(rest)
+                        && !self.streams.has(slot) =>
+                {
                     self.hand_off(slot, home, Errand::Exchange(exchange), rest);
                 }
                 _ => self.begin_exchange(slot, exchange, rest),
@@ -280,6 +284,14 @@ impl Shard {
         self.count_question(slot, pass);
         match self.common.owner(&kind) {
             owner if owner == self.index => self.answer_match(slot, &kind, form),
+            // A stream stays with its connection.
+            _ if self.streams.has(slot) => {
+                let call = Call::Match(Box::new((kind, form)));
+                let exchange = Exchange::whole(call, form.readers);
+                self.connections[slot as usize].phase = Phase::Exchange(Box::new(exchange));
+                self.rearm(slot);
+                self.heed_call(slot, Vec::new());
+            }
             owner => self.hand_off(slot, owner, Errand::Match(kind, form), &[]),
         }
     }

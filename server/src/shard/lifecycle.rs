@@ -276,20 +276,20 @@ impl Shard {
         self.note(slot, reason, None);
         self.forget_ebb(slot);
         self.forget_streams(slot);
-        let is_stream = self.streams.has(slot);
+        let is_answer = self.streams.has(slot) || self.links.has(slot);
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Closing(step, Box::new(Ebb::new(now)));
         let close_ms = self.common.limits.close_ms;
         let first_look = match connection.carried {
-            true if is_stream => close_ms,
+            true if is_answer => close_ms,
             // Who asks again is told why.
             true if self.draining => close_ms,
             true => SESSION_ENDED_MS,
             false => EBB_FIRST_LOOK_MS.min(close_ms),
         };
         connection.deadline = now.wrapping_add(first_look);
-        if connection.carried && !is_stream {
+        if connection.carried && !is_answer {
             self.end_session(slot);
         }
         self.rearm(slot);
@@ -333,7 +333,9 @@ impl Shard {
         self.forget_streams(slot);
         if self.connections[slot as usize].carried {
             self.forget_session(slot);
+            self.forget_question(slot);
             self.forget_stream(slot);
+            self.end_link(slot);
         }
         let connection = &mut self.connections[slot as usize];
         if !matches!(connection.phase, Phase::Dead) {
@@ -348,6 +350,7 @@ impl Shard {
             return;
         }
         self.drained(slot);
+        self.credit_link(slot);
         self.drained_http2(slot);
         if self.v1.impairments.held(slot) > 0 {
             return;
@@ -360,6 +363,8 @@ impl Shard {
             // It has no socket, only its time.
             if self.streams.has(slot) {
                 self.finish_stream(slot);
+            } else if self.links.has(slot) {
+                self.bury(slot);
             }
             return;
         }

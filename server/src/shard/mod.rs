@@ -33,6 +33,7 @@ mod handshake;
 mod http2;
 mod identity;
 mod lifecycle;
+mod links;
 mod newcomers;
 mod notices;
 mod orders;
@@ -78,6 +79,7 @@ pub use self::handshake::Handover;
 pub use self::http2::Http2;
 use self::http2::Streams;
 pub use self::identity::{Addresses, Naming, RoomNames};
+use self::links::Links;
 use self::newcomers::Newcomers;
 pub use self::newcomers::Unanswered;
 use self::notices::Notices;
@@ -481,6 +483,7 @@ pub struct Shard {
     sessions: Sessions,
     remotes: Remotes,
     streams: Streams,
+    links: Links,
     guards: Guards,
     bearers: Bearers,
     makers: Makers,
@@ -545,6 +548,7 @@ impl Shard {
             sessions: Sessions::default(),
             remotes: Remotes::new(common.reactors),
             streams: Streams::default(),
+            links: Links::new(common.reactors),
             guards: Guards::default(),
             bearers: Bearers::default(),
             makers: Makers::default(),

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::mem;
 
-use roomcast_protocol::upgrade::{Refusal, Reply, Status};
+use roomcast_protocol::upgrade::{Readers, Refusal, Reply, Status};
 
 use super::connection::Phase;
 use super::exchange::{Exchange, busy};
@@ -29,7 +29,7 @@ pub struct Word {
 }
 
 #[derive(Debug)]
-enum Said {
+pub(super) enum Said {
     Ask(Box<Ask>),
     Answer(Box<Answer>),
     /// So many bytes of answers have been taken.
@@ -39,25 +39,61 @@ enum Said {
         slot: u32,
         id: u64,
     },
+    /// Some of an answer that crosses as it is written, and whether that is all.
+    Piece {
+        to: Asking,
+        /// The session that was asked counts for the address of who asks.
+        carries: bool,
+        bytes: Vec<u8>,
+        ends: bool,
+    },
+    /// So many bytes of the answer to this question have been taken.
+    Took {
+        number: u64,
+        bytes: usize,
+    },
+    /// Nobody waits for it any more.
+    Gone {
+        number: u64,
+    },
 }
 
 /// A request, whole.
 #[derive(Debug)]
-struct Ask {
+pub(super) struct Ask {
     by: Asking,
     who: Identity,
     call: Call,
     content: Vec<u8>,
+    /// Whose pages may read the answer, if its head comes from there.
+    readers: Readers,
+}
+
+impl Asking {
+    pub(super) fn slot(self) -> u32 {
+        self.slot
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.number
+    }
+
+    /// The slot of the connection that counts for its address.
+    pub(super) fn counts(self) -> u32 {
+        self.counts.0
+    }
 }
 
 /// Where its answer goes.
 #[derive(Debug, Clone, Copy)]
-struct Asking {
+pub(super) struct Asking {
     slot: u32,
     /// Tells it from other requests there.
     number: u64,
     /// What it weighs until it is answered.
     weighs: usize,
+    /// The slot and the id of the connection that counts for its address.
+    counts: (u32, u64),
 }
 
 /// Who waits at another reactor.
@@ -75,8 +111,15 @@ pub(super) struct Afar {
     id: u64,
 }
 
+impl Remote {
+    /// The reactor that asks, and what.
+    pub(super) fn whose(self) -> (usize, Asking) {
+        (self.reactor, self.by)
+    }
+}
+
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     to: Asking,
     /// The session that was asked counts for the address of who asks.
     carries: bool,
@@ -147,6 +190,7 @@ impl Remotes {
             slot,
             number,
             weighs,
+            counts: (slot, 0),
         })
     }
 
@@ -165,15 +209,19 @@ impl Remotes {
 impl Shard {
     /// The request in this slot, which is whole, is asked at the reactor that is home to what it asks of.
     pub(super) fn ask_home(&mut self, slot: u32, home: usize, call: Call, content: Vec<u8>) {
-        let Some(by) = self.remotes.ask(home, slot, content.len()) else {
+        let Some(mut by) = self.remotes.ask(home, slot, content.len()) else {
             return self.respond(slot, busy());
         };
+        let parent = self.streams.parent(slot);
+        by.counts = (parent, self.connections[parent as usize].who.id());
         let ms = match call {
             Call::Poll(..) => POLL_HOLD_MS + UP_VERDICT_MS,
             _ => UP_VERDICT_MS,
         };
+        let mut readers = Readers::NoPage;
         if let Phase::Exchange(exchange) = &mut self.connections[slot as usize].phase {
             exchange.awaits = Some(by.number);
+            readers = exchange.readers();
         }
         // Of one session few wait; who asks of none is answered at once, and counts again.
         self.count_no_longer(slot);
@@ -184,11 +232,12 @@ impl Shard {
             who,
             call,
             content,
+            readers,
         };
         self.say_to(home, Said::Ask(Box::new(ask)));
     }
 
-    fn say_to(&mut self, reactor: usize, said: Said) {
+    pub(super) fn say_to(&mut self, reactor: usize, said: Said) {
         let from = self.index;
         let word = Word { from, said };
         self.actions.push(Action::Say { reactor, word });
@@ -200,6 +249,14 @@ impl Shard {
         match said {
             Said::Ask(ask) => self.hear_ask(from, *ask),
             Said::Answer(answer) => self.hear_answer(from, *answer),
+            Said::Piece {
+                to,
+                carries,
+                bytes,
+                ends,
+            } => self.hear_piece(from, to, carries, &bytes, ends),
+            Said::Took { number, bytes } => self.hear_took(from, number, bytes),
+            Said::Gone { number } => self.hear_gone(from, number),
             Said::CountsAgain { slot, id } => {
                 let connection = self.connections.get(slot as usize);
                 if connection.is_some_and(|it| it.who.id() == id && it.is_unseated()) {
@@ -218,6 +275,9 @@ impl Shard {
 
     /// The reactor that this word was for has ended, and with it what was asked of.
     pub fn unsaid(&mut self, reactor: usize, word: Word) {
+        if let Said::Piece { to, .. } = word.said {
+            return self.hear_gone(reactor, to.number);
+        }
         if let Said::Ask(ask) = word.said {
             let to = ask.by;
             let verdict = gone();
@@ -246,9 +306,15 @@ impl Shard {
             who,
             call,
             content,
+            readers,
         } = ask;
-        let exchange = Exchange::of_another(call, Remote { reactor, by });
+        let remote = Remote { reactor, by };
+        let crosses = call.is_linked();
+        let exchange = Exchange::of_another(call, remote, readers);
         let slot = self.connect_remote(who, exchange);
+        if crosses {
+            self.links.open(slot, remote);
+        }
         self.heed_call(slot, content);
     }
 
@@ -258,9 +324,8 @@ impl Shard {
             carries,
             verdict,
         } = answer;
-        let pair = &mut self.remotes.pairs[from];
-        pair.asked -= to.weighs;
-        pair.taken += verdict.bytes();
+        self.answered_by(from, to);
+        self.remotes.pairs[from].taken += verdict.bytes();
         let connection = self.connections.get_mut(to.slot as usize);
         match connection.map(|connection| &mut connection.phase) {
             Some(Phase::Exchange(exchange)) if exchange.awaits == Some(to.number) => {
@@ -269,6 +334,9 @@ impl Shard {
             _ => return,
         }
         let slot = to.slot;
+        if carries {
+            self.count_no_longer(to.counts.0);
+        }
         match verdict {
             Verdict::Reply { status, kind, body } => {
                 let (kind, body) = (&*kind, &*body);
@@ -279,10 +347,15 @@ impl Shard {
         }
     }
 
-    /// Who waits at another reactor for the answer to the request in this slot, if somebody does.
+    /// A question is no longer under way.
+    pub(super) fn answered_by(&mut self, reactor: usize, to: Asking) {
+        self.remotes.pairs[reactor].asked -= to.weighs;
+    }
+
+    /// Who waits at another reactor for the answer to the request in this slot, if somebody does and nothing of it has been given.
     pub(super) fn remote(&self, slot: u32) -> Option<Remote> {
         match &self.connections[slot as usize].phase {
-            Phase::Exchange(exchange) => exchange.remote,
+            Phase::Exchange(exchange) => exchange.remote.filter(|_| !exchange.is_streaming()),
             _ => None,
         }
     }
@@ -290,7 +363,7 @@ impl Shard {
     /// The connection that waits at another reactor for the answer to the request in this slot, if one does.
     pub(super) fn afar(&self, slot: u32) -> Option<Afar> {
         let Remote { reactor, by } = self.remote(slot)?;
-        let (slot, id) = (by.slot, self.connections[slot as usize].who.id());
+        let (slot, id) = by.counts;
         Some(Afar { reactor, slot, id })
     }
 
@@ -339,6 +412,7 @@ impl Shard {
             carries,
             verdict,
         };
+        self.links.close(slot);
         self.say_to(reactor, Said::Answer(Box::new(answer)));
         self.bury(slot);
         true

@@ -31,7 +31,7 @@ fn session(url: &str, flags: &[&str]) -> String {
 
 #[test]
 fn curl_plays_in_clear_and_over_tls() {
-    let relay = Relay::start_secure(&["--http2", "--h2c", "--reactors", "1"]);
+    let relay = Relay::start_secure(&["--http2", "--h2c"]);
     let ca = relay.ca();
     let ca = ca.to_str().expect("a path");
     let clear = format!("http://{}/rooms/r", relay.addr());
@@ -60,7 +60,7 @@ fn curl_plays_in_clear_and_over_tls() {
 /// Twenty who listen and one who speaks in one connection, as a browser has it; then the relay ends, and says so to all.
 #[test]
 fn node_has_many_streams_in_one_connection() {
-    let mut relay = Relay::start_secure(&["--h2c", "--reactors", "1"]);
+    let mut relay = Relay::start_secure(&["--h2c"]);
     let script = r#"
       const http2 = require("node:http2");
       const client = http2.connect(process.argv[1]);

@@ -7,6 +7,7 @@ use roomcast::shard::{Common, Http2};
 use roomcast_protocol::frame::Opcode;
 use roomcast_protocol::http2::PREFACE;
 
+use crate::homes::room_of;
 use crate::net::WireId;
 use crate::sessions::agree;
 use crate::stage::{Stage, frame, text};
@@ -188,24 +189,31 @@ impl Peer {
     }
 }
 
-fn speaking(limits: Limits) -> Stage {
+fn speaking(limits: Limits, reactors: usize) -> Stage {
     let http2 = Http2 {
         over_tls: true,
         in_clear: true,
     };
-    Stage::of(Common::new(limits, 1).with_http2(http2))
+    Stage::of(Common::new(limits, reactors).with_http2(http2))
 }
 
 #[test]
-fn a_room_is_played_in_streams() {
-    let mut stage = speaking(Limits::default());
-    let other = stage.join("/rooms/r");
+fn a_room_is_played_in_streams_wherever_it_is_at_home() {
+    for reactor in [0, 1, 2] {
+        play(reactor);
+    }
+}
+
+fn play(reactor: usize) {
+    let mut stage = speaking(Limits::default(), 3);
+    let room = &room_of(&stage, reactor);
+    let other = stage.join(room);
     let mut peer = Peer::new(&mut stage);
     assert_eq!(
         peer.got(&mut stage, "GET", "/healthz"),
         (OK, b"alive\n".to_vec())
     );
-    let at = peer.open(&mut stage, "/rooms/r");
+    let at = peer.open(&mut stage, room);
     let poll = peer.ask(&mut stage, "GET", &format!("{at}/poll?ack=0"), None);
     assert!(!peer.heads.contains_key(&poll), "it is held");
     let up = peer.ask(
@@ -222,7 +230,7 @@ fn a_room_is_played_in_streams() {
     assert!(peer.whole.contains(&poll));
     // What goes on for ever goes on beside all else.
     let events = peer.ask(&mut stage, "GET", &format!("{at}/events?ack=1"), None);
-    let watch = peer.ask(&mut stage, "GET", "/rooms/r/http/events", None);
+    let watch = peer.ask(&mut stage, "GET", &format!("{room}/http/events"), None);
     assert_eq!(stage.common.seated(), 3);
     stage.send(other, &text("again"));
     peer.hear(&mut stage);
@@ -237,19 +245,47 @@ fn a_room_is_played_in_streams() {
     peer.hear(&mut stage);
     agree(&stage);
     assert_eq!(peer.got(&mut stage, "POST", &format!("{at}/close")).0, DONE);
+    // Who is gone is gone everywhere.
+    assert_eq!(stage.common.seated(), 2);
     stage.hang_up(peer.wire);
     agree(&stage);
     assert!(!stage.is_there(peer.wire));
+    stage.hang_up(other);
+    stage.pass(60_000);
+    assert_eq!(stage.common.seated(), 0, "who says nothing leaves");
+    agree(&stage);
+    let left = stage.reactors.iter().map(|it| it.shard().connections());
+    assert_eq!(left.sum::<usize>(), 0);
+}
+
+/// Which reactor knows who was sent where is nobody's business.
+#[test]
+fn games_are_found_in_streams() {
+    let mut stage = speaking(Limits::default(), 3);
+    let mut peer = Peer::new(&mut stage);
+    for tag in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let (head, body) = peer.got(&mut stage, "GET", &format!("/match?tag={tag}&max=8"));
+        let body = String::from_utf8(body).expect("text");
+        assert!(head == OK && body.starts_with("{\"name\":\""), "{body}");
+    }
+    agree(&stage);
 }
 
 /// One that reads nothing of a stream holds what a session may hold, and no other stream waits for it.
 #[test]
 fn a_stream_without_window_slows_no_other() {
-    let mut stage = speaking(Limits::default());
-    let other = stage.join("/rooms/r");
+    for reactor in [0, 1] {
+        congest(reactor);
+    }
+}
+
+fn congest(reactor: usize) {
+    let mut stage = speaking(Limits::default(), 2);
+    let room = &room_of(&stage, reactor);
+    let other = stage.join(room);
     let mut peer = Peer::new(&mut stage);
     let [slow, fast] = [(); 2].map(|()| {
-        let at = peer.open(&mut stage, "/rooms/r");
+        let at = peer.open(&mut stage, room);
         peer.ask(&mut stage, "GET", &format!("{at}/stream?ack=0"), None)
     });
     peer.closed.insert(slow);
@@ -277,24 +313,31 @@ fn a_stream_without_window_slows_no_other() {
 
 #[test]
 fn who_carries_sessions_counts_as_them() {
-    let mut limits = Limits::default();
-    limits.per_source.unseated = 2;
-    let mut stage = speaking(limits);
-    stage.caller = Some("192.0.2.9".parse().expect("an address"));
-    let peers: Vec<_> = (0..SESSION_CONNECTIONS)
-        .map(|_| {
-            let mut peer = Peer::new(&mut stage);
-            peer.open(&mut stage, "/rooms/r");
-            peer
-        })
-        .collect();
-    assert!(peers.iter().all(|peer| stage.is_there(peer.wire)));
-    agree(&stage);
+    for (reactor, watches) in [(0, false), (1, false), (0, true), (1, true)] {
+        let mut limits = Limits::default();
+        limits.per_source.unseated = 2;
+        let mut stage = speaking(limits, 2);
+        stage.caller = Some("192.0.2.9".parse().expect("an address"));
+        let room = &room_of(&stage, reactor);
+        let peers: Vec<_> = (0..SESSION_CONNECTIONS)
+            .map(|_| {
+                let mut peer = Peer::new(&mut stage);
+                if watches {
+                    peer.ask(&mut stage, "GET", &format!("{room}/http/events"), None);
+                } else {
+                    peer.open(&mut stage, room);
+                }
+                peer
+            })
+            .collect();
+        assert!(peers.iter().all(|peer| stage.is_there(peer.wire)));
+        agree(&stage);
+    }
 }
 
 #[test]
 fn who_asks_nothing_is_told_to_go_and_who_is_gone_is_noticed() {
-    let mut stage = speaking(Limits::default());
+    let mut stage = speaking(Limits::default(), 1);
     let mut idle = Peer::new(&mut stage);
     let mut gone = Peer::new(&mut stage);
     let at = gone.open(&mut stage, "/rooms/r");
@@ -319,7 +362,7 @@ fn who_asks_nothing_is_told_to_go_and_who_is_gone_is_noticed() {
 /// A preface that does not go on is a head that is late.
 #[test]
 fn who_does_not_go_on_is_not_waited_for() {
-    let mut stage = speaking(Limits::default());
+    let mut stage = speaking(Limits::default(), 1);
     let wire = stage.connect();
     stage.send(wire, &PREFACE[..20]);
     stage.pass(u64::from(Limits::default().handshake_ms) + 10_000);
@@ -340,7 +383,7 @@ fn who_does_not_go_on_is_not_waited_for() {
 
 #[test]
 fn a_drained_connection_says_so() {
-    let mut stage = speaking(Limits::default());
+    let mut stage = speaking(Limits::default(), 1);
     let mut peer = Peer::new(&mut stage);
     let at = peer.open(&mut stage, "/rooms/r");
     let poll = peer.ask(&mut stage, "GET", &format!("{at}/poll?ack=0"), None);
@@ -378,7 +421,7 @@ fn floods_end_beside_players_who_notice_nothing() {
         }),
     ];
     for (name, attack) in attacks {
-        let mut stage = speaking(Limits::default());
+        let mut stage = speaking(Limits::default(), 1);
         let pair = [stage.join("/rooms/canary"), stage.join("/rooms/canary")];
         let peer = Peer::new(&mut stage);
         let mut turn = 0;
@@ -410,7 +453,7 @@ fn it_is_spoken_where_it_was_asked_for() {
 #[test]
 fn the_same_is_said_twice() {
     let said = || {
-        let mut stage = speaking(Limits::default());
+        let mut stage = speaking(Limits::default(), 1);
         let other = stage.join("/rooms/r");
         let wire = stage.connect();
         let mut bytes = [PREFACE, &written(SETTINGS, 0, 0, &[])].concat();

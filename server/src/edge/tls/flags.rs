@@ -39,7 +39,7 @@ pub struct TlsFlags {
     tls_ticket_key: Option<PathBuf>,
 
     /// HTTP/2 for who offers it in the TLS handshake, for polls, streams and events. A WebSocket still begins as HTTP/1.1: a client
-    /// that offers both and opens one all the same can't then, which no browser does. With --reactors 1 alone, for now
+    /// that offers both and opens one all the same can't then, which no browser does
     #[arg(long, env = "ROOMCAST_HTTP2", value_parser = FalseyValueParser::new())]
     pub http2: bool,
 

@@ -9,6 +9,7 @@ use roomcast_protocol::upgrade::{Refusal, Request, RequestKind, RoomName, room_n
 use super::NAME_DIGITS;
 use crate::limits::{Limits, TICKET_BYTES};
 use crate::shard::admission::Admission;
+use crate::shard::finding::{Form, Kind};
 use crate::shard::{Common, tickets};
 
 /// A session's name. Whoever knows it is the player.
@@ -93,6 +94,8 @@ pub(in crate::shard) enum Call {
     Text(Id, Option<u64>),
     /// To leave.
     Close(Id),
+    /// In which room to play.
+    Match(Box<(Kind, Form)>),
 }
 
 impl Call {
@@ -170,6 +173,7 @@ impl Call {
             | Self::Poll(..)
             | Self::Stream(..)
             | Self::Watch(..)
+            | Self::Match(_)
             | Self::Close(_) => None,
         }
     }
@@ -177,6 +181,11 @@ impl Call {
     /// Whether its answer goes on until its connection ends.
     pub(in crate::shard) fn is_endless(&self) -> bool {
         matches!(self, Self::Stream(..) | Self::Watch(..))
+    }
+
+    /// Whether its answer crosses between reactors as it is written.
+    pub(in crate::shard) fn is_linked(&self) -> bool {
+        self.is_endless() || matches!(self, Self::Match(_))
     }
 
     /// Bytes that its content may have.
@@ -191,6 +200,7 @@ impl Call {
     pub(in crate::shard) fn home(&self, common: &Common) -> Option<usize> {
         match self {
             Self::Preflight => None,
+            Self::Match(asked) => Some(common.owner(&asked.0)),
             Self::Open(opening) | Self::Watch(opening, _) => Some(common.home(&opening.room)),
             Self::Poll(id, _)
             | Self::Stream(id, ..)

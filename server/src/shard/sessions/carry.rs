@@ -19,7 +19,8 @@ impl Shard {
 
     /// Whether what stands in for the socket of the connection in this slot takes what is written for it.
     pub(in crate::shard) fn takes_more(&self, slot: u32) -> bool {
-        self.sessions.has_room(slot) || self.streams.has_room(slot)
+        let streams = &self.streams;
+        self.sessions.has_room(slot) || streams.has_room(slot) || self.links.has_room(slot)
     }
 
     #[inline(never)]
@@ -31,7 +32,7 @@ impl Shard {
             session.map(|session| self.pending().with_slices(|slices| session.take(slices)));
         self.sessions = sessions;
         let Some(taken) = taken else {
-            return self.stream_write(slot);
+            return self.stream_write(slot) || self.link_write(slot);
         };
         self.sessions.tell(slot);
         self.wrote_other(Written::Carried(taken));

@@ -28,6 +28,7 @@ impl Shard {
         }
         match call {
             Call::Preflight => self.respond_done(slot),
+            Call::Match(asked) => self.answer_match(slot, &asked.0, asked.1),
             Call::Open(opening) => self.open_session(slot, &opening, &content),
             Call::Watch(opening, seen) => self.watch(slot, &opening, &content, seen),
             Call::Poll(id, ack) => {
@@ -321,7 +322,7 @@ impl Shard {
                 }
                 self.respond(slot, busy());
             }
-            Call::Preflight | Call::Open(_) | Call::Watch(..) | Call::Close(_) => {
+            Call::Preflight | Call::Open(_) | Call::Watch(..) | Call::Match(_) | Call::Close(_) => {
                 self.respond(slot, busy());
             }
         }

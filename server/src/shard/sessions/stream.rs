@@ -264,7 +264,7 @@ impl Shard {
         }
         let format = stream.format;
         // Who has acknowledged everything until now is there.
-        if self.streams.has(by) {
+        if self.streams.has(by) || self.links.has(by) {
             // What has its connection is asked for as a whole.
             self.has_all(by);
         } else {
