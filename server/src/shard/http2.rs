@@ -144,6 +144,8 @@ impl Shard {
     /// Bytes of a connection that speaks HTTP/2.
     pub(super) fn receive_http2(&mut self, slot: u32, bytes: &[u8]) {
         let now = self.now;
+        // What it said before that comes first, and may be its last.
+        self.carry_on_streams();
         let Phase::Http2(multiplex) = &mut self.connections[slot as usize].phase else {
             return;
         };
@@ -306,9 +308,11 @@ impl Shard {
         let Phase::Http2(multiplex) = &mut self.connections[slot as usize].phase else {
             return;
         };
-        for of in mem::take(&mut multiplex.slots).into_values() {
+        let slots = mem::take(&mut multiplex.slots);
+        let reason = self.reason(slot).unwrap_or(EndReason::PeerGone.into());
+        for of in slots.into_values() {
             self.streams.forget(of);
-            self.drop_connection(of, EndReason::PeerGone);
+            self.drop_connection(of, reason);
         }
     }
 
