@@ -223,6 +223,10 @@ impl Machine {
         {
             heard(Event::Pong);
         }
+        // Where nothing came, nothing is to be told of any stream.
+        if !std::mem::take(&mut self.pipe.lock().was_read) {
+            return Ok(());
+        }
         self.streams.retain(|&stream, asked| {
             let goes_on = asked.hear(stream, context, heard);
             if !goes_on {
@@ -317,7 +321,8 @@ impl Machine {
         if self.output.is_empty() {
             let mut pipes = self.pipe.lock();
             self.output = std::mem::take(&mut pipes.output);
-            pipes.is_full = false;
+            // What it had read then is heard when it goes on.
+            pipes.was_read |= std::mem::take(&mut pipes.is_full);
         }
     }
 

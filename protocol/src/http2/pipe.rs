@@ -16,6 +16,8 @@ pub(super) struct Pipes {
     taken: usize,
     /// What is to leave.
     pub(super) output: Vec<u8>,
+    /// Some of it was, since that was last looked at.
+    pub(super) was_read: bool,
     /// h2 had more to say than there was room for.
     pub(super) is_full: bool,
     /// Nothing more comes.
@@ -64,6 +66,7 @@ impl AsyncRead for Pipe {
         }
         to.put_slice(&rest[..len]);
         pipes.taken += len;
+        pipes.was_read = true;
         if pipes.waiting() == 0 {
             // An idle connection holds none.
             pipes.input = Vec::new();

@@ -61,6 +61,8 @@ pub(super) struct Flush {
     pub(super) listed: Vec<u32>,
     /// Connections to write in this flush.
     writing: Vec<u32>,
+    /// Connections of HTTP/2 to write in it, once all of their streams have been.
+    last: Vec<u32>,
     /// They come before the fan-outs, because the last flush had no time for them.
     outboxes_first: bool,
     pub(super) current: Current,
@@ -76,6 +78,7 @@ impl Default for Flush {
             served: 0,
             listed: Vec::new(),
             writing: Vec::new(),
+            last: Vec::new(),
             outboxes_first: false,
             current: Current::Nothing,
             ranges: [(0, 0); DIRECT_RANGES],
@@ -85,6 +88,11 @@ impl Default for Flush {
 }
 
 impl Flush {
+    /// Who is to be written next, besides members of fan-outs.
+    fn next(&mut self) -> Option<u32> {
+        self.writing.pop().or_else(|| self.last.pop())
+    }
+
     pub(super) fn has_work(&self) -> bool {
         !self.fanouts.is_empty() || !self.listed.is_empty()
     }
@@ -102,7 +110,7 @@ impl Flush {
 
     /// Whether nothing is being written.
     pub(super) fn is_over(&self) -> bool {
-        self.writing.is_empty() && self.current == Current::Nothing
+        self.writing.is_empty() && self.last.is_empty() && self.current == Current::Nothing
     }
 }
 
@@ -302,7 +310,7 @@ impl Shard {
     /// The next outbox to write.
     #[inline(never)]
     fn next_outbox(&mut self) -> Option<u32> {
-        while let Some(slot) = self.flush.writing.pop() {
+        while let Some(slot) = self.flush.next() {
             let connection = &mut self.connections[slot as usize];
             connection.listed = false;
             if matches!(connection.phase, Phase::Dead) {
@@ -341,6 +349,7 @@ impl Shard {
         flush.outboxes_first = !flush.outboxes_first && (turn < flush.fanouts.len() || in_rounds);
         flush.fanouts.rotate_left(turn);
         // Taken from the end, so what has waited longest is there.
+        flush.listed.append(&mut flush.last);
         flush.listed.append(&mut flush.writing);
     }
 
@@ -617,6 +626,14 @@ impl Shard {
             self.write_on(slot);
         } else if player.pressure != Pressure::Clear || connection.reading == Reading::Paused {
             self.caught_up(slot, id);
+        }
+    }
+
+    /// What streams of the connection in this slot were given leaves together.
+    pub(super) fn write_last(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if !mem::replace(&mut connection.listed, true) {
+            self.flush.last.push(slot);
         }
     }
 

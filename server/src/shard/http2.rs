@@ -275,7 +275,7 @@ impl Shard {
         if taken < offered {
             self.streams.congested.insert(slot);
         }
-        self.write_on(parent);
+        self.write_last(parent);
         self.wrote_other(Written::Carried(taken));
         true
     }
@@ -287,7 +287,7 @@ impl Shard {
         {
             multiplex.machine.finish(number);
             multiplex.slots.remove(&number);
-            self.write_on(parent);
+            self.write_last(parent);
         }
         self.bury(slot);
     }
