@@ -9,3 +9,7 @@ pub const HTTP2_IDLE_MS: u32 = 60_000;
 
 /// Milliseconds after which a connection of a process that ends is looked at again (timer), whether all that was asked is answered.
 pub const HTTP2_DRAIN_MS: u32 = 500;
+
+/// Bytes of contents that the streams of one connection may hold together before they are whole (limit), beyond the first: another is
+/// told to come again (503).
+pub const HTTP2_CONTENT: usize = 256 * 1024;

@@ -263,13 +263,15 @@ impl Shard {
 
     fn finish(&mut self, slot: u32, write: impl FnOnce(&mut Vec<u8>, bool, Readers)) {
         let now = self.now32();
+        if matches!(&self.connections[slot as usize].phase, Phase::Exchange(it) if it.is_streaming())
+        {
+            return self.close_answer(slot);
+        }
+        self.forget_question(slot);
         let connection = &mut self.connections[slot as usize];
         let Phase::Exchange(exchange) = &mut connection.phase else {
             return;
         };
-        if let Stage::Streaming = exchange.stage {
-            return self.close_answer(slot);
-        }
         let is_last = self.draining || self.streams.has(slot);
         let keeps = exchange.keeps && !exchange.is_arriving() && !is_last;
         let (readers, proxy) = (exchange.readers, exchange.proxy);

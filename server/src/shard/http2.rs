@@ -10,9 +10,10 @@ use std::mem;
 use roomcast_protocol::http2::{Ended, Event, Machine, PREFACE};
 
 use super::connection::{Closing, Connection, Phase};
+use super::exchange::busy;
 use super::identity::Identity;
 use super::{Common, EndReason, Shard, Written};
-use crate::limits::{HTTP2_DRAIN_MS, HTTP2_IDLE_MS, HTTP2_PING_MS};
+use crate::limits::{HTTP2_CONTENT, HTTP2_DRAIN_MS, HTTP2_IDLE_MS, HTTP2_PING_MS};
 use crate::transport::Security;
 
 /// What of the preface looks like the head of a request.
@@ -223,10 +224,16 @@ impl Shard {
             return;
         };
         multiplex.asked_at = now;
-        let of = match multiplex.slots.get(&number) {
-            Some(&of) => of,
-            None => self.connect_stream(parent, number),
+        let Some(&of) = multiplex.slots.get(&number) else {
+            let of = self.connect_stream(parent, number);
+            return self.receive_plain(of, bytes);
         };
+        // A window for each would let a hundred hold much at once.
+        let slots: Vec<u32> = multiplex.slots.values().copied().collect();
+        let held: usize = slots.into_iter().map(|slot| self.held(slot).1).sum();
+        if held + bytes.len() > HTTP2_CONTENT && self.held(of).1 < held {
+            return self.respond(of, busy());
+        }
         self.receive_plain(of, bytes);
     }
 

@@ -276,6 +276,7 @@ impl Shard {
         self.note(slot, reason, None);
         self.forget_ebb(slot);
         self.forget_streams(slot);
+        self.forget_question(slot);
         let is_answer = self.streams.has(slot) || self.links.has(slot);
         let now = self.now32();
         let connection = &mut self.connections[slot as usize];

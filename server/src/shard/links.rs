@@ -106,6 +106,10 @@ impl Shard {
     /// The answer in this slot is whole, or will not be.
     pub(super) fn end_link(&mut self, slot: u32) {
         if let Some((reactor, to)) = self.links.close(slot) {
+            // It may have been what they had no room for.
+            if self.links.given[reactor] + LINK_CREDIT >= LINKS_CREDIT {
+                self.wake_links();
+            }
             let last = Said::Piece {
                 to,
                 carries: false,
@@ -140,6 +144,7 @@ impl Shard {
         };
         if let Phase::Exchange(exchange) = &mut connection.phase {
             exchange.streams(bytes.len());
+            exchange.awaits.take_if(|_| ends);
         }
         if !bytes.is_empty() {
             connection.outbox.push(|out| out.extend_from_slice(bytes));
@@ -179,10 +184,14 @@ impl Shard {
         }
         self.list(slot);
         if was_full {
-            let links = self.links.by_slot.iter();
-            let others: Vec<u32> = links.map(|(slot, _)| *slot).collect();
-            others.into_iter().for_each(|slot| self.list(slot));
+            self.wake_links();
         }
+    }
+
+    /// There may be room again for what all of them wait for.
+    fn wake_links(&mut self) {
+        let slots: Vec<u32> = self.links.by_slot.keys().copied().collect();
+        slots.into_iter().for_each(|slot| self.list(slot));
     }
 
     /// Nobody waits for the answer to this question of another reactor any more.

@@ -76,10 +76,8 @@ impl Peer {
         peer
     }
 
-    /// Asks, and says how the content goes on if there is some.
-    fn ask(&mut self, stage: &mut Stage, method: &str, path: &str, content: Option<&[u8]>) -> u32 {
-        let stream = self.next;
-        self.next += 2;
+    /// Its head.
+    fn fields(method: &str, path: &str) -> Vec<u8> {
         let mut fields = Vec::new();
         let said = [
             (":method", method),
@@ -95,6 +93,23 @@ impl Peer {
                 fields.extend_from_slice(part.as_bytes());
             }
         }
+        fields
+    }
+
+    /// A POST whose content does not come.
+    fn begin(&mut self, stage: &mut Stage, path: &str) {
+        let stream = self.next;
+        self.next += 2;
+        let fields = Self::fields("POST", path);
+        stage.send(self.wire, &written(HEADERS, WHOLE_HEAD, stream, &fields));
+        self.hear(stage);
+    }
+
+    /// Asks, and says how the content goes on if there is some.
+    fn ask(&mut self, stage: &mut Stage, method: &str, path: &str, content: Option<&[u8]>) -> u32 {
+        let stream = self.next;
+        self.next += 2;
+        let fields = Self::fields(method, path);
         let end = if content.is_none() { END } else { 0 };
         let mut bytes = written(HEADERS, WHOLE_HEAD + end, stream, &fields);
         if let Some(content) = content {
@@ -471,4 +486,53 @@ fn the_same_is_said_twice() {
     let first = said();
     assert!(first.len() > 1_000);
     assert_eq!(first, said());
+}
+
+/// Contents that do not come whole are held for a few streams only, also for sessions elsewhere that are not there.
+#[test]
+fn contents_of_all_streams_have_a_bound() {
+    for reactor in [0, 1] {
+        let mut stage = speaking(Limits::default(), 2);
+        let mut peer = Peer::new(&mut stage);
+        let forged = format!("/rooms/r/http/{reactor:04x}{:040x}/up?seq=0", 7);
+        let mut most = 0;
+        for _ in 0..50 {
+            let stream = peer.next;
+            peer.begin(&mut stage, &forged);
+            let part = written(DATA, 0, stream, &[7; 16_000]);
+            for _ in 0..3 {
+                stage.send(peer.wire, &part);
+                peer.hear(&mut stage);
+            }
+            let shard = stage.reactors[0].shard();
+            let held: usize = (0..200).map(|slot| shard.held(slot).1).sum();
+            most = most.max(held);
+        }
+        assert!(most <= 512 * 1024, "{most}");
+        agree(&stage);
+    }
+}
+
+/// A home whose answer nobody reads is told when that is given up, though it has no credit to find out.
+#[test]
+fn who_gives_up_on_an_answer_from_elsewhere_says_so() {
+    let mut stage = speaking(Limits::default(), 2);
+    let room = &room_of(&stage, 1);
+    let other = stage.join(room);
+    let mut peer = Peer::new(&mut stage);
+    peer.ask(&mut stage, "GET", &format!("{room}/http/events"), None);
+    assert_eq!(stage.common.seated(), 2);
+    peer.closed.extend(0..100);
+    let message = frame(Opcode::Binary, &[7; 10_000]);
+    for _ in 0..20 {
+        stage.send(other, &message);
+        peer.hear(&mut stage);
+    }
+    for _ in 0..90 {
+        stage.pass(1_000);
+        stage.send(other, &frame(Opcode::Pong, b""));
+        peer.hear(&mut stage);
+    }
+    assert_eq!(stage.common.seated(), 1, "nobody carries it");
+    agree(&stage);
 }
