@@ -59,17 +59,9 @@ impl Exchange {
     pub(super) fn new(call: Call, request: &Request<'_>, most: usize) -> Result<Self, Refusal> {
         Ok(Self {
             stage: Stage::Arriving(Body::new(request.framing, most)?),
-            call,
-            content: Vec::new(),
-            early: 0,
             keeps: request.keeps,
             expects_continue: request.expects_continue,
-            readers: Readers::NoPage,
-            proxy: None,
-            awaits: None,
-            remote: None,
-            carries: false,
-            owed: 0,
+            ..Self::whole(call, Readers::NoPage)
         })
     }
 
@@ -272,11 +264,11 @@ impl Shard {
         let Phase::Exchange(exchange) = &mut connection.phase else {
             return;
         };
-        let is_last = self.draining || self.streams.has(slot);
+        let is_stream = self.streams.has(slot);
+        let is_last = self.draining || is_stream;
         let keeps = exchange.keeps && !exchange.is_arriving() && !is_last;
         let (readers, proxy) = (exchange.readers, exchange.proxy);
-        let counts_again =
-            exchange.awaits.is_some() && !exchange.carries && !self.streams.has(slot);
+        let counts_again = exchange.awaits.is_some() && !exchange.carries && !is_stream;
         connection.outbox.push_own(|out| write(out, keeps, readers));
         connection.phase = Phase::Answered;
         if counts_again {

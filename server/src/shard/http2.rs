@@ -9,15 +9,14 @@ use std::mem;
 
 use roomcast_protocol::http2::{Ended, Event, Machine, PREFACE};
 
-use super::connection::{Closing, Connection, Phase};
+use super::connection::{Closing, Phase};
 use super::exchange::busy;
-use super::identity::Identity;
 use super::{Common, EndReason, Shard, Written};
 use crate::limits::{HTTP2_CONTENT, HTTP2_DRAIN_MS, HTTP2_IDLE_MS, HTTP2_PING_MS};
 use crate::transport::Security;
 
 /// What of the preface looks like the head of a request.
-const PREFACE_HEAD: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+const PREFACE_HEAD: &[u8] = PREFACE.split_at(PREFACE.len() - b"SM\r\n\r\n".len()).0;
 
 /// Who may speak HTTP/2.
 #[derive(Debug, Clone, Copy, Default)]
@@ -128,7 +127,6 @@ impl Shard {
             Security::Plain => self.common.http2.in_clear,
             Security::Tls(_) => self.common.http2.over_tls,
         };
-        debug_assert!(PREFACE.starts_with(PREFACE_HEAD));
         head == PREFACE_HEAD && allowed && !self.connections[slot as usize].carried
     }
 
@@ -239,16 +237,7 @@ impl Shard {
 
     /// A connection without a socket for a stream of the one in this slot.
     fn connect_stream(&mut self, parent: u32, number: u32) -> u32 {
-        let id = self.new_id();
-        let peer = self.connections[parent as usize].who.peer();
-        let who = Identity::new(id, peer, self.real);
-        let now = self.now32();
-        let deadline = now.wrapping_add(self.common.limits.handshake_ms);
-        let phase = Phase::Handshake(None);
-        let mut connection = Connection::new(who, Security::Plain, phase, now, deadline);
-        connection.carried = true;
-        connection.writable = false;
-        let slot = self.insert(connection);
+        let slot = self.connect_carried(parent);
         self.rearm(slot);
         self.streams.by_slot.insert(slot, Stream { parent, number });
         if let Phase::Http2(multiplex) = &mut self.connections[parent as usize].phase {
@@ -289,11 +278,7 @@ impl Shard {
 
     /// The answer in this slot is whole.
     pub(super) fn finish_stream(&mut self, slot: u32) {
-        if let Some(Stream { parent, number }) = self.streams.forget(slot)
-            && let Phase::Http2(multiplex) = &mut self.connections[parent as usize].phase
-        {
-            multiplex.machine.finish(number);
-            multiplex.slots.remove(&number);
+        if let Some(parent) = self.take_stream(slot, Machine::finish) {
             self.write_last(parent);
         }
         self.bury(slot);
@@ -301,13 +286,20 @@ impl Shard {
 
     /// The connection in this slot dies: if it is a stream there will be no answer, or no more of it.
     pub(super) fn forget_stream(&mut self, slot: u32) {
-        if let Some(Stream { parent, number }) = self.streams.forget(slot)
-            && let Phase::Http2(multiplex) = &mut self.connections[parent as usize].phase
-        {
-            multiplex.machine.reset(number);
-            multiplex.slots.remove(&number);
+        if let Some(parent) = self.take_stream(slot, Machine::reset) {
             self.list(parent);
         }
+    }
+
+    /// Takes the stream in this slot, if it is one, off its connection, for which this is its `last`. The slot of that.
+    fn take_stream(&mut self, slot: u32, last: impl FnOnce(&mut Machine, u32)) -> Option<u32> {
+        let Stream { parent, number } = self.streams.forget(slot)?;
+        let Phase::Http2(multiplex) = &mut self.connections[parent as usize].phase else {
+            return None;
+        };
+        last(&mut multiplex.machine, number);
+        multiplex.slots.remove(&number);
+        Some(parent)
     }
 
     /// The connection in this slot ends, and its streams with it.

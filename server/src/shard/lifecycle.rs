@@ -90,7 +90,7 @@ impl Shard {
     }
 
     /// Of another connection: no other shard makes this one, and this one never again.
-    pub(super) fn new_id(&mut self) -> u64 {
+    fn new_id(&mut self) -> u64 {
         self.counters.accepted += 1;
         self.counters.accepted * self.common.reactors as u64 + self.index as u64
     }
